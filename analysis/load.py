@@ -1,0 +1,78 @@
+"""Database -> tidy frames. Opened read-only; one query each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from sqlalchemy import Select, select
+from sqlalchemy.exc import OperationalError, ProgrammingError
+
+from search_spaces import UsageError
+from sweeps.database import connect_read_only, shown
+from sweeps.tables import EpochMetric, Run, Sweep
+
+
+def sweeps_frame(url: str) -> pd.DataFrame:
+    """One row a sweep: name, kind, metric, goal, seed, created_at, spec_yaml, provenance, lease_owner, lease_expires.
+
+    Raises:
+        UsageError: There is no database, or it holds no sweeps.
+    """
+    columns = (
+        Sweep.name,
+        Sweep.kind,
+        Sweep.metric,
+        Sweep.goal,
+        Sweep.seed,
+        Sweep.created_at,
+        Sweep.spec_yaml,
+        Sweep.provenance,
+        Sweep.lease_owner,
+        Sweep.lease_expires,
+    )
+    return _read(url, select(*columns).order_by(Sweep.id))
+
+
+def runs_frame(url: str, name: str | None = None) -> pd.DataFrame:
+    """One row a run, of one sweep or of all: sweep, number, state, epoch, value, seconds, seed, recipe (a dict), ...
+
+    Raises:
+        UsageError: As for `sweeps_frame`.
+    """
+    columns = [column for column in Run.__table__.columns if column.name not in ("id", "sweep_id")]
+    query = select(Sweep.name.label("sweep"), *columns).join(Sweep, Sweep.id == Run.sweep_id)
+    return _read(url, _of(query, name).order_by(Run.sweep_id, Run.number))
+
+
+def epochs_frame(url: str, name: str, number: int | None = None) -> pd.DataFrame:
+    """One row a number that an epoch reported: number, epoch, name, value (NaN where not a number), seq.
+
+    Raises:
+        UsageError: As for `sweeps_frame`.
+    """
+    query = (
+        select(Run.number, EpochMetric.epoch, EpochMetric.name, EpochMetric.value, EpochMetric.seq)
+        .join(Run, Run.id == EpochMetric.run_id)
+        .join(Sweep, Sweep.id == Run.sweep_id)
+    )
+    if number is not None:
+        query = query.where(Run.number == number)
+    return _read(url, _of(query, name).order_by(EpochMetric.seq, EpochMetric.name))
+
+
+def _of(query: Any, name: str | None) -> Any:
+    return query if name is None else query.where(Sweep.name == name)
+
+
+def _read(url: str, query: Select[Any]) -> pd.DataFrame:
+    engine = connect_read_only(url)
+    try:
+        with engine.connect() as connection:
+            return pd.read_sql(query, connection)
+    except (OperationalError, ProgrammingError) as error:
+        raise UsageError(
+            f"no sweeps at {shown(url)}: run one first (make sweep SPACE=finetune), or name another --storage"
+        ) from error
+    finally:
+        engine.dispose()

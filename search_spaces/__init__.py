@@ -1,0 +1,85 @@
+"""What can be tried: recipes, distributions over their fields, and the files that name them.
+
+`Constant` here is the distribution; the schedules are in `search_spaces.recipe`.
+"""
+
+from search_spaces.distributions import (
+    Choice,
+    Constant,
+    Distribution,
+    FiniteDistribution,
+    LogUniform,
+    Normal,
+    QUniform,
+    RandInt,
+    Scalar,
+    Uniform,
+    Value,
+)
+from search_spaces.dump import diff_spaces, dump_space
+from search_spaces.errors import (
+    CheckpointError,
+    Problem,
+    RunError,
+    SpecError,
+    SweepError,
+    SweepsError,
+    UsageError,
+)
+from search_spaces.loader import load_space, parse_space
+from search_spaces.points import grid_point, grid_points, random_point, sobol_point
+from search_spaces.problems import suggest
+from search_spaces.recipe import SGD, Adam, AdamW, Budget, Optimizer, Recipe, Regularization, Schedule
+from search_spaces.resolve import flatten, lookup, recipe_hash, resolve
+from search_spaces.sources import shipped_spaces
+from search_spaces.spec import Asha, EarlyStopping, Metric, NoStopping, Resources, Sampler, SpaceSpec
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "AdamW",
+    "Asha",
+    "Budget",
+    "CheckpointError",
+    "Choice",
+    "Constant",
+    "Distribution",
+    "EarlyStopping",
+    "FiniteDistribution",
+    "LogUniform",
+    "Metric",
+    "NoStopping",
+    "Normal",
+    "Optimizer",
+    "Problem",
+    "QUniform",
+    "RandInt",
+    "Recipe",
+    "Regularization",
+    "Resources",
+    "RunError",
+    "Sampler",
+    "Scalar",
+    "Schedule",
+    "SpaceSpec",
+    "SpecError",
+    "SweepError",
+    "SweepsError",
+    "Uniform",
+    "UsageError",
+    "Value",
+    "diff_spaces",
+    "dump_space",
+    "flatten",
+    "grid_point",
+    "grid_points",
+    "load_space",
+    "lookup",
+    "parse_space",
+    "random_point",
+    "recipe_hash",
+    "resolve",
+    "shipped_spaces",
+    "sobol_point",
+    "suggest",
+]

@@ -1,0 +1,64 @@
+"""Every exception that this project raises on purpose.
+
+SweepsError
+├── UsageError          the person can mend it: exit code 2, one line per problem
+│   └── SpecError       ... in a YAML file: every problem of the file at once
+├── RunError            this run failed; the sweep goes on
+│   └── CheckpointError a checkpoint is damaged: an earlier one, or a restart, takes its place
+└── SweepError          the sweep cannot go on: exit code 1, the same command continues it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with what a person wrote.
+
+    Attributes:
+        where: ``file:line`` or the name of a command-line option.
+        field: Dotted path of the field (``optimizer.lr``), or ``""``.
+        message: The law, what was found, and what to do.
+    """
+
+    where: str
+    field: str
+    message: str
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.where, self.field, self.message) if part)
+
+
+class SweepsError(Exception):
+    """The root of the tree above."""
+
+
+class UsageError(SweepsError):
+    """Something that a person wrote cannot be used.
+
+    Args:
+        problems: One line each, or the texts of the lines.
+    """
+
+    def __init__(self, *problems: Problem | str) -> None:
+        self.problems: Sequence[Problem | str] = problems
+        super().__init__("\n".join(str(problem) for problem in problems))
+
+
+class SpecError(UsageError):
+    """A spec file breaks the law; carries every problem of the file."""
+
+
+class RunError(SweepsError):
+    """This run failed; the sweep goes on."""
+
+
+class CheckpointError(RunError):
+    """A checkpoint is missing, truncated or altered."""
+
+
+class SweepError(SweepsError):
+    """The sweep cannot go on; the same command continues it later."""

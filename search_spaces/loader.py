@@ -1,0 +1,248 @@
+"""YAML text -> SpaceSpec. The only place where untyped dicts exist; it reports every problem at once.
+
+A file goes through four stages: nodes (`yaml_text`), nodes merged with the space that it extends (`sources`),
+plain values, and the spec. Problems of the last two are found under a dotted path, and the nodes know the
+line on which that path was written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from search_spaces.distributions import DISTRIBUTION_NAMES, Distribution, make_distribution
+from search_spaces.errors import Problem, SpecError, UsageError
+from search_spaces.problems import MISSING, problems_of, suggest
+from search_spaces.recipe import Recipe
+from search_spaces.settings import Setting, apply_settings, parse_setting
+from search_spaces.sources import locate, read_text, read_tree
+from search_spaces.spec import SpaceSpec, search_problems
+from search_spaces.tree import Leaf, Mark, Node, Section, find, plain, put
+from search_spaces.values import show
+
+_NAMES = ("kind", "extends", *(name for name in SpaceSpec.model_fields if name != "name"))
+
+
+def load_space(
+    name_or_path: str,
+    settings: Sequence[str] = (),
+    runs: int | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+) -> SpaceSpec:
+    """Read a space from an existing file, or else from the library.
+
+    Args:
+        name_or_path: Path of a file, or name of a shipped space.
+        settings: Texts such as `budget.epochs=9` that fix recipe fields; what is fixed leaves the search.
+        runs: Takes the place of the file's `runs`.
+        seed: Takes the place of the file's `sampler.seed`.
+        name: Takes the place of the stem of the file's name.
+
+    Raises:
+        UsageError: When there is no such space.
+        SpecError: With every problem of the file, in the order of its lines, and then of the options.
+    """
+    path = locate(name_or_path)
+    tree = _override(read_tree(read_text(path), str(path)), runs, seed)
+    return _Assembly(tree, str(path)).spec(path.stem if name is None else name, settings)
+
+
+def parse_space(text: str, source: str, name: str) -> SpaceSpec:
+    """Read a space from a text.
+
+    Args:
+        text: YAML.
+        source: Name of the file, for messages; a relative `extends` is relative to it.
+        name: Name of the space.
+
+    Raises:
+        SpecError: With every problem of the text, in the order of its lines.
+    """
+    return _Assembly(read_tree(text, source), source).spec(name, ())
+
+
+def _override(tree: Section, runs: int | None, seed: int | None) -> Section:
+    """Put the values of options in the place of the file's, marked by the name of the option."""
+    if runs is not None:
+        mark = Mark(f"--runs {runs}")
+        tree = put(tree, "runs", Leaf(mark, runs), mark)
+    sampler = tree.entries.get("sampler", Section(tree.mark))
+    if seed is not None and isinstance(sampler, Section):
+        mark = Mark(f"--seed {seed}")
+        tree = put(tree, "sampler", put(sampler, "seed", Leaf(mark, seed), mark), tree.keys.get("sampler", mark))
+    return tree
+
+
+@dataclass
+class _Assembly:
+    """Turns a tree into a spec, and gathers what is wrong on the way.
+
+    Attributes:
+        tree: The file, merged with what it extends.
+        source: The file's name.
+        found: Problems with their marks.
+    """
+
+    tree: Section
+    source: str
+    found: list[tuple[Mark, Problem]] = field(default_factory=list)
+
+    def spec(self, name: str, settings: Iterable[str]) -> SpaceSpec:
+        """Return the spec, or raise every problem."""
+        values = self._values()
+        fixed = self._settings(settings)
+        search = {
+            searched: distribution
+            for searched, distribution in self._search().items()
+            if not any(_overlap(searched, setting.field) for setting in fixed)
+        }
+        draft = _draft(values.get("recipe", {}))
+        if draft.recipe is not None:
+            recipe = self._apply(draft.recipe, fixed)
+            if draft.complete:
+                values["recipe"] = recipe
+            known = {key: search[key] for key in search if key.partition(".")[0] not in draft.unknown}
+            for problem in search_problems(recipe, known):
+                self._add(problem, problem.field.split(".", 1))
+        spec = self._validated({**values, "name": name, "search": search})
+        if spec is None or self.found:
+            raise self._error()
+        return spec
+
+    def _add(self, problem: Problem, names: Sequence[str] | None = None) -> None:
+        """Keep a problem, at the line of its field; `names` splits a field of which one name has dots."""
+        mark = find(self.tree, problem.field.split(".") if names is None else names)
+        self.found.append((mark, Problem(str(mark), problem.field, problem.message)))
+
+    def _values(self) -> dict[str, Any]:
+        values = {name: plain(node) for name, node in self.tree.entries.items()}
+        for name in [name for name in values if name not in _NAMES]:
+            self._add(Problem("", name, f"unknown name; {suggest(name, _NAMES)}"), (name,))
+            del values[name]
+        kind = values.pop("kind", None)
+        if kind != "sweep":
+            found = "none" if kind is None else show(kind)
+            self._add(Problem("", "kind", f"must be kind: sweep, found {found}"))
+        return values
+
+    def _settings(self, texts: Iterable[str]) -> list[Setting]:
+        settings: list[Setting] = []
+        for text in texts:
+            try:
+                settings.append(parse_setting(text))
+            except UsageError as error:
+                self._add_options(error)
+        return settings
+
+    def _apply(self, recipe: Recipe, settings: Sequence[Setting]) -> Recipe:
+        try:
+            return apply_settings(recipe, settings)
+        except UsageError as error:
+            self._add_options(error)
+            return recipe
+
+    def _add_options(self, error: UsageError) -> None:
+        self.found += ((Mark(problem.where), problem) for problem in _typed(error))
+
+    def _search(self) -> dict[str, Distribution]:
+        node = self.tree.entries.get("search", Section(self.tree.mark))
+        if not isinstance(node, Section):
+            law = "must be a section of `field: {distribution: arguments}` lines"
+            self._add(Problem("", "search", f"{law}, found {show(plain(node))}"))
+            return {}
+        search: dict[str, Distribution] = {}
+        for name, entry in node.entries.items():
+            try:
+                search[name] = _distribution(entry)
+            except UsageError as error:
+                self._add(Problem("", f"search.{name}", str(error)), ("search", name))
+        return search
+
+    def _validated(self, values: Mapping[str, Any]) -> SpaceSpec | None:
+        try:
+            return SpaceSpec.model_validate(values)
+        except ValidationError as error:
+            for problem in problems_of(error, SpaceSpec):
+                self._add(problem)
+        except UsageError as error:
+            # The search does not fit. Where that is known already, a grid of what is left would mislead.
+            if not any(problem.field.startswith("search") for _, problem in self.found):
+                for problem in _typed(error):
+                    self._add(problem, problem.field.split(".", 1))  # `runs` or `search.optimizer.lr`
+        return None
+
+    def _error(self) -> SpecError:
+        """Return every problem: those of the file first, then of what it extends, then of options."""
+        found = [item for item in self.found if not self._misspelt(item[1])]
+        files = dict.fromkeys([self.source, *(mark.source for mark, _ in found if mark.line)])
+        order = {source: index for index, source in enumerate(files)}
+        ranked = sorted(found, key=lambda item: (order.get(item[0].source, len(order)), item[0].line))
+        return SpecError(*(problem for _, problem in ranked))
+
+    def _misspelt(self, missing: Problem) -> bool:
+        """Return whether a field is missing only because its name is misspelt, which is said already."""
+        section, _, name = missing.field.rpartition(".")
+        return missing.message == MISSING and any(
+            other.field.rpartition(".")[0] == section and f"did you mean {name}? " in other.message
+            for _, other in self.found
+        )
+
+
+def _typed(error: UsageError) -> Iterator[Problem]:
+    for problem in error.problems:
+        yield problem if isinstance(problem, Problem) else Problem("", "", problem)
+
+
+def _overlap(one: str, other: str) -> bool:
+    return one == other or one.startswith(f"{other}.") or other.startswith(f"{one}.")
+
+
+def _distribution(node: Node) -> Distribution:
+    names = ", ".join(DISTRIBUTION_NAMES)
+    if not isinstance(node, Section) or len(node.entries) != 1:
+        found = f"{len(node.entries)} names" if isinstance(node, Section) else show(plain(node))
+        raise UsageError(f"must be one distribution, such as {{uniform: [0, 1]}}, found {found}; valid: {names}")
+    [(name, arguments)] = node.entries.items()
+    if name not in DISTRIBUTION_NAMES:
+        raise UsageError(f"unknown distribution {show(name)}; {suggest(name, DISTRIBUTION_NAMES)}")
+    return make_distribution(name, plain(arguments))
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """The recipe of a file, as far as it can be read.
+
+    Attributes:
+        recipe: With the broken fields at their defaults; None when nothing can be said.
+        complete: Whether nothing was broken.
+        unknown: Sections that are broken as a whole, so that their fields are anybody's guess.
+    """
+
+    recipe: Recipe | None
+    complete: bool = True
+    unknown: frozenset[str] = frozenset()
+
+
+def _draft(values: Any) -> _Draft:
+    """Read a recipe so that its search can be checked in the same pass as its own mistakes are found."""
+    try:
+        return _Draft(Recipe.model_validate(values))
+    except ValidationError as error:
+        paths = [problem.field.split(".") for problem in problems_of(error, Recipe)]
+    if not isinstance(values, dict):
+        return _Draft(None, complete=False)
+    values = {name: dict(section) if isinstance(section, dict) else section for name, section in values.items()}
+    unknown = {path[0] for path in paths if len(path) == 1 or path[1] == "kind" or path[0] == "custom"}
+    for section, *names in paths:
+        if section in unknown:
+            values.pop(section, None)
+        else:
+            values[section].pop(names[0], None)
+    try:
+        return _Draft(Recipe.model_validate(values), complete=False, unknown=frozenset(unknown))
+    except ValidationError:
+        return _Draft(None, complete=False)

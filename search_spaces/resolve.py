@@ -1,0 +1,172 @@
+"""Base recipe + {dotted field: value} -> Recipe, and the hash that a run is known by."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from search_spaces.distributions import Value
+from search_spaces.errors import Problem, UsageError
+from search_spaces.problems import problems_of, suggest
+from search_spaces.recipe import SGD, Adam, AdamW, Constant, Cosine, Linear, Part, Recipe
+
+_KINDS: Mapping[str, Mapping[str, type[Part]]] = {
+    "optimizer": {"adamw": AdamW, "adam": Adam, "sgd": SGD},
+    "schedule": {"cosine": Cosine, "linear": Linear, "constant": Constant},
+}
+_KIND_FIELDS = frozenset(f"{section}.kind" for section in _KINDS)
+
+
+def flatten(recipe: Recipe) -> dict[str, Value]:
+    """Return every value of a recipe under its dotted field: `optimizer.betas.0`, `custom.depth`."""
+    return dict(_flat(recipe, ""))
+
+
+def _flat(part: BaseModel, prefix: str) -> Iterator[tuple[str, Value]]:
+    for name, value in sorted(part, key=lambda item: item[0] != "kind"):  # the kind says what the rest means
+        path = f"{prefix}{name}"
+        if isinstance(value, BaseModel):
+            yield from _flat(value, f"{path}.")
+        elif isinstance(value, tuple):
+            yield from ((f"{path}.{index}", item) for index, item in enumerate(value))
+        elif isinstance(value, Mapping):
+            yield from ((f"{path}.{key}", value[key]) for key in sorted(value))
+        else:
+            yield path, value
+
+
+def lookup(recipe: Recipe, field: str) -> Value:
+    """Return the value of one dotted field: `optimizer.lr`, `optimizer.betas` or `optimizer.betas.1`.
+
+    Raises:
+        UsageError: When the recipe has no such field.
+    """
+    message = unknown_field(recipe, field)
+    if message:
+        raise UsageError(Problem("", field, message))
+    known = flatten(recipe)
+    if field in known:
+        return known[field]
+    items = [value for name, value in known.items() if name.startswith(f"{field}.")]
+    return tuple(item for item in items if not isinstance(item, tuple))
+
+
+def unknown_field(recipe: Recipe, field: str) -> str | None:
+    """Return why a recipe has no such dotted field, or None if it has.
+
+    Args:
+        recipe: The recipe whose kinds are in force.
+        field: Dotted path such as `optimizer.lr`, `optimizer.betas` or `optimizer.betas.1`.
+    """
+    known = flatten(recipe)
+    tuples = {name.rpartition(".")[0] for name in known if name.rpartition(".")[2].isdigit()}
+    if field in known or field in tuples:
+        return None
+    whole, _, index = field.rpartition(".")
+    if whole in tuples:
+        size = sum(other.startswith(f"{whole}.") for other in known)
+        return f"{whole} has the items 0 to {size - 1}, found {index}"
+    section, _, name = field.partition(".")
+    names = [other.partition(".")[2] for other in known if other.startswith(f"{section}.")]
+    if section in _KINDS and name:
+        return _foreign(section, str(known[f"{section}.kind"]), name, names)
+    if section == "custom" and name:
+        return f"recipe.custom has no such name, so that the baseline would lack it; {suggest(name, names)}"
+    nearby = [other for other in known if other.startswith(f"{section}.")]
+    return f"unknown field of a recipe; {suggest(field, nearby or known)}"
+
+
+def _foreign(section: str, kind: str, name: str, names: Sequence[str]) -> str:
+    """Return why the kind in force has no such field, and which other kind has."""
+    first = name.partition(".")[0]
+    if first in _KINDS[section][kind].HINTS:
+        return _KINDS[section][kind].HINTS[first]
+    owners = [other for other, part in _KINDS[section].items() if first in part.model_fields]
+    if owners and kind not in owners:
+        law = f"{name} belongs to {' and '.join(owners)}, but kind {kind} is in force"
+        return f"{law}; it has {', '.join(names)}"
+    return f"unknown field of {kind}; {suggest(name, names)}"
+
+
+def resolve(recipe: Recipe, values: Mapping[str, Value]) -> Recipe:
+    """Return the recipe with some fields set.
+
+    A new `optimizer.kind` or `schedule.kind` replaces that whole section by the defaults of the new kind,
+    before the other fields are set: a learning rate of AdamW means nothing to SGD.
+
+    Args:
+        recipe: Where all other values come from.
+        values: Value of each dotted field; `optimizer.betas.1` is an item of a tuple, and `custom.NAME` may
+            be new.
+
+    Raises:
+        UsageError: With one problem for each field that does not exist or whose value breaks a law.
+    """
+    kinds = {field: value for field, value in values.items() if field in _KIND_FIELDS}
+    recipe = _with_kinds(recipe, kinds)
+    tree = recipe.model_dump()
+    problems: list[Problem] = []
+    for field in sorted(values.keys() - kinds.keys()):  # a whole tuple comes before its items
+        message = None if field.startswith("custom.") else unknown_field(recipe, field)
+        if message:
+            problems.append(Problem("", field, message))
+        else:
+            _set(tree, field, values[field])
+    return _validated(tree, problems)
+
+
+def _with_kinds(recipe: Recipe, kinds: Mapping[str, Value]) -> Recipe:
+    tree = recipe.model_dump()
+    for field, kind in kinds.items():
+        section = field.removesuffix(".kind")
+        if tree[section]["kind"] != kind:
+            tree[section] = {"kind": kind}
+    return _validated(tree)
+
+
+def _validated(tree: dict[str, Any], problems: Sequence[Problem] = ()) -> Recipe:
+    """Return the recipe, or raise its problems after those that are known already."""
+    try:
+        recipe = Recipe.model_validate(tree)
+    except ValidationError as error:
+        raise UsageError(*problems, *problems_of(error, Recipe)) from None
+    if problems:
+        raise UsageError(*problems)
+    return recipe
+
+
+def _set(tree: dict[str, Any], field: str, value: Value) -> None:
+    section, _, name = field.partition(".")
+    whole, _, index = name.partition(".")
+    if index and section != "custom":
+        items = list(tree[section][whole])
+        items[int(index)] = value
+        tree[section][whole] = tuple(items)
+    else:
+        tree[section][name] = value
+
+
+def recipe_hash(recipe: Recipe) -> str:
+    """Return 64 hexadecimal digits that are the same for equal recipes, in every process and release.
+
+    Defaults are left out (a `kind` never is), so that a release that adds a field keeps the old hashes.
+    """
+    text = json.dumps(_essence(recipe), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _essence(part: BaseModel) -> dict[str, object]:
+    """Return what is not default. An empty section is left out, as is a section that a later release adds."""
+    essence: dict[str, object] = {}
+    for name, value in part:
+        if isinstance(value, BaseModel):
+            inner = _essence(value)
+            if inner:
+                essence[name] = inner
+        elif name == "kind" or value != type(part).model_fields[name].default:
+            essence[name] = value
+    return essence

@@ -1,0 +1,113 @@
+"""A parsed YAML file before it means anything: nodes that know the line they were written on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from search_spaces.values import Scalar
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Where something was written.
+
+    Attributes:
+        source: Name of a file, or a command-line option.
+        line: Line number from 1; 0 for an option.
+    """
+
+    source: str
+    line: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.source}:{self.line}" if self.line else self.source
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A scalar."""
+
+    mark: Mark
+    value: Scalar
+
+
+@dataclass(frozen=True)
+class Items:
+    """A sequence."""
+
+    mark: Mark
+    items: Sequence[Node]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A mapping from texts to nodes, with the mark of each key."""
+
+    mark: Mark
+    entries: Mapping[str, Node] = field(default_factory=dict)
+    keys: Mapping[str, Mark] = field(default_factory=dict)
+
+
+Node = Leaf | Items | Section
+
+
+def put(section: Section, name: str, node: Node, key: Mark) -> Section:
+    """Return the section with one entry set."""
+    return Section(section.mark, {**section.entries, name: node}, {**section.keys, name: key})
+
+
+def drop(section: Section, names: Sequence[str]) -> Section:
+    """Return the section without some entries."""
+    kept = {name: node for name, node in section.entries.items() if name not in names}
+    return Section(section.mark, kept, {name: section.keys[name] for name in kept})
+
+
+def plain(node: Node) -> object:
+    """Return the dicts, lists and scalars that a node stands for."""
+    match node:
+        case Leaf():
+            return node.value
+        case Items():
+            return [plain(item) for item in node.items]
+        case Section():
+            return {name: plain(entry) for name, entry in node.entries.items()}
+
+
+def find(node: Node, path: Sequence[str]) -> Mark:
+    """Return the mark of the deepest part of a path that was written."""
+    mark = node.mark
+    for name in path:
+        if isinstance(node, Section) and name in node.entries:
+            mark = node.keys[name]
+            node = node.entries[name]
+        elif isinstance(node, Items) and name.isdecimal() and int(name) < len(node.items):
+            node = node.items[int(name)]
+            mark = node.mark
+        else:
+            break
+    return mark
+
+
+def merge(base: Node, over: Node, path: tuple[str, ...] = ()) -> Node:
+    """Return `base` with the overrides of a file that extends it.
+
+    Sections merge, and everything else is replaced. Two exceptions: a section of another `kind` replaces
+    its base whole, and under `search` each field is one thing, which null removes.
+    """
+    if not (isinstance(base, Section) and isinstance(over, Section)):
+        return over
+    if path[:1] == ("search",) and len(path) > 1:
+        return over
+    kinds = [plain(section.entries["kind"]) for section in (base, over) if "kind" in section.entries]
+    if path and len(kinds) == 2 and kinds[0] != kinds[1]:
+        return over
+    merged = base
+    for name, node in over.entries.items():
+        if path == ("search",) and name in base.entries and node == Leaf(node.mark, None):
+            merged = drop(merged, [name])
+        elif name in base.entries:
+            merged = put(merged, name, merge(base.entries[name], node, (*path, name)), over.keys[name])
+        else:
+            merged = put(merged, name, node, over.keys[name])
+    return Section(over.mark, merged.entries, merged.keys)

@@ -1,0 +1,70 @@
+"""The values that a recipe field can be set to, and the checks that distributions over them share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from search_spaces.errors import UsageError
+
+Scalar = bool | int | float | str | None
+Value = Scalar | tuple[Scalar, ...]
+"""What a recipe field, or an item of a tuple in it, can be set to."""
+
+_LARGEST = 1e300  # the difference of two bounds stays finite, too
+
+
+def show(value: object) -> str:
+    """Return what a person wrote, on one line of bounded length, as YAML would have it."""
+    if isinstance(value, Mapping):
+        return "a section"
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    if isinstance(value, list | tuple):
+        text = f"[{', '.join(show(item) for item in value[:20])}]"
+    else:
+        text = repr(value) if not isinstance(value, int) or abs(value) < 10**60 else "a number of over 60 digits"
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def checked_number(name: str, value: object) -> float:
+    """Return a finite number as a float, or raise a `UsageError` that names it."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise UsageError(f"{name} must be a number, found {show(value)}")
+    if not abs(value) <= _LARGEST:  # so written, NaN is refused too
+        raise UsageError(f"{name} must be finite, found {show(value)}")
+    return float(value)
+
+
+def check_ordered(low: float, high: float) -> None:
+    """Raise a `UsageError` unless `low` is less than `high`."""
+    if low >= high:
+        raise UsageError(f"low must be less than high, found [{low!r}, {high!r}]")
+
+
+def check_unit(u: float) -> None:
+    """Raise a `ValueError`, which is a programmer's, unless `u` is in [0, 1)."""
+    if not 0 <= u < 1:
+        raise ValueError(f"u must be in [0, 1), found {u!r}")
+
+
+def checked_value(value: object) -> Value:
+    """Return a scalar, or a list of scalars as a tuple, or raise a `UsageError`."""
+    if isinstance(value, list | tuple):
+        return tuple(_checked_scalar(item) for item in value)
+    return _checked_scalar(value)
+
+
+def _checked_scalar(value: object) -> Scalar:
+    if value is not None and not isinstance(value, bool | int | float | str):
+        raise UsageError(f"a value is a number, a text, true, false, null or a list of them, found {show(value)}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UsageError(f"a value must be finite, found {value}")
+    return value
+
+
+def identity(option: Value) -> object:
+    """Return a key that tells true from 1 but not 1 from 1.0, which every field takes for the same."""
+    if isinstance(option, tuple):
+        return tuple(identity(item) for item in option)
+    return (isinstance(option, bool), option)

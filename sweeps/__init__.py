@@ -1,0 +1,1 @@
+"""Decide, run, record. Start with conductor.py."""

@@ -1,0 +1,309 @@
+"""Decides what runs next and what becomes of a run after each step. THE file to read first.
+
+Runners (in this process, or Ray) ask `Conductor.next_job` for work, hand every step that a worker made to
+`Conductor.report`, and obey its answer. Every answer is recorded before it is given, so a driver can die between any
+two lines of this file and its successor goes on from the database as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from search_spaces import Asha, Recipe, SpaceSpec, recipe_hash
+from sweeps.asha import Rungs, rung_epochs
+from sweeps.checkpoint_files import CheckpointFiles
+from sweeps.plan import Plan, searched_values
+from sweeps.standing import best_run
+from sweeps.store import Outcome, RunRecord, Store
+from sweeps.study import TrialView
+from sweeps.tables import RunState
+from sweeps.worker import Job, Step
+from trainers.reports import EpochReport
+from trainers.seeding import derive_seed
+
+MAX_ATTEMPTS = 3  # a run whose worker died this often without recording an epoch in between is FAILED
+
+
+@dataclass
+class LiveRun:
+    """What the driver keeps in memory of one run; all of it can be read back from the database."""
+
+    id: int
+    number: int
+    recipe: Recipe
+    recipe_hash: str
+    seed: int
+    state: RunState
+    epoch: int = 0
+    value: float | None = None
+    seconds: float = 0.0
+    curve: dict[int, float] = field(default_factory=dict)
+    error: str | None = None
+    fruitless: int = 0  # deaths of its workers since it last recorded an epoch
+
+
+class Conductor:
+    """Meets the plan, early stopping and the store.
+
+    Args:
+        spec: The space.
+        store: The database; the caller holds the lease.
+        sweep_id: The sweep's row there.
+        plan: What is to be run.
+        checkpoints: The folder of the sweep's checkpoints.
+        check: Called before every write; raises when this driver must not write any more.
+        watch: Called with the view of every run that changed, for the study that the dashboard shows.
+        import_paths: Folders where workers look for the user's own task.
+    """
+
+    def __init__(
+        self,
+        spec: SpaceSpec,
+        store: Store,
+        sweep_id: int,
+        plan: Plan,
+        checkpoints: Path,
+        check: Callable[[], None] = lambda: None,
+        watch: Callable[[TrialView], None] = lambda view: None,
+        import_paths: tuple[str, ...] = (),
+    ) -> None:
+        self.spec = spec
+        self._store = store
+        self._sweep_id = sweep_id
+        self._plan = plan
+        self._files = CheckpointFiles(checkpoints)
+        self._check = check
+        self._watch = watch
+        self._import_paths = import_paths
+        self._lock = threading.RLock()  # progress reads from its own thread
+        self._draining = False
+        self._rungs: Rungs
+        self.rung_epochs = rung_epochs(spec.early_stopping, spec.recipe.budget.epochs)
+        self.runs: list[LiveRun] = []
+        self._queue: deque[LiveRun] = deque()
+        self._kept: LiveRun | None = None  # the run whose weights are on disk
+        self._live: dict[int, LiveRun] = {}
+        self.first_report_at: float | None = None
+        self.session_seconds = 0.0  # of training, recorded by this driver
+        self._take_over()
+
+    # --- from the database ----------------------------------------------------------------------------------
+
+    def _take_over(self) -> None:
+        """Read where the sweep stands; whatever was RUNNING lost its driver and is continued first."""
+        self._check()
+        self._store.interrupt_runs(self._sweep_id)
+        curve = self._store.curve(self._sweep_id, self.spec.metric.name)
+        self._seq = self._store.next_seq(self._sweep_id)
+        self._rungs = self._rebuild_rungs(curve)
+        self.runs = [_live(record) for record in self._store.runs(self._sweep_id)]
+        for number, epoch, value in curve:
+            self.runs[number].curve[epoch] = value
+        self._queue.extend(run for run in self.runs if not run.state.finished)
+        self._kept = self.best()
+        self._files.tidy(wanted={run.number for run in (*self._queue, self._kept) if run is not None})
+        for run in self.runs:
+            self._tell(run)
+
+    def _rebuild_rungs(self, curve: tuple[tuple[int, int, float], ...]) -> Rungs:
+        rule = self.spec.early_stopping
+        factor = rule.reduction_factor if isinstance(rule, Asha) else 1
+        finite = [(number, epoch, value) for number, epoch, value in curve if math.isfinite(value)]
+        return Rungs(self.rung_epochs, factor, self.spec.metric.goal, finite)
+
+    # --- to the runner --------------------------------------------------------------------------------------
+
+    def next_job(self, ray_trial_id: str | None = None) -> Job | None:
+        """The next run to train, recorded as RUNNING; None when there is none now, or none any more."""
+        with self._lock:
+            if self._draining:
+                return None
+            self._check()
+            if self._queue:
+                run = self._queue.popleft()
+            elif len(self.runs) < self._plan.total:
+                run = self._add_run(len(self.runs))
+            else:
+                return None
+            run.state = RunState.RUNNING
+            self._store.begin(run.id, ray_trial_id)
+            self._live[run.id] = run
+            self._tell(run)
+            return self._job(run)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing runs, and nothing is left to hand out: the runner's work is over."""
+        with self._lock:
+            nothing_left = self._draining or (not self._queue and len(self.runs) >= self._plan.total)
+            return nothing_left and not self._live
+
+    def report(self, run_id: int, step: Step) -> bool:
+        """Record what a worker did; True: go on with this run, False: its worker is free."""
+        with self._lock:
+            run = self._live[run_id]
+            self._check()
+            if self.first_report_at is None:
+                self.first_report_at = time.monotonic()
+            outcome = self._outcome(run, step)
+            self._store.record(run_id, step.reports, self._seq, outcome)
+            self._seq += len(step.reports)
+            self._remember(run, step.reports, outcome)
+            if run.state is not RunState.RUNNING:
+                self._close(run)
+            self._tell(run)
+            return run.state is RunState.RUNNING
+
+    def lost(self, run_id: int, reason: str) -> None:
+        """The worker of this run died: the run goes back to the queue, unless that gets it nowhere."""
+        with self._lock:
+            run = self._live.pop(run_id)
+            run.fruitless += 1
+            if run.fruitless < MAX_ATTEMPTS:
+                state = RunState.INTERRUPTED
+                self._queue.append(run)
+            else:
+                state = RunState.FAILED
+                run.error = f"its worker died {run.fruitless} times without finishing an epoch; last: {reason}"
+            run.state = state
+            self._store.record(run_id, (), self._seq, Outcome(state, error=run.error))
+            if state.finished:
+                self._files.remove(run.number)
+            self._tell(run)
+
+    def drain(self) -> None:
+        """Hand out nothing more, and let every run end with the step that it is in."""
+        self._draining = True
+
+    @property
+    def draining(self) -> bool:
+        """Whether `drain` was called."""
+        return self._draining
+
+    def close(self) -> None:
+        """Leave no run RUNNING behind."""
+        with self._lock:
+            self._store.interrupt_runs(self._sweep_id)
+            for run in self.runs:
+                if run.state is RunState.RUNNING:
+                    run.state = RunState.INTERRUPTED
+                    self._tell(run)
+
+    # --- decisions ------------------------------------------------------------------------------------------
+
+    def _outcome(self, run: LiveRun, step: Step) -> Outcome:
+        """What the step makes of its run. The baseline enters the rungs like every run, and is never stopped."""
+        name, value = self.spec.metric.name, run.value
+        for report in step.reports:
+            found = report.metrics.get(name)
+            if found is None:
+                return Outcome(RunState.FAILED, value, error=_no_metric(name, report))
+            if math.isfinite(found):
+                value = found
+            if not report.finite:
+                return Outcome(RunState.DIVERGED, value)
+            if self._rungs.stops(run.number, report.epoch, found) and run.number != 0:
+                return Outcome(RunState.STOPPED, value)
+        if step.error is not None:
+            return Outcome(RunState.FAILED, value, error=step.error)
+        if step.finished:
+            return Outcome(RunState.COMPLETE, value)
+        return Outcome(RunState.INTERRUPTED if self._draining else RunState.RUNNING, value)
+
+    def _remember(self, run: LiveRun, reports: tuple[EpochReport, ...], outcome: Outcome) -> None:
+        for report in reports:
+            run.curve.setdefault(report.epoch, report.metrics.get(self.spec.metric.name, math.nan))
+            if report.epoch > run.epoch:
+                run.epoch = report.epoch
+                run.seconds += report.seconds
+                self.session_seconds += report.seconds
+        if reports:
+            run.fruitless = 0
+        run.state, run.value, run.error = outcome.state, outcome.value, outcome.error
+
+    def _close(self, run: LiveRun) -> None:
+        """The run has left its worker. Only the best complete run keeps its weights."""
+        del self._live[run.id]
+        if run.state is RunState.INTERRUPTED:
+            return
+        if run is not self.best():
+            self._files.remove(run.number)
+            return
+        if self._kept is not None:
+            self._files.remove(self._kept.number)
+            self._store.set_checkpoint(self._kept.id, None)
+        self._store.set_checkpoint(run.id, self._files.keep_final(run.number))
+        self._kept = run
+
+    def best(self) -> LiveRun | None:
+        """The complete run with the best value; the earlier one of two equal."""
+        return best_run(list(self.runs), self.spec.metric.goal)
+
+    # --- helpers --------------------------------------------------------------------------------------------
+
+    def _add_run(self, number: int) -> LiveRun:
+        planned = self._plan.propose(number)
+        digest = recipe_hash(planned.recipe)
+        # All runs of a sweep share their random streams, so that they differ by their recipes alone; a recipe that is
+        # proposed again is a repetition, and gets the next streams.
+        repetition = sum(run.recipe_hash == digest for run in self.runs)
+        seed = derive_seed("sweep", self.spec.sampler.seed, repetition)
+        recipe: dict[str, Any] = planned.recipe.model_dump(mode="json")
+        run_id = self._store.add_run(self._sweep_id, number, recipe, digest, seed)
+        run = LiveRun(run_id, number, planned.recipe, digest, seed, RunState.INTERRUPTED)
+        self.runs.append(run)
+        return run
+
+    def _job(self, run: LiveRun) -> Job:
+        return Job(
+            run_id=run.id,
+            number=run.number,
+            task=self.spec.task,
+            recipe=run.recipe.model_dump(mode="json"),
+            seed=run.seed,
+            rungs=self.rung_epochs,
+            directory=str(self._files.folder(run.number)),
+            checkpoint_every_s=self.spec.checkpoint_every_s,
+            threads=max(1, int(self.spec.resources.cpu)),
+            import_paths=self._import_paths,
+        )
+
+    def _tell(self, run: LiveRun) -> None:
+        view = TrialView(
+            number=run.number,
+            state=run.state,
+            values=searched_values(run.recipe, self.spec),
+            seed=run.seed,
+            value=run.value,
+            curve=dict(run.curve),
+            seconds=run.seconds,
+            error=run.error,
+        )
+        self._plan.learn(view)
+        self._watch(view)
+
+
+def _live(record: RunRecord) -> LiveRun:
+    return LiveRun(
+        id=record.id,
+        number=record.number,
+        recipe=Recipe.model_validate(record.recipe),
+        recipe_hash=record.recipe_hash,
+        seed=record.seed,
+        state=record.state,
+        epoch=record.epoch,
+        value=record.value,
+        seconds=record.seconds,
+        error=record.error,
+    )
+
+
+def _no_metric(name: str, report: EpochReport) -> str:
+    return f"epoch {report.epoch} reported no {name!r}; it reported {', '.join(sorted(report.metrics))}"

@@ -1,0 +1,98 @@
+"""A database URL -> an engine, with what SQLite and PostgreSQL each need to be safe and quick."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from search_spaces import UsageError
+
+DEFAULT_URL = "sqlite:///runs/sweeps.db"
+BUSY_TIMEOUT_S = 30
+
+
+def parse_url(url: str) -> URL:
+    """Read a database URL.
+
+    Raises:
+        UsageError: It is none, or not one of SQLite (a file) and PostgreSQL.
+    """
+    law = "--storage: must be sqlite:///PATH or postgresql+psycopg://USER@HOST/DATABASE"
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise UsageError(f"{law}, found something else: check its spelling") from None
+    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        raise UsageError(f"{law}, found {parsed.get_backend_name()!r}")
+    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise UsageError(f"{law}; a database in memory is gone with its driver: name a file")
+    return parsed
+
+
+def shown(url: str) -> str:
+    """The URL as it may be printed: without its password."""
+    return parse_url(url).render_as_string(hide_password=True)
+
+
+def engine_options(url: str) -> dict[str, Any]:
+    """What any engine over this URL needs, ours and Optuna's: wait for a lock, notice a dropped connection."""
+    if parse_url(url).get_backend_name() == "postgresql":
+        return {"pool_pre_ping": True}
+    return {"connect_args": {"timeout": BUSY_TIMEOUT_S}}
+
+
+def connect(url: str) -> Engine:
+    """An engine whose connections wait for each other and whose transactions are serialised on SQLite.
+
+    Raises:
+        UsageError: The URL cannot be used, its driver is missing, or the folder cannot be made.
+    """
+    parsed = parse_url(url)
+    if parsed.get_backend_name() == "postgresql":
+        return _engine(parsed, **engine_options(url))
+    try:
+        Path(str(parsed.database)).absolute().parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--storage: cannot make the folder of {shown(url)}: {error.strerror}") from error
+    engine = _engine(parsed, connect_args={"timeout": BUSY_TIMEOUT_S, "isolation_level": None})
+    event.listen(engine, "connect", _tune_sqlite)
+    # A transaction that reads first and writes later would fail at once with "database is locked".
+    event.listen(engine, "begin", _begin_immediate)
+    return engine
+
+
+def connect_read_only(url: str) -> Engine:
+    """An engine that can change nothing and makes no file.
+
+    Raises:
+        UsageError: The URL cannot be used or its driver is missing.
+    """
+    parsed = parse_url(url)
+    if parsed.get_backend_name() == "postgresql":
+        return _engine(parsed, **engine_options(url), execution_options={"postgresql_readonly": True})
+    path = quote(str(Path(str(parsed.database)).absolute()))
+    return _engine(URL.create("sqlite", database=f"file:{path}", query={"mode": "ro", "uri": "true"}))
+
+
+def _engine(parsed: URL, **options: Any) -> Engine:
+    try:
+        return create_engine(parsed, **options)
+    except (ModuleNotFoundError, SQLAlchemyError) as error:
+        raise UsageError(
+            f"--storage: no driver for {parsed.drivername!r} ({error}): pip install 'sweeps[postgres]'"
+        ) from error
+
+
+def _tune_sqlite(connection: Any, record: object) -> None:
+    # WAL lets the dashboard read while a sweep writes. NORMAL may lose the last commits when the power fails, never
+    # when a process dies, and never out of order: the epochs of those commits are trained again, with equal values.
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_immediate(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

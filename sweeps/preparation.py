@@ -1,0 +1,75 @@
+"""Prepares a task in a child process while Ray starts: data and weights into the cache, mistakes into one line each.
+
+The driver loads neither torch nor the user's code; the child does, and the workers find the work done.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+from search_spaces import Recipe, SpaceSpec, UsageError
+from trainers.seeding import derive_seed
+
+USAGE_EXIT = 2
+
+
+class Preparation:
+    """The child process of one space; started at once.
+
+    Args:
+        spec: The space.
+        import_paths: Folders where the user's own task is looked for.
+    """
+
+    def __init__(self, spec: SpaceSpec, import_paths: tuple[str, ...]) -> None:
+        request = {
+            "task": spec.task,
+            "recipe": spec.recipe.model_dump(mode="json"),
+            "seed": derive_seed("sweep", spec.sampler.seed, 0),
+            "import_paths": import_paths,
+        }
+        self._child = subprocess.Popen(  # noqa: S603  this interpreter and this file
+            [sys.executable, "-m", "sweeps.preparation", json.dumps(request)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,  # Ctrl-C is for the driver
+        )
+
+    def wait(self) -> None:
+        """Return when the task is ready.
+
+        Raises:
+            UsageError: The task cannot be trained; the child's line says why.
+        """
+        output, _ = self._child.communicate()
+        if self._child.returncode == USAGE_EXIT:
+            raise UsageError(*output.strip().splitlines())
+        if self._child.returncode != 0:
+            raise UsageError(f"the task cannot be prepared:\n{output.strip()}")
+
+    def stop(self) -> None:
+        """End the child if it still runs."""
+        if self._child.poll() is None:
+            self._child.kill()
+            self._child.communicate()
+
+
+def main() -> int:
+    """The child: prepare what the argument describes."""
+    from trainers.open import prepare
+
+    request = json.loads(sys.argv[1])
+    sys.path.extend(path for path in request["import_paths"] if path not in sys.path)
+    try:
+        prepare(request["task"], Recipe.model_validate(request["recipe"]), request["seed"])
+    except UsageError as error:
+        sys.stdout.write(f"{error}\n")
+        return USAGE_EXIT
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+"""What a sweep ran on, taken once when it is created: enough to repeat it, nothing secret."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import psutil
+
+PACKAGES = (
+    "sweeps",
+    "torch",
+    "ray",
+    "optuna",
+    "numpy",
+    "scipy",
+    "pydantic",
+    "sqlalchemy",
+    "mnist1d",
+    "scikit-learn",
+)
+
+
+def provenance() -> dict[str, Any]:
+    """Commit, package versions and machine."""
+    return {
+        "git_commit": _git("rev-parse", "HEAD"),
+        "git_dirty": bool(_git("status", "--porcelain")),
+        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "machine": platform.node(),
+        "cpus": os.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _git(*arguments: str) -> str | None:
+    """Output of one git command in the current folder; None outside a repository or without git."""
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=5, check=True)  # noqa: S603, S607  fixed words, git from the person's own PATH
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,40 @@
+"""Who trains the jobs that the conductor hands out: this process, or Ray (ray_runner.py)."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from sweeps.conductor import Conductor
+from sweeps.worker import Worker
+
+
+class Runner(Protocol):
+    """Trains whatever a conductor hands out.
+
+    Every implementation passes tests/contracts/test_runner_contract.py.
+    """
+
+    @property
+    def slots(self) -> int:
+        """How many runs train at the same time."""
+
+    def run(self, conductor: Conductor) -> None:
+        """Return when the conductor is idle.
+
+        Raises:
+            SweepError: The sweep cannot go on.
+        """
+
+
+class InProcessRunner:
+    """One run at a time in this process: for a debugger, for tests, and to read how a runner works."""
+
+    slots = 1
+
+    def run(self, conductor: Conductor) -> None:
+        """Train job after job until none is left."""
+        worker = Worker()
+        while (job := conductor.next_job()) is not None:
+            worker.start(job)
+            while conductor.report(job.run_id, worker.step()):
+                pass

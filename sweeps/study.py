@@ -1,0 +1,330 @@
+"""The only file that knows Optuna: it proposes recipes, and it shows a sweep as a study.
+
+A sweep has two studies with the same trials. One lives in memory and feeds the sampler; it is rebuilt from our tables,
+so a crash cannot leave a half-sampled trial behind. The other lives in the database, for the dashboard and for whoever
+reads Optuna studies; it is a copy that may lag behind by a second and is completed by the next command.
+In both, the number of a trial is the number of its run.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, assert_never
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.samplers import BaseSampler, GPSampler, TPESampler
+from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from search_spaces import (
+    Choice,
+    Constant,
+    Distribution,
+    LogUniform,
+    Normal,
+    QUniform,
+    RandInt,
+    Sampler,
+    SpaceSpec,
+    Uniform,
+    UsageError,
+    Value,
+)
+from sweeps.asha import Goal
+from sweeps.database import engine_options
+from sweeps.tables import RunState
+from trainers.seeding import derive_seed
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+# An interrupted run waits for its next driver; a trial that is RUNNING has a live one.
+_TRIAL_STATES = {
+    RunState.RUNNING: TrialState.RUNNING,
+    RunState.INTERRUPTED: TrialState.WAITING,
+    RunState.COMPLETE: TrialState.COMPLETE,
+    RunState.STOPPED: TrialState.PRUNED,
+    RunState.DIVERGED: TrialState.PRUNED,
+    RunState.FAILED: TrialState.FAIL,
+}
+_REASONS = {
+    RunState.COMPLETE: "complete",
+    RunState.STOPPED: "stopped by asha",
+    RunState.DIVERGED: "diverged",
+    RunState.FAILED: "failed",
+}
+
+
+@dataclass(frozen=True)
+class TrialView:
+    """What a study shows of one run.
+
+    Attributes:
+        number: Of the run and of its trial.
+        state: Of the run.
+        values: Searched field -> value.
+        seed: Of the training.
+        value: The last finite value of the metric.
+        curve: Epoch -> value of the metric; may hold a NaN at the end.
+        seconds: Of training.
+        error: Traceback of a failed run.
+    """
+
+    number: int
+    state: RunState
+    values: Mapping[str, Value]
+    seed: int
+    value: float | None = None
+    curve: Mapping[int, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    error: str | None = None
+
+
+def optuna_distribution(distribution: Distribution) -> BaseDistribution | None:
+    """Optuna's word for one of ours; ``None`` for a constant, which is no parameter."""
+    match distribution:
+        case LogUniform(low, high):
+            return FloatDistribution(low, high, log=True)
+        case Uniform(low, high):
+            return FloatDistribution(low, high)
+        case QUniform(low, high, q):
+            return FloatDistribution(low, high, step=q)
+        case RandInt(low, high):
+            return IntDistribution(low, high)
+        case Normal():
+            return FloatDistribution(*_ends(distribution))  # Optuna has no normal: its samplers see the range only
+        case Choice(options):
+            return CategoricalDistribution([_label(option) for option in options])
+        case Constant():
+            return None
+        case _:
+            assert_never(distribution)
+
+
+def _ends(distribution: Normal | Uniform | LogUniform | RandInt) -> tuple[float, float]:
+    low, high = distribution.edges()
+    if not isinstance(low, int | float) or not isinstance(high, int | float):
+        raise TypeError(f"{distribution} has no numeric ends")
+    return low, high
+
+
+def lies_in(distribution: Distribution, value: Value) -> bool:
+    """Whether a distribution could have given this value; a baseline may have another."""
+    if isinstance(distribution, Choice | Constant):
+        return value in distribution.grid()
+    if not isinstance(value, int | float):
+        return False
+    if isinstance(distribution, QUniform):
+        step = round((value - distribution.low) / distribution.q)
+        return 0 <= step < distribution.size and math.isclose(distribution.at(step), value)
+    low, high = _ends(distribution)
+    return low <= value <= high
+
+
+def _label(option: Value) -> str | int | float | bool | None:
+    """Optuna's categories are scalars; a list is shown as its JSON text."""
+    return json.dumps(option) if isinstance(option, tuple | list) else option
+
+
+class Study:
+    """The trials of one sweep in one Optuna storage.
+
+    Args:
+        storage: Where they live.
+        name: Of the sweep.
+        goal: ``maximize`` or ``minimize``.
+        search: Searched field -> distribution.
+
+    Raises:
+        UsageError: The storage holds a study of this name with the other direction.
+    """
+
+    def __init__(self, storage: BaseStorage, name: str, goal: Goal, search: Mapping[str, Distribution]) -> None:
+        self._storage = storage
+        self._search = search
+        self._distributions = {
+            path: word for path, one in search.items() if (word := optuna_distribution(one)) is not None
+        }
+        self.optuna = optuna.create_study(storage=storage, study_name=name, direction=goal, load_if_exists=True)
+        if self.optuna.direction != StudyDirection[goal.upper()]:
+            raise UsageError(
+                f"the Optuna study {name!r} exists with goal {self.optuna.direction.name.lower()}, this sweep wants "
+                f"{goal}: choose another --name or another --storage"
+            )
+        self._study_id = storage.get_study_id_from_name(name)
+        trials = storage.get_all_trials(self._study_id, deepcopy=False)
+        self.trial_ids: dict[int, int] = {trial.number: trial._trial_id for trial in trials}
+        self._settled = {trial.number for trial in trials if trial.state.is_finished()}
+
+    def ask(self, sampler: BaseSampler) -> dict[str, Value]:
+        """Add the next trial and let the sampler choose its values."""
+        self.optuna.sampler = sampler
+        trial = self.optuna.ask(self._distributions)
+        self.trial_ids[trial.number] = trial._trial_id
+        chosen: dict[str, Value] = {}
+        for path, label in trial.params.items():
+            distribution = self._search[path]
+            if isinstance(distribution, Choice):
+                chosen[path] = next(option for option in distribution.options if _label(option) == label)
+            else:
+                chosen[path] = label
+        return chosen
+
+    def sync(self, views: Iterable[TrialView]) -> None:
+        """Bring the trials of these runs up to date. Repeating it, or going on after a crash, changes nothing.
+
+        Args:
+            views: Runs; those without a trial must follow each other without a gap.
+        """
+        for view in sorted(views, key=lambda view: view.number):
+            if view.number in self._settled:
+                continue
+            if view.number not in self.trial_ids:
+                self._create(view)
+            else:
+                self._update(view, self.trial_ids[view.number])
+            if view.state.finished:
+                self._settled.add(view.number)
+
+    def _create(self, view: TrialView) -> None:
+        if view.number != len(self.trial_ids):
+            raise ValueError(f"trials are made in order: the next is {len(self.trial_ids)}, not {view.number}")
+        trial = FrozenTrial(
+            number=view.number,
+            trial_id=-1,
+            state=_TRIAL_STATES[view.state],
+            value=_shown_value(view),
+            datetime_start=None if view.state is RunState.INTERRUPTED else _now(),
+            datetime_complete=_now() if view.state.finished else None,
+            params={path: _label(value) for path, value in self._known(view).items()},
+            distributions={path: self._distributions[path] for path in self._known(view)},
+            user_attrs=_attributes(view),
+            system_attrs={},
+            intermediate_values=dict(view.curve),
+        )
+        self.trial_ids[view.number] = self._storage.create_new_trial(self._study_id, template_trial=trial)
+
+    def _update(self, view: TrialView, trial_id: int) -> None:
+        trial = self._storage.get_trial(trial_id)
+        for epoch, reported in view.curve.items():
+            if epoch not in trial.intermediate_values:
+                self._storage.set_trial_intermediate_value(trial_id, epoch, reported)
+        for name, attribute in _attributes(view).items():
+            if trial.user_attrs.get(name) != attribute:
+                self._storage.set_trial_user_attr(trial_id, name, attribute)
+        state = _TRIAL_STATES[view.state]
+        if state != trial.state:  # last: whoever sees a finished trial sees all of it
+            value = _shown_value(view)
+            self._storage.set_trial_state_values(trial_id, state, None if value is None else [value])
+
+    def _known(self, view: TrialView) -> dict[str, Value]:
+        """The values that lie in the ranges of their distributions; a baseline may have others."""
+        return {
+            path: value
+            for path, value in view.values.items()
+            if path in self._distributions and lies_in(self._search[path], value)
+        }
+
+
+def _shown_value(view: TrialView) -> float | None:
+    """The value of a finished trial; Optuna wants none for FAIL."""
+    if not view.state.finished or view.state is RunState.FAILED:
+        return None
+    return view.value
+
+
+def _attributes(view: TrialView) -> dict[str, Any]:
+    attributes: dict[str, Any] = {"seed": str(view.seed)}  # as text: JSON readers round large integers
+    if view.number == 0:
+        attributes["baseline"] = True
+    if view.state.finished:
+        attributes |= {"reason": _REASONS[view.state], "seconds": round(view.seconds, 3)}
+    if view.error:
+        attributes["error"] = view.error[-2000:]
+    return attributes
+
+
+def _now() -> datetime:
+    return datetime.now()  # Optuna stores local times without a zone
+
+
+def open_study(url: str, spec: SpaceSpec) -> Study:
+    """The study that the dashboard shows; how the sweep was set up stands among its attributes.
+
+    Raises:
+        UsageError: Somebody else's study has this name, or this one has the other direction.
+    """
+    study = Study(_rdb(url), spec.name, spec.metric.goal, spec.search)
+    facts = {
+        "task": spec.task,
+        "metric": spec.metric.name,
+        "sampler": spec.sampler.model_dump(mode="json"),
+        "early_stopping": spec.early_stopping.model_dump(mode="json"),
+    }
+    known = study.optuna.user_attrs
+    if study.trial_ids and "task" not in known:
+        raise UsageError(f"the database holds an Optuna study {spec.name!r} that no sweep made: choose another --name")
+    for name, fact in facts.items():
+        if known.get(name) != fact:
+            study.optuna.set_user_attr(name, fact)
+    return study
+
+
+def _rdb(url: str) -> RDBStorage:
+    # Optuna passes the URL through str.format: a brace in a password would break it.
+    return RDBStorage(url.replace("{", "{{").replace("}", "}}"), engine_kwargs=engine_options(url))
+
+
+class Proposer:
+    """Chooses the values of the next run from what the earlier ones gave (TPE or GP).
+
+    Args:
+        sampler: Of the space; its seed and the number of the run decide every draw, so that a restarted sweep neither
+            repeats nor depends on a random state that died with its driver.
+        goal: ``maximize`` or ``minimize``.
+        search: Searched field -> distribution.
+    """
+
+    def __init__(self, sampler: Sampler, goal: Goal, search: Mapping[str, Distribution]) -> None:
+        self._sampler = sampler
+        self._study = Study(InMemoryStorage(), "memory", goal, search)
+        self._search = search
+
+    def propose(self, number: int) -> dict[str, Value]:
+        """Values for run ``number``; `learn` must have seen all runs before it."""
+        seed = derive_seed("sampler", self._sampler.seed, number) % 2**32  # numpy's limit
+        return self._study.ask(_sampler(self._sampler.kind, seed))
+
+    def learn(self, view: TrialView) -> None:
+        """Take in where a run stands."""
+        if not all(lies_in(one, view.values.get(path)) for path, one in self._search.items()):
+            # A baseline outside the ranges would take its missing parameters out of the joint model.
+            view = replace(view, state=RunState.FAILED, values={})
+        finite = {epoch: value for epoch, value in view.curve.items() if math.isfinite(value)}
+        # ask() would hand a waiting trial out again; for the sampler an interrupted run is one under way.
+        state = RunState.RUNNING if view.state is RunState.INTERRUPTED else view.state
+        self._study.sync([replace(view, curve=finite, state=state)])
+
+
+def _sampler(kind: str, seed: int) -> BaseSampler:
+    # The first runs of a sweep are Sobol points of our own (plan.py), so the samplers need no random start.
+    if kind == "gp":
+        return GPSampler(seed=seed, n_startup_trials=1, deterministic_objective=False)
+    return TPESampler(seed=seed, n_startup_trials=1)
+
+
+def serve_dashboard(url: str, port: int) -> None:
+    """Serve the dashboard on 127.0.0.1 until interrupted; it has no authentication of its own."""
+    from optuna_dashboard import run_server
+
+    run_server(_rdb(url), host="127.0.0.1", port=port)

@@ -1,0 +1,122 @@
+"""The tables: the one truth about every sweep. They live beside Optuna's own in the same database."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import JSON, DateTime, Dialect, Float, ForeignKey, LargeBinary, String, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+SCHEMA_VERSION = 1
+
+
+class RunState(StrEnum):
+    """What became of a run."""
+
+    RUNNING = "RUNNING"  # a live driver works on it
+    COMPLETE = "COMPLETE"  # trained its whole budget
+    STOPPED = "STOPPED"  # by ASHA, at a rung
+    DIVERGED = "DIVERGED"  # reported a number that is not finite
+    FAILED = "FAILED"  # an error, kept with its traceback
+    INTERRUPTED = "INTERRUPTED"  # its driver went away; the same command continues it
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will happen to the run."""
+        return self not in (RunState.RUNNING, RunState.INTERRUPTED)
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """A point in time, stored without a zone and always meant in UTC (SQLite keeps no zones)."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+class Base(DeclarativeBase):
+    """Common ground of the mapped classes."""
+
+
+class Sweep(Base):
+    """One sweep or ablation: its resolved file, and who works on it."""
+
+    __tablename__ = "sweep"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    spec_yaml: Mapped[str]
+    metric: Mapped[str]
+    goal: Mapped[str] = mapped_column(String(8))
+    seed: Mapped[int]
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    provenance: Mapped[dict[str, Any]] = mapped_column(JSON)
+    schema_version: Mapped[int]
+    lease_owner: Mapped[str | None]
+    lease_expires: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+
+class Run(Base):
+    """One recipe trained with one seed."""
+
+    __tablename__ = "run"
+    __table_args__ = (
+        UniqueConstraint("sweep_id", "number"),
+        UniqueConstraint("sweep_id", "arm", "recipe_hash", "seed"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sweep_id: Mapped[int] = mapped_column(ForeignKey("sweep.id"))
+    number: Mapped[int]  # from 0; also the number of its trial in the Optuna study
+    arm: Mapped[str] = mapped_column(default="")  # "" in a sweep: NULLs would not collide in the constraint above
+    pair: Mapped[int | None]
+    recipe: Mapped[dict[str, Any]] = mapped_column(JSON)
+    recipe_hash: Mapped[str] = mapped_column(String(64))
+    seed: Mapped[int]
+    state: Mapped[str] = mapped_column(String(16))
+    epoch: Mapped[int] = mapped_column(default=0)
+    value: Mapped[float | None] = mapped_column(Float)  # the last finite value of the sweep's metric
+    seconds: Mapped[float] = mapped_column(default=0.0)  # of training, repeated epochs counted once
+    attempts: Mapped[int] = mapped_column(default=0)
+    started_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    optuna_trial_id: Mapped[int | None]
+    ray_trial_id: Mapped[str | None]
+    checkpoint: Mapped[str | None]  # the trained weights, kept for the best run
+    error: Mapped[str | None]
+
+
+class EpochMetric(Base):
+    """One number that one epoch reported."""
+
+    __tablename__ = "epoch_metric"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), primary_key=True)
+    epoch: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(128), primary_key=True)
+    value: Mapped[float | None] = mapped_column(Float)  # NULL is NaN: SQLite has no other way to keep one
+    seq: Mapped[int]  # order of recording within the sweep, one step per epoch report
+
+
+class Prediction(Base):
+    """What a fully trained model says of every example of a split, as little-endian arrays."""
+
+    __tablename__ = "prediction"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), primary_key=True)
+    split: Mapped[str] = mapped_column(String(16), primary_key=True)
+    weights: Mapped[str] = mapped_column(String(16), primary_key=True)
+    n: Mapped[int]
+    label: Mapped[bytes] = mapped_column(LargeBinary)  # int32
+    predicted: Mapped[bytes] = mapped_column(LargeBinary)  # int32
+    confidence: Mapped[bytes] = mapped_column(LargeBinary)  # float32
+    nll: Mapped[bytes] = mapped_column(LargeBinary)  # float32, nats

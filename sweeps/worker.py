@@ -1,0 +1,152 @@
+"""One process that trains: it is handed jobs, and answers with steps. No database, no Ray, no decisions.
+
+This is the only file of the package that loads torch, and only when a worker is made.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from search_spaces import CheckpointError, Recipe
+from trainers.reports import EpochReport
+
+if TYPE_CHECKING:
+    from trainers.open import EpochTrainer
+
+SLICE_S = 0.5  # a step ends with the epoch that fills it: the driver hears of a run at least this often
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run as a worker sees it; plain values, so that it can cross processes.
+
+    Attributes:
+        run_id: Of the run in the database.
+        number: Of the run in its sweep.
+        task: Name of a built-in task or dotted path of the user's own.
+        recipe: As JSON.
+        seed: Of every random stream of the training.
+        rungs: Epochs at which the driver decides; a step never runs past one.
+        directory: Where this run keeps its checkpoints; empty for none.
+        checkpoint_every_s: Seconds of training between checkpoints that are at no rung.
+        threads: CPU threads of torch.
+        import_paths: Folders where the user's own task is looked for.
+    """
+
+    run_id: int
+    number: int
+    task: str
+    recipe: Mapping[str, Any]
+    seed: int
+    rungs: Sequence[int]
+    directory: str
+    checkpoint_every_s: float
+    threads: int
+    import_paths: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a worker did since it was last asked.
+
+    Attributes:
+        reports: Epochs, in order; empty when the run failed before the end of one.
+        finished: The whole budget is trained.
+        error: Traceback of what the training raised.
+    """
+
+    reports: tuple[EpochReport, ...] = ()
+    finished: bool = False
+    error: str | None = None
+
+
+class Worker:
+    """Trains one job after the other; imports torch once and keeps the data of its task."""
+
+    def __init__(self) -> None:
+        self._job: Job | None = None
+        self._training: EpochTrainer | None = None
+        self._start_error: str | None = None
+        self._since_checkpoint_s = 0.0
+        self._stored_epoch = 0
+
+    def start(self, job: Job) -> None:
+        """Take a job up where its newest sound checkpoint left it. Never raises: `step` says what went wrong."""
+        self._job, self._training, self._start_error = job, None, None
+        self._since_checkpoint_s = 0.0
+        try:
+            self._training = _open(job)
+            self._stored_epoch = self._training.epoch
+        except Exception:  # noqa: BLE001  the user's code may raise anything; it is recorded with its traceback
+            self._start_error = traceback.format_exc()
+
+    def step(self) -> Step:
+        """Train until a rung, the end of the budget, a value that is not finite, or `SLICE_S`."""
+        if self._training is None or self._job is None:
+            return Step(error=self._start_error or "the worker was asked to step without a job")
+        reports: list[EpochReport] = []
+        try:
+            self._checkpoint_if_due(self._job, self._training)
+            finished = self._advance(self._job, self._training, reports)
+        except Exception:  # noqa: BLE001  as above; the epochs before the error are kept
+            return Step(tuple(reports), error=traceback.format_exc())
+        return Step(tuple(reports), finished)
+
+    def _advance(self, job: Job, training: EpochTrainer, reports: list[EpochReport]) -> bool:
+        began = time.perf_counter()
+        while not training.finished:
+            report = training.run_epoch()
+            reports.append(report)
+            self._since_checkpoint_s += report.seconds
+            if report.epoch in job.rungs or not report.finite:
+                break
+            if time.perf_counter() - began > SLICE_S:
+                break
+        if training.finished:
+            self._keep_weights(job, training)
+        return training.finished
+
+    def _checkpoint_if_due(self, job: Job, training: EpochTrainer) -> None:
+        # At the start of a step, not at its end: by now the driver has recorded every epoch so far, so no
+        # checkpoint is ever ahead of the database; and a run that is stopped at a rung costs no checkpoint there.
+        due = self._since_checkpoint_s >= job.checkpoint_every_s or training.epoch in job.rungs
+        if not due or training.epoch == self._stored_epoch:
+            return
+        self._since_checkpoint_s, self._stored_epoch = 0.0, training.epoch
+        state = training.state_dict()
+        if job.directory and state is not None:
+            from trainers import checkpoints
+
+            checkpoints.save(Path(job.directory), training.epoch, state)
+
+    def _keep_weights(self, job: Job, training: EpochTrainer) -> None:
+        state = training.state_dict()
+        if job.directory and state is not None:
+            from trainers import checkpoints
+
+            checkpoints.save_final(Path(job.directory), state)
+
+
+def _open(job: Job) -> EpochTrainer:
+    import torch
+
+    from trainers import checkpoints
+    from trainers.open import open_training
+
+    torch.set_num_threads(job.threads)
+    sys.path.extend(path for path in job.import_paths if path not in sys.path)
+    training = open_training(job.task, Recipe.model_validate(job.recipe), job.seed)
+    found = checkpoints.latest(Path(job.directory)) if job.directory else None
+    if found is None:
+        return training
+    try:
+        training.load_state_dict(found[1])
+    except CheckpointError:  # of another release, or not ours: the run starts over, its epochs come out the same
+        return open_training(job.task, Recipe.model_validate(job.recipe), job.seed)
+    return training

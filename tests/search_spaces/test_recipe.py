@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import pickle
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from search_spaces.recipe import SGD, Adam, AdamW, Budget, Constant, Cosine, Linear, Recipe, Regularization
+
+
+def test_defaults_are_the_documented_ones() -> None:
+    recipe = Recipe()
+    assert recipe.optimizer == AdamW(
+        lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01, decay="matrices", decay_embeddings=True
+    )
+    assert recipe.schedule == Cosine(warmup=0.0, warmup_steps=None, min_factor=0.0)
+    assert recipe.regularization == Regularization(dropout=0.0, label_smoothing=0.0, clip_norm=None)
+    assert recipe.budget == Budget(epochs=27, batch_size=64, accumulation=1)
+    assert recipe.custom == {}
+    assert SGD() == SGD(lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4, decay="matrices")
+
+
+@pytest.mark.parametrize(
+    ("part", "values"),
+    [
+        (AdamW, {"lr": 0}),
+        (AdamW, {"lr": -1e-3}),
+        (AdamW, {"lr": float("nan")}),
+        (AdamW, {"lr": float("inf")}),
+        (AdamW, {"lr": "1e-3"}),
+        (AdamW, {"lr": True}),
+        (AdamW, {"betas": (0.9, 1.0)}),
+        (AdamW, {"betas": (-0.1, 0.9)}),
+        (AdamW, {"betas": (0.9,)}),
+        (AdamW, {"betas": (0.9, 0.99, 0.999)}),
+        (AdamW, {"betas": (0.9, True)}),
+        (AdamW, {"eps": 0}),
+        (AdamW, {"weight_decay": -1}),
+        (AdamW, {"decay": "some"}),
+        (AdamW, {"decay_embeddings": 1}),
+        (AdamW, {"kind": "adam"}),
+        (Adam, {"weight_decay": 0.01}),
+        (SGD, {"momentum": 1.0}),
+        (SGD, {"momentum": 0.0}),
+        (Cosine, {"warmup": 1.0}),
+        (Cosine, {"min_factor": 1.0}),
+        (Cosine, {"warmup_steps": -1}),
+        (Cosine, {"warmup_steps": 1.5}),
+        (Linear, {"warmup": 0.1, "warmup_steps": 10}),
+        (Constant, {"min_factor": 0.1}),
+        (Regularization, {"dropout": 1.0}),
+        (Regularization, {"label_smoothing": -0.1}),
+        (Regularization, {"clip_norm": 0.0}),
+        (Budget, {"epochs": 0}),
+        (Budget, {"epochs": 9.0}),
+        (Budget, {"batch_size": True}),
+        (Budget, {"accumulation": 10**10}),
+        (Recipe, {"custom": {"a": None}}),
+        (Recipe, {"custom": {"a": [1]}}),
+        (Recipe, {"custom": {"a": float("nan")}}),
+        (Recipe, {"custom": {"a.b": 1}}),
+        (Recipe, {"optimiser": AdamW()}),
+    ],
+)
+def test_a_broken_law_is_refused(part: type[BaseModel], values: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        part.model_validate(values)
+
+
+def test_laws_hold_at_their_edges() -> None:
+    SGD(momentum=0.0, nesterov=False)
+    AdamW(betas=(0.0, 0.0), weight_decay=0.0)
+    Cosine(warmup=0.0, warmup_steps=0)
+    Regularization(clip_norm=None)
+
+
+def test_an_int_stands_for_a_float() -> None:
+    assert type(AdamW(lr=1).lr) is float
+
+
+def test_custom_values_are_handed_over_untouched() -> None:
+    custom = Recipe(custom={"flag": True, "count": 1, "rate": 1.0, "name": "x"}).custom
+    assert [type(custom[name]) for name in ("flag", "count", "rate", "name")] == [bool, int, float, str]
+
+
+def test_parts_are_frozen() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Recipe().optimizer.lr = 1.0  # type: ignore[misc]
+
+
+def test_json_and_pickle_round_trips() -> None:
+    recipe = Recipe(optimizer=SGD(lr=0.5), schedule=Linear(warmup_steps=3), custom={"a": 1})
+    assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe
+    assert Recipe.model_validate(recipe.model_dump(mode="json")) == recipe
+    assert pickle.loads(pickle.dumps(recipe)) == recipe

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from search_spaces import (
+    SGD,
+    Asha,
+    Choice,
+    Distribution,
+    LogUniform,
+    Metric,
+    Normal,
+    NoStopping,
+    QUniform,
+    RandInt,
+    Recipe,
+    Resources,
+    Sampler,
+    SpaceSpec,
+    Uniform,
+    UsageError,
+)
+
+METRIC = Metric(name="val/accuracy", goal="maximize")
+
+
+def space(**changes: Any) -> SpaceSpec:
+    return SpaceSpec(**{"name": "mine", "task": "digits", "metric": METRIC, "runs": 8, **changes})
+
+
+def test_defaults() -> None:
+    spec = space()
+    assert spec.sampler == Sampler(kind="tpe", seed=0, startup=10)
+    assert spec.early_stopping == Asha(grace_epochs=1, reduction_factor=3)
+    assert spec.resources == Resources(cpu=1, gpu=0)
+    assert spec.checkpoint_every_s == 10
+    assert spec.search == {}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": ""},
+        {"name": "a b"},
+        {"name": "../up"},
+        {"task": "my-task"},
+        {"task": "package.module"},
+        {"runs": 0},
+        {"runs": 8.0},
+        {"checkpoint_every_s": 0},
+        {"search": {"optimizer.lr": {"uniform": [0, 1]}}},
+        {"early_stopping": {"kind": "asha", "grace_epochs": 0}},
+        {"early_stopping": {"kind": "asha", "reduction_factor": 1}},
+        {"early_stopping": {"kind": "none", "grace_epochs": 1}},
+        {"resources": {"cpu": 0}},
+        {"resources": {"gpu": -1}},
+        {"sampler": {"kind": "cmaes"}},
+        {"sampler": {"seed": -1}},
+        {"sampler": {"seed": 2**32}},
+        {"metric": {"name": "val/accuracy"}},
+    ],
+)
+def test_a_broken_law_is_refused(changes: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        space(**changes)
+
+
+@pytest.mark.parametrize("task", ["digits", "my_task", "package:Task", "my_package.my_module:MyTask"])
+def test_tasks(task: str) -> None:
+    assert space(task=task).task == task
+
+
+@pytest.mark.parametrize("name", ["val/accuracy", "val/nll", "eval/return", "val/top-5"])
+def test_metrics(name: str) -> None:
+    assert Metric(name=name, goal="minimize").name == name
+
+
+@pytest.mark.parametrize(
+    ("name", "law"),
+    [
+        ("accuracy", "must be split/name, such as val/accuracy, found 'accuracy'"),
+        ("val/", "must be split/name"),
+        ("a/b/c", "must be split/name"),
+        ("test/accuracy", "sweeps select on val/\\*; test/\\* is for ablation reports"),
+        ("train/loss", "train/\\* rewards overfitting"),
+    ],
+)
+def test_metrics_that_select_wrongly(name: str, law: str) -> None:
+    with pytest.raises(ValidationError, match=law):
+        Metric(name=name, goal="maximize")
+
+
+@pytest.mark.parametrize(
+    ("field", "distribution", "message"),
+    [
+        ("optimizer.lrr", LogUniform(1e-5, 1), "unknown field of adamw; did you mean lr?"),
+        ("optimizer.momentum", Uniform(0, 0.9), "momentum belongs to sgd, but kind adamw is in force; it has kind, lr"),
+        ("optimizer.betas.2", Uniform(0, 0.9), "optimizer.betas has the items 0 to 1"),
+        ("optimizer.lr", Uniform(0, 1), "the value 0.0 of uniform must be greater than 0"),
+        ("optimizer.lr", Normal(1, 1), "the value -3.0 of normal must be greater than 0"),
+        ("optimizer.decay", Choice(["all", "some"]), "the value 'some' of choice must be all, matrices or none"),
+        ("optimizer.kind", Choice(["adamw", "sgd"]), "a kind is not searched"),
+        ("regularization.dropout", Uniform(0, 1), "the value 1.0 of uniform must be less than 1"),
+        ("regularization.clip_norm", Choice([None, 0]), "the value 0 of choice must be greater than 0"),
+        ("budget.epochs", QUniform(1, 9, 1), "must be a whole number, found 1.0; use randint or choice"),
+        ("budget.epochs", RandInt(0, 9), "the value 0 of randint must be at least 1"),
+        ("custom.depth", RandInt(0, 9), "the baseline would lack it"),
+        ("schedule.warmup_steps", RandInt(0, 9), "warmup is given once"),
+    ],
+)
+def test_a_search_that_the_recipe_refuses(field: str, distribution: Distribution, message: str) -> None:
+    recipe = Recipe.model_validate({"schedule": {"kind": "cosine", "warmup": 0.1}})
+    with pytest.raises(UsageError) as raised:
+        space(recipe=recipe, search={field: distribution})
+    assert str(raised.value).startswith(f"search.{field}: ")
+    assert message in str(raised.value)
+
+
+def test_fields_that_exclude_each_other() -> None:
+    search = {"schedule.warmup": Uniform(0, 0.3), "schedule.warmup_steps": RandInt(0, 10)}
+    with pytest.raises(UsageError, match=r"search\.schedule\.warmup: with the other searched fields"):
+        space(search=search)
+
+
+def test_a_field_is_not_searched_as_a_whole_and_in_part() -> None:
+    search = {"optimizer.betas": Choice([[0.9, 0.95]]), "optimizer.betas.1": Uniform(0.9, 0.95)}
+    with pytest.raises(UsageError, match=r"optimizer\.betas is searched as a whole, too"):
+        space(search=search)
+
+
+def test_a_search_that_fits() -> None:
+    search: dict[str, Distribution] = {
+        "optimizer.betas": Choice([[0.9, 0.95], [0.9, 0.999]]),
+        "optimizer.lr": LogUniform(1e-5, 1),
+        "regularization.clip_norm": Choice([None, 1]),
+        "budget.batch_size": RandInt(1, 64),
+        "custom.depth": RandInt(1, 3),
+    }
+    assert space(recipe=Recipe(custom={"depth": 2}), search=search).search == search
+    space(recipe=Recipe(optimizer=SGD()), search={"optimizer.momentum": Uniform(0.5, 0.9)})
+
+
+def test_a_grid_tells_how_many_runs_it_has() -> None:
+    search = {"optimizer.betas.1": Choice([0.9, 0.99]), "budget.batch_size": Choice([16, 32, 64])}
+    grid = Sampler(kind="grid")
+    assert space(sampler=grid, search=search, runs=7).runs == 7
+    with pytest.raises(UsageError, match="runs: the grid and the baseline are 7 runs, found 8; write 7"):
+        space(sampler=grid, search=search, runs=8)
+
+
+def test_a_grid_over_an_interval() -> None:
+    with pytest.raises(UsageError, match=r"search\.optimizer\.lr: a grid needs finitely many values"):
+        space(sampler=Sampler(kind="grid"), search={"optimizer.lr": LogUniform(1e-5, 1)})
+
+
+def test_specs_are_frozen_and_pickle() -> None:
+    spec = space(early_stopping=NoStopping(), search={"optimizer.lr": LogUniform(1e-5, 1)})
+    assert pickle.loads(pickle.dumps(spec)) == spec
+    with pytest.raises(ValidationError, match="frozen"):
+        spec.runs = 9  # type: ignore[misc]

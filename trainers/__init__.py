@@ -1,0 +1,1 @@
+"""One recipe, one task, one seed -> epoch reports. Start with training.py."""
