@@ -31,6 +31,7 @@ from search_spaces.points import grid_point, grid_points, random_point, sobol_po
 from search_spaces.problems import suggest
 from search_spaces.recipe import SGD, Adam, AdamW, Budget, Optimizer, Recipe, Regularization, Schedule
 from search_spaces.resolve import flatten, lookup, recipe_hash, resolve
+from search_spaces.seeds import derive_seed
 from search_spaces.sources import shipped_spaces
 from search_spaces.spec import Asha, EarlyStopping, Metric, NoStopping, Resources, Sampler, SpaceSpec
 
@@ -68,6 +69,7 @@ __all__ = [
     "Uniform",
     "UsageError",
     "Value",
+    "derive_seed",
     "diff_spaces",
     "dump_space",
     "flatten",

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from search_spaces.distributions import DISTRIBUTION_NAMES, Distribution, make_distribution
 from search_spaces.errors import Problem, SpecError, UsageError
-from search_spaces.problems import MISSING, problems_of, suggest
+from search_spaces.problems import MISSING, refusals, suggest
 from search_spaces.recipe import Recipe
 from search_spaces.settings import Setting, apply_settings, parse_setting
 from search_spaces.sources import locate, read_text, read_tree
@@ -102,31 +102,30 @@ class _Assembly:
         }
         draft = _draft(values.get("recipe", {}))
         if draft.recipe is not None:
-            recipe = self._apply(draft.recipe, fixed)
+            recipe = self._apply(draft.recipe, [setting for setting in fixed if draft.knows(setting.field)])
             if draft.complete:
                 values["recipe"] = recipe
-            known = {key: search[key] for key in search if key.partition(".")[0] not in draft.unknown}
+            known = {field: search[field] for field in search if draft.knows(field)}
             for problem in search_problems(recipe, known):
-                self._add(problem, problem.field.split(".", 1))
+                self._add(_split(problem), problem.message)
         spec = self._validated({**values, "name": name, "search": search})
         if spec is None or self.found:
             raise self._error()
         return spec
 
-    def _add(self, problem: Problem, names: Sequence[str] | None = None) -> None:
-        """Keep a problem, at the line of its field; `names` splits a field of which one name has dots."""
-        mark = find(self.tree, problem.field.split(".") if names is None else names)
-        self.found.append((mark, Problem(str(mark), problem.field, problem.message)))
+    def _add(self, path: Sequence[str], message: str) -> None:
+        """Keep a problem, at the line of the deepest name of its path that was written."""
+        mark = find(self.tree, path)
+        self.found.append((mark, Problem(str(mark), ".".join(path), message)))
 
     def _values(self) -> dict[str, Any]:
         values = {name: plain(node) for name, node in self.tree.entries.items()}
         for name in [name for name in values if name not in _NAMES]:
-            self._add(Problem("", name, f"unknown name; {suggest(name, _NAMES)}"), (name,))
+            self._add((name,), f"unknown name; {suggest(name, _NAMES)}")
             del values[name]
         kind = values.pop("kind", None)
         if kind != "sweep":
-            found = "none" if kind is None else show(kind)
-            self._add(Problem("", "kind", f"must be kind: sweep, found {found}"))
+            self._add(("kind",), f"must be kind: sweep, found {'none' if kind is None else show(kind)}")
         return values
 
     def _settings(self, texts: Iterable[str]) -> list[Setting]:
@@ -152,27 +151,27 @@ class _Assembly:
         node = self.tree.entries.get("search", Section(self.tree.mark))
         if not isinstance(node, Section):
             law = "must be a section of `field: {distribution: arguments}` lines"
-            self._add(Problem("", "search", f"{law}, found {show(plain(node))}"))
+            self._add(("search",), f"{law}, found {show(plain(node))}")
             return {}
         search: dict[str, Distribution] = {}
         for name, entry in node.entries.items():
             try:
                 search[name] = _distribution(entry)
             except UsageError as error:
-                self._add(Problem("", f"search.{name}", str(error)), ("search", name))
+                self._add(("search", name), str(error))
         return search
 
     def _validated(self, values: Mapping[str, Any]) -> SpaceSpec | None:
         try:
             return SpaceSpec.model_validate(values)
         except ValidationError as error:
-            for problem in problems_of(error, SpaceSpec):
-                self._add(problem)
+            for path, message in refusals(error, SpaceSpec):
+                self._add(path, message)
         except UsageError as error:
             # The search does not fit. Where that is known already, a grid of what is left would mislead.
             if not any(problem.field.startswith("search") for _, problem in self.found):
                 for problem in _typed(error):
-                    self._add(problem, problem.field.split(".", 1))  # `runs` or `search.optimizer.lr`
+                    self._add(_split(problem), problem.message)
         return None
 
     def _error(self) -> SpecError:
@@ -195,6 +194,11 @@ class _Assembly:
 def _typed(error: UsageError) -> Iterator[Problem]:
     for problem in error.problems:
         yield problem if isinstance(problem, Problem) else Problem("", "", problem)
+
+
+def _split(problem: Problem) -> list[str]:
+    """Return `["search", "optimizer.lr"]`, since a searched field is one name of its section, or `["runs"]`."""
+    return problem.field.split(".", 1)
 
 
 def _overlap(one: str, other: str) -> bool:
@@ -226,13 +230,17 @@ class _Draft:
     complete: bool = True
     unknown: frozenset[str] = frozenset()
 
+    def knows(self, field: str) -> bool:
+        """Return whether anything can be said about a dotted field."""
+        return field.partition(".")[0] not in self.unknown
+
 
 def _draft(values: Any) -> _Draft:
     """Read a recipe so that its search can be checked in the same pass as its own mistakes are found."""
     try:
         return _Draft(Recipe.model_validate(values))
     except ValidationError as error:
-        paths = [problem.field.split(".") for problem in problems_of(error, Recipe)]
+        paths = [refusal.path for refusal in refusals(error, Recipe)]
     if not isinstance(values, dict):
         return _Draft(None, complete=False)
     values = {name: dict(section) if isinstance(section, dict) else section for name, section in values.items()}

@@ -6,21 +6,15 @@ state has to be stored. Fields are taken in the order of their names, so that th
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping
 from functools import lru_cache
 
 from search_spaces.distributions import Distribution, FiniteDistribution, Value
 from search_spaces.errors import Problem, UsageError
+from search_spaces.seeds import derive_seed
 
 _BLOCK = 64  # Sobol points made at once: a power of two, as their balance wants
-
-
-def _hash_bits(*parts: object) -> int:
-    """Return 64 bits that depend on the text of the parts alone (`hash()` differs between processes)."""
-    text = "\x1f".join(str(part) for part in parts)
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
 def random_point(search: Mapping[str, Distribution], seed: int, number: int) -> dict[str, Value]:
@@ -34,7 +28,7 @@ def random_point(search: Mapping[str, Distribution], seed: int, number: int) -> 
         number: Which point of the sequence, from 0.
     """
     return {
-        field: search[field].from_unit((_hash_bits("random", seed, number, field) >> 11) / 2**53)
+        field: search[field].from_unit((derive_seed("random", seed, number, field) >> 10) / 2**53)
         for field in sorted(search)
     }
 
@@ -59,7 +53,7 @@ def sobol_point(search: Mapping[str, Distribution], seed: int, number: int) -> d
 def _sobol_block(dimensions: int, seed: int, block: int) -> tuple[tuple[float, ...], ...]:
     from scipy.stats.qmc import Sobol  # slow to import, and only this sampler needs it
 
-    engine = Sobol(d=dimensions, scramble=True, rng=_hash_bits("sobol", seed))
+    engine = Sobol(d=dimensions, scramble=True, rng=derive_seed("sobol", seed))
     if block:  # it cannot stay where it is
         engine.fast_forward(block * _BLOCK)
     return tuple(tuple(float(u) for u in row) for row in engine.random(_BLOCK))

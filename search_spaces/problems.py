@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import get_args
+from typing import NamedTuple, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from search_spaces.errors import Problem
 from search_spaces.recipe import Part
 from search_spaces.values import show
 
@@ -43,18 +42,29 @@ def suggest(name: str, valid: Iterable[str]) -> str:
     return (f"did you mean {near[0]}? " if near else "") + f"valid: {', '.join(names) or 'none'}"
 
 
-def problems_of(error: ValidationError, model: type[BaseModel], where: str = "") -> tuple[Problem, ...]:
-    """Return one problem per error, each with the dotted path that the person wrote.
+class Refusal(NamedTuple):
+    """One value that a model refused.
+
+    Attributes:
+        path: Names from the model down to the value, as they were written.
+        message: The law, and what was found.
+    """
+
+    path: tuple[str, ...]
+    message: str
+
+
+def refusals(error: ValidationError, model: type[BaseModel]) -> tuple[Refusal, ...]:
+    """Return what a validation error says about each value.
 
     Args:
         error: What pydantic raised.
         model: The class that was being validated.
-        where: Given to every problem.
     """
-    return tuple(_problem(details, model, where) for details in error.errors(include_url=False))
+    return tuple(_refusal(details, model) for details in error.errors(include_url=False))
 
 
-def _problem(details: ErrorDetails, model: type[BaseModel], where: str) -> Problem:
+def _refusal(details: ErrorDetails, model: type[BaseModel]) -> Refusal:
     path, owner = _follow(model, details["loc"])
     name = path[-1] if path else ""
     match details["type"]:
@@ -63,11 +73,11 @@ def _problem(details: ErrorDetails, model: type[BaseModel], where: str) -> Probl
         case "missing":
             message = MISSING
         case "union_tag_not_found":
-            message = f"needs a kind: {' or '.join(_tags(owner, name))}"
+            message = f"needs a kind: {' or '.join(kinds_of(owner, name))}"
         case "union_tag_invalid":
             path = (*path, "kind")
             found = details["input"].get("kind")
-            message = f"unknown kind {show(found)}; {suggest(str(found), _tags(owner, name))}"
+            message = f"unknown kind {show(found)}; {suggest(str(found), kinds_of(owner, name))}"
         case "literal_error":
             expected = details["ctx"]["expected"].replace("'", "")
             message = f"must be {expected}, found {show(details['input'])}"
@@ -76,7 +86,7 @@ def _problem(details: ErrorDetails, model: type[BaseModel], where: str) -> Probl
         case kind:
             law = _LAWS[kind].format(**details.get("ctx", {})) if kind in _LAWS else details["msg"]
             message = f"{law}, found {show(details['input'])}"
-    return Problem(where, ".".join(path), message)
+    return Refusal(path, message)
 
 
 def _unknown(name: str, owner: type[BaseModel] | None) -> str:
@@ -97,23 +107,19 @@ def _follow(model: type[BaseModel], loc: tuple[int | str, ...]) -> tuple[tuple[s
         elif item != "[key]":
             path.append(str(item))
             owner = current
-            parts = _parts(owner, str(item))
+            parts = kinds_of(owner, str(item))
             current, union = (None, parts) if len(parts) > 1 else (next(iter(parts.values()), None), {})
     return tuple(path), owner
 
 
-def _parts(owner: type[BaseModel] | None, name: str) -> Mapping[str, type[BaseModel]]:
-    """Return the classes that a field may hold, by kind."""
+def kinds_of(owner: type[BaseModel] | None, name: str) -> Mapping[str, type[Part]]:
+    """Return the classes that a field may hold, by their kind; a section without kinds has one, by its name."""
     field = owner.model_fields.get(name) if owner else None
     if field is None:
         return {}
     classes = [kind for kind in get_args(field.annotation) or (field.annotation,) if isinstance(kind, type)]
-    return {_kind(kind): kind for kind in classes if issubclass(kind, BaseModel)}
+    return {_kind(part): part for part in classes if issubclass(part, Part)}
 
 
-def _kind(part: type[BaseModel]) -> str:
+def _kind(part: type[Part]) -> str:
     return str(part.model_fields["kind"].default) if "kind" in part.model_fields else part.__name__
-
-
-def _tags(owner: type[BaseModel] | None, name: str) -> tuple[str, ...]:
-    return tuple(_parts(owner, name))

@@ -11,13 +11,10 @@ from pydantic import BaseModel, ValidationError
 
 from search_spaces.distributions import Value
 from search_spaces.errors import Problem, UsageError
-from search_spaces.problems import problems_of, suggest
-from search_spaces.recipe import SGD, Adam, AdamW, Constant, Cosine, Linear, Part, Recipe
+from search_spaces.problems import kinds_of, refusals, suggest
+from search_spaces.recipe import Recipe
 
-_KINDS: Mapping[str, Mapping[str, type[Part]]] = {
-    "optimizer": {"adamw": AdamW, "adam": Adam, "sgd": SGD},
-    "schedule": {"cosine": Cosine, "linear": Linear, "constant": Constant},
-}
+_KINDS = {name: kinds for name in Recipe.model_fields if len(kinds := kinds_of(Recipe, name)) > 1}
 _KIND_FIELDS = frozenset(f"{section}.kind" for section in _KINDS)
 
 
@@ -133,7 +130,8 @@ def _validated(tree: dict[str, Any], problems: Sequence[Problem] = ()) -> Recipe
     try:
         recipe = Recipe.model_validate(tree)
     except ValidationError as error:
-        raise UsageError(*problems, *problems_of(error, Recipe)) from None
+        found = (Problem("", ".".join(path), message) for path, message in refusals(error, Recipe))
+        raise UsageError(*problems, *found) from None
     if problems:
         raise UsageError(*problems)
     return recipe

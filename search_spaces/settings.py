@@ -34,10 +34,11 @@ def parse_setting(text: str) -> Setting:
     Raises:
         UsageError: When it is something else.
     """
-    where = f"--set {' '.join(text.split())[:120]}"
+    shown = "".join(char if char.isprintable() else " " for char in text[:120])
+    where = f"--set {shown.strip()}"
     field, equals, value = text.partition("=")
     field = field.strip()
-    if not equals:
+    if not equals or not field.isprintable():
         raise UsageError(Problem(where, "", "must be field=value, such as budget.epochs=9"))
     try:
         node = parse_yaml(value, where)

@@ -84,9 +84,8 @@ def parse_yaml(text: str, source: str) -> Node:
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise builder.failure(f"the character U+{error.character:04X} is not allowed", line) from None
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        # The engine breaks on some malformed texts instead of saying so.
-        raise builder.failure(f"cannot be read ({type(error).__name__})", 0) from None
+    except (ValueError, OverflowError) as error:  # an escape such as "\UFFFFFFFF", which the engine lets through
+        raise builder.failure(f"cannot be read: {error}", 0) from None
     if builder.problems:
         raise SpecError(*builder.problems)
     return node

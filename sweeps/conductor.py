@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces import Asha, Recipe, SpaceSpec, recipe_hash
+from search_spaces.seeds import derive_seed
 from sweeps.asha import Rungs, rung_epochs
 from sweeps.checkpoint_files import CheckpointFiles
 from sweeps.plan import Plan, searched_values
@@ -26,7 +27,6 @@ from sweeps.study import TrialView
 from sweeps.tables import RunState
 from sweeps.worker import Job, Step
 from trainers.reports import EpochReport
-from trainers.seeding import derive_seed
 
 MAX_ATTEMPTS = 3  # a run whose worker died this often without recording an epoch in between is FAILED
 

@@ -18,7 +18,7 @@ from sweeps.dashboard_copy import DashboardCopy
 from sweeps.database import parse_url
 from sweeps.lease import Lease
 from sweeps.plan import SearchPlan
-from sweeps.preparation import Preparation
+from sweeps.preparation import Preparation, needed
 from sweeps.progress import Progress
 from sweeps.provenance import provenance
 from sweeps.runner import InProcessRunner, Runner
@@ -136,7 +136,7 @@ class _Starting:
     """What gets ready on other cores while the driver opens its database."""
 
     runner: Runner
-    preparation: Preparation
+    preparation: Preparation | None  # None: there is nothing to prepare
 
 
 @contextmanager
@@ -149,8 +149,9 @@ def _start(spec: SpaceSpec, options: Options) -> Iterator[_Starting]:
 
             cluster = RayCluster(options.address)
             stack.callback(cluster.close)
-        preparation = Preparation(spec, _import_paths())
-        stack.callback(preparation.stop)
+        preparation = Preparation(spec, _import_paths()) if needed(spec) else None
+        if preparation is not None:
+            stack.callback(preparation.stop)
         if not options.local:
             from sweeps.ray_runner import RayRunner  # takes a second, while Ray starts
 
@@ -159,8 +160,9 @@ def _start(spec: SpaceSpec, options: Options) -> Iterator[_Starting]:
 
 
 def _train(conductor: Conductor, starting: _Starting, console: Console, phases: Phases) -> None:
-    with console.status("starting workers, preparing the task") if console.is_terminal else ExitStack():
-        starting.preparation.wait()
+    if starting.preparation is not None:
+        with console.status("preparing the task") if console.is_terminal else ExitStack():
+            starting.preparation.wait()
     with _drain_on_signal(conductor, console), Progress(conductor, console):
         starting.runner.run(conductor)
     phases.trained(conductor, starting.runner.slots)

@@ -65,10 +65,10 @@ class SearchPlan:
         spec, index = self._spec, number - 1  # the baseline takes no point of a sequence
         if spec.sampler.kind == "grid":
             return grid_point(spec.search, index)
-        if spec.sampler.kind == "random":
-            return random_point(spec.search, spec.sampler.seed, index)
-        if self._proposer is None or index < spec.sampler.startup:
+        if spec.sampler.kind == "qmc":
             return sobol_point(spec.search, spec.sampler.seed, index)
+        if self._proposer is None or index < spec.sampler.startup:
+            return random_point(spec.search, spec.sampler.seed, index)
         return self._proposer.propose(number)
 
     def learn(self, view: TrialView) -> None:

@@ -8,11 +8,23 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.metadata import version
+from pathlib import Path
 
 from search_spaces import Recipe, SpaceSpec, UsageError
-from trainers.seeding import derive_seed
+from search_spaces.seeds import derive_seed
+from trainers.cache import cache_directory
 
 USAGE_EXIT = 2
+
+
+def needed(spec: SpaceSpec) -> bool:
+    """Whether a task wants preparing: one of the user's always, a built-in one until this machine did it once."""
+    return ":" in spec.task or not _mark(spec.task).exists()
+
+
+def _mark(task: str) -> Path:
+    return cache_directory() / f"prepared-{task}-{version('sweeps')}"
 
 
 class Preparation:
@@ -68,6 +80,8 @@ def main() -> int:
     except UsageError as error:
         sys.stdout.write(f"{error}\n")
         return USAGE_EXIT
+    if ":" not in request["task"]:
+        _mark(request["task"]).touch()
     return 0
 
 

@@ -41,10 +41,10 @@ from search_spaces import (
     UsageError,
     Value,
 )
+from search_spaces.seeds import derive_seed
 from sweeps.asha import Goal
 from sweeps.database import engine_options
 from sweeps.tables import RunState
-from trainers.seeding import derive_seed
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -317,7 +317,7 @@ class Proposer:
 
 
 def _sampler(kind: str, seed: int) -> BaseSampler:
-    # The first runs of a sweep are Sobol points of our own (plan.py), so the samplers need no random start.
+    # The first runs of a sweep are random points of our own (plan.py), so the samplers need no random start.
     if kind == "gp":
         return GPSampler(seed=seed, n_startup_trials=1, deterministic_objective=False)
     return TPESampler(seed=seed, n_startup_trials=1)

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from search_spaces.errors import UsageError
 from search_spaces.recipe import Recipe
+from search_spaces.seeds import derive_seed
 from trainers.generator import GeneratorTraining
 from trainers.reports import EpochReport
-from trainers.seeding import derive_seed, global_stream
+from trainers.seeding import global_stream
 from trainers.tasks import Data, Split, Task, load_target
 from trainers.tasks.reference import describe
 from trainers.training import Training

@@ -23,11 +23,12 @@ from torch.nn import functional
 
 from search_spaces.errors import CheckpointError
 from search_spaces.recipe import Recipe
+from search_spaces.seeds import derive_seed
 from trainers.evaluate import evaluate
 from trainers.optimizers import build_optimizer
 from trainers.reports import EpochReport, Predictions
 from trainers.schedules import factor
-from trainers.seeding import derive_seed, global_stream, stream
+from trainers.seeding import global_stream, stream
 from trainers.tasks.task import Task
 
 

@@ -6,7 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainers.seeding import derive_seed, global_stream, stream
+from search_spaces.seeds import derive_seed
+from trainers.seeding import global_stream, stream
 
 PARTS = st.lists(st.one_of(st.integers(), st.text(max_size=5)), max_size=4)
 
@@ -52,7 +53,7 @@ def test_the_global_stream_gives_the_callers_state_back():
 
 def test_seeds_are_derived_without_torch_and_alike_in_every_process():
     code = (
-        "import sys; from trainers.seeding import derive_seed; import trainers.reports;"
+        "import sys; from search_spaces import derive_seed; import trainers.reports;"
         "assert 'torch' not in sys.modules; print(derive_seed(3, 'split', 0))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -216,7 +216,8 @@ def test_equal_to_a_plain_loop(blobs):
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=21)
     criterion = nn.CrossEntropyLoss(label_smoothing=0.1)
 
-    from trainers.seeding import derive_seed, stream
+    from search_spaces.seeds import derive_seed
+    from trainers.seeding import stream
 
     train = blobs.data(derive_seed(0, "split")).train
     for epoch in range(3):

@@ -1,0 +1,47 @@
+PYTHON ?= python3
+BIN    := .venv/bin
+SPACE  ?= finetune
+NAME   ?= $(SPACE)
+ARGS   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help sweep status dashboard export check test test-slow clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "make %-10s %s\n", $$1, $$2}'
+
+sweep: .venv/installed  ## run or continue a sweep: make sweep SPACE=finetune [ARGS="--runs 64 --name longer"]
+	@$(BIN)/sweeps run $(SPACE) $(ARGS)
+
+status: .venv/installed  ## how far every sweep is
+	@$(BIN)/sweeps status $(ARGS)
+
+dashboard: .venv/installed  ## the Optuna dashboard on http://127.0.0.1:8080
+	@$(BIN)/sweeps dashboard $(ARGS)
+
+export: .venv/installed  ## a sweep as CSV and YAML files: make export NAME=finetune
+	@$(BIN)/sweeps export $(NAME) $(ARGS)
+
+check: .venv/installed  ## what CI runs: format, lint, types, layers and tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest tests/test_layers.py
+	$(BIN)/pytest --ignore tests/test_layers.py -m "not slow" $(ARGS)
+
+test: .venv/installed  ## the tests, in a few minutes
+	$(BIN)/pytest -m "not slow" $(ARGS)
+
+test-slow: .venv/installed  ## the tests that start Ray, kill processes or open a browser again and again
+	$(BIN)/pytest -m slow $(ARGS)
+
+clean:  ## forget the environment and the caches of the tools; sweeps under runs/ stay
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --prefer-binary and the constraints keep pip from building anything or from choosing newer versions than were tested.
+.venv/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --prefer-binary --constraint constraints.txt --editable '.[dev]'
+	@touch $@
