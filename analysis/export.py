@@ -58,7 +58,11 @@ def csv(frame: pd.DataFrame) -> str:
     """CSV whose text cells no spreadsheet takes for a formula."""
     safe = frame.copy()
     for column in safe.select_dtypes(include=["object", "string"]).columns:
-        safe[column] = [
-            f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS) else cell for cell in safe[column]
-        ]
+        safe[column] = [_harmless(cell) if isinstance(cell, str) else cell for cell in safe[column]]
     return safe.to_csv(index=False, lineterminator="\n")
+
+
+def _harmless(cell: str) -> str:
+    if cell.startswith(_FORMULA_STARTS):
+        cell = f"'{cell}"
+    return cell.replace("\r\n", "\n").replace("\r", "\n")  # a lone \r would not be quoted, and end the row

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 from sqlalchemy import Select, select
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.exc import DatabaseError
 
 from search_spaces import UsageError
 from sweeps.database import connect_read_only, shown
@@ -69,10 +69,12 @@ def _read(url: str, query: Select[Any]) -> pd.DataFrame:
     engine = connect_read_only(url)
     try:
         with engine.connect() as connection:
-            return pd.read_sql(query, connection)
-    except (OperationalError, ProgrammingError) as error:
+            frame = pd.read_sql(query, connection)
+    except (DatabaseError, pd.errors.DatabaseError) as error:  # pandas puts its own around those of a query
         raise UsageError(
             f"no sweeps at {shown(url)}: run one first (make sweep SPACE=finetune), or name another --storage"
         ) from error
     finally:
         engine.dispose()
+    # A column of nothing but NULLs would come as objects.
+    return frame.astype({"value": "float64"}) if "value" in frame.columns else frame

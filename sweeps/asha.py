@@ -47,8 +47,8 @@ def cutoff(earlier: Sequence[float], reduction_factor: int, goal: Goal) -> float
     """
     if not earlier:
         return None
-    share = 1 / reduction_factor
-    return float(np.quantile(earlier, 1 - share if goal == "maximize" else share))
+    sign = 1 if goal == "maximize" else -1  # so that both goals round alike, and a tie is a tie in both
+    return sign * float(np.quantile(sign * np.asarray(earlier), 1 - 1 / reduction_factor))
 
 
 class Rungs:

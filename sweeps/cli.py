@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 import time
 from pathlib import Path
@@ -158,6 +159,7 @@ def _views(storage: str) -> list[SweepView]:
 def main() -> None:
     """The `sweeps` command: 0 done, 1 the sweep cannot go on, 2 something to mend, 130 interrupted."""
     logging.captureWarnings(True)  # a library's warning is no news to the person at the keyboard
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # schedulers of clusters say Ctrl-C this way
     try:
         app()
     except UsageError as error:

@@ -13,10 +13,11 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from search_spaces import Asha, Recipe, SpaceSpec, recipe_hash
+from search_spaces import Asha, Recipe, SpaceSpec, SweepError, recipe_hash
 from search_spaces.seeds import derive_seed
 from sweeps.asha import Rungs, rung_epochs
 from sweeps.checkpoint_files import CheckpointFiles
@@ -46,6 +47,8 @@ class LiveRun:
     seconds: float = 0.0
     curve: dict[int, float] = field(default_factory=dict)
     error: str | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
     fruitless: int = 0  # deaths of its workers since it last recorded an epoch
 
 
@@ -103,12 +106,18 @@ class Conductor:
         curve = self._store.curve(self._sweep_id, self.spec.metric.name)
         self._seq = self._store.next_seq(self._sweep_id)
         self._rungs = self._rebuild_rungs(curve)
-        self.runs = [_live(record) for record in self._store.runs(self._sweep_id)]
+        records = self._store.runs(self._sweep_id)
+        self.runs = [_live(record) for record in records]
         for number, epoch, value in curve:
             self.runs[number].curve[epoch] = value
         self._queue.extend(run for run in self.runs if not run.state.finished)
         self._kept = self.best()
         self._files.tidy(wanted={run.number for run in (*self._queue, self._kept) if run is not None})
+        for record in records:  # a driver may have died while the best run changed
+            kept = self._kept is not None and record.number == self._kept.number
+            path = self._files.keep_final(record.number) if kept else None
+            if path != record.checkpoint:
+                self._store.set_checkpoint(record.id, path)
         for run in self.runs:
             self._tell(run)
 
@@ -133,6 +142,7 @@ class Conductor:
             else:
                 return None
             run.state = RunState.RUNNING
+            run.started_at = run.started_at or datetime.now(UTC)
             self._store.begin(run.id, ray_trial_id)
             self._live[run.id] = run
             self._tell(run)
@@ -164,6 +174,7 @@ class Conductor:
     def lost(self, run_id: int, reason: str) -> None:
         """The worker of this run died: the run goes back to the queue, unless that gets it nowhere."""
         with self._lock:
+            self._check()
             run = self._live.pop(run_id)
             run.fruitless += 1
             if run.fruitless < MAX_ATTEMPTS:
@@ -178,6 +189,14 @@ class Conductor:
                 self._files.remove(run.number)
             self._tell(run)
 
+    def give_back(self, run_id: int) -> None:
+        """No worker has begun this run, and none will: it waits for the next driver."""
+        with self._lock:
+            run = self._live.pop(run_id)
+            run.state = RunState.INTERRUPTED
+            self._store.record(run_id, (), self._seq, Outcome(run.state))
+            self._tell(run)
+
     def drain(self) -> None:
         """Hand out nothing more, and let every run end with the step that it is in."""
         self._draining = True
@@ -188,8 +207,12 @@ class Conductor:
         return self._draining
 
     def close(self) -> None:
-        """Leave no run RUNNING behind."""
+        """Leave no run RUNNING behind, unless another driver has taken them over."""
         with self._lock:
+            try:
+                self._check()
+            except SweepError:
+                return
             self._store.interrupt_runs(self._sweep_id)
             for run in self.runs:
                 if run.state is RunState.RUNNING:
@@ -207,9 +230,11 @@ class Conductor:
                 return Outcome(RunState.FAILED, value, error=_no_metric(name, report))
             if math.isfinite(found):
                 value = found
+            # Before the next line: a recorded value counts at its rung, whatever else its epoch reported.
+            stops = math.isfinite(found) and self._rungs.stops(run.number, report.epoch, found)
             if not report.finite:
                 return Outcome(RunState.DIVERGED, value)
-            if self._rungs.stops(run.number, report.epoch, found) and run.number != 0:
+            if stops and run.number != 0:
                 return Outcome(RunState.STOPPED, value)
         if step.error is not None:
             return Outcome(RunState.FAILED, value, error=step.error)
@@ -227,6 +252,8 @@ class Conductor:
         if reports:
             run.fruitless = 0
         run.state, run.value, run.error = outcome.state, outcome.value, outcome.error
+        if outcome.state.finished:
+            run.finished_at = datetime.now(UTC)
 
     def _close(self, run: LiveRun) -> None:
         """The run has left its worker. Only the best complete run keeps its weights."""
@@ -285,6 +312,8 @@ class Conductor:
             curve=dict(run.curve),
             seconds=run.seconds,
             error=run.error,
+            started_at=run.started_at,
+            finished_at=run.finished_at,
         )
         self._plan.learn(view)
         self._watch(view)
@@ -302,6 +331,8 @@ def _live(record: RunRecord) -> LiveRun:
         value=record.value,
         seconds=record.seconds,
         error=record.error,
+        started_at=record.started_at,
+        finished_at=record.finished_at,
     )
 
 

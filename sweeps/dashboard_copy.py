@@ -67,6 +67,8 @@ class DashboardCopy:
         try:
             if self._study is None:
                 self._study = self._open_study()
+            elif self.behind is not None:
+                self._study.reread()
             self._study.sync(views.values())
             new = {number: ident for number, ident in self._study.trial_ids.items() if number not in self._linked}
             if new:

@@ -65,8 +65,8 @@ def drive(spec: SpaceSpec, options: Options, console: Console, began: float) -> 
     with ExitStack() as stack:
         store = stack.enter_context(Store(options.storage))
         sweep = _open_sweep(store, spec)
-        starting = None if _all_finished(store, sweep, spec) else stack.enter_context(_start(spec, options))
         lease = stack.enter_context(Lease(store, spec.name))
+        starting = None if _all_finished(store, sweep, spec) else stack.enter_context(_start(spec, options))
         copy = DashboardCopy(partial(open_study, options.storage, spec), store, sweep.id)
         stack.enter_context(copy)
         folder = (options.checkpoints or _beside(options.storage)) / spec.name
@@ -76,6 +76,7 @@ def drive(spec: SpaceSpec, options: Options, console: Console, began: float) -> 
         if starting is None:
             console.print(f"sweep {spec.name!r} is complete: nothing to train", highlight=False)
         else:
+            console.print(_opening(conductor, options), highlight=False)
             _train(conductor, starting, console, phases)
         stack.close()  # the copy and the lease are done before the summary says so
         phases.end()
@@ -83,6 +84,15 @@ def drive(spec: SpaceSpec, options: Options, console: Console, began: float) -> 
         if copy.behind is not None:
             console.print(f"the Optuna study is behind: {copy.behind}; the same command completes it")
     return _exit_code(conductor)
+
+
+def _opening(conductor: Conductor, options: Options) -> str:
+    """The first line: what is about to happen."""
+    spec = conductor.spec
+    finished = sum(run.state.finished for run in conductor.runs)
+    what = f"{spec.runs - finished} of {spec.runs} runs to go" if conductor.runs else f"{spec.runs} runs"
+    where = "in this process" if options.local else f"on Ray at {options.address}" if options.address else "on Ray"
+    return f"sweep {spec.name!r}: {what} of {spec.task}, up to {spec.recipe.budget.epochs} epochs each, {where}"
 
 
 def _exit_code(conductor: Conductor) -> int:
@@ -96,8 +106,10 @@ def _exit_code(conductor: Conductor) -> int:
 
 def _open_sweep(store: Store, spec: SpaceSpec) -> SweepRecord:
     """The row of this sweep; a new one, or one whose file says the same."""
-    if store.sweep(spec.name) is None:
-        store.add_sweep(
+    sweep = store.sweep(spec.name)
+    if sweep is None or not store.runs(sweep.id):
+        # Nothing was run under this name: a file that was mended since takes the place of the old one.
+        store.put_sweep(
             name=spec.name,
             kind="sweep",
             spec_yaml=dump_space(spec),
@@ -106,7 +118,7 @@ def _open_sweep(store: Store, spec: SpaceSpec) -> SweepRecord:
             seed=spec.sampler.seed,
             provenance=provenance(),
         )
-    sweep = store.sweep(spec.name)
+        sweep = store.sweep(spec.name)
     if sweep is None:
         raise SweepError(f"sweep {spec.name!r} vanished from the database")
     stored = parse_space(sweep.spec_yaml, f"{spec.name} (stored)", spec.name)
@@ -160,9 +172,10 @@ def _start(spec: SpaceSpec, options: Options) -> Iterator[_Starting]:
 
 
 def _train(conductor: Conductor, starting: _Starting, console: Console, phases: Phases) -> None:
-    if starting.preparation is not None:
-        with console.status("preparing the task") if console.is_terminal else ExitStack():
+    with console.status("starting workers, preparing the task") if console.is_terminal else ExitStack():
+        if starting.preparation is not None:
             starting.preparation.wait()
+        starting.runner.start()
     with _drain_on_signal(conductor, console), Progress(conductor, console):
         starting.runner.run(conductor)
     phases.trained(conductor, starting.runner.slots)

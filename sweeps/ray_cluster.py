@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import socket
 import threading
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ _ENVIRONMENT = {
     "RAY_TQDM_PATCH_PRINT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # the user's own task may open files by relative paths
 }
+PROBE_S = 10.0
 OBJECT_STORE_BYTES = 256 * 2**20  # steps are small; the default takes a third of the memory
 
 
@@ -63,7 +65,8 @@ class RayCluster:
     def close(self) -> None:
         """Leave the cluster; one that was started here ends."""
         self._over.set()
-        self._thread.join()
+        if self._ready.is_set():  # else Ray still tries to connect, which nothing can hurry; it ends with the driver
+            self._thread.join()
 
     def _hold(self) -> None:
         try:
@@ -78,10 +81,24 @@ class RayCluster:
 
     def _connect(self) -> None:
         local: dict[str, Any] = {}
-        if self._address is None and not os.environ.get("RAY_ADDRESS"):
+        address = self._address or os.environ.get("RAY_ADDRESS")
+        if address is None:
             local = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+        else:
+            _probe(address)
         ray.init(address=self._address, log_to_driver=False, logging_level=logging.ERROR, **local)
         _protect_token()
+
+
+def _probe(address: str) -> None:
+    """Find out in seconds what takes Ray minutes: that nobody listens at ``host:port``.
+
+    Raises:
+        OSError: Nobody does.
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=PROBE_S).close()
 
 
 def _protect_token() -> None:

@@ -29,6 +29,7 @@ from ray.tune import (
 )
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 from ray.tune.experiment import Trial
+from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
@@ -57,17 +58,24 @@ class RayRunner:
         self._resources = resources
         self.slots = 1
 
-    def run(self, conductor: Conductor) -> None:
-        """Train until the conductor is idle.
+    def start(self) -> None:
+        """Return when Ray is there.
 
         Raises:
-            SweepError: Ray cannot be reached or gives up.
+            SweepError: It cannot be started or reached.
             UsageError: No node can hold a run.
         """
         self._cluster.wait()
         self.slots = capacity(self._resources)
         if self.slots == 0:
             raise UsageError(f"resources: {lacking(self._resources)}")
+
+    def run(self, conductor: Conductor) -> None:
+        """Train until the conductor is idle.
+
+        Raises:
+            SweepError: Ray gives up.
+        """
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(self.slots)  # else actors start one after the other
         jobs = _Jobs(conductor, self._resources)
         try:
@@ -96,6 +104,7 @@ def _tuner(jobs: _Jobs, resources: Resources, folder: str) -> Tuner:
             name="runs",
             storage_path=folder,
             verbose=0,
+            callbacks=[_Silence()],
             failure_config=FailureConfig(max_failures=0),  # the conductor decides what is tried again
             checkpoint_config=CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
         ),
@@ -163,10 +172,25 @@ class _Jobs:
         if run_id is not None:
             self.conductor.lost(run_id, reason)
 
+    def give_back(self, trial_id: str) -> None:
+        run_id = self._run_ids.pop(trial_id, None)
+        if run_id is not None:
+            self.conductor.give_back(run_id)
+
     def _room(self) -> int:
         if time.monotonic() - self._counted_at > CAPACITY_EVERY_S:
             self._slots, self._counted_at = capacity(self._resources), time.monotonic()
         return max(1, self._slots)
+
+
+class _Silence(TrialProgressCallback):
+    """In the place of the callback that Tune adds by itself, which prints whatever the verbosity."""
+
+    def on_trial_result(self, *args: Any, **info: Any) -> None: ...
+
+    def on_trial_error(self, *args: Any, **info: Any) -> None: ...
+
+    def on_trial_complete(self, *args: Any, **info: Any) -> None: ...
 
 
 class _Searcher(Searcher):
@@ -204,3 +228,13 @@ class _Scheduler(FIFOScheduler):
         step: Step = result.pop("step")
         goes_on = self._jobs.report(trial.trial_id, step)
         return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
+
+    def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
+        if not self._jobs.conductor.draining:
+            return super().choose_trial_to_run(tune_controller)
+        # Runs that train end with their step; those that still wait for a place would be waited for without end.
+        for trial in list(tune_controller.get_live_trials()):
+            if trial.status == Trial.PENDING:
+                self._jobs.give_back(trial.trial_id)
+                tune_controller.stop_trial(trial)
+        return None

@@ -18,6 +18,14 @@ class Runner(Protocol):
     def slots(self) -> int:
         """How many runs train at the same time."""
 
+    def start(self) -> None:
+        """Return when runs can be trained.
+
+        Raises:
+            SweepError: They cannot.
+            UsageError: They cannot, and it can be mended.
+        """
+
     def run(self, conductor: Conductor) -> None:
         """Return when the conductor is idle.
 
@@ -30,6 +38,9 @@ class InProcessRunner:
     """One run at a time in this process: for a debugger, for tests, and to read how a runner works."""
 
     slots = 1
+
+    def start(self) -> None:
+        """There is nothing to wait for."""
 
     def run(self, conductor: Conductor) -> None:
         """Train job after job until none is left."""

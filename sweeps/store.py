@@ -18,6 +18,8 @@ from sweeps.database import connect
 from sweeps.tables import SCHEMA_VERSION, Base, EpochMetric, Prediction, Run, RunState, Sweep
 from trainers.reports import EpochReport
 
+_CREATION_LOCK = 0x7377656570  # two drivers that make the tables at the same moment take turns
+
 
 @dataclass(frozen=True)
 class SweepRecord:
@@ -84,8 +86,12 @@ class Store:
     def __init__(self, url: str) -> None:
         self._engine = connect(url)
         try:
-            Base.metadata.create_all(self._engine)
+            with self._engine.begin() as connection:
+                if self._engine.dialect.name == "postgresql":  # SQLite's transactions wait for each other anyway
+                    connection.execute(select(func.pg_advisory_xact_lock(_CREATION_LOCK)))
+                Base.metadata.create_all(connection)
         except SQLAlchemyError as error:
+            self._engine.dispose()
             raise UsageError(f"--storage: cannot create the tables: {error.__cause__ or error}") from error
 
     @contextmanager
@@ -126,32 +132,24 @@ class Store:
             )
         return SweepRecord(**{field: getattr(row, field) for field in SweepRecord.__dataclass_fields__})
 
-    def add_sweep(
-        self,
-        name: str,
-        kind: str,
-        spec_yaml: str,
-        metric: str,
-        goal: str,
-        seed: int,
-        provenance: dict[str, Any],
+    def put_sweep(
+        self, name: str, kind: str, spec_yaml: str, metric: str, goal: str, seed: int, provenance: dict[str, Any]
     ) -> None:
-        """Record a new sweep; a second driver that does the same at the same moment changes nothing."""
+        """Record a new sweep, or give one that nobody drives another file; the caller knows that it has no runs."""
+        values = {
+            "kind": kind,
+            "spec_yaml": spec_yaml,
+            "metric": metric,
+            "goal": goal,
+            "seed": seed,
+            "provenance": provenance,
+            "created_at": datetime.now(UTC),
+            "schema_version": SCHEMA_VERSION,
+        }
+        free = Sweep.lease_owner.is_(None)
         with self._transaction() as connection:
-            connection.execute(
-                self._insert_or_ignore(Sweep),
-                {
-                    "name": name,
-                    "kind": kind,
-                    "spec_yaml": spec_yaml,
-                    "metric": metric,
-                    "goal": goal,
-                    "seed": seed,
-                    "provenance": provenance,
-                    "created_at": datetime.now(UTC),
-                    "schema_version": SCHEMA_VERSION,
-                },
-            )
+            connection.execute(self._insert_or_ignore(Sweep), {"name": name, **values})
+            connection.execute(update(Sweep).where(Sweep.name == name, free).values(**values))
 
     def set_spec(self, sweep_id: int, spec_yaml: str) -> None:
         """Replace the stored file by one that asks for more runs of the same kind."""

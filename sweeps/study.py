@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, assert_never
 
 import optuna
@@ -78,6 +79,8 @@ class TrialView:
         curve: Epoch -> value of the metric; may hold a NaN at the end.
         seconds: Of training.
         error: Traceback of a failed run.
+        started_at: When a worker first took it up.
+        finished_at: When it ended.
     """
 
     number: int
@@ -88,6 +91,8 @@ class TrialView:
     curve: Mapping[int, float] = field(default_factory=dict)
     seconds: float = 0.0
     error: str | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
 
 
 def optuna_distribution(distribution: Distribution) -> BaseDistribution | None:
@@ -162,8 +167,14 @@ class Study:
                 f"{goal}: choose another --name or another --storage"
             )
         self._study_id = storage.get_study_id_from_name(name)
-        trials = storage.get_all_trials(self._study_id, deepcopy=False)
-        self.trial_ids: dict[int, int] = {trial.number: trial._trial_id for trial in trials}
+        self.trial_ids: dict[int, int] = {}
+        self._settled: set[int] = set()
+        self.reread()
+
+    def reread(self) -> None:
+        """Learn from the storage which trials it has; after a write that failed, it may have taken some of it."""
+        trials = self._storage.get_all_trials(self._study_id, deepcopy=False)
+        self.trial_ids = {trial.number: trial._trial_id for trial in trials}
         self._settled = {trial.number for trial in trials if trial.state.is_finished()}
 
     def ask(self, sampler: BaseSampler) -> dict[str, Value]:
@@ -176,6 +187,10 @@ class Study:
             distribution = self._search[path]
             if isinstance(distribution, Choice):
                 chosen[path] = next(option for option in distribution.options if _label(option) == label)
+            elif isinstance(distribution, QUniform):  # Optuna counts up in floats: 0.1 + 0.1 + 0.1
+                chosen[path] = step = distribution.at(round((label - distribution.low) / distribution.q))
+                # The sampler goes on with the number that a restarted one will be told.
+                self._storage.set_trial_param(trial._trial_id, path, step, self._distributions[path])
             else:
                 chosen[path] = label
         return chosen
@@ -204,8 +219,8 @@ class Study:
             trial_id=-1,
             state=_TRIAL_STATES[view.state],
             value=_shown_value(view),
-            datetime_start=None if view.state is RunState.INTERRUPTED else _now(),
-            datetime_complete=_now() if view.state.finished else None,
+            datetime_start=None if view.state is RunState.INTERRUPTED else _local(view.started_at),
+            datetime_complete=_local(view.finished_at) if view.state.finished else None,
             params={path: _label(value) for path, value in self._known(view).items()},
             distributions={path: self._distributions[path] for path in self._known(view)},
             user_attrs=_attributes(view),
@@ -254,8 +269,9 @@ def _attributes(view: TrialView) -> dict[str, Any]:
     return attributes
 
 
-def _now() -> datetime:
-    return datetime.now()  # Optuna stores local times without a zone
+def _local(moment: datetime | None) -> datetime:
+    """Optuna stores local times without a zone, and wants one in every state but WAITING."""
+    return (moment or datetime.now(UTC)).astimezone().replace(tzinfo=None)
 
 
 def open_study(url: str, spec: SpaceSpec) -> Study:
@@ -264,7 +280,9 @@ def open_study(url: str, spec: SpaceSpec) -> Study:
     Raises:
         UsageError: Somebody else's study has this name, or this one has the other direction.
     """
-    study = Study(_rdb(url), spec.name, spec.metric.goal, spec.search)
+    storage = _rdb(url)
+    _forget_if_empty(storage, spec.name)
+    study = Study(storage, spec.name, spec.metric.goal, spec.search)
     facts = {
         "task": spec.task,
         "metric": spec.metric.name,
@@ -274,10 +292,23 @@ def open_study(url: str, spec: SpaceSpec) -> Study:
     known = study.optuna.user_attrs
     if study.trial_ids and "task" not in known:
         raise UsageError(f"the database holds an Optuna study {spec.name!r} that no sweep made: choose another --name")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # without it: "Objective 0"
+        study.optuna.set_metric_names([spec.metric.name])
     for name, fact in facts.items():
         if known.get(name) != fact:
             study.optuna.set_user_attr(name, fact)
     return study
+
+
+def _forget_if_empty(storage: BaseStorage, name: str) -> None:
+    """A study without trials binds nobody: the sweep's file may have been mended since, even its goal."""
+    try:
+        study_id = storage.get_study_id_from_name(name)
+    except KeyError:
+        return
+    if storage.get_n_trials(study_id) == 0:
+        storage.delete_study(study_id)
 
 
 def _rdb(url: str) -> RDBStorage:

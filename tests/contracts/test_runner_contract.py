@@ -1,0 +1,224 @@
+"""What every Runner owes its conductor: run against the one in this process and against a real Ray."""
+
+from __future__ import annotations
+
+import math
+import sys
+import textwrap
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search_spaces import LogUniform, NoStopping, Recipe, Resources, SpaceSpec
+from sweeps.conductor import Conductor
+from sweeps.runner import InProcessRunner, Runner
+from sweeps.store import Store
+from sweeps.study import TrialView
+from sweeps.tables import RunState
+from tests.fakes import broken_rules, conductor_of, rows, space
+from trainers.open import open_training
+
+LOOPS = '''
+import math
+import os
+import signal
+from pathlib import Path
+
+def steady(config, seed, state=None):
+    """Higher is better near lr 1e-2; every epoch depends on a number that the state carries."""
+    at = {"epoch": 0, "number": float(seed % 1000) / 1000} if state is None else state
+    lr, log = config["optimizer"]["lr"], config["custom"].get("log")
+    while True:
+        number = 3.9 * at["number"] * (1 - at["number"])  # chaotic: a wrong bit shows at once
+        at = {"epoch": at["epoch"] + 1, "number": number}
+        if log:
+            with open(log, "a") as file:
+                file.write(f"{lr} {at['epoch']}\\n")
+        plateau = math.exp(-((math.log10(lr) + 2) ** 2) / 2)
+        yield {"val/accuracy": plateau * (1 - 0.6 ** at["epoch"]) + number / 100, "train/loss": number}, at
+
+def fragile(config, seed, state=None):
+    for metrics, at in steady(config, seed, state):
+        if config["optimizer"]["lr"] > 2e-3 and at["epoch"] == 2:
+            raise ValueError("this learning rate is too much for me")
+        yield metrics, at
+
+def unstable(config, seed, state=None):
+    for metrics, at in steady(config, seed, state):
+        bad = config["optimizer"]["lr"] > 2e-3 and at["epoch"] >= 3
+        yield metrics | ({"train/loss": math.nan} if bad else {}), at
+
+def mortal(config, seed, state=None):
+    """The first worker of the baseline dies at its fifth epoch."""
+    for metrics, at in steady(config, seed, state):
+        died = Path(config["custom"]["died"])
+        if config["optimizer"]["lr"] == 1e-3 and at["epoch"] == 5 and not died.exists():
+            died.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield metrics, at
+'''
+
+
+@pytest.fixture(scope="module")
+def loops(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The folder of a module with training loops, as a user would have it."""
+    folder = tmp_path_factory.mktemp("loops")
+    (folder / "contract_loops.py").write_text(textwrap.dedent(LOOPS))
+    path = list(sys.path)
+    yield str(folder)
+    sys.path[:] = path  # the worker in this process added to it
+    sys.modules.pop("contract_loops", None)
+
+
+@pytest.fixture(scope="module")
+def ray_runner() -> Iterator[Runner]:
+    from sweeps.ray_cluster import RayCluster
+    from sweeps.ray_runner import RayRunner
+
+    cluster = RayCluster()
+    yield RayRunner(cluster, Resources(cpu=1))
+    cluster.close()
+
+
+@pytest.fixture(params=["in_process", pytest.param("ray", marks=pytest.mark.slow)])
+def runner(request: pytest.FixtureRequest) -> Runner:
+    return InProcessRunner() if request.param == "in_process" else request.getfixturevalue("ray_runner")
+
+
+def loop_space(loop: str, **changes: Any) -> SpaceSpec:
+    wanted = {"search": {"optimizer.lr": LogUniform(1e-5, 1e-1)}, "runs": 6, "early_stopping": NoStopping()}
+    return space(task=f"contract_loops:{loop}", **(wanted | changes))
+
+
+def with_custom(spec: SpaceSpec, **custom: str) -> SpaceSpec:
+    return spec.model_copy(update={"recipe": spec.recipe.model_copy(update={"custom": custom})})
+
+
+def run(runner: Runner, spec: SpaceSpec, url: str, loops: str, folder: Path, drain_at: int | None = None) -> Conductor:
+    """One command's worth; ``drain_at``: ask for the end when a run has recorded this epoch."""
+    with Store(url) as store:
+
+        def watch(view: TrialView) -> None:
+            if drain_at is not None and view.state is RunState.RUNNING and max(view.curve, default=0) >= drain_at:
+                conductor.drain()
+
+        conductor = conductor_of(spec, store, folder, watch=watch, import_paths=(loops,))
+        try:
+            runner.start()
+            runner.run(conductor)
+            assert conductor.idle
+            assert not any(one.state is RunState.RUNNING for one in conductor.runs)
+        finally:
+            conductor.close()
+        return conductor
+
+
+def expected(spec: SpaceSpec, conductor: Conductor, number: int) -> dict[int, float]:
+    """The curve of an uninterrupted training of the same run."""
+    one = conductor.runs[number]
+    training = open_training(spec.task, Recipe.model_validate(one.recipe), one.seed)
+    reports = [training.run_epoch() for _ in range(spec.recipe.budget.epochs)]
+    return {report.epoch: report.metrics[spec.metric.name] for report in reports}
+
+
+def states(conductor: Conductor) -> Counter[str]:
+    return Counter(one.state.value for one in conductor.runs)
+
+
+def test_trains_every_run_to_its_end(runner: Runner, sqlite_url: str, loops: str, tmp_path: Path) -> None:
+    spec = loop_space("steady")
+    conductor = run(runner, spec, sqlite_url, loops, tmp_path)
+    assert states(conductor) == {"COMPLETE": 6}
+    assert runner.slots >= 1
+    for number in range(6):
+        assert conductor.runs[number].curve == expected(spec, conductor, number)
+    assert broken_rules(sqlite_url, spec) == []
+    assert [row.attempts for row in rows(sqlite_url, "SELECT attempts FROM run")] == [1] * 6
+
+
+def test_a_finished_sweep_is_left_alone(runner: Runner, sqlite_url: str, loops: str, tmp_path: Path) -> None:
+    spec = loop_space("steady", runs=1)
+    run(runner, spec, sqlite_url, loops, tmp_path)
+    conductor = run(runner, spec, sqlite_url, loops, tmp_path)
+    assert conductor.first_report_at is None
+    assert [row.attempts for row in rows(sqlite_url, "SELECT attempts FROM run")] == [1]
+
+
+def test_a_stopped_run_trains_no_epoch_more(runner: Runner, sqlite_url: str, loops: str, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    spec = with_custom(loop_space("steady", runs=12, early_stopping=space().early_stopping), log=str(log))
+    conductor = run(runner, spec, sqlite_url, loops, tmp_path)
+    assert broken_rules(sqlite_url, spec) == []
+    assert states(conductor)["STOPPED"] >= 3
+    trained = Counter(line.split()[0] for line in log.read_text().splitlines())
+    assert trained == {str(one.recipe.optimizer.lr): one.epoch for one in conductor.runs}
+
+
+def test_a_run_that_raises_is_recorded_and_the_others_go_on(
+    runner: Runner, sqlite_url: str, loops: str, tmp_path: Path
+) -> None:
+    conductor = run(runner, loop_space("fragile", runs=8), sqlite_url, loops, tmp_path)
+    for one in conductor.runs:
+        if one.recipe.optimizer.lr > 2e-3:
+            assert (one.state, one.epoch) == (RunState.FAILED, 1)
+            assert "ValueError: this learning rate is too much for me" in (one.error or "")
+        else:
+            assert (one.state, one.epoch, one.error) == (RunState.COMPLETE, 9, None)
+    assert set(states(conductor)) == {"FAILED", "COMPLETE"}
+
+
+def test_a_task_that_cannot_be_loaded_fails_its_runs(
+    runner: Runner, sqlite_url: str, loops: str, tmp_path: Path
+) -> None:
+    conductor = run(runner, loop_space("absent", runs=3), sqlite_url, loops, tmp_path)
+    assert states(conductor) == {"FAILED": 3}
+    assert all("absent" in (one.error or "") for one in conductor.runs)
+
+
+def test_a_run_that_diverges_ends_there(runner: Runner, sqlite_url: str, loops: str, tmp_path: Path) -> None:
+    conductor = run(runner, loop_space("unstable", runs=8), sqlite_url, loops, tmp_path)
+    for one in conductor.runs:
+        diverged = one.recipe.optimizer.lr > 2e-3
+        assert one.state is (RunState.DIVERGED if diverged else RunState.COMPLETE)
+        assert one.epoch == (3 if diverged else 9)
+        assert one.value is not None
+        assert math.isfinite(one.value)
+    assert set(states(conductor)) == {"DIVERGED", "COMPLETE"}
+    [[nulls]] = rows(sqlite_url, "SELECT count(*) FROM epoch_metric WHERE value IS NULL AND name = 'train/loss'")
+    assert nulls == states(conductor)["DIVERGED"]
+
+
+def test_drains_and_continues_from_the_checkpoint_bit_by_bit(
+    runner: Runner, sqlite_url: str, loops: str, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    # A step ends at each rung: asked after epoch 1, the run ends with epoch 3, and has the checkpoint of epoch 1.
+    spec = loop_space("steady", early_stopping=space().early_stopping)
+    spec = with_custom(spec, log=str(log)).model_copy(update={"search": {}, "runs": 1})
+    first = run(runner, spec, sqlite_url, loops, tmp_path, drain_at=1)
+    assert states(first) == {"INTERRUPTED": 1}
+    assert [line.split()[1] for line in log.read_text().splitlines()] == ["1", "2", "3"]
+    before = rows(sqlite_url, "SELECT * FROM epoch_metric ORDER BY run_id, epoch, name")
+
+    second = run(runner, spec, sqlite_url, loops, tmp_path)
+    assert states(second) == {"COMPLETE": 1}
+    assert second.runs[0].curve == expected(spec, second, 0)
+    epochs = [int(line.split()[1]) for line in log.read_text().splitlines()][3:]
+    assert epochs[:8] == list(range(2, 10)), "the checkpoint of the first rung was not used"
+    after = rows(sqlite_url, "SELECT * FROM epoch_metric ORDER BY run_id, epoch, name")
+    assert after[: len(before)] == before
+    assert broken_rules(sqlite_url, spec) == []
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_costs_an_attempt(ray_runner: Runner, sqlite_url: str, loops: str, tmp_path: Path) -> None:
+    spec = with_custom(loop_space("mortal", runs=4, early_stopping=space().early_stopping), died=str(tmp_path / "died"))
+    conductor = run(ray_runner, spec, sqlite_url, loops, tmp_path)
+    assert (tmp_path / "died").exists()
+    assert broken_rules(sqlite_url, spec) == []
+    assert conductor.runs[0].state is RunState.COMPLETE
+    assert conductor.runs[0].curve == expected(spec, conductor, 0)
+    assert [row.attempts for row in rows(sqlite_url, "SELECT attempts FROM run ORDER BY number")] == [2, 1, 1, 1]

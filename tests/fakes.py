@@ -1,0 +1,315 @@
+"""Stand-ins for training: learning curves that are formulas, and a runner that plays them in milliseconds."""
+
+from __future__ import annotations
+
+import math
+import random
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sqlalchemy import text
+
+from search_spaces import (
+    AdamW,
+    Asha,
+    Budget,
+    Choice,
+    LogUniform,
+    Metric,
+    Recipe,
+    Sampler,
+    SpaceSpec,
+    Uniform,
+    dump_space,
+    recipe_hash,
+)
+from search_spaces.seeds import derive_seed
+from sweeps.conductor import Conductor
+from sweeps.database import connect
+from sweeps.plan import SearchPlan
+from sweeps.store import Store
+from sweeps.worker import Job, Step
+from trainers.reports import EpochReport
+
+if TYPE_CHECKING:
+    from sweeps.preparation import Request
+
+Curve = Callable[[Recipe, int], Mapping[str, float]]
+"""(recipe, epoch) -> what that epoch reports."""
+
+
+def space(**changes: Any) -> SpaceSpec:
+    """A small space; every part can be replaced."""
+    parts: dict[str, Any] = {
+        "name": "toy",
+        "task": "digits",
+        "metric": Metric(name="val/accuracy", goal="maximize"),
+        "recipe": Recipe(optimizer=AdamW(lr=1e-3), budget=Budget(epochs=9)),
+        "search": {
+            "optimizer.lr": LogUniform(1e-5, 1e-1),
+            "optimizer.betas.1": Choice([0.95, 0.98, 0.999]),
+            "schedule.warmup": Uniform(0.0, 0.3),
+        },
+        "sampler": Sampler(kind="random"),
+        "early_stopping": Asha(grace_epochs=1, reduction_factor=3),
+        "runs": 12,
+    }
+    return SpaceSpec(**(parts | changes))
+
+
+# --- curves -----------------------------------------------------------------------------------------------------
+
+
+def analytic(recipe: Recipe, epoch: int) -> dict[str, float]:
+    """Rises towards a plateau that is highest at a learning rate of 1e-2; curves of similar recipes cross."""
+    plateau = math.exp(-((math.log10(recipe.optimizer.lr) + 2) ** 2) / 2)
+    wiggle = derive_seed(recipe_hash(recipe), epoch) / 2**63 - 0.5
+    accuracy = plateau * (1 - 0.6**epoch) + 0.05 * wiggle
+    return {"val/accuracy": accuracy, "val/nll": 2.0 - accuracy, "train/loss": 2.5 - accuracy}
+
+
+def unstable(recipe: Recipe, epoch: int) -> dict[str, float]:
+    """As `analytic`, but a large learning rate diverges in the third epoch: its loss is no number any more."""
+    metrics = analytic(recipe, epoch)
+    return metrics | {"train/loss": math.nan} if recipe.optimizer.lr > 0.02 and epoch >= 3 else metrics
+
+
+# --- the runner -------------------------------------------------------------------------------------------------
+
+
+class DriverDiedError(Exception):
+    """Takes the place of ``kill -9``."""
+
+
+@dataclass
+class CurveTraining:
+    """One job on an imaginary worker; its checkpoints are empty files that carry the epoch in their name."""
+
+    job: Job
+    curve: Curve
+    longest_step: int = 3
+    recipe: Recipe = field(init=False)
+    epoch: int = field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        self.recipe = Recipe.model_validate(self.job.recipe)
+        stored = [int(path.stem[6:]) for path in self._folder.glob("epoch-*.ckpt")]
+        self.epoch = max(stored, default=0)
+
+    @property
+    def _folder(self) -> Path:
+        return Path(self.job.directory)
+
+    def step(self, rng: random.Random) -> Step:
+        """Some epochs, never past a rung, the budget or a number that is not finite."""
+        self._save(f"epoch-{self.epoch:06d}.ckpt")
+        reports: list[EpochReport] = []
+        budget = self.recipe.budget.epochs
+        try:
+            for _ in range(rng.randint(1, self.longest_step)):
+                reports.append(EpochReport(self.epoch + 1, self.curve(self.recipe, self.epoch + 1), 0.5))
+                self.epoch += 1
+                if self.epoch in self.job.rungs or self.epoch == budget or not reports[-1].finite:
+                    break
+        except Exception:  # noqa: BLE001  as a worker does
+            return Step(tuple(reports), error=traceback.format_exc())
+        if self.epoch == budget:
+            self._save("final.ckpt")
+        return Step(tuple(reports), self.epoch == budget)
+
+    def _save(self, name: str) -> None:
+        if self.epoch:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            (self._folder / name).touch()
+
+
+class CurveRunner:
+    """Drives a conductor without torch: several runs at a time, taking turns in a random order.
+
+    Args:
+        curve: What the epochs of a recipe report.
+        slots: How many runs are in work at the same time.
+        seed: Of the order in which workers answer.
+        die_after: Raise `DriverDiedError` instead of handing in the step after this many.
+        kill: Run number -> how many of its workers die before they hand in anything.
+        drain_after: Ask the conductor to drain after this many steps.
+    """
+
+    def __init__(
+        self,
+        curve: Curve = analytic,
+        slots: int = 4,
+        seed: int = 0,
+        die_after: int | None = None,
+        kill: Mapping[int, int] | None = None,
+        drain_after: int | None = None,
+    ) -> None:
+        self.slots = slots
+        self._curve = curve
+        self._rng = random.Random(seed)
+        self._die_after = die_after
+        self._kill = dict(kill or {})
+        self._drain_after = drain_after
+        self.steps = 0
+
+    def prepare(self, wanted: Request) -> None:
+        """There is nothing to prepare."""
+
+    def run(self, conductor: Conductor) -> None:
+        working: dict[int, CurveTraining] = {}
+        while True:
+            while len(working) < self.slots and (job := conductor.next_job()) is not None:
+                working[job.run_id] = CurveTraining(job, self._curve)
+            if not working:
+                return
+            self._turn(conductor, working)
+
+    def _turn(self, conductor: Conductor, working: dict[int, CurveTraining]) -> None:
+        run_id = self._rng.choice(sorted(working))
+        number = working[run_id].job.number
+        if self._kill.get(number, 0):
+            self._kill[number] -= 1
+            del working[run_id]
+            conductor.lost(run_id, "killed")
+            return
+        step = working[run_id].step(self._rng)
+        if self._die_after == self.steps:
+            raise DriverDiedError
+        self.steps += 1
+        if self.steps == self._drain_after:
+            conductor.drain()
+        if not conductor.report(run_id, step):
+            del working[run_id]
+
+
+class MortalStore:
+    """A store whose driver dies at the n-th write, right before or right after it.
+
+    Args:
+        store: The real one.
+        writes: How many are done before.
+        after: Die when the last one is done, not before it.
+    """
+
+    WRITES = ("interrupt_runs", "add_run", "begin", "record", "set_checkpoint")
+
+    def __init__(self, store: Store, writes: int, after: bool) -> None:
+        self._store = store
+        self._left = writes
+        self._after = after
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._store, name)
+        return partial(self._count, found) if name in self.WRITES else found
+
+    def _count(self, method: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        self._left -= 1
+        if self._left == 0 and not self._after:
+            raise DriverDiedError
+        answer = method(*arguments, **named)
+        if self._left == 0:
+            raise DriverDiedError
+        return answer
+
+
+# --- sweeps -----------------------------------------------------------------------------------------------------
+
+
+def add_sweep(store: Store, spec: SpaceSpec) -> int:
+    """The row of a sweep, made if it is missing; its id."""
+    if store.sweep(spec.name) is None:
+        store.put_sweep(
+            spec.name, "sweep", dump_space(spec), spec.metric.name, spec.metric.goal, spec.sampler.seed, {"python": "3"}
+        )
+    sweep = store.sweep(spec.name)
+    assert sweep is not None
+    return sweep.id
+
+
+def conductor_of(spec: SpaceSpec, store: Store | MortalStore, folder: Path, **options: Any) -> Conductor:
+    """A conductor of this space, new or going on."""
+    return Conductor(spec, store, add_sweep(store, spec), SearchPlan(spec), folder, **options)  # type: ignore[arg-type]
+
+
+def run_sweep(spec: SpaceSpec, url: str, folder: Path, runner: CurveRunner | None = None) -> Conductor:
+    """One command's worth of a sweep; the conductor as it is at the end."""
+    with Store(url) as store:
+        conductor = conductor_of(spec, store, folder)
+        try:
+            (runner or CurveRunner()).run(conductor)
+        finally:
+            conductor.close()
+        return conductor
+
+
+def rows(url: str, query: str, **values: Any) -> list[Any]:
+    """What a query gives, past all of our own code."""
+    engine = connect(url)
+    try:
+        with engine.begin() as connection:
+            return list(connection.execute(text(query), values))
+    finally:
+        engine.dispose()
+
+
+def snapshot(url: str) -> dict[tuple[int, int, str], tuple[float | None, int]]:
+    """Every recorded number with its place in the order of recording."""
+    found = rows(url, "SELECT run_id, epoch, name, value, seq FROM epoch_metric")
+    return {(run_id, epoch, name): (value, seq) for run_id, epoch, name, value, seq in found}
+
+
+def broken_rules(url: str, spec: SpaceSpec) -> list[str]:
+    """What is wrong with a finished sweep in the database, found again from its rows alone."""
+    runs = {
+        number: (state, epoch)
+        for number, state, epoch in rows(
+            url,
+            "SELECT number, state, epoch FROM run WHERE sweep_id = (SELECT id FROM sweep WHERE name = :name)",
+            name=spec.name,
+        )
+    }
+    broken = [] if sorted(runs) == list(range(spec.runs)) else [f"runs {sorted(runs)}, planned {spec.runs}"]
+    broken += [f"run {number} is {state}" for number, (state, _) in runs.items() if state in ("RUNNING", "INTERRUPTED")]
+    curve = rows(
+        url,
+        "SELECT run.number, epoch_metric.epoch, epoch_metric.value, seq FROM epoch_metric JOIN run ON run.id = run_id "
+        "WHERE name = :metric AND sweep_id = (SELECT id FROM sweep WHERE name = :name) ORDER BY seq",
+        metric=spec.metric.name,
+        name=spec.name,
+    )
+    for number, (state, epoch) in runs.items():
+        epochs = sorted(found for other, found, _, _ in curve if other == number)
+        if epochs != list(range(1, epoch + 1)):
+            broken.append(f"run {number} stands at epoch {epoch} and has epochs {epochs}")
+        if state == "COMPLETE" and epoch != spec.recipe.budget.epochs:
+            broken.append(f"run {number} is complete after {epoch} epochs")
+    return broken + _wrong_stops(spec, runs, curve)
+
+
+def _wrong_stops(spec: SpaceSpec, runs: Mapping[int, tuple[str, int]], curve: list[Any]) -> list[str]:
+    """Replay the order of recording: at a rung, a run goes on in the top 1/eta of what was there before."""
+    if not isinstance(spec.early_stopping, Asha):
+        return [f"run {number} was stopped" for number, (state, _) in runs.items() if state == "STOPPED"]
+    eta, grace = spec.early_stopping.reduction_factor, spec.early_stopping.grace_epochs
+    rungs = {grace * eta**k for k in range(20)} - set(range(spec.recipe.budget.epochs, 10**6))
+    sign = 1 if spec.metric.goal == "maximize" else -1
+    there: dict[int, list[float]] = {}
+    broken = []
+    for number, epoch, value, _ in curve:
+        if epoch not in rungs or value is None or epoch >= spec.recipe.budget.epochs:
+            continue
+        before = there.setdefault(epoch, [])
+        below = bool(before) and sign * value < np.quantile([sign * one for one in before], 1 - 1 / eta) - 1e-12
+        before.append(value)
+        state, last = runs[number]
+        stopped_here = state == "STOPPED" and last == epoch
+        if stopped_here and (not below or number == 0):
+            broken.append(f"run {number} was stopped at {epoch} with {value}, among {before}")
+        if below and number != 0 and last > epoch:
+            broken.append(f"run {number} went on at {epoch} with {value}, among {before}")
+    return broken

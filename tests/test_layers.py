@@ -1,0 +1,170 @@
+"""The import direction of the packages and the doors of third-party engines, read from every import statement."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+LAYERS = ("search_spaces", "trainers", "sweeps", "analysis")  # a package imports itself and those before it
+
+UPWARD = {"sweeps/cli.py": "analysis"}  # the composition root, and only inside a command
+
+DOORS: dict[str, tuple[str, ...]] = {
+    "ruamel": ("search_spaces/yaml_text.py",),
+    "optuna": ("sweeps/study.py",),
+    "optuna_dashboard": ("sweeps/study.py",),
+    "ray": ("sweeps/ray_cluster.py", "sweeps/ray_runner.py"),
+    "sqlalchemy": ("sweeps/tables.py", "sweeps/database.py", "sweeps/store.py", "analysis/load.py"),
+    "plotly": ("analysis/figures.py",),
+    "torch": ("trainers/", "sweeps/worker.py"),
+}
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import: the module's full name, and whether it runs when the file is imported."""
+
+    module: str
+    line: int
+    inside_function: bool
+
+
+def imports(source: str, path: str) -> Iterator[Import]:
+    """Every import of a file; those under TYPE_CHECKING too, since they are knowledge all the same."""
+    package = path.removesuffix(".py").split("/")[:-1]
+    stack: list[tuple[ast.AST, bool]] = [(ast.parse(source), False)]
+    while stack:
+        node, inside = stack.pop()
+        inside = inside or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        if isinstance(node, ast.Import):
+            yield from (Import(alias.name, node.lineno, inside) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            whole = ".".join([*base, *([node.module] if node.module else [])])
+            # `from sweeps import worker` names a module as `import sweeps.worker` does.
+            yield from (
+                Import(f"{whole}.{alias.name}" if whole else alias.name, node.lineno, inside) for alias in node.names
+            )
+        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if name in ("import_module", "__import__") and isinstance(node.args[0].value, str):
+                yield Import(node.args[0].value, node.lineno, inside)
+        stack.extend((child, inside) for child in ast.iter_child_nodes(node))
+
+
+def breaches(source: str, path: str) -> list[str]:
+    """What a file imports against the rules, a line each."""
+    own = path.split("/")[0]
+    found = []
+    for one in imports(source, path):
+        top = one.module.partition(".")[0]
+        if top in LAYERS and LAYERS.index(top) > LAYERS.index(own):
+            allowed = UPWARD.get(path) == top and one.inside_function
+            if not allowed:
+                found.append(f"{path}:{one.line}: {own} may not import {one.module}")
+        doors = DOORS.get(top)
+        if doors is not None and not any(path == door or (door[-1] == "/" and path.startswith(door)) for door in doors):
+            found.append(f"{path}:{one.line}: {top} is imported in {', '.join(doors)} only")
+    return found
+
+
+def files() -> list[str]:
+    return sorted(str(path.relative_to(ROOT)) for package in LAYERS for path in (ROOT / package).rglob("*.py"))
+
+
+def test_there_is_something_to_check() -> None:
+    assert len(files()) > 50
+    assert {path.split("/")[0] for path in files()} == set(LAYERS)
+    doors = {door for each in DOORS.values() for door in each if door.endswith(".py")}
+    assert doors - set(files()) <= {"analysis/figures.py"}
+
+
+@pytest.mark.parametrize("path", files())
+def test_every_import_keeps_the_rules(path: str) -> None:
+    assert breaches((ROOT / path).read_text(encoding="utf-8"), path) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "words"),
+    [
+        ("search_spaces/spec.py", "import trainers.reports", "search_spaces may not import trainers.reports"),
+        ("search_spaces/spec.py", "from sweeps import asha", "search_spaces may not import sweeps.asha"),
+        (
+            "trainers/open.py",
+            "def f():\n    from sweeps.asha import Rungs",
+            "trainers may not import sweeps.asha.Rungs",
+        ),
+        ("trainers/tasks/task.py", "from analysis.load import x", "trainers may not import analysis"),
+        ("sweeps/views.py", "def f():\n    import analysis.load", "sweeps may not import analysis.load"),
+        ("sweeps/cli.py", "import analysis.load", "sweeps/cli.py:1: sweeps may not import analysis.load"),
+        ("sweeps/cli.py", "class A:\n    from analysis import load", "sweeps/cli.py:2: sweeps may not import"),
+        ("sweeps/cli.py", "if TYPE_CHECKING:\n    import analysis", "sweeps may not import analysis"),
+        (
+            "sweeps/plan.py",
+            "import importlib\nimportlib.import_module('analysis.load')",
+            "may not import analysis.load",
+        ),
+        ("search_spaces/loader.py", "from ruamel.yaml import YAML", "ruamel is imported in search_spaces/yaml_text.py"),
+        ("sweeps/plan.py", "try:\n    import optuna as o\nexcept ImportError:\n    pass", "optuna is imported in"),
+        ("sweeps/cli.py", "def f():\n    from optuna_dashboard import run_server", "optuna_dashboard is imported in"),
+        ("sweeps/drive.py", "import os, ray.tune", "ray is imported in"),
+        ("sweeps/lease.py", "from sqlalchemy import text", "sqlalchemy is imported in"),
+        ("analysis/report.py", "import plotly.graph_objects", "plotly is imported in"),
+        ("sweeps/conductor.py", "def f():\n    import torch", "torch is imported in"),
+        ("analysis/load.py", "async def f():\n    from torch import nn", "torch is imported in"),
+    ],
+)
+def test_the_check_finds_a_breach(path: str, source: str, words: str) -> None:
+    [found] = breaches(source, path)
+    assert words in found
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("sweeps/cli.py", "def export():\n    from analysis.export import export_sweep"),
+        ("sweeps/study.py", "import optuna"),
+        ("sweeps/worker.py", "def _open():\n    import torch"),
+        ("trainers/tasks/digits.py", "import torch\nfrom search_spaces import Recipe\nfrom . import task"),
+        ("analysis/export.py", "from sweeps.tables import RunState\nimport search_spaces"),
+        ("search_spaces/raytracing.py", "import rayleigh\nimport torchless"),
+    ],
+)
+def test_the_check_lets_the_rest_pass(path: str, source: str) -> None:
+    assert breaches(source, path) == []
+
+
+def test_a_relative_import_is_resolved() -> None:
+    [found] = imports("from ..sweeps import asha", "trainers/tasks/x.py")
+    assert found.module == "trainers.sweeps.asha"
+
+
+HEAVY = ("torch", "ray", "optuna", "pandas", "scipy", "sklearn")
+
+
+@pytest.mark.parametrize(
+    ("statement", "absent"),
+    [
+        ("import search_spaces", (*HEAVY, "sqlalchemy")),
+        ("import analysis", HEAVY),
+        ("import analysis.load", ("torch", "ray", "optuna")),
+        ("import analysis.load, analysis.export, sweeps.views", ("torch", "ray")),
+        ("import sweeps.cli", ("torch", "ray", "optuna", "pandas")),
+        ("import sweeps.drive, sweeps.ray_cluster", ("torch", "pandas")),
+        ("import sweeps.drive, sweeps.ray_runner", ("torch",)),
+        ("import sweeps.worker", ("torch", "ray", "optuna", "sqlalchemy")),
+    ],
+)
+def test_what_an_import_loads(statement: str, absent: tuple[str, ...]) -> None:
+    code = f"import sys\n{statement}\nprint(*sorted({{name.partition('.')[0] for name in sys.modules}}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert set(absent) & set(done.stdout.split()) == set()
+    assert "pydantic" in done.stdout or statement == "import analysis"  # it did load something
