@@ -1,6 +1,6 @@
 """What can be tried: recipes, distributions over their fields, and the files that name them.
 
-`Constant` here is the distribution; the schedules are in `search_spaces.recipe`.
+`Constant` here is the distribution; the schedules are in `search_spaces.schedules`.
 """
 
 from search_spaces.distributions import (
@@ -27,10 +27,12 @@ from search_spaces.errors import (
     UsageError,
 )
 from search_spaces.loader import load_space, parse_space
+from search_spaces.optimizers import SGD, Adam, AdamW, Optimizer
 from search_spaces.points import grid_point, grid_points, random_point, sobol_point
 from search_spaces.problems import suggest
-from search_spaces.recipe import SGD, Adam, AdamW, Budget, Optimizer, Recipe, Regularization, Schedule
+from search_spaces.recipe import Budget, Recipe, Regularization
 from search_spaces.resolve import flatten, lookup, recipe_hash, resolve
+from search_spaces.schedules import Schedule
 from search_spaces.seeds import derive_seed
 from search_spaces.sources import shipped_spaces
 from search_spaces.spec import Asha, EarlyStopping, Metric, NoStopping, Resources, Sampler, SpaceSpec

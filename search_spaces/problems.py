@@ -9,7 +9,7 @@ from typing import NamedTuple, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from search_spaces.recipe import Part
+from search_spaces.parts import Part
 from search_spaces.values import show
 
 MISSING = "is required, and missing"

@@ -20,8 +20,9 @@ from search_spaces.distributions import (
     Value,
 )
 from search_spaces.errors import Problem, UsageError
+from search_spaces.parts import Count, NonNegative, Part, Positive, Steps
 from search_spaces.points import grid_points
-from search_spaces.recipe import Count, NonNegative, Part, Positive, Recipe, Steps
+from search_spaces.recipe import Recipe
 from search_spaces.resolve import resolve, unknown_field
 from search_spaces.values import show
 

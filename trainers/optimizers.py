@@ -7,7 +7,7 @@ from typing import Any, assert_never
 import torch
 from torch import nn
 
-from search_spaces.recipe import SGD, Adam, AdamW, Optimizer
+from search_spaces.optimizers import SGD, Adam, AdamW, Optimizer
 from trainers.param_groups import split_parameters
 
 

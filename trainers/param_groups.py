@@ -13,7 +13,7 @@ from typing import NamedTuple
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from search_spaces.recipe import Decay
+from search_spaces.optimizers import Decay
 
 # _NormBase is the one parent of every BatchNorm, InstanceNorm, SyncBatchNorm and of their lazy forms.
 NORMS: tuple[type[nn.Module], ...] = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.LocalResponseNorm)

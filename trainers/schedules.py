@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import assert_never
 
-from search_spaces.recipe import Constant, Cosine, Linear, Schedule
+from search_spaces.schedules import Constant, Cosine, Linear, Schedule
 
 
 def warmup_steps(schedule: Schedule, total_steps: int) -> int:

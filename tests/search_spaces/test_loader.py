@@ -35,7 +35,7 @@ from search_spaces import (
     parse_space,
     shipped_spaces,
 )
-from search_spaces.recipe import Cosine, Linear
+from search_spaces.schedules import Cosine, Linear
 
 VALID = """\
 kind: sweep

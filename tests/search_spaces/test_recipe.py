@@ -5,7 +5,9 @@ import pickle
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from search_spaces.recipe import SGD, Adam, AdamW, Budget, Constant, Cosine, Linear, Recipe, Regularization
+from search_spaces.optimizers import SGD, Adam, AdamW
+from search_spaces.recipe import Budget, Recipe, Regularization
+from search_spaces.schedules import Constant, Cosine, Linear
 
 
 def test_defaults_are_the_documented_ones() -> None:

@@ -21,7 +21,8 @@ from search_spaces import (
     recipe_hash,
     resolve,
 )
-from search_spaces.recipe import Adam, Cosine, Linear
+from search_spaces.optimizers import Adam
+from search_spaces.schedules import Cosine, Linear
 
 DEFAULT_HASH = "fe28e28fe47f2d87e090936459d8acbd9161381932e9aad3a55f2837df8f38ce"
 OTHER = Recipe(optimizer=SGD(lr=0.5, momentum=0.8), schedule=Linear(warmup=0.25), custom={"b": 1, "a": "x"})

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from search_spaces.errors import CheckpointError, RunError
-from search_spaces.recipe import AdamW, Budget, Recipe
+from search_spaces.optimizers import AdamW
+from search_spaces.recipe import Budget, Recipe
 from trainers import checkpoints, generator
 from trainers.generator import GeneratorTraining
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from search_spaces.recipe import SGD, Adam, AdamW
+from search_spaces.optimizers import SGD, Adam, AdamW
 from trainers.optimizers import build_optimizer
 
 

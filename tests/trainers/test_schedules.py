@@ -7,7 +7,7 @@ from transformers import (
 )
 from transformers.optimization import get_cosine_with_min_lr_schedule_with_warmup
 
-from search_spaces.recipe import Constant, Cosine, Linear
+from search_spaces.schedules import Constant, Cosine, Linear
 from trainers.schedules import factor, warmup_steps
 
 TOTALS_AND_WARMUPS = [(1, 0), (2, 1), (10, 0), (10, 3), (57, 57), (216, 22), (216, 1)]

@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from search_spaces.errors import UsageError
-from search_spaces.recipe import SGD, AdamW, Budget, Cosine, Recipe, Regularization
+from search_spaces.optimizers import SGD, AdamW
+from search_spaces.recipe import Budget, Recipe, Regularization
+from search_spaces.schedules import Cosine
 from trainers.open import prepare
 from trainers.tasks import BUILT_IN, Data, Task, load_target, load_task
 from trainers.tasks import task as task_module

@@ -7,7 +7,9 @@ import torch
 from torch import nn
 
 from search_spaces.errors import CheckpointError
-from search_spaces.recipe import SGD, Adam, AdamW, Budget, Constant, Cosine, Linear, Recipe, Regularization
+from search_spaces.optimizers import SGD, Adam, AdamW
+from search_spaces.recipe import Budget, Recipe, Regularization
+from search_spaces.schedules import Constant, Cosine, Linear
 from trainers import checkpoints
 from trainers.reports import EpochReport
 from trainers.schedules import factor
@@ -84,7 +86,7 @@ def test_continues_bit_by_bit_from_a_file(recipe, blobs, tmp_path):
 
 IN_A_NEW_PROCESS = """
 import sys, pathlib, torch
-from search_spaces.recipe import Recipe, Regularization, Budget
+from search_spaces.recipe import Budget, Recipe, Regularization
 from trainers import checkpoints
 from trainers.open import open_training
 

@@ -13,7 +13,9 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
-from search_spaces.recipe import AdamW, Budget, Cosine, Recipe, Regularization
+from search_spaces.optimizers import AdamW
+from search_spaces.recipe import Budget, Recipe, Regularization
+from search_spaces.schedules import Cosine
 from trainers.cache import Arrays, cached_arrays
 from trainers.models.cnn1d import CNN1d
 from trainers.tasks.signals import CLASSES, LENGTH, signals

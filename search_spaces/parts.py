@@ -1,0 +1,25 @@
+"""What every part of a spec has in common, and the numbers that its fields are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Count = Annotated[int, Field(ge=1, le=10**9)]
+Steps = Annotated[int, Field(ge=0, le=10**9)]
+
+
+class Part(BaseModel):
+    """What every part of a spec has in common: frozen, strict, no unknown fields, finite numbers.
+
+    `HINTS` maps the name of a field that people expect here, and that is left out on purpose, to the way out.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    HINTS: ClassVar[Mapping[str, str]] = {}
