@@ -169,6 +169,8 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; the same command continues\n")
         sys.exit(INTERRUPTED_EXIT)
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is written: a late Ctrl-C must not change the exit code
 
 
 def _fail(error: Exception, code: int) -> None:

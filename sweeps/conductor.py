@@ -192,6 +192,7 @@ class Conductor:
     def give_back(self, run_id: int) -> None:
         """No worker has begun this run, and none will: it waits for the next driver."""
         with self._lock:
+            self._check()
             run = self._live.pop(run_id)
             run.state = RunState.INTERRUPTED
             self._store.record(run_id, (), self._seq, Outcome(run.state))

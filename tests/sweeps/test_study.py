@@ -199,7 +199,7 @@ def _stages(final: TrialView) -> list[TrialView]:
     ]
 
 
-@pytest.mark.parametrize("before_the_crash", range(6))
+@pytest.mark.parametrize("before_the_crash", [0, 1, 3, 5])
 def test_a_new_driver_completes_what_a_dead_one_left(sqlite_url: str, before_the_crash: int) -> None:
     storage = RDBStorage(sqlite_url)
     straight, broken = (Study(storage, name, "maximize", SEARCH) for name in ("straight", "toy"))
