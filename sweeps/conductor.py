@@ -12,44 +12,25 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from search_spaces import Asha, Recipe, SpaceSpec, SweepError, recipe_hash
+from search_spaces import Asha, SpaceSpec, SweepError, recipe_hash
 from search_spaces.seeds import derive_seed
 from sweeps.asha import Rungs, rung_epochs
 from sweeps.checkpoint_files import CheckpointFiles
+from sweeps.live_run import LiveRun
 from sweeps.plan import Plan, searched_values
+from sweeps.records import Outcome
 from sweeps.standing import best_run
-from sweeps.store import Outcome, RunRecord, Store
-from sweeps.study import TrialView
+from sweeps.store import Store
 from sweeps.tables import RunState
+from sweeps.trial_view import TrialView
 from sweeps.worker import Job, Step
 from trainers.reports import EpochReport
 
 MAX_ATTEMPTS = 3  # a run whose worker died this often without recording an epoch in between is FAILED
-
-
-@dataclass
-class LiveRun:
-    """What the driver keeps in memory of one run; all of it can be read back from the database."""
-
-    id: int
-    number: int
-    recipe: Recipe
-    recipe_hash: str
-    seed: int
-    state: RunState
-    epoch: int = 0
-    value: float | None = None
-    seconds: float = 0.0
-    curve: dict[int, float] = field(default_factory=dict)
-    error: str | None = None
-    started_at: datetime | None = None
-    finished_at: datetime | None = None
-    fruitless: int = 0  # deaths of its workers since it last recorded an epoch
 
 
 class Conductor:
@@ -107,7 +88,7 @@ class Conductor:
         self._seq = self._store.next_seq(self._sweep_id)
         self._rungs = self._rebuild_rungs(curve)
         records = self._store.runs(self._sweep_id)
-        self.runs = [_live(record) for record in records]
+        self.runs = [LiveRun.of(record) for record in records]
         for number, epoch, value in curve:
             self.runs[number].curve[epoch] = value
         self._queue.extend(run for run in self.runs if not run.state.finished)
@@ -304,37 +285,9 @@ class Conductor:
         )
 
     def _tell(self, run: LiveRun) -> None:
-        view = TrialView(
-            number=run.number,
-            state=run.state,
-            values=searched_values(run.recipe, self.spec),
-            seed=run.seed,
-            value=run.value,
-            curve=dict(run.curve),
-            seconds=run.seconds,
-            error=run.error,
-            started_at=run.started_at,
-            finished_at=run.finished_at,
-        )
+        view = run.view(searched_values(run.recipe, self.spec))
         self._plan.learn(view)
         self._watch(view)
-
-
-def _live(record: RunRecord) -> LiveRun:
-    return LiveRun(
-        id=record.id,
-        number=record.number,
-        recipe=Recipe.model_validate(record.recipe),
-        recipe_hash=record.recipe_hash,
-        seed=record.seed,
-        state=record.state,
-        epoch=record.epoch,
-        value=record.value,
-        seconds=record.seconds,
-        error=record.error,
-        started_at=record.started_at,
-        finished_at=record.finished_at,
-    )
 
 
 def _no_metric(name: str, report: EpochReport) -> str:

@@ -8,7 +8,8 @@ from types import TracebackType
 from typing import Self
 
 from sweeps.store import Store
-from sweeps.study import Study, TrialView
+from sweeps.study import Study
+from sweeps.trial_view import TrialView
 
 EVERY_S = 1.0
 LAST_TRIES = 5

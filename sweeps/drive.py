@@ -21,8 +21,9 @@ from sweeps.plan import SearchPlan
 from sweeps.preparation import Preparation, needed
 from sweeps.progress import Progress
 from sweeps.provenance import provenance
+from sweeps.records import SweepRecord
 from sweeps.runner import InProcessRunner, Runner
-from sweeps.store import Store, SweepRecord
+from sweeps.store import Store
 from sweeps.study import open_study
 from sweeps.summary import Phases, summary
 

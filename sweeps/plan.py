@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from search_spaces import Recipe, SpaceSpec, Value, grid_point, lookup, random_point, resolve, sobol_point
-from sweeps.study import Proposer, TrialView
+from sweeps.study import Proposer
+from sweeps.trial_view import TrialView
 
 
 @dataclass(frozen=True)

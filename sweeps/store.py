@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -15,62 +14,11 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from search_spaces import SweepError, UsageError
 from sweeps.database import connect
+from sweeps.records import Outcome, RunRecord, SweepRecord
 from sweeps.tables import SCHEMA_VERSION, Base, EpochMetric, Prediction, Run, RunState, Sweep
 from trainers.reports import EpochReport
 
 _CREATION_LOCK = 0x7377656570  # two drivers that make the tables at the same moment take turns
-
-
-@dataclass(frozen=True)
-class SweepRecord:
-    """One row of ``sweep``."""
-
-    id: int
-    name: str
-    kind: str
-    spec_yaml: str
-    metric: str
-    goal: str
-    seed: int
-    created_at: datetime
-    lease_owner: str | None
-    lease_expires: datetime | None
-
-
-@dataclass(frozen=True)
-class RunRecord:
-    """One row of ``run``."""
-
-    id: int
-    number: int
-    arm: str
-    recipe: Mapping[str, Any]
-    recipe_hash: str
-    seed: int
-    state: RunState
-    epoch: int
-    value: float | None
-    seconds: float
-    attempts: int
-    started_at: datetime | None
-    finished_at: datetime | None
-    checkpoint: str | None
-    error: str | None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a recorded step means for its run.
-
-    Attributes:
-        state: The state from now on.
-        value: The last finite value of the sweep's metric; ``None`` leaves the stored one.
-        error: Traceback of a failed run.
-    """
-
-    state: RunState
-    value: float | None = None
-    error: str | None = None
 
 
 class Store:

@@ -12,7 +12,7 @@ import json
 import math
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, assert_never
 
@@ -46,6 +46,7 @@ from search_spaces.seeds import derive_seed
 from sweeps.asha import Goal
 from sweeps.database import engine_options
 from sweeps.tables import RunState
+from sweeps.trial_view import TrialView
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -64,35 +65,6 @@ _REASONS = {
     RunState.DIVERGED: "diverged",
     RunState.FAILED: "failed",
 }
-
-
-@dataclass(frozen=True)
-class TrialView:
-    """What a study shows of one run.
-
-    Attributes:
-        number: Of the run and of its trial.
-        state: Of the run.
-        values: Searched field -> value.
-        seed: Of the training.
-        value: The last finite value of the metric.
-        curve: Epoch -> value of the metric; may hold a NaN at the end.
-        seconds: Of training.
-        error: Traceback of a failed run.
-        started_at: When a worker first took it up.
-        finished_at: When it ended.
-    """
-
-    number: int
-    state: RunState
-    values: Mapping[str, Value]
-    seed: int
-    value: float | None = None
-    curve: Mapping[int, float] = field(default_factory=dict)
-    seconds: float = 0.0
-    error: str | None = None
-    started_at: datetime | None = None
-    finished_at: datetime | None = None
 
 
 def optuna_distribution(distribution: Distribution) -> BaseDistribution | None:

@@ -7,8 +7,9 @@ from collections import Counter
 
 from rich.console import Console
 
-from sweeps.conductor import Conductor, LiveRun
+from sweeps.conductor import Conductor
 from sweeps.database import DEFAULT_URL, shown
+from sweeps.live_run import LiveRun
 from sweeps.plan import searched_values
 from sweeps.standing import standing
 from sweeps.tables import RunState

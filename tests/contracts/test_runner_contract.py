@@ -16,8 +16,8 @@ from search_spaces import LogUniform, NoStopping, Recipe, Resources, SpaceSpec
 from sweeps.conductor import Conductor
 from sweeps.runner import InProcessRunner, Runner
 from sweeps.store import Store
-from sweeps.study import TrialView
 from sweeps.tables import RunState
+from sweeps.trial_view import TrialView
 from tests.fakes import broken_rules, conductor_of, rows, space
 from trainers.open import open_training
 

@@ -23,8 +23,8 @@ from search_spaces import (
 from sweeps.conductor import MAX_ATTEMPTS
 from sweeps.database import connect
 from sweeps.store import Store
-from sweeps.study import TrialView
 from sweeps.tables import RunState
+from sweeps.trial_view import TrialView
 from tests.fakes import (
     CurveRunner,
     CurveTraining,

@@ -15,8 +15,9 @@ from search_spaces import UsageError
 from sweeps import dashboard_copy
 from sweeps.dashboard_copy import DashboardCopy
 from sweeps.store import Store
-from sweeps.study import Study, TrialView
+from sweeps.study import Study
 from sweeps.tables import RunState
+from sweeps.trial_view import TrialView
 from tests.fakes import CurveRunner, add_sweep, conductor_of, rows, space
 
 SPEC = space(runs=8)

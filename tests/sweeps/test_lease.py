@@ -14,7 +14,8 @@ import pytest
 from search_spaces import SweepError
 from sweeps import lease as lease_module
 from sweeps.lease import Lease, alive, owner_name, readable
-from sweeps.store import Store, SweepRecord
+from sweeps.records import SweepRecord
+from sweeps.store import Store
 from tests.fakes import add_sweep, space
 
 

@@ -22,8 +22,9 @@ from search_spaces import (
     sobol_point,
 )
 from sweeps.plan import SearchPlan, searched_values
-from sweeps.study import TrialView, lies_in
+from sweeps.study import lies_in
 from sweeps.tables import RunState
+from sweeps.trial_view import TrialView
 from tests.fakes import analytic, space
 
 SEARCH = {

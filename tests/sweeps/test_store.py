@@ -13,7 +13,8 @@ from sqlalchemy.exc import IntegrityError
 
 from search_spaces import SweepError, UsageError
 from sweeps.database import connect
-from sweeps.store import Outcome, Store
+from sweeps.records import Outcome
+from sweeps.store import Store
 from sweeps.tables import SCHEMA_VERSION, RunState
 from tests.fakes import add_sweep, rows, snapshot, space
 from trainers.reports import EpochReport, Predictions

@@ -25,8 +25,9 @@ from search_spaces import (
     random_point,
 )
 from sweeps import study as study_module
-from sweeps.study import Proposer, Study, TrialView, lies_in, open_study, optuna_distribution
+from sweeps.study import Proposer, Study, lies_in, open_study, optuna_distribution
 from sweeps.tables import RunState
+from sweeps.trial_view import TrialView
 from tests.fakes import space
 
 SEARCH: dict[str, Distribution] = {

@@ -1,0 +1,66 @@
+"""A run in the driver's memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Self
+
+from search_spaces import Recipe, Value
+from sweeps.records import RunRecord
+from sweeps.tables import RunState
+from sweeps.trial_view import TrialView
+
+
+@dataclass
+class LiveRun:
+    """What the driver keeps in memory of one run; all of it can be read back from the database."""
+
+    id: int
+    number: int
+    recipe: Recipe
+    recipe_hash: str
+    seed: int
+    state: RunState
+    epoch: int = 0
+    value: float | None = None
+    seconds: float = 0.0
+    curve: dict[int, float] = field(default_factory=dict)
+    error: str | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    fruitless: int = 0  # deaths of its workers since it last recorded an epoch
+
+    @classmethod
+    def of(cls, record: RunRecord) -> Self:
+        """The run as the database has it, its curve left out."""
+        return cls(
+            id=record.id,
+            number=record.number,
+            recipe=Recipe.model_validate(record.recipe),
+            recipe_hash=record.recipe_hash,
+            seed=record.seed,
+            state=record.state,
+            epoch=record.epoch,
+            value=record.value,
+            seconds=record.seconds,
+            error=record.error,
+            started_at=record.started_at,
+            finished_at=record.finished_at,
+        )
+
+    def view(self, values: Mapping[str, Value]) -> TrialView:
+        """What a study shows of the run, whose searched fields have these values."""
+        return TrialView(
+            number=self.number,
+            state=self.state,
+            values=values,
+            seed=self.seed,
+            value=self.value,
+            curve=dict(self.curve),
+            seconds=self.seconds,
+            error=self.error,
+            started_at=self.started_at,
+            finished_at=self.finished_at,
+        )
