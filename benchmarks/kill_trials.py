@@ -232,7 +232,7 @@ def retrained(url: str, name: str, count: int) -> Verdict:
             report = training.run_epoch()
             for metric, value in report.metrics.items():
                 kept = metrics.get((report.epoch, metric))
-                if "seconds" not in metric and kept != value and not (kept is None and value != value):
+                if "second" not in metric and kept != value and not (kept is None and value != value):
                     verdict.breaches.append(f"run {run['number']} epoch {report.epoch} {metric}: {kept} is {value}")
         verdict.note += f"{', ' if verdict.note else ''}run {run['number']}: {run['attempts']} attempts"
     return verdict

@@ -1,98 +1,114 @@
-"""Every optimizer that a recipe can name: one frozen class a kind, each with its field's usual defaults."""
+"""Every optimizer that a recipe can name: one frozen class a kind, each with its field's usual defaults.
+
+The two parts beside them work with any kind: `Lookahead` around it, `ParameterGroups` on what it trains.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints
 from pydantic.types import Strict
 
-from search_spaces.parts import Fraction, NonNegative, Part, Positive
+from search_spaces.optimizer_kinds.adaptive import (
+    Adafactor,
+    Adagrad,
+    Adam,
+    AdamL2,
+    AdamW,
+    NAdam,
+    RAdam,
+    RMSprop,
+    ScheduleFreeAdamW,
+)
+from search_spaces.optimizer_kinds.curvature import Muon, Shampoo, Sophia
+from search_spaces.optimizer_kinds.fields import Betas, Decay
+from search_spaces.optimizer_kinds.layerwise import LAMB, LARS
+from search_spaces.optimizer_kinds.momentum import SGD, Lion
+from search_spaces.parts import Part, Positive, Steps
 
-Decay = Literal["all", "matrices", "none"]
-"""Which parameters weight decay shrinks: all of them, weight matrices only (not biases, norm scales and
-other one-dimensional parameters), or none."""
+__all__ = [
+    "LAMB",
+    "LARS",
+    "SGD",
+    "Adafactor",
+    "Adagrad",
+    "Adam",
+    "AdamL2",
+    "AdamW",
+    "Betas",
+    "Decay",
+    "Lion",
+    "Lookahead",
+    "Muon",
+    "NAdam",
+    "Optimizer",
+    "ParameterGroups",
+    "RAdam",
+    "RMSprop",
+    "ScheduleFreeAdamW",
+    "Shampoo",
+    "Sophia",
+]
 
-# YAML and JSON write a tuple as a list; the items stay strict.
-Betas = Annotated[tuple[Fraction, Fraction], Strict(False)]
+Optimizer = Annotated[
+    AdamW
+    | Adam
+    | SGD
+    | AdamL2
+    | NAdam
+    | RAdam
+    | RMSprop
+    | Adagrad
+    | Adafactor
+    | ScheduleFreeAdamW
+    | Lion
+    | LARS
+    | LAMB
+    | Sophia
+    | Shampoo
+    | Muon,
+    Field(discriminator="kind"),
+]
 
 
-class AdamW(Part):
-    """Adam with decoupled weight decay: each step also multiplies weights by `1 - lr * weight_decay`.
+class Lookahead(Part):
+    """Slow weights around any optimizer: every `k` steps they move towards the fast ones, which then restart there.
 
-    Source: Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019.
+    Beside the optimizer and not a kind of its own, so that `optimizer.lr` keeps its name and one field turns
+    it on.
+
+    Source: Zhang et al., "Lookahead Optimizer: k steps forward, 1 step back", NeurIPS 2019: k 5, alpha 0.5.
 
     Attributes:
-        lr: Peak learning rate.
-        betas: Decay rates, per step, of the first and the second moment.
-        eps: Added to the square root of the second moment.
-        weight_decay: Strength of the decoupled decay.
-        decay: Which parameters are decayed.
-        decay_embeddings: Whether embedding tables count as matrices.
+        k: Optimizer steps between two moves of the slow weights; 0 is off.
+        alpha: How far the slow weights move; 1 would be no lookahead.
     """
 
-    kind: Literal["adamw"] = "adamw"
-    lr: Positive = 1e-3
-    betas: Betas = (0.9, 0.999)
-    eps: Positive = 1e-8
-    weight_decay: NonNegative = 0.01
-    decay: Decay = "matrices"
-    decay_embeddings: bool = True
+    k: Steps = 0
+    alpha: Annotated[float, Field(gt=0, le=1)] = 0.5
 
 
-class Adam(Part):
-    """Adaptive moments, without any weight decay.
+_Prefix = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
-    An L2 term would pass through the adaptive denominator, so that weights with large gradients are hardly
-    decayed at all. Whoever wants decay wants `AdamW`.
 
-    Source: Kingma and Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015.
+class ParameterGroups(Part):
+    """Which parameters train, and with which share of the learning rate.
+
+    A model is a row of blocks from its input to its head; `trainers/blocks.py` says what a block is.
+
+    Source of the layer-wise decay: Howard and Ruder, "Universal Language Model Fine-tuning for Text
+    Classification", ACL 2018; Clark et al., ELECTRA, ICLR 2020.
 
     Attributes:
-        lr: Peak learning rate.
-        betas: Decay rates, per step, of the first and the second moment.
-        eps: Added to the square root of the second moment.
+        layer_decay: Learning rate of a block as a factor of that of the next one towards the head; 1 gives
+            all the same.
+        head_lr_scale: Learning rate of the head as a factor of `optimizer.lr`. For a backbone at 1e-5 and a
+            head at 1e-3, write lr 1e-5 and 100.
+        frozen: Names, or dotted beginnings of names, of parameters that do not train: `backbone`,
+            `encoder.layer.0`.
     """
 
-    HINTS: ClassVar[Mapping[str, str]] = dict.fromkeys(
-        ("weight_decay", "decay", "decay_embeddings"),
-        "adam has no weight decay, which would pass through its adaptive denominator; use kind: adamw",
-    )
-
-    kind: Literal["adam"] = "adam"
-    lr: Positive = 1e-3
-    betas: Betas = (0.9, 0.999)
-    eps: Positive = 1e-8
-
-
-class SGD(Part):
-    """Stochastic gradient descent with momentum.
-
-    Source: Sutskever et al., "On the importance of initialization and momentum in deep learning", ICML 2013.
-
-    Attributes:
-        lr: Peak learning rate.
-        momentum: Decay rate of the velocity; 0 is plain SGD.
-        nesterov: Whether the gradient is taken at the look-ahead point; needs momentum.
-        weight_decay: Strength of the decay (for SGD, L2 and decoupled decay differ only in scale).
-        decay: Which parameters are decayed.
-        decay_embeddings: Whether embedding tables count as matrices.
-    """
-
-    kind: Literal["sgd"] = "sgd"
-    lr: Positive = 0.1
-    momentum: Fraction = 0.9
-    nesterov: bool = True
-    weight_decay: NonNegative = 5e-4
-    decay: Decay = "matrices"
-    decay_embeddings: bool = True
-
-    @model_validator(mode="after")
-    def _nesterov_needs_momentum(self) -> Self:
-        if self.nesterov and self.momentum == 0:
-            raise ValueError("nesterov needs momentum > 0, found momentum 0; write nesterov: false for plain SGD")
-        return self
-
-
-Optimizer = Annotated[AdamW | Adam | SGD, Field(discriminator="kind")]
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    head_lr_scale: Positive = 1.0
+    frozen: Annotated[tuple[_Prefix, ...], Strict(False)] = ()

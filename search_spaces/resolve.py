@@ -16,6 +16,7 @@ from search_spaces.recipe import Recipe
 
 _KINDS = {name: kinds for name in Recipe.model_fields if len(kinds := kinds_of(Recipe, name)) > 1}
 _KIND_FIELDS = frozenset(f"{section}.kind" for section in _KINDS)
+_FIRST = ("optimizer", "schedule")  # their kinds are part of every hash; a later section's default must not be
 
 
 def flatten(recipe: Recipe) -> dict[str, Value]:
@@ -28,7 +29,7 @@ def _flat(part: BaseModel, prefix: str) -> Iterator[tuple[str, Value]]:
         path = f"{prefix}{name}"
         if isinstance(value, BaseModel):
             yield from _flat(value, f"{path}.")
-        elif isinstance(value, tuple):
+        elif isinstance(value, tuple) and value:  # an empty one is a value, with no items to name
             yield from ((f"{path}.{index}", item) for index, item in enumerate(value))
         elif isinstance(value, Mapping):
             yield from ((f"{path}.{key}", value[key]) for key in sorted(value))
@@ -138,20 +139,23 @@ def _validated(tree: dict[str, Any], problems: Sequence[Problem] = ()) -> Recipe
 
 
 def _set(tree: dict[str, Any], field: str, value: Value) -> None:
-    section, _, name = field.partition(".")
-    whole, _, index = name.partition(".")
-    if index and section != "custom":
-        items = list(tree[section][whole])
-        items[int(index)] = value
-        tree[section][whole] = tuple(items)
+    section, _, rest = field.partition(".")
+    if not rest:
+        tree[section] = value
+    elif isinstance(tree[section], tuple):
+        items = list(tree[section])
+        items[int(rest)] = value
+        tree[section] = tuple(items)
+    elif section == "custom":  # its names are checked with the rest of the recipe
+        tree[section][rest] = value
     else:
-        tree[section][name] = value
+        _set(tree[section], rest, value)
 
 
 def recipe_hash(recipe: Recipe) -> str:
     """Return 64 hexadecimal digits that are the same for equal recipes, in every process and release.
 
-    Defaults are left out (a `kind` never is), so that a release that adds a field keeps the old hashes.
+    Defaults are left out (a `kind` that is given never is), so that a release that adds a field keeps the old hashes.
     """
     text = json.dumps(_essence(recipe), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -163,8 +167,8 @@ def _essence(part: BaseModel) -> dict[str, object]:
     for name, value in part:
         if isinstance(value, BaseModel):
             inner = _essence(value)
-            if inner:
+            if inner and (name in _FIRST or value != type(part).model_fields[name].default):
                 essence[name] = inner
-        elif name == "kind" or value != type(part).model_fields[name].default:
+        elif (name == "kind" and value is not None) or value != type(part).model_fields[name].default:
             essence[name] = value
     return essence

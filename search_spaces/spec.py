@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, InstanceOf, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf, model_validator
 
 from search_spaces.distributions import (
     Choice,
@@ -24,6 +24,7 @@ from search_spaces.parts import Count, NonNegative, Part, Positive, Steps
 from search_spaces.points import grid_points
 from search_spaces.recipe import Recipe
 from search_spaces.resolve import resolve, unknown_field
+from search_spaces.task_reference import read_reference, task_text
 from search_spaces.values import show
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -38,7 +39,7 @@ def _check_name(name: str) -> str:
 
 
 def _check_task(task: str) -> str:
-    if not _TASK.fullmatch(task):
+    if not _TASK.fullmatch(read_reference(task)[0]):
         raise ValueError(f"must be a built-in name or package.module:Name, found {show(task)}")
     return task
 
@@ -133,7 +134,8 @@ class SpaceSpec(Part):
 
     Attributes:
         name: The stem of the file's name.
-        task: Name of a built-in task, or `package.module:Name`.
+        task: Name of a built-in task, or `package.module:Name`; with arguments, a section such as
+            `{images: {root: FOLDER}}`, kept as the text `images?root=FOLDER`.
         metric: What is optimized.
         recipe: The baseline, which is run 0, and the values of all fields that are not searched.
         search: Distribution of each searched field, by its dotted path in the recipe.
@@ -148,7 +150,7 @@ class SpaceSpec(Part):
     """
 
     name: Annotated[str, AfterValidator(_check_name)]
-    task: Annotated[str, AfterValidator(_check_task)]
+    task: Annotated[str, BeforeValidator(task_text), AfterValidator(_check_task)]
     metric: Metric
     recipe: Recipe = Recipe()
     search: Mapping[str, _AnyDistribution] = {}

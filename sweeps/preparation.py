@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from search_spaces import Recipe, SpaceSpec, UsageError
+from search_spaces.model import Model
 from search_spaces.seeds import derive_seed
 from trainers.cache import cache_directory
 
@@ -19,8 +20,9 @@ USAGE_EXIT = 2
 
 
 def needed(spec: SpaceSpec) -> bool:
-    """Whether a task wants preparing: one of the user's always, a built-in one until this machine did it once."""
-    return ":" in spec.task or not _mark(spec.task).exists()
+    """Whether a task wants preparing: a built-in one, as it comes, until this machine did it once; others always."""
+    own_way = any(mark in spec.task for mark in ":?") or spec.recipe.model != Model()
+    return own_way or not _mark(spec.task).exists()
 
 
 def _mark(task: str) -> Path:
@@ -80,7 +82,7 @@ def main() -> int:
     except UsageError as error:
         sys.stdout.write(f"{error}\n")
         return USAGE_EXIT
-    if ":" not in request["task"]:
+    if not any(mark in request["task"] for mark in ":?"):
         _mark(request["task"]).touch()
     return 0
 

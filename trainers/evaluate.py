@@ -27,10 +27,16 @@ class Evaluation(NamedTuple):
     nll: Tensor
     brier: Tensor
 
-    def metrics(self, split: str) -> dict[str, float]:
-        """Return the means over the examples: ``split/nll``, ``/accuracy``, ``/brier`` and ``/ece``."""
+    def metrics(self, split: str, weights: str = "raw") -> dict[str, float]:
+        """Return the means over the examples: ``split/nll``, ``/accuracy``, ``/brier`` and ``/ece``.
+
+        Args:
+            split: First part of the names.
+            weights: Which weights were evaluated; any but ``raw`` end the names: ``val/nll@ema``.
+        """
         correct = self.predicted == self.label
-        names = [f"{split}/{name}" for name in ("nll", "accuracy", "brier", "ece")]
+        suffix = "" if weights == "raw" else f"@{weights}"
+        names = [f"{split}/{name}{suffix}" for name in ("nll", "accuracy", "brier", "ece")]
         values = torch.stack(
             [
                 self.nll.double().mean(),

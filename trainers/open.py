@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from search_spaces.errors import UsageError
 from search_spaces.recipe import Recipe
 from search_spaces.seeds import derive_seed
+from trainers.augmentation import check_mixing
 from trainers.generator import GeneratorTraining
 from trainers.reports import EpochReport
 from trainers.seeding import global_stream
@@ -78,6 +79,7 @@ def prepare(reference: str, recipe: Recipe, seed: int) -> None:
     where = f"task {reference}"
     data = _call(f"{where}: data(seed)", lambda: task.data(derive_seed(seed, "split")))
     _check_data(where, task.classes, data)
+    check_mixing(recipe.regularization, data.train.inputs)
     with global_stream(seed, "init"):
         model = _call(f"{where}: model(recipe)", lambda: task.model(recipe))
     _check_model(where, task.classes, model, data.val)

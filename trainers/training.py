@@ -19,17 +19,22 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from search_spaces.averaging import NoAverage
 from search_spaces.errors import CheckpointError
 from search_spaces.recipe import Recipe
 from search_spaces.seeds import derive_seed
-from trainers.evaluate import evaluate
-from trainers.optimizers import build_optimizer
+from trainers.augmentation import Mixing, check_mixing, mixed_loss
+from trainers.averaging import Average
+from trainers.evaluate import Evaluation, evaluate
+from trainers.optimizers import eval_mode, train_mode
+from trainers.patience import Stopper
+from trainers.precision import Arithmetic, check_precision
 from trainers.reports import EpochReport, Predictions
-from trainers.schedules import factor
 from trainers.seeding import global_stream, stream
-from trainers.tasks.task import Task
+from trainers.signals import EpochSignals, peak_memory, reset_peak_memory
+from trainers.stepper import Stepper
+from trainers.tasks.task import Split, Task
 
 
 class Training:
@@ -39,6 +44,9 @@ class Training:
         recipe: Every hyperparameter.
         task: Data and model.
         seed: Of this run; every random stream of it is derived from this number.
+
+    Raises:
+        UsageError: This machine cannot train with this precision, or the recipe mixes what cannot be mixed.
     """
 
     def __init__(self, recipe: Recipe, task: Task, seed: int) -> None:
@@ -46,17 +54,26 @@ class Training:
         self._seed = seed
         self._epoch = 0
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        check_precision(recipe.precision, self._device)
+        self._arithmetic = Arithmetic(recipe.precision, self._device)
 
         self._data = task.data(derive_seed(seed, "split")).to(self._device)
+        check_mixing(recipe.regularization, self._data.train.inputs)
         with global_stream(seed, "init"):
             self.model = task.model(recipe).to(self._device)
-        self._parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        self._optimizer = build_optimizer(recipe.optimizer, self.model)
+        self._forward = self._arithmetic.compiled(self.model)
 
         # One optimizer step takes `accumulation` micro-batches; what is left at the end of an epoch makes a
         # last, smaller step, so that every example counts once per epoch.
         self._step_size = recipe.budget.batch_size * recipe.budget.accumulation
         self._steps_per_epoch = math.ceil(len(self._data.train) / self._step_size)
+
+        self._stepper = Stepper(recipe, self.model, recipe.budget.epochs * self._steps_per_epoch)
+        # After the stepper, whose optimizer is what freezes parameters.
+        self._parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        self._stopper = Stopper(recipe.patience)
+        averages = not isinstance(recipe.averaging, NoAverage)
+        self._average = Average(recipe, self.model, self._steps_per_epoch) if averages else None
 
     @property
     def epoch(self) -> int:
@@ -65,101 +82,137 @@ class Training:
 
     @property
     def finished(self) -> bool:
-        """Whether the budget is spent."""
-        return self._epoch >= self._recipe.budget.epochs
+        """Whether the budget or the recipe's patience is spent."""
+        return self._epoch >= self._recipe.budget.epochs or self._stopper.exhausted
 
     def run_epoch(self) -> EpochReport:
-        """Train one epoch and evaluate on ``val``; the last epoch of the budget evaluates on ``test`` too.
+        """Train one epoch and evaluate on ``val``; the last one evaluates on ``test`` too.
 
         A loss that is not finite is reported like any other.
         """
         started = time.perf_counter()
-        with global_stream(self._seed, "dropout", self._epoch):
+        with self._arithmetic.kernels(), global_stream(self._seed, "dropout", self._epoch):
             metrics = self._train_epoch()
+            metrics["train/samples_per_second"] = len(self._data.train) / (time.perf_counter() - started)
             self._epoch += 1
-            val = evaluate(self.model, self._data.val)
-            metrics |= val.metrics("val")
-            predictions: tuple[Predictions, ...] = ()
-            if self.finished:
-                test = evaluate(self.model, self._data.test)
-                metrics |= test.metrics("test")
-                predictions = (val.predictions("val"), test.predictions("test"))
+            if self._average:
+                with self._arithmetic.autocast():
+                    self._average.after_epoch(self.model, self._epoch, self._data.train)
+
+            val = self._evaluate(self.model, self._data.val)
+            loss = val.metrics("val")["val/nll"]
+            self._stepper.after_epoch(loss)
+            self._stopper.watch(loss, self.model)
+            if self.finished and self._stopper.restore(self.model):
+                val = self._evaluate(self.model, self._data.val)
+            scores, predictions = self._score(val)
+        metrics |= scores
         metrics["train/seconds"] = seconds = time.perf_counter() - started
         return EpochReport(self._epoch, metrics, seconds, predictions)
 
     def _train_epoch(self) -> dict[str, float]:
         """Train on every example once and return the ``train/`` metrics."""
         order = torch.randperm(len(self._data.train), generator=stream(self._seed, "order", self._epoch))
+        mixing = Mixing(self._recipe.regularization, self._seed, self._epoch)
+        signals = EpochSignals(self._parameters, self._recipe.regularization, self._steps_per_epoch)
         losses: list[Tensor] = []
-        norms: list[Tensor] = []
+        constant = self._average.learning_rate(self._epoch) if self._average else None
         learning_rate = 0.0
+        reset_peak_memory(self._device)
         self.model.train()
+        train_mode(self._stepper.optimizer)
         for step, examples in enumerate(torch.split(order.to(self._device), self._step_size)):
-            learning_rate = self._set_learning_rate(self._epoch * self._steps_per_epoch + step)
-            losses.append(self._backward(examples))
-            norms.append(self._clip())
-            self._optimizer.step()
-            self._optimizer.zero_grad()
+            steps_done = self._epoch * self._steps_per_epoch + step
+            learning_rate = self._stepper.prepare(steps_done, constant)
+            optimizer = self._stepper.optimizer  # it may have changed
+            losses.append(self._backward(examples, mixing))
+            self._arithmetic.unscale(optimizer)
+            self._clip(signals.gradient())
+            with signals.update(step):
+                self._arithmetic.step(optimizer)
+            optimizer.zero_grad()
+            if self._average:
+                self._average.after_step(self.model, steps_done + 1)
+        eval_mode(self._stepper.optimizer)
 
         # Nothing above reads a number out of a tensor: that would make a GPU wait for the CPU at every step.
-        clip_norm = self._recipe.regularization.clip_norm or math.inf
-        norm = torch.stack(norms).double()
         return {
             "train/loss": torch.stack(losses).double().sum().item() / len(order),
             "train/lr": learning_rate,
-            "train/grad_norm": norm.mean().item(),
-            "train/grad_norm_max": norm.max().item(),
-            "train/clip_rate": (norm > clip_norm).double().mean().item(),
+            **signals.metrics(self._arithmetic.skips_steps),
+            **peak_memory(self._device),
         }
 
-    def _set_learning_rate(self, step: int) -> float:
-        total_steps = self._recipe.budget.epochs * self._steps_per_epoch
-        learning_rate = self._recipe.optimizer.lr * factor(self._recipe.schedule, step, total_steps)
-        for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate
-        return learning_rate
-
-    def _backward(self, examples: Tensor) -> Tensor:
+    def _backward(self, examples: Tensor, mixing: Mixing) -> Tensor:
         """Add up the gradient of the mean loss of one step, micro-batch by micro-batch.
 
         Args:
             examples: Indices into ``train``, ``(n,)``.
+            mixing: Of this epoch.
 
         Returns:
             The sum of the losses of these examples, a scalar without gradient.
         """
-        train = self._data.train
         total = torch.zeros((), device=self._device)
         for indices in torch.split(examples, self._recipe.budget.batch_size):
-            batch = train.take(indices)
-            loss = functional.cross_entropy(
-                self.model(batch.inputs),
-                batch.targets,
-                reduction="sum",
-                label_smoothing=self._recipe.regularization.label_smoothing,
-            )
+            batch = mixing(self._data.train.take(indices))
+            logits = self._arithmetic.forward(self._forward, batch.inputs)
+            loss = mixed_loss(logits, batch, self._recipe.regularization.label_smoothing)
             # By the step's size, not by the number of micro-batches: the last one may be smaller than the
             # others.
-            (loss / len(examples)).backward()  # type: ignore[no-untyped-call]  # torch has not typed it
+            self._arithmetic.backward(loss / len(examples), self._stepper.optimizer)
             total += loss.detach()
         return total
 
-    def _clip(self) -> Tensor:
-        """Bound the global gradient norm, if the recipe says so, and return what it was before."""
-        clip_norm = self._recipe.regularization.clip_norm
-        if clip_norm is not None:
-            return nn.utils.clip_grad_norm_(self._parameters, clip_norm)
-        return nn.utils.get_total_norm([p.grad for p in self._parameters if p.grad is not None])
+    def _clip(self, norm: Tensor) -> None:
+        """Bound the gradient, of this global norm, if the recipe says so."""
+        regularization = self._recipe.regularization
+        if regularization.clip_norm is not None:
+            nn.utils.clip_grads_with_norm_(self._parameters, regularization.clip_norm, norm)
+        elif regularization.clip_value is not None:
+            nn.utils.clip_grad_value_(self._parameters, regularization.clip_value)
+
+    def _evaluate(self, model: nn.Module, split: Split) -> Evaluation:
+        """Evaluate in the precision of the training."""
+        with self._arithmetic.autocast():
+            return evaluate(model, split)
+
+    def _score(self, val: Evaluation) -> tuple[dict[str, float], tuple[Predictions, ...]]:
+        """Return the metrics of the raw and of the averaged weights and, at the end, what they predict."""
+        scored = [("val", "raw", val)]
+        averaged = self._average.model if self._average else None
+        if self._average and averaged:
+            scored.append(("val", self._average.weights, self._evaluate(averaged, self._data.val)))
+        if self.finished:
+            scored.append(("test", "raw", self._evaluate(self.model, self._data.test)))
+            if self._average and averaged:
+                scored.append(("test", self._average.weights, self._evaluate(averaged, self._data.test)))
+        metrics: dict[str, float] = {}
+        for split, weights, evaluation in scored:
+            metrics |= evaluation.metrics(split, weights)
+        if self._recipe.signals.train_rescored:
+            metrics["train/nll_eval"] = self._evaluate(self.model, self._rescored()).metrics("train")["train/nll"]
+        predictions = (evaluation.predictions(split, weights) for split, weights, evaluation in scored)
+        return metrics, tuple(predictions) if self.finished else ()
+
+    def _rescored(self) -> Split:
+        """Return examples of ``train``, evenly spaced: the same in every epoch, and no more than ``val`` has."""
+        size = len(self._data.train)
+        count = min(size, len(self._data.val))
+        return self._data.train.take(torch.arange(count, device=self._device) * size // count)
 
     def state_dict(self) -> dict[str, Any]:
         """Return a snapshot to continue from: tensors and plain values, shared with nothing.
 
-        The schedule and the random streams are functions of ``epoch``, so they need no state of their own.
+        The schedules and the random streams are functions of ``epoch``, so they need no state of their own.
         """
         return {
             "epoch": self._epoch,
             "model": copy.deepcopy(self.model.state_dict()),
-            "optimizer": copy.deepcopy(self._optimizer.state_dict()),
+            **self._stepper.state_dict(),
+            "patience": self._stopper.state_dict(),
+            "averaging": self._average.state_dict() if self._average else None,
+            "scaler": self._arithmetic.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -170,7 +223,11 @@ class Training:
         """
         try:
             self.model.load_state_dict(state["model"])
-            self._optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
+            self._stepper.load_state_dict(state)
+            self._stopper.load_state_dict(state["patience"])
+            if self._average:
+                self._average.load_state_dict(state["averaging"])
+            self._arithmetic.load_state_dict(state["scaler"])
             self._epoch = int(state["epoch"])
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             raise CheckpointError(f"not a checkpoint of this training: {error}") from error

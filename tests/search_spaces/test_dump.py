@@ -9,9 +9,21 @@ metric: {name: val/accuracy, goal: maximize}
 recipe:
   optimizer: {kind: sgd, lr: 1.0, momentum: 0.9, nesterov: true, weight_decay: 0.0005, decay: matrices, \
 decay_embeddings: true}
+  groups: {layer_decay: 1.0, head_lr_scale: 1.0, frozen: []}
+  lookahead: {k: 0, alpha: 0.5}
+  switch: null
   schedule: {kind: linear, warmup: 0.0, warmup_steps: 5, min_factor: 0.0}
-  regularization: {dropout: 0.0, label_smoothing: 0.0, clip_norm: null}
-  budget: {epochs: 27, batch_size: 64, accumulation: 1}
+  weight_decay_schedule: {kind: constant, final_factor: 0.0}
+  regularization: {dropout: 0.0, label_smoothing: 0.0, clip_norm: null, clip_value: null, drop_path: 0.0, mixup: 0.0, \
+cutmix: 0.0}
+  averaging: {kind: none}
+  patience: {epochs: null, min_delta: 0.0, restore_best: true}
+  precision: {kind: fp32, compile: false, deterministic: false}
+  signals: {train_rescored: false}
+  model: {kind: null, width: null, depth: null, norm: null, init: default, \
+mup_base: null, \
+lora_rank: null, lora_alpha: 16.0}
+  budget: {epochs: 27, batch_size: 64, accumulation: 1, lr_scaling: none, base_batch_size: 256}
   custom: {answer: "no, \\U000000e9", flag: true, word: "null"}
 search:
   custom.word: {choice: [a, "1", null_]}

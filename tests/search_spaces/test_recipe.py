@@ -5,9 +5,24 @@ import pickle
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from search_spaces.averaging import EMA, SWA, NoAverage
 from search_spaces.optimizers import SGD, Adam, AdamW
-from search_spaces.recipe import Budget, Recipe, Regularization
-from search_spaces.schedules import Constant, Cosine, Linear
+from search_spaces.recipe import Budget, Patience, Precision, Recipe, Regularization, Signals, Switch
+from search_spaces.schedules import (
+    Constant,
+    Cosine,
+    CosineRestarts,
+    Cyclical,
+    Exponential,
+    InverseSqrt,
+    Linear,
+    OneCycle,
+    Plateau,
+    Polynomial,
+    Step,
+    WarmupStableDecay,
+    WeightDecaySchedule,
+)
 
 
 def test_defaults_are_the_documented_ones() -> None:
@@ -19,6 +34,14 @@ def test_defaults_are_the_documented_ones() -> None:
     assert recipe.regularization == Regularization(dropout=0.0, label_smoothing=0.0, clip_norm=None)
     assert recipe.budget == Budget(epochs=27, batch_size=64, accumulation=1)
     assert recipe.custom == {}
+    assert recipe.regularization == Regularization(clip_value=None, drop_path=0.0, mixup=0.0, cutmix=0.0)
+    assert recipe.budget == Budget(lr_scaling="none", base_batch_size=256)
+    assert recipe.switch is None
+    assert recipe.weight_decay_schedule == WeightDecaySchedule(kind="constant", final_factor=0.0)
+    assert recipe.averaging == NoAverage()
+    assert recipe.patience == Patience(epochs=None, min_delta=0.0, restore_best=True)
+    assert recipe.precision == Precision(kind="fp32", compile=False, deterministic=False)
+    assert recipe.signals == Signals(train_rescored=False)
     assert SGD() == SGD(lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4, decay="matrices")
 
 
@@ -50,6 +73,28 @@ def test_defaults_are_the_documented_ones() -> None:
         (Cosine, {"warmup_steps": 1.5}),
         (Linear, {"warmup": 0.1, "warmup_steps": 10}),
         (Constant, {"min_factor": 0.1}),
+        (Polynomial, {"power": 0.0}),
+        (Step, {"milestones": (0.5, 0.4)}),
+        (Step, {"milestones": (0.5, 1.0)}),
+        (Exponential, {"min_factor": 0.0}),
+        (OneCycle, {"warmup": 0.1}),
+        (OneCycle, {"div_factor": 0.5}),
+        (Cyclical, {"cycles": 0}),
+        (CosineRestarts, {"multiplier": 1.5}),
+        (InverseSqrt, {"timescale": 0}),
+        (WarmupStableDecay, {"decay": 0.0}),
+        (Plateau, {"gamma": 1.0}),
+        (WeightDecaySchedule, {"final_factor": -0.1}),
+        (Regularization, {"clip_norm": 1.0, "clip_value": 1.0}),
+        (Regularization, {"drop_path": 1.0}),
+        (Regularization, {"mixup": -0.1}),
+        (EMA, {"decay": 1.0}),
+        (SWA, {"last": 0.0}),
+        (Patience, {"epochs": 0}),
+        (Precision, {"kind": "fp8"}),
+        (Switch, {"at": 0.5}),
+        (Switch, {"at": 1.0, "to": SGD()}),
+        (Budget, {"lr_scaling": "cubic"}),
         (Regularization, {"dropout": 1.0}),
         (Regularization, {"label_smoothing": -0.1}),
         (Regularization, {"clip_norm": 0.0}),

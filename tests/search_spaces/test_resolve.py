@@ -21,8 +21,10 @@ from search_spaces import (
     recipe_hash,
     resolve,
 )
+from search_spaces.averaging import EMA, SWA
 from search_spaces.optimizers import Adam
-from search_spaces.schedules import Cosine, Linear
+from search_spaces.recipe import Precision, Switch
+from search_spaces.schedules import Cosine, Linear, Step, WeightDecaySchedule
 
 DEFAULT_HASH = "fe28e28fe47f2d87e090936459d8acbd9161381932e9aad3a55f2837df8f38ce"
 OTHER = Recipe(optimizer=SGD(lr=0.5, momentum=0.8), schedule=Linear(warmup=0.25), custom={"b": 1, "a": "x"})
@@ -75,7 +77,11 @@ def test_the_same_kind_keeps_the_section() -> None:
         ("optimizer.betas", (0.5,), "is required, and missing"),
         ("optimizer.lrr", 1, "did you mean lr?"),
         ("optimizer.lr.x", 1, "unknown field of adamw"),
-        ("optimizer.momentum", 0.9, "momentum belongs to sgd, but kind adamw is in force"),
+        (
+            "optimizer.momentum",
+            0.9,
+            "momentum belongs to sgd and rmsprop and lars and muon, but kind adamw is in force",
+        ),
         ("optimizer.kind", "sdg", "did you mean sgd?"),
         ("optimizer.kind", 3, "unknown kind 3"),
         ("optimizer", 3, "unknown field of a recipe"),
@@ -127,6 +133,30 @@ def test_hashes_are_pinned() -> None:
     # Changing these orphans every recorded run. If a default moved, put it back.
     assert recipe_hash(Recipe()) == DEFAULT_HASH
     assert recipe_hash(OTHER) == "9a042e6493d91951b29b34b2e0dd9945caf2c4fbb357614bea14059599f8f5ec"
+
+
+def test_sections_of_later_releases_are_left_out_at_their_defaults_and_only_there() -> None:
+    changed = [
+        Recipe(averaging=EMA()),
+        Recipe(averaging=SWA()),
+        Recipe(precision=Precision(kind="bf16")),
+        Recipe(precision=Precision(deterministic=True)),
+        Recipe(switch=Switch(to=SGD())),
+        Recipe(switch=Switch(to=AdamW())),
+        Recipe(weight_decay_schedule=WeightDecaySchedule(kind="linear")),
+        Recipe(weight_decay_schedule=WeightDecaySchedule(final_factor=0.5)),
+    ]
+    assert len({DEFAULT_HASH, *map(recipe_hash, changed)}) == 1 + len(changed)
+
+
+def test_fields_of_sections_within_sections_and_empty_tuples_are_set() -> None:
+    base = Recipe(switch=Switch(to=SGD(lr=0.1)), schedule=Step(milestones=(0.5, 0.7)))
+    values: dict[str, Value] = {"switch.to.lr": 0.3, "switch.at": 0.2, "schedule.milestones.1": 0.9}
+    recipe = resolve(base, values)
+    assert recipe.switch == Switch(at=0.2, to=SGD(lr=0.3))
+    assert recipe.schedule == Step(milestones=(0.5, 0.9))
+    assert resolve(Recipe(), {"averaging.last": 0.5, "averaging.kind": "swa"}).averaging == SWA(last=0.5)
+    assert flatten(Recipe(schedule=Step(milestones=())))["schedule.milestones"] == ()
 
 
 def test_a_hash_is_the_same_in_other_processes() -> None:

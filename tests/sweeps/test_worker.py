@@ -64,7 +64,7 @@ def reports(found: list[Step]) -> list[EpochReport]:
 def values(found: list[Step]) -> dict[int, dict[str, float]]:
     """Everything that an epoch reported but the time it took."""
     return {
-        report.epoch: {name: value for name, value in report.metrics.items() if name != "train/seconds"}
+        report.epoch: {name: value for name, value in report.metrics.items() if "second" not in name}
         for report in reports(found)
     }
 

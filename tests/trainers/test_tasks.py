@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from search_spaces.errors import UsageError
+from search_spaces.model import Model
 from search_spaces.optimizers import SGD, AdamW
 from search_spaces.recipe import Budget, Recipe, Regularization
 from search_spaces.schedules import Cosine
@@ -21,7 +22,14 @@ FINETUNE = Recipe(
     schedule=Cosine(warmup=0.1),
     regularization=Regularization(dropout=0.1, clip_norm=1.0),
 )
-SIZES = {"digits": (1150, 287, 360), "mnist1d": (3200, 800, 1000), "mnist1d_transfer": (500, 1000, 2000)}
+SIZES = {
+    "digits": (1150, 287, 360),
+    "mnist1d": (3200, 800, 1000),
+    "mnist1d?val=100": (3900, 100, 1000),
+    "mnist1d_transfer": (500, 1000, 2000),
+    "characters?windows=800": (800, 100, 100),
+}
+FIXED_SPLITS = ("mnist1d_transfer", "characters?windows=800")
 
 
 def rows(data: Data) -> list[bytes]:
@@ -37,7 +45,7 @@ def last_epoch(task: Task, recipe: Recipe, seed: int = 0) -> dict[str, float]:
     return dict(report.metrics)
 
 
-@pytest.mark.parametrize("name", BUILT_IN)
+@pytest.mark.parametrize("name", SIZES)
 def test_the_split_seed_moves_examples_between_train_and_val_only(name):
     task = load_task(name)
     a, again, b = task.data(1), task.data(1), task.data(2)
@@ -46,14 +54,16 @@ def test_the_split_seed_moves_examples_between_train_and_val_only(name):
     assert torch.equal(a.test.inputs, b.test.inputs)
     assert torch.equal(a.test.targets, b.test.targets)
     assert rows(a) == rows(b)
-    assert torch.equal(a.train.inputs, b.train.inputs) == (name == "mnist1d_transfer")
+    assert torch.equal(a.train.inputs, b.train.inputs) == (name in FIXED_SPLITS)
+    reads_characters = name.startswith("characters")
     for split in (a.train, a.val, a.test):
-        assert split.inputs.dtype == torch.float32
+        assert split.inputs.dtype == (torch.int64 if reads_characters else torch.float32)
         assert split.targets.dtype == torch.int64
-        assert set(split.targets.tolist()) == set(range(task.classes))
+        assert set(split.targets.tolist()) <= set(range(task.classes))
+        assert reads_characters or len(set(split.targets.tolist())) == task.classes
 
 
-@pytest.mark.parametrize("name", BUILT_IN)
+@pytest.mark.parametrize("name", SIZES)
 def test_models_are_classifiers_with_dropout(name):
     task = load_task(name)
     inputs = task.data(0).val.inputs[:4]
@@ -95,6 +105,20 @@ def test_signals_cold_and_warm_are_the_same(tmp_path, monkeypatch):
 def test_digits_with_sgd_and_nesterov():
     recipe = Recipe(optimizer=SGD(lr=0.05), schedule=Cosine(warmup=0.1))
     assert last_epoch(load_task("digits"), recipe)["test/accuracy"] > 0.95
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_every_built_in_name_leads_somewhere(name):
+    if name == "images":
+        with pytest.raises(UsageError, match="needs the place of the files"):
+            load_target(name)
+    else:
+        assert load_target(name) is load_target(name)
+
+
+def test_a_pretrained_network_takes_no_other_model():
+    with pytest.raises(UsageError, match=r"model.kind: the network of mnist1d_transfer is pretrained; leave it out"):
+        Mnist1dTransfer().model(Recipe(model=Model(kind="mlp")))
 
 
 def test_fine_tuning_beats_training_from_scratch_by_far():
@@ -152,6 +176,10 @@ number = 3
 class Half:
     classes = 2
 
+class Named(Mine):
+    def __init__(self, name, size, share, flag):
+        self.given = name, size, share, flag
+
 class Needs:
     def __init__(self, x): ...
 
@@ -186,6 +214,10 @@ def test_the_documented_task(tmp_path, monkeypatch):
     assert last_epoch(load_task("users_stripes:Stripes"), recipe)["test/accuracy"] > 0.9
 
 
+def test_arguments_reach_the_task(module):
+    assert load_task(f"{module}:Named?name=a/b%20c&size=3&share=0.5&flag=true").given == ("a/b c", 3, 0.5, True)
+
+
 def test_a_users_loop_by_dotted_path(module):
     assert next(load_target(f"{module}:loop")({}, 0)) == {"val/accuracy": 1.0}
     with pytest.raises(UsageError, match="is a training loop"):
@@ -195,7 +227,7 @@ def test_a_users_loop_by_dotted_path(module):
 @pytest.mark.parametrize(
     ("reference", "expected"),
     [
-        ("mnist1", "did you mean mnist1d.*built in are digits, mnist1d, mnist1d_transfer"),
+        ("mnist1", "did you mean mnist1d.*built in are cartpole, characters, digits, images, mnist1d, mnist1d_tr"),
         ("", "is unknown"),
         ("users_module:", "is unknown"),
         (":Mine", "is unknown"),
@@ -205,6 +237,14 @@ def test_a_users_loop_by_dotted_path(module):
         ("users_module:number", "a int is not a task: it lacks classes, data, model"),
         ("users_module:Half", "a Half is not a task: it lacks data, model"),
         ("users_module:Needs", "calling it without arguments failed: TypeError"),
+        ("users_module:Needs?y=1", "calling it with y failed: TypeError"),
+        ("users_module:instance?y=1", "users_module:instance: takes no arguments, found y"),
+        ("users_module:loop?y=1", "users_module:loop: takes no arguments, found y"),
+        ("mnist1d?val=4000", "val must be from 1 to 3999, found 4000"),
+        ("mnist1d?vol=40", "task mnist1d: calling it with vol failed: TypeError"),
+        ("characters?context=0", "needs context >= 1"),
+        ("images", "needs the place of the files; write task: {images: {root: FOLDER}}"),
+        ("text?model=/nowhere", "model must be a folder with a config.json, found /nowhere"),
     ],
 )
 def test_what_cannot_be_used_is_one_clear_line(module, reference, expected):

@@ -6,11 +6,12 @@ import pytest
 import torch
 from torch import nn
 
+from search_spaces.averaging import EMA, SWA
 from search_spaces.errors import CheckpointError
-from search_spaces.optimizers import SGD, Adam, AdamW
-from search_spaces.recipe import Budget, Recipe, Regularization
-from search_spaces.schedules import Constant, Cosine, Linear
-from trainers import checkpoints
+from search_spaces.optimizers import SGD, Adam, AdamW, Lookahead, ScheduleFreeAdamW
+from search_spaces.recipe import Budget, Patience, Precision, Recipe, Regularization, Signals, Switch
+from search_spaces.schedules import Constant, Cosine, Linear, Plateau, WeightDecaySchedule
+from trainers import augmentation, checkpoints
 from trainers.reports import EpochReport
 from trainers.schedules import factor
 from trainers.training import Training
@@ -38,9 +39,41 @@ RECIPES = {
         schedule=Constant(),
         budget=Budget(epochs=5, batch_size=16),
     ),
+    "ema": Recipe(
+        optimizer=AdamW(lr=0.02),
+        regularization=Regularization(dropout=0.2, mixup=0.4, clip_value=0.01),
+        averaging=EMA(decay=0.9, start=0.3),
+        weight_decay_schedule=WeightDecaySchedule(kind="linear"),
+        budget=Budget(epochs=5, batch_size=16),
+    ),
+    "swa": Recipe(
+        optimizer=SGD(lr=0.1),
+        switch=Switch(at=0.5, to=AdamW(lr=0.01)),  # in the middle of the third epoch
+        regularization=Regularization(mixup=1.0, cutmix=1.0),
+        averaging=SWA(last=0.8, lr=0.05),
+        budget=Budget(epochs=5, batch_size=16),
+    ),
+    "schedule_free": Recipe(
+        optimizer=ScheduleFreeAdamW(lr=0.02),
+        switch=Switch(at=0.7, to=ScheduleFreeAdamW(lr=0.01)),
+        lookahead=Lookahead(k=2),
+        schedule=Constant(warmup=0.2),
+        budget=Budget(epochs=5, batch_size=16),
+    ),
+    "plateau": Recipe(
+        optimizer=SGD(lr=2.0, nesterov=False),  # too much, so that the loss does stand still
+        schedule=Plateau(patience=0, gamma=0.5),
+        patience=Patience(epochs=4),
+        precision=Precision(kind="bf16", deterministic=True),
+        signals=Signals(train_rescored=True),
+        budget=Budget(epochs=5, batch_size=16),
+    ),
 }
+TIMES = {"train/seconds", "train/samples_per_second"}
 EVERY_EPOCH = {
-    *("train/loss", "train/lr", "train/grad_norm", "train/grad_norm_max", "train/clip_rate", "train/seconds"),
+    *("train/loss", "train/lr", "train/grad_norm", "train/grad_norm_max", "train/clip_rate"),
+    *("train/grad_norm_layer_min", "train/grad_norm_layer_max", "train/update_ratio", "train/weight_norm"),
+    *("train/near_zero", *TIMES),
     *("val/nll", "val/accuracy", "val/brier", "val/ece"),
 }
 AT_THE_END = {"test/nll", "test/accuracy", "test/brier", "test/ece"}
@@ -54,8 +87,8 @@ def run(training: Training, epochs: int | None = None) -> list[EpochReport]:
 
 
 def values(reports: list[EpochReport]) -> list[dict[str, float]]:
-    """Everything that has to repeat: all metrics but the time."""
-    return [{name: v for name, v in report.metrics.items() if name != "train/seconds"} for report in reports]
+    """Everything that has to repeat: all metrics but the times."""
+    return [{name: v for name, v in report.metrics.items() if name not in TIMES} for report in reports]
 
 
 def same_weights(a: Training, b: Training) -> bool:
@@ -80,6 +113,7 @@ def test_continues_bit_by_bit_from_a_file(recipe, blobs, tmp_path):
     assert values(before + after) == values(expected)
     assert same_weights(whole, second)
     for a, b in zip(expected[-1].predictions, after[-1].predictions, strict=True):
+        assert (a.split, a.weights) == (b.split, b.weights)
         assert a.nll.tobytes() == b.nll.tobytes()
         assert a.confidence.tobytes() == b.confidence.tobytes()
 
@@ -99,7 +133,7 @@ if found:
     training.load_state_dict(found[1])
 for _ in range(epochs):
     metrics = training.run_epoch().metrics
-    print(sorted((name, value.hex()) for name, value in metrics.items() if name != "train/seconds"))
+    print(sorted((name, value.hex()) for name, value in metrics.items() if "second" not in name))
 checkpoints.save(directory, training.epoch, training.state_dict())
 """
 
@@ -144,31 +178,65 @@ class Recording(nn.Module):
         return self.inner(inputs)
 
 
-REGULARIZERS = [
-    {"dropout": 0.5},
-    {"label_smoothing": 0.2},
-    {"clip_norm": 0.1},
-    {"dropout": 0.1, "label_smoothing": 0.1, "clip_norm": 1.0},
-]
+SWITCHES = {
+    "dropout": {"regularization": Regularization(dropout=0.5)},
+    "label_smoothing": {"regularization": Regularization(label_smoothing=0.2)},
+    "clip_norm": {"regularization": Regularization(clip_norm=0.1)},
+    "clip_value": {"regularization": Regularization(clip_value=0.1)},
+    "drop_path": {"regularization": Regularization(drop_path=0.5)},
+    "several": {"regularization": Regularization(dropout=0.1, label_smoothing=0.1, clip_norm=1.0, mixup=1.0)},
+    "ema": {"averaging": EMA()},
+    "swa": {"averaging": SWA(last=1.0)},
+    "patience": {"patience": Patience(epochs=2)},
+    "switch": {"switch": Switch(to=SGD())},
+    "bf16": {"precision": Precision(kind="bf16")},
+    "deterministic": {"precision": Precision(deterministic=True)},
+    "rescored": {"signals": Signals(train_rescored=True)},
+    "weight_decay": {"weight_decay_schedule": WeightDecaySchedule(kind="cosine")},
+    "scaling": {"budget": Budget(epochs=2, batch_size=16, lr_scaling="sqrt")},
+}
+MIXERS = {"mixup": Regularization(mixup=1.0), "cutmix": Regularization(cutmix=1.0)}
 
 
-@pytest.mark.parametrize("switched_on", REGULARIZERS, ids=str)
-def test_a_regularizer_moves_neither_weights_nor_split_nor_order(blobs, monkeypatch, switched_on):
-    def observe(regularization: Regularization):
+def unmixed(monkeypatch) -> None:
+    """What a model is trained on is mixed; the order of what goes into the mixing is what counts."""
+    original = augmentation.Mixing.__call__
+
+    def call(self, batch):
+        original(self, batch)
+        return augmentation.Mixed(batch.inputs, batch.targets, batch.targets, 1.0)
+
+    monkeypatch.setattr(augmentation.Mixing, "__call__", call)
+
+
+@pytest.mark.parametrize("switched_on", SWITCHES.values(), ids=SWITCHES)
+def test_a_switch_moves_neither_weights_nor_split_nor_order(blobs, monkeypatch, switched_on):
+    def observe(**parts):
         seen: list[torch.Tensor] = []
-        recipe = Recipe(regularization=regularization, budget=Budget(epochs=2, batch_size=16))
-        original = type(blobs).model
-        monkeypatch.setattr(type(blobs), "model", lambda self, r: Recording(original(self, r), seen))
-        training = Training(recipe, blobs, seed=4)
-        monkeypatch.undo()
-        start = [p.detach().clone() for p in training.model.parameters()]
-        run(training)
+        recipe = Recipe(**{"budget": Budget(epochs=2, batch_size=16), **parts})
+        with monkeypatch.context() as patch:
+            original = type(blobs).model
+            patch.setattr(type(blobs), "model", lambda self, r: Recording(original(self, r), seen))
+            unmixed(patch)
+            training = Training(recipe, blobs, seed=4)
+            start = [p.detach().clone() for p in training.model.parameters()]
+            run(training)
         return start, torch.cat(seen)
 
-    plain_start, plain_order = observe(Regularization())
-    start, order = observe(Regularization(**switched_on))
+    plain_start, plain_order = observe()
+    start, order = observe(**switched_on)
     assert all(torch.equal(p, q) for p, q in zip(plain_start, start, strict=True))
     assert torch.equal(plain_order, order)
+
+
+@pytest.mark.parametrize("regularization", MIXERS.values(), ids=MIXERS)
+def test_mixing_moves_no_other_stream(blobs, monkeypatch, regularization):
+    """Mixing whose result is thrown away leaves a training with dropout as it is, bit by bit."""
+    base = RECIPES["adamw"]
+    plain = values(run(Training(base, blobs, 4), 2))
+    unmixed(monkeypatch)
+    mixing = base.regularization.model_copy(update={"mixup": regularization.mixup, "cutmix": regularization.cutmix})
+    assert values(run(Training(base.model_copy(update={"regularization": mixing}), blobs, 4), 2)) == plain
 
 
 def test_every_example_once_per_epoch_in_a_new_order(blobs, monkeypatch):

@@ -4,30 +4,36 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from search_spaces.model import Norm
+from trainers.models.norms import channel_norm
+
 
 class CNN1d(nn.Module):
-    """Three strided convolutions, then one linear layer over what is left of the signal.
+    """Strided convolutions, each of which halves the signal, then one linear layer over what is left of it.
 
     Args:
-        length: Steps of a signal; a multiple of 8.
+        length: Steps of a signal.
         channels: Of every convolution.
         classes: Logits per signal.
         dropout: Probability of zeroing an activation before the linear layer.
+        depth: Convolutions.
+        norm: Between a convolution and its ReLU.
     """
 
-    def __init__(self, length: int, channels: int, classes: int, dropout: float) -> None:
+    def __init__(
+        self, length: int, channels: int, classes: int, dropout: float, depth: int = 3, norm: Norm = "none"
+    ) -> None:
         super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv1d(1, channels, kernel_size=5, stride=2, padding=2),
-            nn.ReLU(),
-            nn.Conv1d(channels, channels, kernel_size=3, stride=2, padding=1),
-            nn.ReLU(),
-            nn.Conv1d(channels, channels, kernel_size=3, stride=2, padding=1),
-            nn.ReLU(),
-            nn.Flatten(),
-            nn.Dropout(dropout),
-        )
-        self.head = nn.Linear(channels * length // 8, classes)
+        layers: list[nn.Module] = []
+        for index in range(depth):
+            inputs, kernel = (channels, 3) if index else (1, 5)
+            layers.append(nn.Conv1d(inputs, channels, kernel, stride=2, padding=kernel // 2))
+            if norm != "none":
+                layers.append(channel_norm(norm, channels, dimensions=1))
+            layers.append(nn.ReLU())
+            length = (length + 1) // 2
+        self.body = nn.Sequential(*layers, nn.Flatten(), nn.Dropout(dropout))
+        self.head = nn.Linear(channels * length, classes)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map signals ``(n, length)`` to logits ``(n, classes)``."""

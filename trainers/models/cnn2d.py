@@ -1,35 +1,55 @@
-"""A convolutional network for small grey images."""
+"""A convolutional network for small images."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
+from search_spaces.errors import UsageError
+from search_spaces.model import Norm
+from trainers.models.norms import channel_norm
+
 
 class CNN2d(nn.Module):
-    """Two convolutions, each followed by max pooling, then one linear layer.
+    """Convolutions, each followed by max pooling, then one linear layer.
 
     Args:
-        size: Height and width of an image; a multiple of 4.
-        channels: Of the first convolution; the second has twice as many.
+        size: Height and width of an image.
+        channels: Of the first convolution; each further one has twice as many as the one before it.
         classes: Logits per image.
         dropout: Probability of zeroing an activation before the linear layer.
+        depth: Convolutions.
+        norm: Between a convolution and its ReLU.
+        colours: Channels of an image.
+
+    Raises:
+        UsageError: The image is too small to be halved so often.
     """
 
-    def __init__(self, size: int, channels: int, classes: int, dropout: float) -> None:
+    def __init__(
+        self,
+        size: int,
+        channels: int,
+        classes: int,
+        dropout: float,
+        depth: int = 2,
+        norm: Norm = "none",
+        colours: int = 1,
+    ) -> None:
         super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(1, channels, kernel_size=3, padding=1),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Conv2d(channels, 2 * channels, kernel_size=3, padding=1),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Flatten(),
-            nn.Dropout(dropout),
-        )
-        self.head = nn.Linear(2 * channels * (size // 4) ** 2, classes)
+        if size >> depth == 0:
+            raise UsageError(f"model.depth: an image of {size} pixels can be halved {size.bit_length() - 1} times")
+        layers: list[nn.Module] = []
+        inputs, outputs = colours, channels
+        for _ in range(depth):
+            layers.append(nn.Conv2d(inputs, outputs, kernel_size=3, padding=1))
+            if norm != "none":
+                layers.append(channel_norm(norm, outputs, dimensions=2))
+            layers += [nn.ReLU(), nn.MaxPool2d(2)]
+            inputs, outputs = outputs, 2 * outputs
+        self.body = nn.Sequential(*layers, nn.Flatten(), nn.Dropout(dropout))
+        self.head = nn.Linear(inputs * (size >> depth) ** 2, classes)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Map images ``(n, 1, size, size)`` to logits ``(n, classes)``."""
+        """Map images ``(n, colours, size, size)`` to logits ``(n, classes)``."""
         logits: Tensor = self.head(self.body(inputs))
         return logits

@@ -6,24 +6,42 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from search_spaces.model import Norm
+from trainers.models.mup import hidden_linear, output_linear
+from trainers.models.norms import unit_norm
+
 
 class MLP(nn.Module):
     """Linear layers with ReLU and dropout between them.
 
     Args:
         features: Numbers per example.
-        hidden: Width of each hidden layer.
+        hidden: Width of each hidden layer; none is logistic regression.
         classes: Logits per example.
         dropout: Probability of zeroing a hidden activation, after each ReLU.
+        norm: Between a linear layer and its ReLU.
+        mup_base: See mup.py; None is the standard parametrization.
     """
 
-    def __init__(self, features: int, hidden: Sequence[int], classes: int, dropout: float) -> None:
+    def __init__(
+        self,
+        features: int,
+        hidden: Sequence[int],
+        classes: int,
+        dropout: float,
+        norm: Norm = "none",
+        mup_base: int | None = None,
+    ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        for width_in, width_out in zip((features, *hidden), hidden, strict=False):
-            layers += [nn.Linear(width_in, width_out), nn.ReLU(), nn.Dropout(dropout)]
+        for index, (width_in, width_out) in enumerate(zip((features, *hidden), hidden, strict=False)):
+            layers.append(hidden_linear(width_in, width_out, width_out, mup_base if index else None))
+            if norm != "none":
+                layers.append(unit_norm(norm, width_out))
+            layers += [nn.ReLU(), nn.Dropout(dropout)]
         self.body = nn.Sequential(nn.Flatten(), *layers)
-        self.head = nn.Linear((features, *hidden)[-1], classes)
+        last = (features, *hidden)[-1]
+        self.head = output_linear(last, classes, last, mup_base if hidden else None)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map ``(n, ...)`` with ``features`` numbers per example to logits ``(n, classes)``."""

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from search_spaces.recipe import Recipe
-from trainers.models.cnn2d import CNN2d
+from trainers.models.build import Images, build_model
 from trainers.tasks.task import Data, Split, carve
 
 _CLASSES = 10
@@ -29,8 +29,8 @@ class Digits:
         return Data(train, val, test)
 
     def model(self, recipe: Recipe) -> nn.Module:
-        """Return two convolutions of 16 and 32 channels."""
-        return CNN2d(_SIZE, 16, _CLASSES, recipe.regularization.dropout)
+        """Return the recipe's model: two convolutions of 16 and 32 channels, unless it says otherwise."""
+        return build_model(recipe, Images(1, _SIZE), _CLASSES, default="cnn")
 
 
 @cache

@@ -17,6 +17,7 @@ from search_spaces.optimizers import AdamW
 from search_spaces.recipe import Budget, Recipe, Regularization
 from search_spaces.schedules import Cosine
 from trainers.cache import Arrays, cached_arrays
+from trainers.models.build import refuse_other_models
 from trainers.models.cnn1d import CNN1d
 from trainers.tasks.signals import CLASSES, LENGTH, signals
 from trainers.tasks.task import Data, Split
@@ -54,6 +55,7 @@ class Mnist1dTransfer:
 
     def model(self, recipe: Recipe) -> nn.Module:
         """Return the CNN with its pretrained weights, its output layer included: the classes are the same."""
+        refuse_other_models(recipe, "the network of mnist1d_transfer is pretrained")
         model = _cnn(recipe)
         model.load_state_dict(pretrained_weights())
         return model

@@ -10,12 +10,17 @@ from functools import cache
 from typing import Any
 
 from search_spaces.errors import UsageError
+from search_spaces.task_reference import read_reference
 from trainers.tasks.task import Task
 
 BUILT_IN = {
+    "cartpole": "trainers.tasks.cartpole:train",
+    "characters": "trainers.tasks.characters:Characters",
     "digits": "trainers.tasks.digits:Digits",
+    "images": "trainers.tasks.images:ImageFolder",
     "mnist1d": "trainers.tasks.mnist1d:Mnist1d",
     "mnist1d_transfer": "trainers.tasks.mnist1d_transfer:Mnist1dTransfer",
+    "text": "trainers.tasks.text:TextClassification",
 }
 
 Loop = Callable[..., Any]
@@ -26,25 +31,30 @@ Loop = Callable[..., Any]
 def load_target(reference: str) -> Task | Loop:
     """Return what a reference names: a task, or a user's own training loop.
 
-    A class, or a function that returns a task, is called without arguments; an instance is taken as it is.
+    A class, or a function that returns a task, is called with the reference's arguments; an instance is taken as it
+    is, and so is a loop.
     The same reference gives the same object all through a process.
 
     Raises:
         UsageError: Nothing has this name, it cannot be imported, or it is neither a task nor a loop.
     """
-    found = _import(reference)
-    if inspect.isgeneratorfunction(found):
-        return found
-    if not inspect.isclass(found) and isinstance(found, Task):
+    name, arguments = read_reference(reference)
+    found = _import(name)
+    if inspect.isgeneratorfunction(found) or (not inspect.isclass(found) and isinstance(found, Task)):
+        if arguments:
+            raise UsageError(f"task {name}: takes no arguments, found {', '.join(arguments)}")
         return found
     if not callable(found):
-        raise UsageError(f"task {reference}: {_not_a_task(found)}")
+        raise UsageError(f"task {name}: {_not_a_task(found)}")
     try:
-        task = found()
+        task = found(**arguments)
+    except UsageError:
+        raise
     except Exception as error:
-        raise UsageError(f"task {reference}: calling it without arguments failed: {describe(error)}") from error
+        how = f"with {', '.join(arguments)}" if arguments else "without arguments"
+        raise UsageError(f"task {name}: calling it {how} failed: {describe(error)}") from error
     if not isinstance(task, Task):
-        raise UsageError(f"task {reference}: {_not_a_task(task)}")
+        raise UsageError(f"task {name}: {_not_a_task(task)}")
     return task
 
 

@@ -1,0 +1,61 @@
+"""What the signals of an epoch cost: the time of training with them over that without them.
+
+    python benchmarks/signals_cost.py
+
+Without them means that the gradient norm is still measured, as clipping needs it. Both trainings take turns, and the
+fastest epoch of each counts: whatever else a machine does can only add to it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from search_spaces.recipe import Budget, Recipe, Regularization
+from trainers import training as training_module
+from trainers.signals import EpochSignals
+from trainers.tasks import load_target
+from trainers.training import Training
+
+EPOCHS = 30
+
+
+class NormOnly(EpochSignals):
+    """What a training does that only clips."""
+
+    def gradient(self) -> Tensor:
+        return nn.utils.get_total_norm([p.grad for p in self._parameters if p.grad is not None])
+
+    @contextmanager
+    def update(self, step: int) -> Iterator[None]:
+        yield
+
+    def metrics(self, skips_steps: bool) -> dict[str, float]:
+        return {}
+
+
+def cost(task: str) -> float:
+    recipe = Recipe(regularization=Regularization(clip_norm=1.0), budget=Budget(epochs=2 * EPOCHS))
+    seconds: dict[type[EpochSignals], list[float]] = {EpochSignals: [], NormOnly: []}
+    trainings = {kind: Training(recipe, load_target(task), 0) for kind in seconds}
+    for _ in range(EPOCHS):
+        for kind, training in trainings.items():
+            training_module.EpochSignals = kind
+            started = time.perf_counter()
+            training._train_epoch()
+            seconds[kind].append(time.perf_counter() - started)
+    return min(seconds[EpochSignals]) / min(seconds[NormOnly]) - 1
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    for task in ("digits", "mnist1d", "mnist1d_transfer"):
+        print(f"{task}: signals add {cost(task):+.1%} to the time of training")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""A task with arguments as one line of text, which is what is recorded: ``images?root=/data/fashion&val=500``.
+
+In a space file it is written as a section, ``task: {images: {root: /data/fashion, val: 500}}``. Arguments say what
+is trained on. What varies between runs is no argument of the task: it belongs into the recipe.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from urllib.parse import parse_qsl, quote, urlencode
+
+from search_spaces.values import show
+
+Argument = bool | int | float | str
+
+
+def write_reference(name: str, arguments: Mapping[str, Argument]) -> str:
+    """Return a task's name and its arguments as one text."""
+    if not arguments:
+        return name
+    return f"{name}?{urlencode({key: _text(value) for key, value in arguments.items()}, safe='/', quote_via=quote)}"
+
+
+def read_reference(reference: str) -> tuple[str, dict[str, Argument]]:
+    """Return the name and the arguments of a task."""
+    name, _, query = reference.partition("?")
+    return name, {key: _value(text) for key, text in parse_qsl(query, keep_blank_values=True)}
+
+
+def task_text(task: object) -> object:
+    """Return the one line for a task that is written as a section; anything else as it is.
+
+    Raises:
+        ValueError: The section is not one name with scalar arguments.
+    """
+    if not isinstance(task, Mapping):
+        return task
+    if len(task) != 1:
+        raise ValueError(f"must be one task, such as {{images: {{root: FOLDER}}}}, found {len(task)} names")
+    [(name, arguments)] = task.items()
+    if not isinstance(arguments, Mapping):
+        raise ValueError(f"must be a task with a section of arguments, found {name}: {show(arguments)}")
+    for key, value in arguments.items():
+        if not isinstance(value, Argument):
+            raise ValueError(f"the argument {key} must be true, false, a number or a text, found {show(value)}")
+    return write_reference(name, arguments)
+
+
+def _text(value: Argument) -> str:
+    """Write a text plainly unless it would be read as a number or as a truth value."""
+    return value if isinstance(value, str) and isinstance(_value(value), str) else json.dumps(value)
+
+
+def _value(text: str) -> Argument:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, Argument) else text

@@ -1,0 +1,69 @@
+"""A pretrained transformer from a folder in Hugging Face's format, with a new output layer or with adapters."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+
+class PretrainedClassifier(nn.Module):
+    """The mean of a transformer's last hidden states, over the tokens that are no padding, and one linear layer.
+
+    Args:
+        backbone: Maps ``input_ids`` and ``attention_mask`` to ``last_hidden_state``.
+        width: Numbers per hidden state.
+        padding: The token that fills texts up.
+        classes: Logits per text.
+        dropout: Takes the place of the probability of every dropout layer of the backbone, those of attention too,
+            and is that of the one before the output layer.
+    """
+
+    def __init__(self, backbone: nn.Module, width: int, padding: int, classes: int, dropout: float) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.padding = padding
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(width, classes)
+        for module in self.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = dropout
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Map tokens ``(n, length)`` to logits ``(n, classes)``."""
+        mask = inputs != self.padding
+        # Columns that are padding in every row cost as much as words, and say nothing.
+        longest = max(1, int(mask.sum(1).max()))
+        inputs, mask = inputs[:, :longest], mask[:, :longest]
+        states: Tensor = self.backbone(input_ids=inputs, attention_mask=mask.long()).last_hidden_state
+        weights = mask.unsqueeze(2).to(states.dtype)
+        mean = (states * weights).sum(1) / weights.sum(1).clamp(min=1.0)
+        logits: Tensor = self.head(self.dropout(mean))
+        return logits
+
+
+def load_backbone(folder: Path) -> Any:
+    """Return the transformer of a folder, without the pooling layer that a classifier of mean states leaves unused."""
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    from transformers import AutoModel, logging  # takes seconds to import
+
+    logging.disable_progress_bar()  # a sweep shows a progress of its own
+    backbone = AutoModel.from_pretrained(str(folder), local_files_only=True)
+    if getattr(backbone, "pooler", None) is not None:
+        backbone.pooler = None
+    return backbone
+
+
+def add_adapters(backbone: Any, rank: int, alpha: float) -> nn.Module:
+    """Freeze a transformer and add low-rank adapters to all its linear layers (Hu et al., "LoRA", 2022)."""
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules="all-linear", lora_dropout=0.0)
+    with warnings.catch_warnings():
+        # peft asks transformers under a name that newer ones call old.
+        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
+        adapted: nn.Module = get_peft_model(backbone, config)
+    return adapted

@@ -1,0 +1,116 @@
+"""A small transformer encoder (Vaswani et al., 2017), normalized before every branch (Xiong et al., 2020)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from search_spaces.model import Norm
+from trainers.models.mup import hidden_linear, output_linear
+from trainers.models.norms import token_norm
+
+_HEAD = 16  # numbers per attention head: wider models have more heads, so that attention is the same at any width
+_EXPANSION = 4
+
+
+class DropPath(nn.Module):
+    """Drops a whole residual branch of an example and scales the others up (Huang et al., "Stochastic Depth", 2016)."""
+
+    def __init__(self, probability: float) -> None:
+        super().__init__()
+        self.probability = probability
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return ``(n, ...)`` with the rows of some examples at 0; in eval mode the inputs."""
+        if not self.training or self.probability == 0.0:
+            return inputs
+        kept = inputs.new_empty(len(inputs), *[1] * (inputs.ndim - 1)).bernoulli_(1.0 - self.probability)
+        return inputs * kept / (1.0 - self.probability)
+
+
+class Block(nn.Module):
+    """Self-attention and a feed-forward layer, each as a residual branch.
+
+    Dropout is in the feed-forward layer alone: in attention it costs the fused kernel and brings little.
+    """
+
+    def __init__(
+        self, width: int, dropout: float, drop_path: float, norm: Norm, causal: bool, mup_base: int | None
+    ) -> None:
+        super().__init__()
+        self.heads = math.gcd(width, max(1, width // _HEAD))
+        self.causal = causal
+        self.attention_norm = token_norm(norm, width)
+        self.qkv = hidden_linear(width, 3 * width, width, mup_base)
+        self.mix = hidden_linear(width, width, width, mup_base)
+        self.feed_norm = token_norm(norm, width)
+        self.feed = nn.Sequential(
+            hidden_linear(width, _EXPANSION * width, width, mup_base),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            hidden_linear(_EXPANSION * width, width, width, mup_base),
+            nn.Dropout(dropout),
+        )
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Map tokens ``(n, length, width)`` to tokens of the same shape."""
+        tokens = tokens + self.drop_path(self._attend(self.attention_norm(tokens)))
+        fed: Tensor = self.drop_path(self.feed(self.feed_norm(tokens)))
+        return tokens + fed
+
+    def _attend(self, tokens: Tensor) -> Tensor:
+        n, length, width = tokens.shape
+        split = self.qkv(tokens).view(n, length, 3, self.heads, width // self.heads)
+        query, key, value = split.permute(2, 0, 3, 1, 4)
+        mixed = functional.scaled_dot_product_attention(query, key, value, is_causal=self.causal)
+        out: Tensor = self.mix(mixed.transpose(1, 2).reshape(n, length, width))
+        return out
+
+
+class Transformer(nn.Module):
+    """Blocks over tokens with learned positions, then one linear layer.
+
+    Args:
+        embed: Maps examples to tokens ``(n, length, width)``.
+        length: Tokens of an example.
+        width: Numbers per token.
+        depth: Blocks.
+        classes: Logits per example.
+        dropout: Probability of zeroing an activation of a feed-forward layer.
+        drop_path: Probability of dropping a branch of the last block; it grows linearly from 0 at the first one.
+        norm: Before every branch and before the linear layer.
+        causal: Tokens see those before them only, and the last one is read. Otherwise the mean of all is.
+        mup_base: See mup.py; None is the standard parametrization.
+    """
+
+    def __init__(
+        self,
+        embed: nn.Module,
+        length: int,
+        width: int,
+        depth: int,
+        classes: int,
+        dropout: float,
+        drop_path: float = 0.0,
+        norm: Norm = "layer",
+        causal: bool = False,
+        mup_base: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.embed = embed
+        self.causal = causal
+        self.positions = nn.Parameter(0.02 * torch.randn(length, width))
+        rates = [drop_path * index / max(1, depth - 1) for index in range(depth)]
+        self.blocks = nn.Sequential(*(Block(width, dropout, rate, norm, causal, mup_base) for rate in rates))
+        self.norm = token_norm(norm, width)
+        self.head = output_linear(width, classes, width, mup_base)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Map examples to logits ``(n, classes)``."""
+        tokens = self.norm(self.blocks(self.embed(inputs) + self.positions))
+        logits: Tensor = self.head(tokens[:, -1] if self.causal else tokens.mean(1))
+        return logits

@@ -1,0 +1,137 @@
+"""Training loop ``cartpole``: REINFORCE on gymnasium's CartPole-v1. Needs the extra ``rl``.
+
+Source: Williams, "Simple Statistical Gradient-Following Algorithms for Connectionist Reinforcement Learning", 1992.
+It is a loop of the kind that users write (see generator.py), since a policy has no fixed examples to train on.
+An update plays ``budget.batch_size`` episodes side by side; an epoch is ``custom.updates`` (8) updates, then
+``custom.evaluations`` (16) episodes of the most probable actions, whose mean return is ``val/return`` (at most 500).
+``custom.gamma`` (0.99) discounts rewards, ``custom.entropy`` (0.01) rewards an undecided policy.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from search_spaces.errors import RunError
+from search_spaces.recipe import Recipe
+from search_spaces.seeds import derive_seed
+from trainers.models.mlp import MLP
+from trainers.optimizers import backward, build_optimizer, eval_mode, train_mode
+from trainers.schedules import factor
+from trainers.seeding import global_stream
+
+_LONGEST = 500  # steps of an episode, and so its largest return
+_OBSERVED, _ACTIONS = 4, 2
+_EVALUATION_SEED = 1  # every run of a sweep is judged on the same starts
+
+
+def train(config: dict[str, Any], seed: int, state: dict[str, Any] | None = None) -> Iterator[object]:
+    """Train a policy; yield the metrics and the state of every epoch.
+
+    Raises:
+        RunError: gymnasium is not installed.
+    """
+    if importlib.util.find_spec("gymnasium") is None:
+        raise RunError("task cartpole: needs gymnasium; pip install 'sweeps[rl]'")
+    recipe = Recipe.model_validate(config)
+    updates = int(recipe.custom.get("updates", 8))
+    with global_stream(seed, "init"):
+        policy = _policy(recipe)
+    optimizer = build_optimizer(recipe.optimizer, policy)
+    epoch = 0
+    if state is not None:
+        policy.load_state_dict(state["policy"])
+        optimizer.load_state_dict(state["optimizer"])
+        epoch = state["epoch"]
+    while epoch < recipe.budget.epochs:
+        played = []
+        for step in range(epoch * updates, (epoch + 1) * updates):
+            rate = recipe.optimizer.lr * factor(recipe.schedule, step, recipe.budget.epochs * updates)
+            for group in optimizer.param_groups:
+                group["lr"] = rate * group.get("lr_scale", 1.0)
+            episodes = _play(policy, recipe.budget.batch_size, derive_seed(seed, "order", step), greedy=False)
+            _update(policy, optimizer, recipe, episodes)
+            played.append(episodes.mean_return)
+        epoch += 1
+        eval_mode(optimizer)
+        judged = _play(policy, int(recipe.custom.get("evaluations", 16)), _EVALUATION_SEED, greedy=True)
+        train_mode(optimizer)
+        metrics = {"val/return": judged.mean_return, "train/return": float(np.mean(played)), "train/lr": rate}
+        state = {"epoch": epoch, "policy": policy.state_dict(), "optimizer": optimizer.state_dict()}
+        yield metrics, state
+
+
+class _Episodes:
+    """Episodes that were played side by side: ``(steps, episodes, ...)``; ``alive`` ends with each episode."""
+
+    def __init__(self) -> None:
+        self.observed: list[Tensor] = []
+        self.actions: list[Tensor] = []
+        self.alive: list[Tensor] = []
+
+    @property
+    def mean_return(self) -> float:
+        # CartPole pays 1 for every step.
+        return torch.stack(self.alive).float().sum(0).mean().item()
+
+
+def _policy(recipe: Recipe) -> MLP:
+    hidden = (recipe.model.width or 64,) * (recipe.model.depth or 1)
+    return MLP(_OBSERVED, hidden, _ACTIONS, recipe.regularization.dropout)
+
+
+@torch.no_grad()
+def _play(policy: nn.Module, count: int, seed: int, greedy: bool) -> _Episodes:
+    """Play episodes until the last one has ended."""
+    import gymnasium
+
+    envs = gymnasium.make_vec("CartPole-v1", num_envs=count, vectorization_mode="sync")
+    observed, _ = envs.reset(seed=seed % 2**31)
+    alive = torch.ones(count, dtype=torch.bool)
+    episodes = _Episodes()
+    policy.train(not greedy)
+    for _ in range(_LONGEST):
+        inputs = torch.from_numpy(np.asarray(observed, dtype=np.float32))
+        logits = policy(inputs)
+        actions = logits.argmax(1) if greedy else logits.softmax(1).multinomial(1).squeeze(1)
+        episodes.observed.append(inputs)
+        episodes.actions.append(actions)
+        episodes.alive.append(alive)
+        observed, _, terminated, truncated, _ = envs.step(actions.numpy())
+        alive = alive & torch.from_numpy(~(terminated | truncated))
+        if not alive.any():
+            break
+    envs.close()
+    return episodes
+
+
+def _update(policy: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, episodes: _Episodes) -> None:
+    """Step once along the policy gradient of the discounted returns."""
+    alive = torch.stack(episodes.alive)
+    returns = _discounted(alive.float(), float(recipe.custom.get("gamma", 0.99)))[alive]
+    advantages = (returns - returns.mean()) / (returns.std() + 1e-8)
+    policy.train()
+    log_p: Tensor = policy(torch.stack(episodes.observed)[alive]).log_softmax(1)
+    chosen = log_p.gather(1, torch.stack(episodes.actions)[alive].unsqueeze(1)).squeeze(1)
+    entropy = -(log_p.exp() * log_p).sum(1)
+    loss = -(chosen * advantages + float(recipe.custom.get("entropy", 0.01)) * entropy).mean()
+    optimizer.zero_grad()
+    backward(loss, optimizer)
+    if recipe.regularization.clip_norm is not None:
+        nn.utils.clip_grad_norm_(policy.parameters(), recipe.regularization.clip_norm)
+    optimizer.step()
+
+
+def _discounted(rewards: Tensor, gamma: float) -> Tensor:
+    """Return what is still to come at every step, ``(steps, episodes)``."""
+    total = torch.zeros_like(rewards[0])
+    returns = torch.empty_like(rewards)
+    for step in reversed(range(len(rewards))):
+        total = rewards[step] + gamma * total
+        returns[step] = total
+    return returns

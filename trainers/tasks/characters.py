@@ -1,0 +1,91 @@
+"""Task ``characters``: a language model of any text file, one character at a time.
+
+An example is a window of the text, and its class is the character that follows. So loss, accuracy and calibration
+mean what they mean everywhere, and ``val/nll`` is the cross entropy of a character in nats.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from search_spaces.errors import UsageError
+from search_spaces.recipe import Recipe
+from trainers.models.build import Tokens, build_model
+from trainers.tasks.task import Data, Split
+
+_HELD_OUT = 0.1  # of the text for val, and as much for test
+_SMALLER = 8  # val and test have an eighth of train's windows
+
+
+class Characters:
+    """Train on the first 80 % of a text, val on the next 10 %, test on the last: fixed splits, without overlap.
+
+    Args:
+        file: A text in UTF-8; without one, the language reference that Python's own ``help`` shows.
+        context: Characters of a window.
+        windows: Windows of ``train``, evenly spread; fewer when the text is short.
+
+    Raises:
+        UsageError: There is no such text, or it is too short.
+    """
+
+    def __init__(self, file: str = "", context: int = 32, windows: int = 8000) -> None:
+        if context < 1 or windows < _SMALLER:
+            raise UsageError(f"task characters: needs context >= 1 and windows >= {_SMALLER}")
+        self._file = file
+        self._context = context
+        self._windows = windows
+
+    @property
+    def classes(self) -> int:
+        """How many different characters the text has."""
+        return int(self._codes.max()) + 1
+
+    def data(self, seed: int) -> Data:
+        """Return the three splits, the same for every seed."""
+        codes, few = self._codes, self._windows // _SMALLER
+        test_from = int(len(codes) * (1 - _HELD_OUT))
+        val_from = int(len(codes) * (1 - 2 * _HELD_OUT))
+        return Data(
+            self._cut(codes[:val_from], self._windows),
+            self._cut(codes[val_from:test_from], few),
+            self._cut(codes[test_from:], few),
+        )
+
+    def model(self, recipe: Recipe) -> nn.Module:
+        """Return the recipe's model: a transformer that sees the past only, unless it says otherwise."""
+        return build_model(recipe, Tokens(self.classes, self._context), self.classes, default="transformer")
+
+    @cached_property
+    def _codes(self) -> Tensor:
+        """Number the characters of the text, in their order in Unicode: int64 ``(characters,)``."""
+        text = _read(self._file) if self._file else _language_reference()
+        if len(text) * _HELD_OUT <= self._context + 1:
+            raise UsageError(f"task characters: {len(text)} characters are too few for a context of {self._context}")
+        # As numbers first: a dictionary look-up for each of a million characters takes a second.
+        points = torch.frombuffer(bytearray(text.encode("utf-32-le")), dtype=torch.int32)
+        codes: Tensor = torch.unique(points, return_inverse=True)[1]
+        return codes
+
+    def _cut(self, codes: Tensor, windows: int) -> Split:
+        last = len(codes) - self._context  # a window that starts here would have nothing to foretell
+        starts = torch.linspace(0, last - 1, min(windows, last)).long()
+        offsets = torch.arange(self._context)
+        return Split(codes[starts.unsqueeze(1) + offsets], codes[starts + self._context])
+
+
+def _read(file: str) -> str:
+    try:
+        return Path(file).expanduser().read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"task characters: cannot read {file}: {error}") from error
+
+
+def _language_reference() -> str:
+    from pydoc_data.topics import topics  # most of a megabyte of text
+
+    return "\n".join(topics[name] for name in sorted(topics))

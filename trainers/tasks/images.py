@@ -1,0 +1,120 @@
+"""Task ``images``: square images from IDX files, as MNIST and its successors come, or from an npz file, and a CNN.
+
+A folder with ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte`` and the same two of ``t10k``, each plain or
+gzipped, such as Debian's ``dataset-fashion-mnist``; or an npz file with ``x_train``, ``y_train``, ``x_test`` and
+``y_test``.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import struct
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from search_spaces.errors import UsageError
+from search_spaces.recipe import Recipe
+from trainers.models.build import Images, build_model
+from trainers.tasks.task import Data, Split, carve
+
+Array = npt.NDArray[Any]
+_UNSIGNED_BYTES = 8  # the code of the only element type that image data sets use
+
+
+class ImageFolder:
+    """Train and test as the files have them; val is carved out of train by the split seed.
+
+    Args:
+        root: The folder of IDX files, or the npz file.
+        val: Images of ``val``; 0 is a tenth of the training images.
+        limit: Only so many training images, the first ones; 0 is all.
+
+    Raises:
+        UsageError: There is nothing to read at ``root``, or not what it should be.
+    """
+
+    def __init__(self, root: str = "", val: int = 0, limit: int = 0) -> None:
+        if not root:
+            raise UsageError("task images: needs the place of the files; write task: {images: {root: FOLDER}}")
+        self._root = Path(root).expanduser()
+        self._val = val
+        self._limit = limit
+
+    @property
+    def classes(self) -> int:
+        """How many classes the labels name."""
+        pool, test = self._parts
+        return 1 + int(max(pool.targets.max(), test.targets.max()))
+
+    def data(self, seed: int) -> Data:
+        """Return the three splits."""
+        pool, test = self._parts
+        train, val = carve(pool, self._val or len(pool) // 10, seed)
+        return Data(train, val, test)
+
+    def model(self, recipe: Recipe) -> nn.Module:
+        """Return the recipe's model: a CNN, unless it says otherwise."""
+        colours, size = self._parts.pool.inputs.shape[1:3]
+        return build_model(recipe, Images(colours, size), self.classes, default="cnn")
+
+    @cached_property
+    def _parts(self) -> _Parts:
+        """Training and test images, read once per process."""
+        try:
+            arrays = _read_npz(self._root) if self._root.suffix == ".npz" else _read_idx(self._root)
+        except (OSError, KeyError, ValueError, struct.error) as error:
+            raise UsageError(f"task images: cannot read {self._root}: {error}") from error
+        x_train, y_train, x_test, y_test = arrays
+        limit = self._limit or len(x_train)
+        if not self._val < min(limit, len(x_train)):
+            raise UsageError(f"task images: val must leave something of {limit} images, found {self._val}")
+        return _Parts(_split(x_train[:limit], y_train[:limit]), _split(x_test, y_test))
+
+
+class _Parts(NamedTuple):
+    pool: Split
+    test: Split
+
+
+def _split(images: Array, labels: Array) -> Split:
+    """Return pixels from 0 to 1, channels first."""
+    if images.ndim == 3:
+        images = images[:, None]
+    elif images.ndim == 4 and images.shape[1] not in (1, 3):
+        images = np.moveaxis(images, 3, 1)
+    if images.ndim != 4 or images.shape[2] != images.shape[3]:
+        raise UsageError(f"task images: needs square images, found an array of shape {images.shape}")
+    scale = 255.0 if images.dtype == np.uint8 else 1.0
+    inputs = torch.from_numpy(np.ascontiguousarray(images)).float() / scale
+    return Split(inputs, torch.from_numpy(labels.reshape(-1).astype(np.int64)))
+
+
+def _read_npz(path: Path) -> list[Array]:
+    with np.load(path, allow_pickle=False) as arrays:
+        return [arrays[name] for name in ("x_train", "y_train", "x_test", "y_test")]
+
+
+def _read_idx(folder: Path) -> list[Array]:
+    names = [f"{part}-{kind}" for part in ("train", "t10k") for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")]
+    return [_idx(folder / name) for name in names]
+
+
+def _idx(path: Path) -> Array:
+    """Read one IDX file: two zero bytes, the element type, the number of dimensions, the sizes, the elements."""
+    zipped = path.with_name(f"{path.name}.gz")
+    content = gzip.decompress(zipped.read_bytes()) if zipped.exists() else path.read_bytes()
+    zeros, kind, dimensions = struct.unpack(">HBB", content[:4])
+    if zeros or kind != _UNSIGNED_BYTES:
+        raise ValueError(f"{path.name} is not an IDX file of unsigned bytes")
+    sizes = struct.unpack(f">{dimensions}I", content[4 : 4 + 4 * dimensions])
+    elements = np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).copy()  # torch wants it writable
+    if len(elements) != math.prod(sizes):
+        raise ValueError(f"{path.name} has {len(elements)} elements, and its header says {math.prod(sizes)}")
+    return elements.reshape(sizes)
