@@ -29,6 +29,7 @@ kind: sweep
 extends: {extends}
 runs: {runs}
 recipe:
+  optimizer: {{lr: 1.0e-5}}  # a baseline that others beat: the checker has runs to look at that went on past a rung
   budget: {{epochs: {epochs}, batch_size: {batch_size}}}
 checkpoint_every_s: 0.3
 """
