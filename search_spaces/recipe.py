@@ -181,3 +181,12 @@ class Recipe(Part):
     model: Model = Model()
     budget: Budget = Budget()
     custom: Mapping[_CustomName, Annotated[CustomValue, PlainValidator(_check_custom)]] = {}
+
+    @model_validator(mode="after")
+    def _curvature_needs_the_true_loss(self) -> Self:
+        optimizers = (self.optimizer, *((self.switch.to,) if self.switch else ()))
+        if self.precision.kind == "fp16" and any(one.kind == "sophia" for one in optimizers):
+            raise ValueError(
+                "sophia measures curvature, which the loss scale of fp16 falsifies; use precision bf16"
+            )
+        return self

@@ -21,7 +21,7 @@ from torch import nn
 from search_spaces.errors import UsageError
 from search_spaces.optimizers import ParameterGroups
 from search_spaces.problems import suggest
-from trainers.norms import NORMS
+from trainers.norm_classes import NORMS
 
 HEADS = frozenset({"head", "classifier", "fc", "lm_head", "score"})
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from search_spaces.optimizers import Decay
-from trainers.norms import NORMS
+from trainers.norm_classes import NORMS
 
 EMBEDDINGS: tuple[type[nn.Module], ...] = (nn.Embedding, nn.EmbeddingBag)
 

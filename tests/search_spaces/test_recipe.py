@@ -140,3 +140,14 @@ def test_json_and_pickle_round_trips() -> None:
     assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe
     assert Recipe.model_validate(recipe.model_dump(mode="json")) == recipe
     assert pickle.loads(pickle.dumps(recipe)) == recipe
+
+
+def test_sophia_is_refused_in_fp16_wherever_it_stands() -> None:
+    fp16 = {"kind": "fp16"}
+    for parts in (
+        {"optimizer": {"kind": "sophia"}},
+        {"switch": {"at": 0.5, "to": {"kind": "sophia"}}},
+    ):
+        assert Recipe.model_validate({**parts, "precision": {"kind": "bf16"}}).precision.kind == "bf16"
+        with pytest.raises(ValidationError, match="use precision bf16"):
+            Recipe.model_validate({**parts, "precision": fp16})
