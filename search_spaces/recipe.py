@@ -186,7 +186,5 @@ class Recipe(Part):
     def _curvature_needs_the_true_loss(self) -> Self:
         optimizers = (self.optimizer, *((self.switch.to,) if self.switch else ()))
         if self.precision.kind == "fp16" and any(one.kind == "sophia" for one in optimizers):
-            raise ValueError(
-                "sophia measures curvature, which the loss scale of fp16 falsifies; use precision bf16"
-            )
+            raise ValueError("sophia measures curvature, which the loss scale of fp16 falsifies; use precision bf16")
         return self

@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from search_spaces.averaging import Averaging
-from search_spaces.recipe import Budget, Patience, Precision, Regularization, Signals, Switch
+from search_spaces.recipe import Budget, Patience, Precision, Recipe, Regularization, Signals, Switch
 from search_spaces.schedules import Schedule, WeightDecaySchedule
 
 PAGE = Path(__file__).parents[2] / "docs" / "recipes.md"
@@ -54,3 +54,24 @@ def test_the_defaults_are_the_fields_own():
                     assert written == f"`{value}`", (section, name)
                 else:
                     assert written == str(list(value)), (section, name)
+
+
+def sections() -> list[str]:
+    """Every section of a recipe with every field that any of its kinds has."""
+    names = []
+    for section, field in Recipe.model_fields.items():
+        parts = [part for part in _models(field.annotation) if issubclass(part, BaseModel)]
+        names += [f"{section}.{name}" for part in parts for name in part.model_fields] or [section]
+    return sorted(set(names))
+
+
+def _models(annotation: object) -> list[type]:
+    inner = [model for argument in get_args(annotation) for model in _models(argument)]
+    return inner or ([annotation] if isinstance(annotation, type) else [])
+
+
+@pytest.mark.parametrize("name", sections())
+def test_no_field_of_a_recipe_is_missing(name):
+    section, _, field = name.partition(".")
+    page = PAGE.read_text(encoding="utf-8")
+    assert f"`{name}`" in page or f"`{field or section}`" in page, name
