@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections import Counter
 
@@ -116,7 +117,8 @@ def _epochs(conductor: Conductor) -> str:
 
 def _next(conductor: Conductor, storage: str) -> str:
     name = conductor.spec.name
-    where = "" if storage == DEFAULT_URL else f" --storage {shown(storage)}"
     if len(conductor.runs) < conductor.spec.runs or any(not run.state.finished for run in conductor.runs):
         return "the same command continues"
-    return f"sweeps show {name}{where} | sweeps dashboard{where} | sweeps export {name}{where}"
+    # Quoted for a shell: a URL may hold ? and &. A hidden password has to be typed, or come from ~/.pgpass.
+    where = "" if storage == DEFAULT_URL else f", each with --storage {shlex.quote(shown(storage))}"
+    return f"sweeps show {name} | sweeps dashboard | sweeps export {name}{where}"

@@ -39,7 +39,7 @@ def test_a_finished_sweep(sqlite_url: str, tmp_path: Path) -> None:
     spent = sum(run.epoch for run in conductor.runs)
     assert said["epochs"] == f"{spent} trained, {20 * 9 - spent} saved by stopping early"
     assert said["stored"] == sqlite_url
-    assert f"sweeps export toy --storage {sqlite_url}" in said["next"]
+    assert said["next"].endswith(f"sweeps export toy, each with --storage {sqlite_url}")
 
 
 def test_the_default_database_needs_no_option(sqlite_url: str, tmp_path: Path) -> None:
