@@ -496,7 +496,7 @@ TOKENS = st.sampled_from([*"{}[],:#&*!|>'\"%@`-? \n\t~", "\n  ", "\u2028", *WORD
 @example(text="? a\n? b\n")
 @example(text="- ? - ? -")
 @example(text="recipe: {optimizer: {betas: {²: 1}}}")
-@settings(max_examples=200, deadline=1000, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_arbitrary_text(text: str) -> None:
     survives(text)
 
@@ -505,7 +505,7 @@ FULL = VALID + "sampler: {kind: qmc, seed: 3}\nearly_stopping: {kind: none}\nres
 
 
 @given(data=st.data())
-@settings(max_examples=200, deadline=1000, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_mutated_files(data: st.DataObject) -> None:
     text = FULL
     for _ in range(data.draw(st.integers(1, 3))):
@@ -523,14 +523,14 @@ NODES = st.recursive(
 
 
 @given(path=st.sampled_from(["task", "metric", "recipe", "search", "sampler", "runs", "extends", "kind"]), node=NODES)
-@settings(max_examples=200, deadline=1000)
+@settings(max_examples=200, deadline=None)
 def test_any_value_in_any_place(path: str, node: object) -> None:
     survives(f"{VALID}\n".replace(f"{path}:", f"x{path}:") + f"{path}: {json.dumps(node)}\n")
 
 
 @given(texts=st.lists(st.text(max_size=30) | st.sampled_from(["optimizer.betas.1=2", "a=b=c", "a.b.c=1"]), max_size=3))
 @example(texts=["a\x1eb=1"])
-@settings(max_examples=100, deadline=1000)
+@settings(max_examples=100, deadline=None)
 def test_arbitrary_settings(texts: list[str]) -> None:
     lines = lines_of(lambda: load_space("finetune", texts))
     assert all(len(line.splitlines()) == 1 for line in lines)
@@ -560,7 +560,7 @@ lr_distributions: st.SearchStrategy[Distribution] = st.one_of(
 
 
 @given(lr=numbers, custom=custom, distribution=lr_distributions, stop=st.sampled_from([Asha(), NoStopping()]))
-@settings(max_examples=100, deadline=1000)
+@settings(max_examples=100, deadline=None)
 def test_dump_and_parse_round_trip(
     lr: float, custom: dict[str, bool | int | float | str], distribution: Distribution, stop: Asha | NoStopping
 ) -> None:

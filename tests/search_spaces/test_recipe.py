@@ -115,10 +115,10 @@ def test_a_broken_law_is_refused(part: type[BaseModel], values: dict[str, object
 
 
 def test_laws_hold_at_their_edges() -> None:
-    SGD(momentum=0.0, nesterov=False)
-    AdamW(betas=(0.0, 0.0), weight_decay=0.0)
-    Cosine(warmup=0.0, warmup_steps=0)
-    Regularization(clip_norm=None)
+    assert SGD(momentum=0.0, nesterov=False).momentum == 0
+    assert AdamW(betas=(0.0, 0.0), weight_decay=0.0).betas == (0, 0)
+    assert Cosine(warmup=0.0, warmup_steps=0).warmup_steps == 0
+    assert Regularization(clip_norm=None).clip_norm is None
 
 
 def test_an_int_stands_for_a_float() -> None:

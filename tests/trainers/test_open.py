@@ -38,9 +38,9 @@ def test_a_task_and_a_loop_open_alike(monkeypatch):
 def test_prepare_passes_what_can_be_trained(monkeypatch):
     for target in (task(), loop):
         monkeypatch.setattr(doors, "load_target", lambda reference, target=target: target)
-        prepare("x", RECIPE, 0)
+        assert prepare("x", RECIPE, 0) is None  # it raises otherwise
     monkeypatch.undo()
-    prepare("digits", RECIPE, 0)
+    assert prepare("digits", RECIPE, 0) is None
 
 
 def broken(*arguments):
