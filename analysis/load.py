@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from sqlalchemy import Select, select
 from sqlalchemy.exc import DatabaseError
 
 from search_spaces import UsageError
 from sweeps.database import connect_read_only, shown
-from sweeps.tables import EpochMetric, Run, Sweep
+from sweeps.tables import EpochMetric, Prediction, Run, Sweep
+from trainers.reports import Predictions
 
 
 def sweeps_frame(url: str) -> pd.DataFrame:
@@ -59,6 +61,33 @@ def epochs_frame(url: str, name: str, number: int | None = None) -> pd.DataFrame
     if number is not None:
         query = query.where(Run.number == number)
     return _read(url, _of(query, name).order_by(EpochMetric.seq, EpochMetric.name))
+
+
+def predictions(url: str, name: str, split: str) -> dict[tuple[int, str], Predictions]:
+    """What every fully trained model of a sweep says of a split: ``(run number, weights)`` -> predictions.
+
+    Raises:
+        UsageError: As for `sweeps_frame`.
+    """
+    columns = (Prediction.label, Prediction.predicted, Prediction.confidence, Prediction.nll)
+    query = (
+        select(Run.number, Prediction.weights, *columns)
+        .join(Run, Run.id == Prediction.run_id)
+        .join(Sweep, Sweep.id == Run.sweep_id)
+        .where(Prediction.split == split)
+    )
+    frame = _read(url, _of(query, name).order_by(Run.number, Prediction.weights))
+    return {
+        (row["number"], row["weights"]): Predictions(
+            split=split,
+            weights=row["weights"],
+            label=np.frombuffer(row["label"], "<i4"),
+            predicted=np.frombuffer(row["predicted"], "<i4"),
+            confidence=np.frombuffer(row["confidence"], "<f4"),
+            nll=np.frombuffer(row["nll"], "<f4"),
+        )
+        for row in frame.to_dict("records")
+    }
 
 
 def _of(query: Any, name: str | None) -> Any:

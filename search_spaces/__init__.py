@@ -3,6 +3,9 @@
 `Constant` here is the distribution; the schedules are in `search_spaces.schedules`.
 """
 
+from search_spaces.ablation import MATCHED, RETUNED, TUNING, AblationSpec, Arm, Metrics, Retune, tuning_ranges
+from search_spaces.ablation_loader import Overrides, load_ablation, parse_ablation
+from search_spaces.arrangements import Arrangement, Contrast
 from search_spaces.distributions import (
     Choice,
     Constant,
@@ -16,7 +19,7 @@ from search_spaces.distributions import (
     Uniform,
     Value,
 )
-from search_spaces.dump import diff_spaces, dump_space
+from search_spaces.dump import diff_specs, dump_ablation, dump_space
 from search_spaces.errors import (
     CheckpointError,
     Problem,
@@ -38,28 +41,38 @@ from search_spaces.sources import shipped_spaces
 from search_spaces.spec import Asha, EarlyStopping, Metric, NoStopping, Resources, Sampler, SpaceSpec
 
 __all__ = [
+    "MATCHED",
+    "RETUNED",
     "SGD",
+    "TUNING",
+    "AblationSpec",
     "Adam",
     "AdamW",
+    "Arm",
+    "Arrangement",
     "Asha",
     "Budget",
     "CheckpointError",
     "Choice",
     "Constant",
+    "Contrast",
     "Distribution",
     "EarlyStopping",
     "FiniteDistribution",
     "LogUniform",
     "Metric",
+    "Metrics",
     "NoStopping",
     "Normal",
     "Optimizer",
+    "Overrides",
     "Problem",
     "QUniform",
     "RandInt",
     "Recipe",
     "Regularization",
     "Resources",
+    "Retune",
     "RunError",
     "Sampler",
     "Scalar",
@@ -72,13 +85,16 @@ __all__ = [
     "UsageError",
     "Value",
     "derive_seed",
-    "diff_spaces",
+    "diff_specs",
+    "dump_ablation",
     "dump_space",
     "flatten",
     "grid_point",
     "grid_points",
+    "load_ablation",
     "load_space",
     "lookup",
+    "parse_ablation",
     "parse_space",
     "random_point",
     "recipe_hash",
@@ -86,4 +102,5 @@ __all__ = [
     "shipped_spaces",
     "sobol_point",
     "suggest",
+    "tuning_ranges",
 ]

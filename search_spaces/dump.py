@@ -1,14 +1,15 @@
-"""SpaceSpec -> canonical YAML, and the difference of two specs in lines that a person can read."""
+"""A spec -> canonical YAML, and the difference of two specs in lines that a person can read."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic import BaseModel
 
-from search_spaces.distributions import Distribution, canonical
+from search_spaces.ablation import AblationSpec, Arm
+from search_spaces.distributions import Distribution, Value, canonical
 from search_spaces.spec import SpaceSpec
 from search_spaces.yaml_text import scalar
 
@@ -20,18 +21,43 @@ def dump_space(spec: SpaceSpec) -> str:
 
     Equal specs give equal bytes, and `parse_space` gives the spec back.
     """
-    lines = ["kind: sweep"]
-    for name, value in spec:
-        if name == "name":
-            continue
-        if name == "recipe":
-            lines += ["recipe:", *(f"  {part}: {_flow(inner)}" for part, inner in spec.recipe)]
-        elif name == "search":
-            searched = (f"  {_text(key)}: {_flow(spec.search[key])}" for key in sorted(spec.search))
-            lines += ["search:", *searched] if spec.search else ["search: {}"]
-        else:
-            lines.append(f"{name}: {_flow(value)}")
+    lines = ["kind: sweep", *_space_lines(spec, [name for name, _ in spec if name != "name"])]
     return "\n".join(lines) + "\n"
+
+
+def _space_lines(spec: SpaceSpec, names: Sequence[str]) -> Iterator[str]:
+    for name in names:
+        if name == "recipe":
+            yield "recipe:"
+            yield from (f"  {part}: {_flow(inner)}" for part, inner in spec.recipe)
+        elif name == "search" and spec.search:
+            yield "search:"
+            yield from (f"  {_text(key)}: {_flow(spec.search[key])}" for key in sorted(spec.search))
+        else:
+            yield f"{name}: {_flow(getattr(spec, name))}"
+
+
+def dump_ablation(spec: AblationSpec) -> str:
+    """Return the YAML of an ablation with everything spelled out: no `space`, and no default left to a release.
+
+    Equal specs give equal bytes, and `parse_ablation` gives the spec back.
+    """
+    lines = ["kind: ablation", f"question: {_flow(spec.question)}"]
+    lines += _space_lines(spec.space, ["task", "recipe", "search", "resources", "checkpoint_every_s"])
+    lines.append(f"seed: {spec.space.sampler.seed}")
+    for name in ("arms", "factors"):
+        arms = getattr(spec, name)
+        lines += [f"{name}:", *(f"  {_text(arm)}: {_arm(arms[arm])}" for arm in arms)] if arms else []
+    left = [name for name in type(spec).model_fields if name not in ("question", "space", "arms", "factors")]
+    lines += [f"{name}: {_flow(value)}" for name in left if (value := getattr(spec, name)) is not None]
+    return "\n".join(lines) + "\n"
+
+
+def _arm(arm: Arm | Mapping[str, Value]) -> str:
+    if not isinstance(arm, Arm):
+        return _flow(arm)
+    own = {name: value for name, value in arm if name != "settings" and value is not None}
+    return _flow({**arm.settings, **own})
 
 
 def _flow(value: object) -> str:
@@ -58,7 +84,7 @@ def _text(text: str) -> str:
     return f'"{"".join(escaped)}"'
 
 
-def diff_spaces(old: SpaceSpec, new: SpaceSpec) -> tuple[str, ...]:
+def diff_specs(old: SpaceSpec | AblationSpec, new: SpaceSpec | AblationSpec) -> tuple[str, ...]:
     """Return one line for each difference, such as `recipe.budget.epochs: 27 -> 9`."""
     before, after = dict(_lines(old)), dict(_lines(new))
     return tuple(

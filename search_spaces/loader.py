@@ -48,7 +48,7 @@ def load_space(
     """
     path = locate(name_or_path)
     tree = _override(read_tree(read_text(path), str(path)), runs, seed)
-    return _Assembly(tree, str(path)).spec(path.stem if name is None else name, settings)
+    return assemble(tree, str(path), path.stem if name is None else name, settings)
 
 
 def parse_space(text: str, source: str, name: str) -> SpaceSpec:
@@ -62,7 +62,22 @@ def parse_space(text: str, source: str, name: str) -> SpaceSpec:
     Raises:
         SpecError: With every problem of the text, in the order of its lines.
     """
-    return _Assembly(read_tree(text, source), source).spec(name, ())
+    return assemble(read_tree(text, source), source, name)
+
+
+def assemble(tree: Section, source: str, name: str, settings: Sequence[str] = ()) -> SpaceSpec:
+    """Turn the nodes of a space into its spec.
+
+    Args:
+        tree: The file, merged with what it extends.
+        source: Name of the file, for messages.
+        name: Name of the space.
+        settings: As for `load_space`.
+
+    Raises:
+        SpecError: With every problem, in the order of the lines.
+    """
+    return _Assembly(tree, source).spec(name, settings)
 
 
 def _override(tree: Section, runs: int | None, seed: int | None) -> Section:
@@ -156,7 +171,7 @@ class _Assembly:
         search: dict[str, Distribution] = {}
         for name, entry in node.entries.items():
             try:
-                search[name] = _distribution(entry)
+                search[name] = read_distribution(entry)
             except UsageError as error:
                 self._add(("search", name), str(error))
         return search
@@ -205,7 +220,12 @@ def _overlap(one: str, other: str) -> bool:
     return one == other or one.startswith(f"{other}.") or other.startswith(f"{one}.")
 
 
-def _distribution(node: Node) -> Distribution:
+def read_distribution(node: Node) -> Distribution:
+    """Read `{loguniform: [1e-5, 1e-1]}` and the like.
+
+    Raises:
+        UsageError: It is something else.
+    """
     names = ", ".join(DISTRIBUTION_NAMES)
     if not isinstance(node, Section) or len(node.entries) != 1:
         found = f"{len(node.entries)} names" if isinstance(node, Section) else show(plain(node))

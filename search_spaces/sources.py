@@ -17,11 +17,21 @@ _MAX_CHAIN = 8
 
 def shipped_spaces() -> tuple[str, ...]:
     """Return the names of the spaces in the library."""
-    return tuple(sorted(path.stem for path in _LIBRARY.glob("*.yaml")))
+    return shipped(_LIBRARY)
 
 
-def locate(name_or_path: str) -> Path:
-    """Return the file of a space: an existing file wins over a shipped space of that name.
+def shipped(library: Path) -> tuple[str, ...]:
+    """Return the names of the files in a folder of them."""
+    return tuple(sorted(path.stem for path in library.glob("*.yaml")))
+
+
+def locate(name_or_path: str, library: Path = _LIBRARY, what: str = "space") -> Path:
+    """Return the file of a space: an existing file wins over a shipped one of that name.
+
+    Args:
+        name_or_path: As it was typed.
+        library: Folder of the shipped ones.
+        what: They are, for messages.
 
     Raises:
         UsageError: When there is neither.
@@ -29,9 +39,9 @@ def locate(name_or_path: str) -> Path:
     path = Path(name_or_path)
     if _is_file(path):
         return path
-    if name_or_path in shipped_spaces():
-        return _LIBRARY / f"{name_or_path}.yaml"
-    raise UsageError(_nothing(name_or_path))
+    if name_or_path in shipped(library):
+        return library / f"{name_or_path}.yaml"
+    raise UsageError(_nothing(name_or_path, shipped(library), what))
 
 
 def read_text(path: Path) -> str:
@@ -69,30 +79,39 @@ def read_tree(text: str, source: str, below: tuple[Path, ...] = ()) -> Section:
     if not isinstance(tree, Section):
         found = "an empty file" if tree == Leaf(tree.mark, None) else show(plain(tree))
         raise SpecError(Problem(str(tree.mark), "", f"must be a section of `name: value` lines, found {found}"))
-    if "extends" not in tree.entries:
+    return read_base(tree, "extends", source, below)
+
+
+def read_base(tree: Section, key: str, source: str, below: tuple[Path, ...] = ()) -> Section:
+    """Return a section merged onto the space that its entry `key` names, if it has that entry.
+
+    Raises:
+        SpecError: As `read_tree`.
+    """
+    if key not in tree.entries:
         return tree
     below = (*below, Path(source).resolve())
-    base = _base(tree, Path(source), below)
-    merged = merge(read_tree(read_text(base), str(base), below), drop(tree, ["extends"]))
+    base = _base(tree, key, Path(source), below)
+    merged = merge(read_tree(read_text(base), str(base), below), drop(tree, [key]))
     return merged if isinstance(merged, Section) else tree
 
 
-def _base(tree: Section, source: Path, below: Sequence[Path]) -> Path:
-    target = plain(tree.entries["extends"])
+def _base(tree: Section, key: str, source: Path, below: Sequence[Path]) -> Path:
+    target = plain(tree.entries[key])
     path = source.parent / str(target)
     if target in shipped_spaces():
         path = _LIBRARY / f"{target}.yaml"
     if not isinstance(target, str) or not target:
         message = f"must be a shipped space or a path, found {show(target)}"
     elif not _is_file(path):
-        message = _nothing(target)
+        message = _nothing(target, shipped_spaces(), "space")
     elif path.resolve() in below:
         message = f"goes round in a circle: {' -> '.join(step.name for step in (*below, path))}"
     elif len(below) >= _MAX_CHAIN:
         message = f"at most {_MAX_CHAIN} files may extend one another, found more"
     else:
         return path
-    raise SpecError(Problem(str(tree.keys["extends"]), "extends", message))
+    raise SpecError(Problem(str(tree.keys[key]), key, message))
 
 
 def _is_file(path: Path) -> bool:
@@ -102,5 +121,5 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _nothing(name: str) -> str:
-    return f"no file and no shipped space {show(name)}; {suggest(name, shipped_spaces())}"
+def _nothing(name: str, known: Sequence[str], what: str) -> str:
+    return f"no file and no shipped {what} {show(name)}; {suggest(name, known)}"

@@ -118,7 +118,7 @@ class Resources(Part):
     gpu: NonNegative = 0.0
 
 
-_AnyDistribution = (
+AnyDistribution = (
     InstanceOf[LogUniform]
     | InstanceOf[Uniform]
     | InstanceOf[QUniform]
@@ -153,7 +153,7 @@ class SpaceSpec(Part):
     task: Annotated[str, BeforeValidator(task_text), AfterValidator(_check_task)]
     metric: Metric
     recipe: Recipe = Recipe()
-    search: Mapping[str, _AnyDistribution] = {}
+    search: Mapping[str, AnyDistribution] = {}
     sampler: Sampler = Sampler()
     early_stopping: EarlyStopping = Asha()
     runs: Annotated[int, Field(ge=1, le=10**6)]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from search_spaces import SweepError, UsageError, load_space
+from search_spaces import Overrides, SweepError, UsageError, load_ablation, load_space
 from sweeps.database import DEFAULT_URL
 
 if TYPE_CHECKING:
@@ -35,6 +35,10 @@ app = typer.Typer(
 Storage = Annotated[
     str, typer.Option("--storage", metavar="URL", help="Database: sqlite:///PATH or postgresql+psycopg://...")
 ]
+Address = Annotated[
+    str | None, typer.Option("--address", help="Ray cluster to join: auto, or HOST:PORT. Default: start one.")
+]
+Local = Annotated[bool, typer.Option("--local", help="Train in this process without Ray, for a debugger.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 SweepName = Annotated[str, typer.Argument(metavar="NAME", help="Name of a sweep.")]
 
@@ -50,16 +54,45 @@ def run(
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of the sampler and the trainings.")] = None,
     name: Annotated[str | None, typer.Option("--name", help="Name of the sweep; the space's own if not given.")] = None,
     storage: Storage = DEFAULT_URL,
-    address: Annotated[
-        str | None, typer.Option("--address", help="Ray cluster to join: auto, or HOST:PORT. Default: start one.")
-    ] = None,
-    local: Annotated[bool, typer.Option("--local", help="Train in this process without Ray, for a debugger.")] = False,
+    address: Address = None,
+    local: Local = False,
 ) -> None:
     """Run a sweep, or continue it where it stopped."""
     spec = load_space(space, settings or (), runs, seed, name)
-    from sweeps.drive import Options, drive
+    from sweeps.drive import Options, drive, sweep_work
 
-    raise typer.Exit(drive(spec, Options(storage, address, local), Console(), _BEGAN))
+    raise typer.Exit(drive(sweep_work(spec), Options(storage, address, local), Console(), _BEGAN))
+
+
+@app.command(epilog="Example: sweeps ablate wd_exclusion --pairs 20")
+def ablate(
+    ablation: Annotated[str, typer.Argument(metavar="ABLATION", help="A shipped one (wd_exclusion, ...) or a file.")],
+    pairs: Annotated[int | None, typer.Option("--pairs", min=1, help="Seeds per arm, before anything is seen.")] = None,
+    add_pairs: Annotated[
+        int, typer.Option("--add-pairs", min=0, help="More pairs for one that has ended; judged by the e-process.")
+    ] = 0,
+    design: Annotated[str | None, typer.Option("--design", help="matched, retuned or both.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Set a field of the base recipe.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Of every random stream.")] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Name of the ablation; the file's own if not given.")
+    ] = None,
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="FOLDER", help="Of the report. Default: reports/NAME.")
+    ] = None,
+    storage: Storage = DEFAULT_URL,
+    address: Address = None,
+    local: Local = False,
+) -> None:
+    """Answer a question by a paired ablation, or go on with one, and write its report."""
+    from analysis.ablate import LIBRARY, ablate
+
+    spec = load_ablation(ablation, LIBRARY, Overrides(settings or (), pairs, design, seed, name))
+    from sweeps.drive import Options
+
+    raise typer.Exit(ablate(spec, Options(storage, address, local), Console(), _BEGAN, add_pairs, to))
 
 
 @app.command("list", epilog="Example: sweeps list --json")
@@ -106,7 +139,7 @@ def show(
     view = views.find_view(_views(storage), name)
     if number is None:
         if as_json:
-            views.print_json([views.run_data(row, view.spec) for row in views.ranked(view)])
+            views.print_json([views.run_data(row, view) for row in views.ranked(view)])
         else:
             views.print_runs(view, Console())
         return
@@ -115,7 +148,7 @@ def show(
     row = views.find_run(view, number)
     epochs = epochs_frame(storage, name, number)
     if as_json:
-        views.print_json(views.run_data(row, view.spec) | {"curve": views.curve_data(epochs)})
+        views.print_json(views.run_data(row, view) | {"curve": views.curve_data(epochs)})
     else:
         views.print_run(view, row, epochs, Console())
 

@@ -21,7 +21,7 @@ from search_spaces.seeds import derive_seed
 from sweeps.asha import Rungs, rung_epochs
 from sweeps.checkpoint_files import CheckpointFiles
 from sweeps.live_run import LiveRun
-from sweeps.plan import Plan, searched_values
+from sweeps.plan import Plan
 from sweeps.records import Outcome
 from sweeps.standing import best_run
 from sweeps.store import Store
@@ -61,7 +61,7 @@ class Conductor:
         self.spec = spec
         self._store = store
         self._sweep_id = sweep_id
-        self._plan = plan
+        self.plan = plan
         self._files = CheckpointFiles(checkpoints)
         self._check = check
         self._watch = watch
@@ -118,7 +118,7 @@ class Conductor:
             self._check()
             if self._queue:
                 run = self._queue.popleft()
-            elif len(self.runs) < self._plan.total:
+            elif len(self.runs) < self.plan.available:
                 run = self._add_run(len(self.runs))
             else:
                 return None
@@ -133,8 +133,14 @@ class Conductor:
     def idle(self) -> bool:
         """Nothing runs, and nothing is left to hand out: the runner's work is over."""
         with self._lock:
-            nothing_left = self._draining or (not self._queue and len(self.runs) >= self._plan.total)
+            nothing_left = self._draining or (not self._queue and len(self.runs) >= self.plan.total)
             return nothing_left and not self._live
+
+    @property
+    def finished(self) -> bool:
+        """Every planned run has ended."""
+        with self._lock:
+            return len(self.runs) >= self.plan.total and all(run.state.finished for run in self.runs)
 
     def report(self, run_id: int, step: Step) -> bool:
         """Record what a worker did; True: go on with this run, False: its worker is free."""
@@ -258,17 +264,21 @@ class Conductor:
     # --- helpers --------------------------------------------------------------------------------------------
 
     def _add_run(self, number: int) -> LiveRun:
-        planned = self._plan.propose(number)
+        planned = self.plan.propose(number)
         digest = recipe_hash(planned.recipe)
+        seed = self._shared_seed(digest) if planned.seed is None else planned.seed
+        recipe: dict[str, Any] = planned.recipe.model_dump(mode="json")
+        arm, pair, design = planned.arm, planned.pair, planned.design
+        run_id = self._store.add_run(self._sweep_id, number, recipe, digest, seed, arm, pair, design)
+        run = LiveRun(run_id, number, planned.recipe, digest, seed, RunState.INTERRUPTED, arm, pair, design)
+        self.runs.append(run)
+        return run
+
+    def _shared_seed(self, digest: str) -> int:
         # All runs of a sweep share their random streams, so that they differ by their recipes alone; a recipe that is
         # proposed again is a repetition, and gets the next streams.
         repetition = sum(run.recipe_hash == digest for run in self.runs)
-        seed = derive_seed("sweep", self.spec.sampler.seed, repetition)
-        recipe: dict[str, Any] = planned.recipe.model_dump(mode="json")
-        run_id = self._store.add_run(self._sweep_id, number, recipe, digest, seed)
-        run = LiveRun(run_id, number, planned.recipe, digest, seed, RunState.INTERRUPTED)
-        self.runs.append(run)
-        return run
+        return derive_seed("sweep", self.spec.sampler.seed, repetition)
 
     def _job(self, run: LiveRun) -> Job:
         return Job(
@@ -285,8 +295,8 @@ class Conductor:
         )
 
     def _tell(self, run: LiveRun) -> None:
-        view = run.view(searched_values(run.recipe, self.spec))
-        self._plan.learn(view)
+        view = run.view(self.plan.values(run))
+        self.plan.learn(view)
         self._watch(view)
 
 

@@ -1,28 +1,30 @@
-"""`sweeps run`, from a parsed space to an exit code: what is started when, and what is given back whatever happens."""
+"""From a parsed spec to an exit code: what is started when, and what is given back whatever happens."""
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any, Literal
 
 from rich.console import Console
 
-from search_spaces import SpaceSpec, SweepError, UsageError, diff_spaces, dump_space, parse_space
+from search_spaces import SpaceSpec, SweepError, UsageError, diff_specs, dump_space, parse_space
 from sweeps.conductor import Conductor
 from sweeps.dashboard_copy import DashboardCopy
 from sweeps.database import parse_url
 from sweeps.lease import Lease
-from sweeps.plan import SearchPlan
+from sweeps.plan import Plan, SearchPlan
 from sweeps.preparation import Preparation, needed
 from sweeps.progress import Progress
 from sweeps.provenance import provenance
 from sweeps.records import SweepRecord
 from sweeps.runner import InProcessRunner, Runner
+from sweeps.standing import Standing, standing
 from sweeps.store import Store
 from sweeps.study import open_study
 from sweeps.summary import Phases, summary
@@ -47,11 +49,62 @@ class Options:
     checkpoints: Path | None = None
 
 
-def drive(spec: SpaceSpec, options: Options, console: Console, began: float) -> int:
-    """Run or continue a sweep.
+@dataclass(frozen=True)
+class Work:
+    """What is driven: a sweep, or an ablation.
+
+    Attributes:
+        spec: Task, recipe and metric; its name is the sweep's.
+        kind: As the database calls it.
+        text: The file, spelled out.
+        metric: What the work is about in the end.
+        adopt: The row -> the file that it is to hold from now on, and how the new one differs from that, a line each.
+        plan: Made over the open database for the row.
+        what: What one says of its size: "32 runs".
+        standing: Where its runs stand, with the seconds that are left.
+        summary: Prints where it stands, at the end.
+        facts: What the study in the dashboard tells besides.
+    """
+
+    spec: SpaceSpec
+    kind: Literal["sweep", "ablation"]
+    text: str
+    metric: str
+    adopt: Callable[[Store, SweepRecord], tuple[str, tuple[str, ...]]]
+    plan: Callable[[Store, SweepRecord], Plan]
+    what: str
+    standing: Callable[[Conductor, float | None], Standing]
+    summary: Callable[[Conductor, Phases, str, Console], None]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def sweep_work(spec: SpaceSpec) -> Work:
+    """A sweep over a space."""
+
+    def adopt(store: Store, row: SweepRecord) -> tuple[str, tuple[str, ...]]:
+        stored = parse_space(row.spec_yaml, f"{spec.name} (stored)", spec.name)
+        if spec.runs > stored.runs:  # more of the same changes nothing that is recorded
+            stored = stored.model_copy(update={"runs": spec.runs})
+        return dump_space(stored), diff_specs(stored, spec)
+
+    return Work(
+        spec=spec,
+        kind="sweep",
+        text=dump_space(spec),
+        metric=spec.metric.name,
+        adopt=adopt,
+        plan=lambda store, row: SearchPlan(spec),
+        what=f"{spec.runs} runs",
+        standing=lambda conductor, eta_s: standing(spec, list(conductor.runs), eta_s),
+        summary=summary,
+    )
+
+
+def drive(work: Work, options: Options, console: Console, began: float) -> int:
+    """Run or continue a sweep or an ablation.
 
     Args:
-        spec: The space; its name is the sweep's.
+        work: What is run.
         options: Where and how.
         console: What a person sees.
         began: `time.monotonic` when the command was typed, for the summary.
@@ -65,39 +118,41 @@ def drive(spec: SpaceSpec, options: Options, console: Console, began: float) -> 
     """
     with ExitStack() as stack:
         store = stack.enter_context(Store(options.storage))
-        sweep = _open_sweep(store, spec)
+        sweep = _open_sweep(store, work)
+        spec = work.spec
         lease = stack.enter_context(Lease(store, spec.name))
-        starting = None if _all_finished(store, sweep, spec) else stack.enter_context(_start(spec, options))
-        copy = DashboardCopy(partial(open_study, options.storage, spec), store, sweep.id)
+        plan = work.plan(store, sweep)
+        copy = DashboardCopy(partial(open_study, options.storage, spec, plan.parameters, work.facts), store, sweep.id)
         stack.enter_context(copy)
         folder = (options.checkpoints or _beside(options.storage)) / spec.name
-        conductor = Conductor(spec, store, sweep.id, SearchPlan(spec), folder, lease.check, copy.watch, _import_paths())
+        conductor = Conductor(spec, store, sweep.id, plan, folder, lease.check, copy.watch, _import_paths())
         stack.callback(conductor.close)
         phases = Phases(began)
-        if starting is None:
-            console.print(f"sweep {spec.name!r} is complete: nothing to train", highlight=False)
+        if conductor.idle:
+            console.print(f"{work.kind} {spec.name!r} is complete: nothing to train", highlight=False)
         else:
-            console.print(_opening(conductor, options), highlight=False)
-            _train(conductor, starting, console, phases)
+            starting = stack.enter_context(_start(spec, options))
+            console.print(_opening(work, conductor, options), highlight=False)
+            _train(work, conductor, starting, console, phases)
         stack.close()  # the copy and the lease are done before the summary says so
         phases.end()
-        summary(conductor, phases, options.storage, console)
+        work.summary(conductor, phases, options.storage, console)
         if copy.behind is not None:
             console.print(f"the Optuna study is behind: {copy.behind}; the same command completes it")
     return _exit_code(conductor)
 
 
-def _opening(conductor: Conductor, options: Options) -> str:
+def _opening(work: Work, conductor: Conductor, options: Options) -> str:
     """The first line: what is about to happen."""
-    spec = conductor.spec
+    spec, total = conductor.spec, conductor.plan.total
     finished = sum(run.state.finished for run in conductor.runs)
-    what = f"{spec.runs - finished} of {spec.runs} runs to go" if conductor.runs else f"{spec.runs} runs"
+    what = f"{total - finished} of {total} runs to go" if conductor.runs else work.what
     where = "in this process" if options.local else f"on Ray at {options.address}" if options.address else "on Ray"
-    return f"sweep {spec.name!r}: {what} of {spec.task}, up to {spec.recipe.budget.epochs} epochs each, {where}"
+    return f"{work.kind} {spec.name!r}: {what} of {spec.task}, up to {spec.recipe.budget.epochs} epochs each, {where}"
 
 
 def _exit_code(conductor: Conductor) -> int:
-    if any(not run.state.finished for run in conductor.runs) or len(conductor.runs) < conductor.spec.runs:
+    if not conductor.finished:
         return INTERRUPTED_EXIT
     return 0 if conductor.best() is not None else 1
 
@@ -105,14 +160,15 @@ def _exit_code(conductor: Conductor) -> int:
 # --- the sweep's row --------------------------------------------------------------------------------------------
 
 
-def _open_sweep(store: Store, spec: SpaceSpec) -> SweepRecord:
+def _open_sweep(store: Store, work: Work) -> SweepRecord:
     """The row of this sweep; a new one, or one whose file says the same."""
+    spec = work.spec
     # Where nothing was run under this name, a file that was mended since takes the place of the old one.
     store.put_sweep(
         name=spec.name,
-        kind="sweep",
-        spec_yaml=dump_space(spec),
-        metric=spec.metric.name,
+        kind=work.kind,
+        spec_yaml=work.text,
+        metric=work.metric,
         goal=spec.metric.goal,
         seed=spec.sampler.seed,
         provenance=provenance(),
@@ -120,23 +176,20 @@ def _open_sweep(store: Store, spec: SpaceSpec) -> SweepRecord:
     sweep = store.sweep(spec.name)
     if sweep is None:
         raise SweepError(f"sweep {spec.name!r} vanished from the database")
-    stored = parse_space(sweep.spec_yaml, f"{spec.name} (stored)", spec.name)
-    if spec.runs > stored.runs:  # more of the same changes nothing that is recorded
-        stored = stored.model_copy(update={"runs": spec.runs})
-        store.set_spec(sweep.id, dump_space(stored))
-    differences = diff_spaces(stored, spec)
+    if sweep.kind != work.kind:
+        raise UsageError(
+            f"the database holds the {sweep.kind} {spec.name!r}: choose another --name for this {work.kind}"
+        )
+    text, differences = work.adopt(store, sweep)
     if differences:
         raise UsageError(
-            f"sweep {spec.name!r} is stored with another space:",
+            f"{work.kind} {spec.name!r} is stored with another file:",
             *(f"  {difference}" for difference in differences),
-            "keep both with --name NEW, or give the old file back to continue the old sweep",
+            f"keep both with --name NEW, or give the old file back to continue the old {work.kind}",
         )
-    return sweep
-
-
-def _all_finished(store: Store, sweep: SweepRecord, spec: SpaceSpec) -> bool:
-    runs = store.runs(sweep.id)
-    return len(runs) >= spec.runs and all(run.state.finished for run in runs)
+    if text != sweep.spec_yaml:
+        store.set_spec(sweep.id, text)
+    return replace(sweep, spec_yaml=text)
 
 
 # --- starting and stopping --------------------------------------------------------------------------------------
@@ -170,12 +223,12 @@ def _start(spec: SpaceSpec, options: Options) -> Iterator[_Starting]:
         yield _Starting(runner, preparation)
 
 
-def _train(conductor: Conductor, starting: _Starting, console: Console, phases: Phases) -> None:
+def _train(work: Work, conductor: Conductor, starting: _Starting, console: Console, phases: Phases) -> None:
     with console.status("starting workers, preparing the task") if console.is_terminal else ExitStack():
         if starting.preparation is not None:
             starting.preparation.wait()
         starting.runner.start()
-    with _drain_on_signal(conductor, console), Progress(conductor, console):
+    with _drain_on_signal(conductor, console), Progress(conductor, console, work.standing):
         starting.runner.run(conductor)
     phases.trained(conductor, starting.runner.slots)
 

@@ -23,6 +23,9 @@ class LiveRun:
     recipe_hash: str
     seed: int
     state: RunState
+    arm: str = ""
+    pair: int | None = None
+    design: str = ""
     epoch: int = 0
     value: float | None = None
     seconds: float = 0.0
@@ -42,6 +45,9 @@ class LiveRun:
             recipe_hash=record.recipe_hash,
             seed=record.seed,
             state=record.state,
+            arm=record.arm,
+            pair=record.pair,
+            design=record.design,
             epoch=record.epoch,
             value=record.value,
             seconds=record.seconds,

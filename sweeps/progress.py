@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sweeps.conductor import Conductor
-from sweeps.standing import Standing, standing
+from sweeps.standing import Standing
 from sweeps.tables import RunState
 
 PLAIN_EVERY_S = 2.0
@@ -40,18 +40,20 @@ class Pace:
         done = finished - self._before
         if began is None or done < 1:
             return None
-        return (time.monotonic() - began) / done * (self._conductor.spec.runs - finished)
+        return (time.monotonic() - began) / done * (self._conductor.plan.total - finished)
 
 
 def line(now: Standing) -> str:
     """One line of plain text."""
     counts = ", ".join(f"{count} {state.value.lower()}" for state, count in now.states.items() if count)
     parts = [f"{now.name}: {now.finished}/{now.total} runs ({counts})"]
+    if now.pairs is not None:
+        parts.append(f"{now.pairs[0]}/{now.pairs[1]} pairs")
     if now.best is not None:
         parts.append(f"best {now.metric} {now.best[1]:.4f} (run {now.best[0]})")
     if now.baseline is not None:
         parts.append(f"baseline {now.baseline[0]:.4f} at epoch {now.baseline[1]}/{now.budget}")
-    parts.append(f"{now.epochs_spent} epochs, {now.epochs_saved} saved")
+    parts.append(f"{now.epochs_spent} epochs" + (f", {now.epochs_saved} saved" if now.survivors else ""))
     if now.eta_s is not None:
         parts.append(f"{duration(now.eta_s)} left")
     return ", ".join(parts)
@@ -67,11 +69,15 @@ def panel(now: Standing) -> RenderableType:
     grid.add_row(now.name, bar)
     grid.add_row("runs", f"{now.finished} of {now.total} finished{left}")
     grid.add_row("", _state_text(now.states))
-    grid.add_row(now.metric, _best_text(now))
+    if now.pairs is None:
+        grid.add_row(now.metric, _best_text(now))
+    else:
+        grid.add_row("pairs", f"{now.pairs[0]} of {now.pairs[1]} complete in every arm")
     if now.survivors:
         words = "   ".join(f"epoch {rung}: {on} of {reached}" for rung, reached, on in now.survivors)
         grid.add_row("went on", words)
-    grid.add_row("epochs", f"{now.epochs_spent} trained, {now.epochs_saved} saved by stopping")
+    saved = f", {now.epochs_saved} saved by stopping" if now.survivors else ""
+    grid.add_row("epochs", f"{now.epochs_spent} trained{saved}")
     return grid
 
 
@@ -117,10 +123,14 @@ class Progress:
     Args:
         conductor: Whose sweep is shown.
         console: Where.
+        standing: Of its runs, with the seconds that are left.
     """
 
-    def __init__(self, conductor: Conductor, console: Console) -> None:
+    def __init__(
+        self, conductor: Conductor, console: Console, standing: Callable[[Conductor, float | None], Standing]
+    ) -> None:
         self._conductor = conductor
+        self._standing_of = standing
         self._console = console
         self._pace = Pace(conductor)
         self._over = threading.Event()
@@ -150,7 +160,7 @@ class Progress:
             self._thread.join()
 
     def _standing(self) -> Standing:
-        return standing(self._conductor.spec, list(self._conductor.runs), self._pace.eta_s())
+        return self._standing_of(self._conductor, self._pace.eta_s())
 
     def _print_lines(self) -> None:
         last = ""

@@ -33,9 +33,12 @@ class RunRecord:
     id: int
     number: int
     arm: str
+    pair: int | None
+    design: str
     recipe: Mapping[str, Any]
     recipe_hash: str
     seed: int
+    fingerprint: Mapping[str, str] | None
     state: RunState
     epoch: int
     value: float | None

@@ -47,6 +47,7 @@ class Standing:
         epochs_saved: That stopped runs did not train.
         budget: Epochs of a full run.
         eta_s: Seconds to the end, from the pace so far; None before there is one.
+        pairs: Of an ablation, `(complete in every arm, planned)`; it has no best run and no baseline.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Standing:
     epochs_saved: int
     budget: int
     eta_s: float | None
+    pairs: tuple[int, int] | None = None
 
     @property
     def finished(self) -> int:

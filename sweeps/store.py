@@ -68,15 +68,16 @@ class Store:
         """The sweep of that name.
 
         Raises:
-            SweepError: A newer release wrote it, with a schema that this one does not know.
+            SweepError: Another release wrote it, with a schema that this one does not write.
         """
         with self._transaction() as connection:
             row = connection.execute(select(Sweep.__table__).where(Sweep.name == name)).one_or_none()
         if row is None:
             return None
-        if row.schema_version > SCHEMA_VERSION:
+        if row.schema_version != SCHEMA_VERSION:
             raise SweepError(
-                f"sweep {name!r} has schema {row.schema_version}, this release knows {SCHEMA_VERSION}: update it"
+                f"sweep {name!r} has schema {row.schema_version}, this release writes {SCHEMA_VERSION}: use the "
+                "release that made it, or another --storage"
             )
         return SweepRecord(**{field: getattr(row, field) for field in SweepRecord.__dataclass_fields__})
 
@@ -100,7 +101,7 @@ class Store:
             connection.execute(update(Sweep).where(Sweep.name == name, untouched).values(**values))
 
     def set_spec(self, sweep_id: int, spec_yaml: str) -> None:
-        """Replace the stored file by one that asks for more runs of the same kind."""
+        """Replace the stored file by one that asks for more runs or pairs of the same kind."""
         with self._transaction() as connection:
             connection.execute(update(Sweep).where(Sweep.id == sweep_id).values(spec_yaml=spec_yaml))
 
@@ -136,7 +137,17 @@ class Store:
             rows = connection.execute(query.order_by(Run.number)).all()
         return tuple(RunRecord(**{**row._mapping, "state": RunState(row.state)}) for row in rows)
 
-    def add_run(self, sweep_id: int, number: int, recipe: Mapping[str, Any], recipe_hash: str, seed: int) -> int:
+    def add_run(
+        self,
+        sweep_id: int,
+        number: int,
+        recipe: Mapping[str, Any],
+        recipe_hash: str,
+        seed: int,
+        arm: str = "",
+        pair: int | None = None,
+        design: str = "",
+    ) -> int:
         """Record a run that nobody has begun yet; returns its id.
 
         Raises:
@@ -151,6 +162,9 @@ class Store:
                     recipe=dict(recipe),
                     recipe_hash=recipe_hash,
                     seed=seed,
+                    arm=arm,
+                    pair=pair,
+                    design=design,
                     state=RunState.INTERRUPTED.value,
                 )
                 .returning(Run.id)
@@ -245,6 +259,20 @@ class Store:
                 connection.execute(
                     update(Run).where(Run.sweep_id == sweep_id, Run.number == number).values(optuna_trial_id=trial_id)
                 )
+
+    def final_metrics(self, sweep_id: int) -> dict[int, dict[str, float]]:
+        """Run number -> what its last epoch reported, of the runs that are complete; NaN where not finite."""
+        query = (
+            select(Run.number, EpochMetric.name, EpochMetric.value)
+            .join(EpochMetric, (EpochMetric.run_id == Run.id) & (EpochMetric.epoch == Run.epoch))
+            .where(Run.sweep_id == sweep_id, Run.state == RunState.COMPLETE.value)
+        )
+        with self._transaction() as connection:
+            rows = connection.execute(query).all()
+        found: dict[int, dict[str, float]] = {}
+        for number, name, value in rows:
+            found.setdefault(number, {})[name] = math.nan if value is None else value
+        return found
 
     # --- epochs ---------------------------------------------------------------------------------------------
 

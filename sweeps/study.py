@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, assert_never
 
 import optuna
@@ -59,6 +60,7 @@ _TRIAL_STATES = {
     RunState.DIVERGED: TrialState.PRUNED,
     RunState.FAILED: TrialState.FAIL,
 }
+_NO_FACTS: Mapping[str, Any] = MappingProxyType({})
 _REASONS = {
     RunState.COMPLETE: "complete",
     RunState.STOPPED: "stopped by asha",
@@ -246,20 +248,29 @@ def _local(moment: datetime | None) -> datetime:
     return (moment or datetime.now(UTC)).astimezone().replace(tzinfo=None)
 
 
-def open_study(url: str, spec: SpaceSpec) -> Study:
+def open_study(
+    url: str, spec: SpaceSpec, parameters: Mapping[str, Distribution], more_facts: Mapping[str, Any] = _NO_FACTS
+) -> Study:
     """The study that the dashboard shows; how the sweep was set up stands among its attributes.
+
+    Args:
+        url: Of the database.
+        spec: Of the sweep.
+        parameters: What its runs differ in.
+        more_facts: Of what else the attributes should tell.
 
     Raises:
         UsageError: Somebody else's study has this name, or this one has the other direction.
     """
     storage = _rdb(url)
     _forget_if_empty(storage, spec.name)
-    study = Study(storage, spec.name, spec.metric.goal, spec.search)
+    study = Study(storage, spec.name, spec.metric.goal, parameters)
     facts = {
         "task": spec.task,
         "metric": spec.metric.name,
         "sampler": spec.sampler.model_dump(mode="json"),
         "early_stopping": spec.early_stopping.model_dump(mode="json"),
+        **more_facts,
     }
     known = study.optuna.user_attrs
     if study.trial_ids and "task" not in known:

@@ -59,7 +59,7 @@ def summary(conductor: Conductor, phases: Phases, storage: str, console: Console
     """Print the standing of a sweep at the end of a command."""
     spec = conductor.spec
     rows = [
-        ("runs", _states(conductor)),
+        ("runs", states(conductor)),
         ("best", _best(conductor)),
         ("", _recipe(conductor)),
         ("epochs", _epochs(conductor)),
@@ -74,10 +74,11 @@ def summary(conductor: Conductor, phases: Phases, storage: str, console: Console
         console.print(f"        why runs failed: sweeps show {spec.name} RUN", highlight=False, soft_wrap=True)
 
 
-def _states(conductor: Conductor) -> str:
+def states(conductor: Conductor) -> str:
+    """How many runs there are, by what became of them."""
     counts = Counter(run.state for run in conductor.runs)
     words = ", ".join(f"{counts[state]} {state.value.lower()}" for state in RunState if counts[state])
-    return f"{len(conductor.runs)} of {conductor.spec.runs}: {words}"
+    return f"{len(conductor.runs)} of {conductor.plan.total}: {words}"
 
 
 def _best(conductor: Conductor) -> str:
@@ -117,7 +118,7 @@ def _epochs(conductor: Conductor) -> str:
 
 def _next(conductor: Conductor, storage: str) -> str:
     name = conductor.spec.name
-    if len(conductor.runs) < conductor.spec.runs or any(not run.state.finished for run in conductor.runs):
+    if not conductor.finished:
         return "the same command continues"
     # Quoted for a shell: a URL may hold ? and &. A hidden password has to be typed, or come from ~/.pgpass.
     where = "" if storage == DEFAULT_URL else f", each with --storage {shlex.quote(shown(storage))}"

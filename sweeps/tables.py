@@ -10,7 +10,7 @@ from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Float, ForeignKey, L
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class RunState(StrEnum):
@@ -79,9 +79,11 @@ class Run(Base):
     number: Mapped[int]  # from 0; also the number of its trial in the Optuna study
     arm: Mapped[str] = mapped_column(default="")  # "" in a sweep: NULLs would not collide in the constraint above
     pair: Mapped[int | None]
+    design: Mapped[str] = mapped_column(String(16), default="")  # of an ablation: tuning, matched or retuned
     recipe: Mapped[dict[str, Any]] = mapped_column(JSON)
     recipe_hash: Mapped[str] = mapped_column(String(64))
     seed: Mapped[int] = mapped_column(BigInteger)
+    fingerprint: Mapped[dict[str, str] | None] = mapped_column(JSON)  # of what the runs of a pair must share
     state: Mapped[str] = mapped_column(String(16))
     epoch: Mapped[int] = mapped_column(default=0)
     value: Mapped[float | None] = mapped_column(Float)  # the last finite value of the sweep's metric

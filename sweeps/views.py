@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from search_spaces import Recipe, SpaceSpec, UsageError, flatten, parse_space, suggest
+from search_spaces import (
+    AblationSpec,
+    Recipe,
+    SpaceSpec,
+    UsageError,
+    Value,
+    flatten,
+    parse_ablation,
+    parse_space,
+    suggest,
+)
+from sweeps.ablation_plan import Table as AblationTable
+from sweeps.ablation_plan import ablation_standing
 from sweeps.lease import alive, readable
 from sweeps.plan import searched_values
 from sweeps.progress import COLOURS, panel
@@ -70,13 +82,15 @@ class SweepView:
     """One sweep with its runs.
 
     Attributes:
-        spec: As it is stored.
+        spec: As it is stored; of an ablation, what it trains.
+        ablation: The ablation, if it is one.
         runs: By number.
         driver: Who works on it now, in words; None when nobody does.
         created_at: UTC.
     """
 
     spec: SpaceSpec
+    ablation: AblationSpec | None
     runs: Sequence[RunRow]
     driver: str | None
     created_at: str
@@ -84,20 +98,31 @@ class SweepView:
     @property
     def standing(self) -> Standing:
         """In numbers."""
-        return standing(self.spec, self.runs)
+        return standing(self.spec, self.runs) if self.ablation is None else ablation_standing(self.ablation, self.runs)
+
+    def values(self, row: RunRow) -> Mapping[str, Value]:
+        """What tells a run from the others."""
+        if self.ablation is None:
+            return searched_values(row.recipe, self.spec)
+        place = AblationTable(self.ablation).row(row.number)
+        return {"arm": place.arm, "design": place.design, "pair": place.pair}
 
 
 def sweep_views(sweeps: pd.DataFrame, runs: pd.DataFrame) -> list[SweepView]:
     """Every sweep of the two frames, the newest last."""
-    return [
-        SweepView(
-            spec=parse_space(row["spec_yaml"], f"{row['name']} (stored)", row["name"]),
-            runs=rows(runs[runs["sweep"] == row["name"]]),
-            driver=_driver(_known(row["lease_owner"]), _known(row["lease_expires"])),
-            created_at=f"{row['created_at']:%Y-%m-%d %H:%M}",
-        )
-        for row in sweeps.to_dict("records")
-    ]
+    return [_sweep_view(row, runs[runs["sweep"] == row["name"]]) for row in sweeps.to_dict("records")]
+
+
+def _sweep_view(row: Mapping[Hashable, Any], runs: pd.DataFrame) -> SweepView:
+    source, name = f"{row['name']} (stored)", row["name"]
+    ablation = parse_ablation(row["spec_yaml"], source, name) if row["kind"] == "ablation" else None
+    return SweepView(
+        spec=parse_space(row["spec_yaml"], source, name) if ablation is None else ablation.space,
+        ablation=ablation,
+        runs=rows(runs),
+        driver=_driver(_known(row["lease_owner"]), _known(row["lease_expires"])),
+        created_at=f"{row['created_at']:%Y-%m-%d %H:%M}",
+    )
 
 
 def _driver(owner: str | None, expires: pd.Timestamp | None) -> str | None:
@@ -139,6 +164,7 @@ def status_data(view: SweepView) -> dict[str, Any]:
     now = view.standing
     return {
         "name": view.spec.name,
+        "kind": "sweep" if view.ablation is None else "ablation",
         "task": view.spec.task,
         "metric": view.spec.metric.name,
         "goal": view.spec.metric.goal,
@@ -149,24 +175,25 @@ def status_data(view: SweepView) -> dict[str, Any]:
         "states": {state.value: count for state, count in now.states.items()},
         "best": None if now.best is None else {"run": now.best[0], "value": now.best[1]},
         "baseline": None if now.baseline is None else {"value": now.baseline[0], "epoch": now.baseline[1]},
+        "pairs": None if now.pairs is None else {"complete": now.pairs[0], "planned": now.pairs[1]},
         "rungs": [{"epoch": rung, "reached": reached, "went_on": on} for rung, reached, on in now.survivors],
         "epochs": {"trained": now.epochs_spent, "saved": now.epochs_saved, "budget_of_a_run": now.budget},
         "seconds_of_training": round(sum(run.seconds for run in view.runs), 3),
     }
 
 
-def run_data(row: RunRow, spec: SpaceSpec) -> dict[str, Any]:
+def run_data(row: RunRow, view: SweepView) -> dict[str, Any]:
     """One run of `sweeps show --json`."""
     return {
         "run": row.number,
-        "baseline": row.number == 0,
+        "baseline": view.ablation is None and row.number == 0,
         "state": row.state.value,
         "value": row.value,
         "epoch": row.epoch,
         "seconds": round(row.seconds, 3),
         "seed": row.seed,
         "attempts": row.attempts,
-        "searched": searched_values(row.recipe, spec),
+        "searched": dict(view.values(row)),
         "recipe": row.recipe.model_dump(mode="json"),
         "checkpoint": row.checkpoint,
         "error": row.error,
@@ -226,8 +253,11 @@ def print_list(views: Sequence[SweepView], console: Console) -> None:
 def print_status(views: Sequence[SweepView], console: Console) -> None:
     """`sweeps status`."""
     for view in views:
+        verb = "run" if view.ablation is None else "ablate"
         console.print(panel(view.standing))
-        console.print(f"driver: {view.driver or 'none; `sweeps run` continues what is not finished'}", highlight=False)
+        console.print(
+            f"driver: {view.driver or f'none; `sweeps {verb}` continues what is not finished'}", highlight=False
+        )
 
 
 def print_runs(view: SweepView, console: Console) -> None:
@@ -235,12 +265,13 @@ def print_runs(view: SweepView, console: Console) -> None:
     table = Table(box=None, pad_edge=False)
     for title in ("run", "state", view.spec.metric.name.partition("/")[2], "epochs"):
         table.add_column(title, no_wrap=True)
-    table.add_column("searched fields")
-    names = column_names(view.spec.search)
+    table.add_column("searched fields" if view.ablation is None else "place in the ablation")
+    names = column_names(view.spec.search if view.ablation is None else ("arm", "design", "pair"))
     for row in ranked(view):
-        values = searched_values(row.recipe, view.spec).values()
+        values = view.values(row).values()
+        baseline = view.ablation is None and row.number == 0
         table.add_row(
-            f"{row.number}{' baseline' if row.number == 0 else ''}",
+            f"{row.number}{' baseline' if baseline else ''}",
             Text(row.state.value.lower(), style=COLOURS[row.state]),
             "" if row.value is None else f"{row.value:.4f}",
             str(row.epoch),

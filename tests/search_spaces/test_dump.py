@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from search_spaces import Choice, Uniform, diff_spaces, dump_space, load_space, parse_space
+from search_spaces import Choice, Uniform, diff_specs, dump_space, load_space, parse_space
 
 CANONICAL = """\
 kind: sweep
@@ -70,19 +70,19 @@ def test_no_search() -> None:
 def test_a_difference_is_one_line_per_field() -> None:
     old = load_space("finetune")
     new = load_space("finetune", ["budget.epochs=9", "optimizer.lr=0.5"], runs=4)
-    assert diff_spaces(old, new) == (
+    assert diff_specs(old, new) == (
         "recipe.optimizer.lr: 0.001 -> 0.5",
         "recipe.budget.epochs: 27 -> 9",
         "search.optimizer.lr: {loguniform: [1e-05, 0.1]} -> absent",
         "runs: 32 -> 4",
     )
-    assert diff_spaces(old, old) == ()
+    assert diff_specs(old, old) == ()
 
 
 def test_differences_of_kinds_and_of_new_fields() -> None:
     old = load_space("finetune").model_copy(update={"search": {"optimizer.lr": Uniform(0.1, 1)}})
     new = load_space("vision_scratch").model_copy(update={"search": {"optimizer.lr": Choice([1])}})
-    lines = diff_spaces(old, new)
+    lines = diff_specs(old, new)
     assert "name: finetune -> vision_scratch" in lines
     assert "recipe.optimizer.kind: adamw -> sgd" in lines
     assert "recipe.optimizer.momentum: absent -> 0.9" in lines

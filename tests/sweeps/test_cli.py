@@ -284,7 +284,7 @@ def test_a_changed_space_is_refused_with_the_difference(sweeps, project: Path, t
     other.write_text(SPACE.replace("lr: 1e-3", "lr: 2e-3").replace("[0.0, 0.3]", "[0.0, 0.2]"))
     answer = sweeps("run", str(other), "--local")
     assert answer.code == 2
-    assert "is stored with another space" in answer.err
+    assert "is stored with another file" in answer.err
     for part in ("optimizer.lr", "0.001", "0.002", "warmup", "--name"):
         assert part in answer.err
     assert json.loads(sweeps("status", "toy", "--json").out)["planned"] == 5

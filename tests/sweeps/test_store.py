@@ -214,12 +214,12 @@ def test_checkpoints_and_trials_are_noted(store: Store, sweep_id: int, run_id: i
     assert store.runs(sweep_id)[0].checkpoint is None
 
 
-def test_a_newer_schema_is_refused(store: Store, sweep_id: int, database_url: str) -> None:
+def test_another_schema_is_refused(store: Store, sweep_id: int, database_url: str) -> None:
     engine = connect(database_url)
     with engine.begin() as connection:
         connection.exec_driver_sql(f"UPDATE sweep SET schema_version = {SCHEMA_VERSION + 1}")
     engine.dispose()
-    with pytest.raises(SweepError, match=f"schema {SCHEMA_VERSION + 1}, this release knows {SCHEMA_VERSION}"):
+    with pytest.raises(SweepError, match=f"schema {SCHEMA_VERSION + 1}, this release writes {SCHEMA_VERSION}"):
         store.sweep("toy")
 
 

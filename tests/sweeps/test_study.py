@@ -289,7 +289,7 @@ def close(study: Study) -> None:
 def test_how_the_sweep_was_set_up_stands_with_the_study(database_url: str) -> None:
     spec = space()
     for _ in range(2):
-        study = open_study(database_url, spec)
+        study = open_study(database_url, spec, spec.search)
         attributes = study.optuna.user_attrs
         assert (attributes["task"], attributes["metric"]) == ("digits", "val/accuracy")
         assert attributes["sampler"] == spec.sampler.model_dump(mode="json")
@@ -308,7 +308,7 @@ def test_somebody_elses_study_is_left_alone(sqlite_url: str) -> None:
     theirs = optuna.create_study(storage=sqlite_url, study_name="toy", direction="maximize")
     theirs.add_trial(optuna.trial.create_trial(value=1.0))
     with pytest.raises(UsageError, match="no sweep made"):
-        open_study(sqlite_url, space())
+        open_study(sqlite_url, space(), space().search)
     assert len(theirs.get_trials()) == 1
     assert theirs.user_attrs == {}
 

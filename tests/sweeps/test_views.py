@@ -84,7 +84,7 @@ def test_every_run_as_json(view: SweepView, sqlite_url: str, capsys: pytest.Capt
     states = set()
     for row in view.runs:
         curve = views.curve_data(epochs_frame(sqlite_url, "toy", row.number))
-        views.print_json(views.run_data(row, view.spec) | {"curve": curve})
+        views.print_json(views.run_data(row, view) | {"curve": curve})
         shown = json.loads(capsys.readouterr().out)
         assert shown["state"] == row.state.value
         assert shown["baseline"] == (row.number == 0)
@@ -193,7 +193,7 @@ def test_runs_that_have_reported_nothing_yet(sqlite_url: str, tmp_path: Path) ->
         empty = epochs_frame(sqlite_url, "toy", 0)
         assert views.curve_data(empty) == {}
         assert "running at epoch 0" in printed(views.print_run, view, row, empty)
-        assert json.dumps(views.run_data(row, SPEC), allow_nan=False)
+        assert json.dumps(views.run_data(row, view), allow_nan=False)
 
 
 def test_names_that_are_not_there(view: SweepView) -> None:

@@ -1,0 +1,36 @@
+"""Paired comparison of a treatment with its control: the parts, in the order in which a report uses them.
+
+`compare` the complete pairs, `holm` over all treatment arms, `judge`; `worst_rank` when runs failed, `two_level` for
+metrics of single examples, `contrast` and `compare_deltas` for factorial designs. How many pairs, and when to look,
+is in `analysis.sequential`.
+"""
+
+from __future__ import annotations
+
+from analysis.comparison import Comparison, Goal, compare, compare_deltas, contrast, improvement
+from analysis.leave_one_out import LeaveOneOut
+from analysis.permutation import sign_flip_p
+from analysis.sign_tests import WorstRank, mcnemar, worst_rank
+from analysis.two_level import TwoLevel, two_level
+from analysis.verdicts import Verdict, holm, instability, judge, tuning_dependent
+
+__all__ = [
+    "Comparison",
+    "Goal",
+    "LeaveOneOut",
+    "TwoLevel",
+    "Verdict",
+    "WorstRank",
+    "compare",
+    "compare_deltas",
+    "contrast",
+    "holm",
+    "improvement",
+    "instability",
+    "judge",
+    "mcnemar",
+    "sign_flip_p",
+    "tuning_dependent",
+    "two_level",
+    "worst_rank",
+]

@@ -1,0 +1,114 @@
+"""Several factors -> the arms that combine them, and the contrasts of arms that answer for each factor.
+
+A factor is off as the base recipe has it and on with its own settings. A contrast is a weighted sum of what the arms
+of one pair measured; its weights sum to zero, so whatever a pair has in common leaves it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Arrangement = Literal["one_at_a_time", "add_one", "both_ends", "factorial", "fractional"]
+
+MOST_FACTORIAL = 4
+# Columns of a two-level design of resolution V or more: the words that define factors 5, 6, 7 and 8 in letters of the
+# first ones. Source: Box, Hunter and Hunter, "Statistics for Experimenters", 2005, table 6.22.
+_GENERATORS: Mapping[int, tuple[tuple[int, ...], ...]] = {
+    5: ((0, 1, 2, 3),),
+    6: ((0, 1, 2, 3, 4),),
+    7: ((0, 1, 2, 3, 4, 5),),
+    8: ((0, 1, 2, 3), (0, 1, 4, 5)),
+}
+SIZES: Mapping[Arrangement, tuple[int, int]] = {
+    "one_at_a_time": (1, 20),
+    "add_one": (1, 20),
+    "both_ends": (1, 20),
+    "factorial": (2, MOST_FACTORIAL),
+    "fractional": (min(_GENERATORS), max(_GENERATORS)),
+}
+"""How few and how many factors an arrangement takes."""
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """What is compared.
+
+    Attributes:
+        name: As the report says it.
+        coefficients: Arm -> weight; they sum to zero.
+        kind: `treatment` for a claim of the ablation, `interaction` for what two factors do beyond their sum.
+    """
+
+    name: str
+    coefficients: Mapping[str, float]
+    kind: Literal["treatment", "interaction"] = "treatment"
+
+    @property
+    def simple(self) -> tuple[str, str] | None:
+        """``(control, treatment)`` where one arm is compared with one other."""
+        if sorted(self.coefficients.values()) != [-1.0, 1.0]:
+            return None
+        control, treatment = sorted(self.coefficients, key=lambda arm: self.coefficients[arm])
+        return control, treatment
+
+
+@dataclass(frozen=True)
+class Arranged:
+    """Arms as sets of factors that are on, the control first, and what is compared."""
+
+    arms: Mapping[str, frozenset[str]]
+    contrasts: tuple[Contrast, ...]
+
+
+def arrange(factors: Sequence[str], arrangement: Arrangement) -> Arranged:
+    """Return the arms and contrasts of an arrangement.
+
+    Args:
+        factors: Their names, within `SIZES`.
+        arrangement: `one_at_a_time` takes each factor from the recipe that has them all, `add_one` adds each to the
+            recipe that has none, `both_ends` does both; `factorial` has every combination, `fractional` the smallest
+            half or quarter of them in which no main effect or two-factor interaction is confused with another.
+    """
+    everything = frozenset(factors)
+    if arrangement == "one_at_a_time":
+        return _one_by_one("full", everything, {f"without {name}": everything - {name} for name in factors})
+    if arrangement == "add_one":
+        return _one_by_one("bare", frozenset(), {f"with {name}": frozenset({name}) for name in factors})
+    if arrangement == "both_ends":
+        up, down = arrange(factors, "add_one"), arrange(factors, "one_at_a_time")
+        return Arranged({**up.arms, **down.arms}, (*up.contrasts, *down.contrasts))
+    return _two_levels(factors, fractional=arrangement == "fractional")
+
+
+def _one_by_one(control: str, base: frozenset[str], treatments: Mapping[str, frozenset[str]]) -> Arranged:
+    contrasts = tuple(Contrast(name, {control: -1.0, name: 1.0}) for name in treatments)
+    return Arranged({control: base, **treatments}, contrasts)
+
+
+def _two_levels(factors: Sequence[str], fractional: bool) -> Arranged:
+    generators = _GENERATORS[len(factors)] if fractional else ()
+    free = len(factors) - len(generators)
+    rows = [
+        (*signs, *(math.prod(signs[index] for index in word) for word in generators))
+        for signs in itertools.product((-1, 1), repeat=free)
+    ]
+    rows.sort(key=sum)  # the arm with the fewest factors is the control
+    sets = [frozenset(name for name, sign in zip(factors, row, strict=True) if sign > 0) for row in rows]
+    arms = {_arm_name(factors, on): on for on in sets}
+
+    def contrast(name: str, members: tuple[str, ...], kind: Literal["treatment", "interaction"]) -> Contrast:
+        # Of two factors: half the difference between what one does with the other and without it.
+        signs = {arm: math.prod(1 if member in on else -1 for member in members) for arm, on in arms.items()}
+        return Contrast(name, {arm: 2.0 * sign / len(arms) for arm, sign in signs.items()}, kind)
+
+    main = (contrast(name, (name,), "treatment") for name in factors)
+    pairs = (contrast(" x ".join(two), two, "interaction") for two in itertools.combinations(factors, 2))
+    return Arranged(arms, (*main, *pairs))
+
+
+def _arm_name(factors: Sequence[str], on: frozenset[str]) -> str:
+    return " + ".join(name for name in factors if name in on) or "none"
