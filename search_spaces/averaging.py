@@ -1,4 +1,4 @@
-"""The averages of the weights along a training that a recipe can name."""
+"""The weights along a training that a recipe can name, to be evaluated beside the last step's."""
 
 from __future__ import annotations
 
@@ -46,4 +46,15 @@ class SWA(Part):
     lr: Positive | None = None
 
 
-Averaging = Annotated[NoAverage | EMA | SWA, Field(discriminator="kind")]
+class Best(Part):
+    """The weights of the epoch with the lowest `val/nll` so far, evaluated beside the last step's.
+
+    Unlike `patience.restore_best` it neither ends the training nor changes what it ends with.
+
+    Source: Prechelt, "Early Stopping - But When?", 1998.
+    """
+
+    kind: Literal["best"] = "best"
+
+
+Averaging = Annotated[NoAverage | EMA | SWA | Best, Field(discriminator="kind")]

@@ -14,8 +14,9 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PlainValidator, StringConstraints, model_validator
+from pydantic import Field, PlainValidator, Strict, StringConstraints, model_validator
 
+from search_spaces import evaluations
 from search_spaces.averaging import Averaging, NoAverage
 from search_spaces.model import Model
 from search_spaces.optimizers import AdamW, Lookahead, Optimizer, ParameterGroups
@@ -109,9 +110,24 @@ class Signals(Part):
     Attributes:
         train_rescored: Whether a fixed part of `train`, at most as large as `val`, is scored in eval mode after each
             epoch: `train/nll_eval`, which unlike `train/loss` compares with `val/nll`.
+        pruning: Shares of the smallest weights that are set to zero, all matrices together, in copies of the model that
+            the last epoch evaluates: `test/accuracy@pruned50` (Han et al., NeurIPS 2015).
+        fgsm: Distances, in units of the inputs, by which every input is moved against the model before the last epoch
+            evaluates it once more: `test/accuracy@fgsm0.1` (Goodfellow et al., ICLR 2015).
     """
 
     train_rescored: bool = False
+    # YAML and JSON write a tuple as a list; the items stay strict.
+    pruning: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Strict(False)] = ()
+    fgsm: Annotated[tuple[Positive, ...], Strict(False)] = ()
+
+    @model_validator(mode="after")
+    def _every_evaluation_has_a_name_of_its_own(self) -> Self:
+        names = [*map(evaluations.pruned, self.pruning), *map(evaluations.fgsm, self.fgsm)]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(f"must not repeat a value, found {repeated[0]} twice")
+        return self
 
 
 class Budget(Part):
@@ -158,7 +174,7 @@ class Recipe(Part):
         schedule: Course of the learning rate: one of the classes of `search_spaces.schedules`.
         weight_decay_schedule: Course of the weight decay.
         regularization: Dropout, label smoothing, clipping, mixing of examples.
-        averaging: `NoAverage`, `EMA` or `SWA`: weights that are evaluated beside the last step's.
+        averaging: `NoAverage`, `EMA`, `SWA` or `Best`: weights that are evaluated beside the last step's.
         patience: Early stopping on a plateau.
         precision: Number formats and kernels.
         signals: What is measured in addition.

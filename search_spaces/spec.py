@@ -29,7 +29,7 @@ from search_spaces.values import show
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _TASK = re.compile(r"[A-Za-z_]\w*|[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
-_METRIC = re.compile(r"([A-Za-z_]\w*)/([A-Za-z_][\w.@-]*)", re.ASCII)
+_METRIC = re.compile(r"([A-Za-z_]\w*)/([A-Za-z_][\w.@+-]*)", re.ASCII)
 
 
 def _check_name(name: str) -> str:

@@ -9,7 +9,7 @@ import sys
 import time
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,11 +59,14 @@ class Step:
         reports: Epochs, in order; empty when the run failed before the end of one.
         finished: The whole budget is trained.
         error: Traceback of what the training raised.
+        fingerprint: Digests by name of what the training started from; empty for a user's own loop, and when the
+            training could not be opened.
     """
 
     reports: tuple[EpochReport, ...] = ()
     finished: bool = False
     error: str | None = None
+    fingerprint: Mapping[str, str] = field(default_factory=dict)
 
 
 class Worker:
@@ -72,6 +75,7 @@ class Worker:
     def __init__(self) -> None:
         self._job: Job | None = None
         self._training: EpochTrainer | None = None
+        self._fingerprint: Mapping[str, str] = {}
         self._start_error: str | None = None
         self._since_checkpoint_s = 0.0
         self._stored_epoch = 0
@@ -79,9 +83,10 @@ class Worker:
     def start(self, job: Job) -> None:
         """Take a job up where its newest sound checkpoint left it. Never raises: `step` says what went wrong."""
         self._job, self._training, self._start_error = job, None, None
-        self._since_checkpoint_s = 0.0
+        self._since_checkpoint_s, self._fingerprint = 0.0, {}
         try:
             self._training = _open(job)
+            self._fingerprint = self._training.fingerprint
             self._stored_epoch = self._training.epoch
         except Exception:  # noqa: BLE001  the user's code may raise anything; it is recorded with its traceback
             self._start_error = traceback.format_exc()
@@ -95,8 +100,8 @@ class Worker:
             self._checkpoint_if_due(self._job, self._training)
             finished = self._advance(self._job, self._training, reports)
         except Exception:  # noqa: BLE001  as above; the epochs before the error are kept
-            return Step(tuple(reports), error=traceback.format_exc())
-        return Step(tuple(reports), finished)
+            return Step(tuple(reports), error=traceback.format_exc(), fingerprint=self._fingerprint)
+        return Step(tuple(reports), finished, fingerprint=self._fingerprint)
 
     def _advance(self, job: Job, training: EpochTrainer, reports: list[EpochReport]) -> bool:
         began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Averages of the weights along a training, kept beside the weights that are trained."""
+"""Averages of the weights along a training, and its best weights, kept beside the weights that are trained."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
-from search_spaces.averaging import EMA, SWA, NoAverage
+from search_spaces.averaging import EMA, SWA, Best, NoAverage
 from search_spaces.recipe import Recipe
 from trainers.schedules import first_step
 from trainers.tasks.task import Split
 
 
 class Average:
-    """EMA or SWA of one model; buffers are copied from it, and SWA computes those of BatchNorm anew.
+    """EMA, SWA or the best epoch of one model; buffers are copied from it, and SWA computes those of BatchNorm anew.
 
     Args:
         recipe: Says which average, and over what. Not ``NoAverage``.
@@ -37,6 +37,9 @@ class Average:
         self._averaged = AveragedModel(model, multi_avg_fn=rule).requires_grad_(False)
         # It is compared with 0 at every step, for which a CPU would have to wait for a GPU.
         self._averaged.n_averaged = self._averaged.n_averaged.cpu()
+        if isinstance(self._averaging, Best):
+            # A buffer: so it is in every snapshot, and those of the other averages stay as they are.
+            self._averaged.register_buffer("best_loss", torch.tensor(math.inf, dtype=torch.float64))
 
     @property
     def weights(self) -> str:
@@ -69,6 +72,16 @@ class Average:
             if len(batches) > 1 and len(batches[-1]) == 1:
                 batches.pop()  # BatchNorm has no variance of one example
             update_bn(batches, self._averaged.module)
+
+    def after_validation(self, model: nn.Module, loss: float) -> None:
+        """Take in an epoch's weights if their validation loss is the lowest so far; the first of equals stays."""
+        if not isinstance(self._averaging, Best):
+            return
+        lowest = self._averaged.get_buffer("best_loss")
+        if loss < lowest.item():
+            lowest.fill_(loss)
+            self._averaged.n_averaged.zero_()  # the update copies
+            self._averaged.update_parameters(model)
 
     def _epochs(self, swa: SWA) -> int:
         return max(1, math.floor(swa.last * self._budget.epochs + 0.5))

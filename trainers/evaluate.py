@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from search_spaces.evaluations import RAW, metric_name
 from trainers.reports import Predictions
 from trainers.tasks.task import Split
 
@@ -27,7 +28,7 @@ class Evaluation(NamedTuple):
     nll: Tensor
     brier: Tensor
 
-    def metrics(self, split: str, weights: str = "raw") -> dict[str, float]:
+    def metrics(self, split: str, weights: str = RAW) -> dict[str, float]:
         """Return the means over the examples: ``split/nll``, ``/accuracy``, ``/brier`` and ``/ece``.
 
         Args:
@@ -35,8 +36,7 @@ class Evaluation(NamedTuple):
             weights: Which weights were evaluated; any but ``raw`` end the names: ``val/nll@ema``.
         """
         correct = self.predicted == self.label
-        suffix = "" if weights == "raw" else f"@{weights}"
-        names = [f"{split}/{name}{suffix}" for name in ("nll", "accuracy", "brier", "ece")]
+        names = [metric_name(split, name, weights) for name in ("nll", "accuracy", "brier", "ece")]
         values = torch.stack(
             [
                 self.nll.double().mean(),
@@ -47,7 +47,7 @@ class Evaluation(NamedTuple):
         )
         return dict(zip(names, values.tolist(), strict=True))
 
-    def predictions(self, split: str, weights: str = "raw") -> Predictions:
+    def predictions(self, split: str, weights: str = RAW) -> Predictions:
         """Return the per-example values that outlive the training."""
         return Predictions(
             split=split,
@@ -59,20 +59,21 @@ class Evaluation(NamedTuple):
         )
 
 
-def evaluate(model: nn.Module, split: Split) -> Evaluation:
+def logits(model: nn.Module, split: Split) -> Tensor:
     """Run a classifier over a split in eval mode, and leave its mode as it was.
 
     Args:
         model: Maps inputs ``(n, ...)`` to logits ``(n, classes)``.
         split: Inputs ``(n, ...)`` and targets ``(n,)``, on the model's device.
+
+    Returns:
+        Logits ``(n, classes)`` as the model gives them.
     """
     was_training = model.training
     model.eval()
     try:
         with torch.inference_mode():
-            batches = zip(torch.split(split.inputs, MAX_BATCH), torch.split(split.targets, MAX_BATCH), strict=True)
-            parts = [per_example(model(inputs), targets) for inputs, targets in batches]
-            return Evaluation(*(torch.cat(column) for column in zip(*parts, strict=True)))
+            return torch.cat([model(inputs) for inputs in torch.split(split.inputs, MAX_BATCH)])
     finally:
         model.train(was_training)
 
@@ -83,6 +84,13 @@ def per_example(logits: Tensor, targets: Tensor) -> Evaluation:
     The Brier score of an example is the squared distance of its probabilities from the one-hot truth, summed
     over the classes: in ``[0, 2]`` (Brier, 1950).
     """
+    # In batches, so that no more than one of them is ever held in float64.
+    batches = zip(torch.split(logits, MAX_BATCH), torch.split(targets, MAX_BATCH), strict=True)
+    parts = [_score(*batch) for batch in batches]
+    return Evaluation(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+
+def _score(logits: Tensor, targets: Tensor) -> Evaluation:
     log_probabilities = logits.double().log_softmax(dim=1)
     probabilities = log_probabilities.exp()
     confidence, predicted = probabilities.max(dim=1)

@@ -78,6 +78,11 @@ class GeneratorTraining:
         """Whether the budget is spent, or the loop has returned."""
         return self._returned or self._epoch >= self._recipe.budget.epochs
 
+    @property
+    def fingerprint(self) -> Mapping[str, str]:
+        """Nothing: what a user's loop starts from is its own business."""
+        return {}
+
     def run_epoch(self) -> EpochReport:
         """Let the loop run to its next ``yield``.
 

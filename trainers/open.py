@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -12,6 +12,7 @@ from search_spaces.errors import UsageError
 from search_spaces.recipe import Recipe
 from search_spaces.seeds import derive_seed
 from trainers.augmentation import check_mixing
+from trainers.fgsm import check_fgsm
 from trainers.generator import GeneratorTraining
 from trainers.reports import EpochReport
 from trainers.seeding import global_stream
@@ -33,6 +34,14 @@ class EpochTrainer(Protocol):
     @property
     def finished(self) -> bool:
         """Whether another call of ``run_epoch`` is over the budget."""
+        ...
+
+    @property
+    def fingerprint(self) -> Mapping[str, str]:
+        """Digests by name of what it started from, the same before and after ``load_state_dict``.
+
+        Empty when that is not known.
+        """
         ...
 
     def run_epoch(self) -> EpochReport:
@@ -80,6 +89,7 @@ def prepare(reference: str, recipe: Recipe, seed: int) -> None:
     data = _call(f"{where}: data(seed)", lambda: task.data(derive_seed(seed, "split")))
     _check_data(where, task.classes, data)
     check_mixing(recipe.regularization, data.train.inputs)
+    check_fgsm(recipe.signals, data.train.inputs)
     with global_stream(seed, "init"):
         model = _call(f"{where}: model(recipe)", lambda: task.model(recipe))
     _check_model(where, task.classes, model, data.val)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import copy
 import math
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -22,19 +23,22 @@ from torch import Tensor, nn
 
 from search_spaces.averaging import NoAverage
 from search_spaces.errors import CheckpointError
+from search_spaces.evaluations import RAW
 from search_spaces.recipe import Recipe
 from search_spaces.seeds import derive_seed
 from trainers.augmentation import Mixing, check_mixing, mixed_loss
 from trainers.averaging import Average
-from trainers.evaluate import Evaluation, evaluate
+from trainers.fgsm import check_fgsm
+from trainers.fingerprint import fingerprint
 from trainers.optimizers import eval_mode, train_mode
 from trainers.patience import Stopper
 from trainers.precision import Arithmetic, check_precision
 from trainers.reports import EpochReport, Predictions
+from trainers.scoring import Reading, Scorer
 from trainers.seeding import global_stream, stream
 from trainers.signals import EpochSignals, peak_memory, reset_peak_memory
 from trainers.stepper import Stepper
-from trainers.tasks.task import Split, Task
+from trainers.tasks.task import Task
 
 
 class Training:
@@ -46,7 +50,7 @@ class Training:
         seed: Of this run; every random stream of it is derived from this number.
 
     Raises:
-        UsageError: This machine cannot train with this precision, or the recipe mixes what cannot be mixed.
+        UsageError: This machine cannot train with this precision, or the recipe mixes or perturbs what cannot be.
     """
 
     def __init__(self, recipe: Recipe, task: Task, seed: int) -> None:
@@ -59,8 +63,11 @@ class Training:
 
         self._data = task.data(derive_seed(seed, "split")).to(self._device)
         check_mixing(recipe.regularization, self._data.train.inputs)
+        check_fgsm(recipe.signals, self._data.train.inputs)
         with global_stream(seed, "init"):
             self.model = task.model(recipe).to(self._device)
+        order = torch.randperm(len(self._data.train), generator=stream(seed, "order"))
+        self._fingerprint = fingerprint(self.model, order, self._data)
         self._forward = self._arithmetic.compiled(self.model)
 
         # One optimizer step takes `accumulation` micro-batches; what is left at the end of an epoch makes a
@@ -74,6 +81,7 @@ class Training:
         self._stopper = Stopper(recipe.patience)
         averages = not isinstance(recipe.averaging, NoAverage)
         self._average = Average(recipe, self.model, self._steps_per_epoch) if averages else None
+        self._scorer = Scorer(recipe.signals, self._arithmetic, self._data)
 
     @property
     def epoch(self) -> int:
@@ -84,6 +92,11 @@ class Training:
     def finished(self) -> bool:
         """Whether the budget or the recipe's patience is spent."""
         return self._epoch >= self._recipe.budget.epochs or self._stopper.exhausted
+
+    @property
+    def fingerprint(self) -> Mapping[str, str]:
+        """Digests of what this training started from: ``weights``, ``order`` and ``split``. A pair agrees in them."""
+        return self._fingerprint
 
     def run_epoch(self) -> EpochReport:
         """Train one epoch and evaluate on ``val``; the last one evaluates on ``test`` too.
@@ -99,14 +112,20 @@ class Training:
                 with self._arithmetic.autocast():
                     self._average.after_epoch(self.model, self._epoch, self._data.train)
 
-            val = self._evaluate(self.model, self._data.val)
-            loss = val.metrics("val")["val/nll"]
+            raw = self._scorer.read(RAW, self.model)
+            loss = raw.loss
+            if self._average:
+                self._average.after_validation(self.model, loss)
             self._stepper.after_epoch(loss)
             self._stopper.watch(loss, self.model)
             if self.finished and self._stopper.restore(self.model):
-                val = self._evaluate(self.model, self._data.val)
-            scores, predictions = self._score(val)
-        metrics |= scores
+                raw = self._scorer.read(RAW, self.model)
+            readings = self._readings(raw)
+            metrics |= self._scorer.epoch(readings)
+            predictions: tuple[Predictions, ...] = ()
+            if self.finished:
+                final, predictions = self._scorer.end(readings)
+                metrics |= final
         metrics["train/seconds"] = seconds = time.perf_counter() - started
         return EpochReport(self._epoch, metrics, seconds, predictions)
 
@@ -172,34 +191,12 @@ class Training:
         elif regularization.clip_value is not None:
             nn.utils.clip_grad_value_(self._parameters, regularization.clip_value)
 
-    def _evaluate(self, model: nn.Module, split: Split) -> Evaluation:
-        """Evaluate in the precision of the training."""
-        with self._arithmetic.autocast():
-            return evaluate(model, split)
-
-    def _score(self, val: Evaluation) -> tuple[dict[str, float], tuple[Predictions, ...]]:
-        """Return the metrics of the raw and of the averaged weights and, at the end, what they predict."""
-        scored = [("val", "raw", val)]
+    def _readings(self, raw: Reading) -> list[Reading]:
+        """Return the raw weights and, once there are any, the averaged ones."""
         averaged = self._average.model if self._average else None
-        if self._average and averaged:
-            scored.append(("val", self._average.weights, self._evaluate(averaged, self._data.val)))
-        if self.finished:
-            scored.append(("test", "raw", self._evaluate(self.model, self._data.test)))
-            if self._average and averaged:
-                scored.append(("test", self._average.weights, self._evaluate(averaged, self._data.test)))
-        metrics: dict[str, float] = {}
-        for split, weights, evaluation in scored:
-            metrics |= evaluation.metrics(split, weights)
-        if self._recipe.signals.train_rescored:
-            metrics["train/nll_eval"] = self._evaluate(self.model, self._rescored()).metrics("train")["train/nll"]
-        predictions = (evaluation.predictions(split, weights) for split, weights, evaluation in scored)
-        return metrics, tuple(predictions) if self.finished else ()
-
-    def _rescored(self) -> Split:
-        """Return examples of ``train``, evenly spaced: the same in every epoch, and no more than ``val`` has."""
-        size = len(self._data.train)
-        count = min(size, len(self._data.val))
-        return self._data.train.take(torch.arange(count, device=self._device) * size // count)
+        if self._average is None or averaged is None:
+            return [raw]
+        return [raw, self._scorer.read(self._average.weights, averaged)]
 
     def state_dict(self) -> dict[str, Any]:
         """Return a snapshot to continue from: tensors and plain values, shared with nothing.

@@ -19,7 +19,7 @@ cutmix: 0.0}
   averaging: {kind: none}
   patience: {epochs: null, min_delta: 0.0, restore_best: true}
   precision: {kind: fp32, compile: false, deterministic: false}
-  signals: {train_rescored: false}
+  signals: {train_rescored: false, pruning: [], fgsm: []}
   model: {kind: null, width: null, depth: null, norm: null, init: default, \
 mup_base: null, \
 lora_rank: null, lora_alpha: 16.0}

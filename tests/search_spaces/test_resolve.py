@@ -21,9 +21,9 @@ from search_spaces import (
     recipe_hash,
     resolve,
 )
-from search_spaces.averaging import EMA, SWA
+from search_spaces.averaging import EMA, SWA, Best
 from search_spaces.optimizers import Adam
-from search_spaces.recipe import Precision, Switch
+from search_spaces.recipe import Precision, Signals, Switch
 from search_spaces.schedules import Cosine, Linear, Step, WeightDecaySchedule
 
 DEFAULT_HASH = "fe28e28fe47f2d87e090936459d8acbd9161381932e9aad3a55f2837df8f38ce"
@@ -139,6 +139,9 @@ def test_sections_of_later_releases_are_left_out_at_their_defaults_and_only_ther
     changed = [
         Recipe(averaging=EMA()),
         Recipe(averaging=SWA()),
+        Recipe(averaging=Best()),
+        Recipe(signals=Signals(pruning=(0.5,))),
+        Recipe(signals=Signals(fgsm=(0.5,))),
         Recipe(precision=Precision(kind="bf16")),
         Recipe(precision=Precision(deterministic=True)),
         Recipe(switch=Switch(to=SGD())),

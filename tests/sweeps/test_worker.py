@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -184,6 +185,21 @@ def test_a_job_may_be_left_in_the_middle(tmp_path: Path, whole: Any) -> None:
     assert values(steps(worker)) == whole
 
 
+def test_every_step_says_what_the_training_started_from(tmp_path: Path) -> None:
+    worker = Worker()
+    worker.start(job(tmp_path))
+    first = steps(worker, 2)
+    worker.start(job(tmp_path))  # from its checkpoint: the weights are other ones by now
+    resumed = steps(worker)
+    assert {tuple(step.fingerprint.items()) for step in first + resumed} == {tuple(first[0].fingerprint.items())}
+    assert set(first[0].fingerprint) == {"weights", "order", "split"}
+    assert pickle.loads(pickle.dumps(first[0])).fingerprint == first[0].fingerprint
+    worker.start(job(None, seed=4))
+    assert worker.step().fingerprint["weights"] != first[0].fingerprint["weights"]
+    worker.start(job(None, task="no_such_module:Task"))
+    assert worker.step().fingerprint == {}
+
+
 def test_threads_are_those_of_the_job() -> None:
     worker = Worker()
     worker.start(job(None, threads=2))
@@ -257,6 +273,7 @@ def test_a_loop_is_trained_to_its_budget_and_continued(tmp_path: Path, module: A
     again = steps(loop(module, "train", tmp_path))
     assert [report.metrics["val/x"] for report in reports(again)] == [3.5, 4.0, 4.5, 5.0]
     assert again[-1].finished
+    assert again[-1].fingerprint == {}
     assert "final.ckpt" in stored(tmp_path)
 
 

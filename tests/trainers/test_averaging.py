@@ -120,7 +120,8 @@ def test_the_raw_training_is_not_touched_and_both_predict(blobs):
         raw, both = plain.run_epoch(), averaged.run_epoch()
         assert all(both.metrics[name] == v for name, v in raw.metrics.items() if "second" not in name)
     assert {(part.split, part.weights) for part in both.predictions} == {
-        *(("val", "raw"), ("val", "ema"), ("test", "raw"), ("test", "ema"))
+        *(("val", "raw"), ("val", "ema"), ("test", "raw"), ("test", "ema")),
+        *(("test", "temperature"), ("test", "ema+temperature")),
     }
     by_name = {(part.split, part.weights): part for part in both.predictions}
     assert by_name["val", "ema"].nll.mean() == pytest.approx(both.metrics["val/nll@ema"], rel=1e-5)

@@ -5,7 +5,7 @@ from sklearn.metrics import brier_score_loss, log_loss
 from torch import nn
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from trainers.evaluate import MAX_BATCH, evaluate, expected_calibration_error, per_example
+from trainers.evaluate import MAX_BATCH, expected_calibration_error, logits, per_example
 from trainers.tasks import Split
 
 
@@ -74,14 +74,18 @@ def test_batches_are_invisible_and_the_mode_is_restored():
     split = Split(inputs, torch.zeros(n, dtype=torch.int64))
     model = nn.Sequential(nn.Dropout(0.9), nn.Linear(4, 3))
     assert model.training
-    evaluation = evaluate(model, split)
+    found = logits(model, split)
     assert model.training
+    assert not found.requires_grad
     model.eval()
-    expected = per_example(model(inputs), split.targets)
-    torch.testing.assert_close(evaluation.nll, expected.nll, rtol=1e-6, atol=1e-6)
-    assert evaluation.nll.shape == (n,)
-    evaluate(model, split)
+    expected = model(inputs)
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+    logits(model, split)
     assert not model.training
+    evaluation = per_example(found, split.targets)
+    losses = nn.functional.cross_entropy(expected, split.targets, reduction="none")
+    torch.testing.assert_close(evaluation.nll, losses, rtol=1e-5, atol=1e-6)
+    assert evaluation.nll.shape == (n,)
 
 
 def test_extreme_and_broken_logits():

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from search_spaces.averaging import EMA, SWA
+from search_spaces.averaging import EMA, SWA, Best
 from search_spaces.errors import CheckpointError
 from search_spaces.optimizers import SGD, Adam, AdamW, Lookahead, ScheduleFreeAdamW
 from search_spaces.recipe import Budget, Patience, Precision, Recipe, Regularization, Signals, Switch
@@ -53,6 +53,13 @@ RECIPES = {
         averaging=SWA(last=0.8, lr=0.05),
         budget=Budget(epochs=5, batch_size=16),
     ),
+    "best": Recipe(
+        optimizer=SGD(lr=1.0, nesterov=False),  # too much: the best epoch is not the last one
+        regularization=Regularization(dropout=0.2),
+        averaging=Best(),
+        signals=Signals(pruning=(0.5, 0.8), fgsm=(0.1,)),
+        budget=Budget(epochs=5, batch_size=16),
+    ),
     "schedule_free": Recipe(
         optimizer=ScheduleFreeAdamW(lr=0.02),
         switch=Switch(at=0.7, to=ScheduleFreeAdamW(lr=0.01)),
@@ -76,7 +83,12 @@ EVERY_EPOCH = {
     *("train/near_zero", *TIMES),
     *("val/nll", "val/accuracy", "val/brier", "val/ece"),
 }
-AT_THE_END = {"test/nll", "test/accuracy", "test/brier", "test/ece"}
+SCORES = ("nll", "accuracy", "brier", "ece")
+AT_THE_END = {
+    *(f"test/{score}" for score in SCORES),
+    *(f"{split}/{score}@temperature" for split in ("val", "test") for score in SCORES),
+    "val/temperature",
+}
 
 
 def run(training: Training, epochs: int | None = None) -> list[EpochReport]:
@@ -187,6 +199,9 @@ SWITCHES = {
     "several": {"regularization": Regularization(dropout=0.1, label_smoothing=0.1, clip_norm=1.0, mixup=1.0)},
     "ema": {"averaging": EMA()},
     "swa": {"averaging": SWA(last=1.0)},
+    "best": {"averaging": Best()},
+    "pruning": {"signals": Signals(pruning=(0.5,))},
+    "fgsm": {"signals": Signals(fgsm=(0.1,))},
     "patience": {"patience": Patience(epochs=2)},
     "switch": {"switch": Switch(to=SGD())},
     "bf16": {"precision": Precision(kind="bf16")},
@@ -321,7 +336,7 @@ def test_metrics_of_every_epoch_and_of_the_last(blobs):
         last = report.epoch == 5
         assert set(report.metrics) == EVERY_EPOCH | (AT_THE_END if last else set())
         assert [(p.split, p.weights, len(p.label)) for p in report.predictions] == (
-            [("val", "raw", 30), ("test", "raw", 30)] if last else []
+            [("val", "raw", 30), ("test", "raw", 30), ("test", "temperature", 30)] if last else []
         )
         assert report.finite
         assert report.seconds == report.metrics["train/seconds"] > 0
