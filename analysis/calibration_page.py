@@ -10,7 +10,7 @@ import numpy as np
 from analysis.calibration import Calibration, decompose, summarize
 from analysis.evidence import Evidence
 from analysis.reliability import Reliability, reliability
-from sweeps.ablation_plan import metric_of
+from search_spaces.evaluations import read_from, with_temperature
 from trainers.reports import Predictions
 
 
@@ -88,9 +88,8 @@ def _row(evidence: Evidence, design: str, arm: str) -> CalibrationRow | None:
     before = _calibrated(evidence, design, arm, weights)
     if before is None:
         return None
-    scaled = "temperature" if weights == "raw" else f"{weights}+temperature"
-    after = _calibrated(evidence, design, arm, scaled)
-    temperature = evidence.named(design, arm, metric_of("val/temperature", weights), evidence.pairs)
+    after = _calibrated(evidence, design, arm, with_temperature(weights))
+    temperature = evidence.named(design, arm, read_from("val/temperature", weights), evidence.pairs)
     known = temperature[np.isfinite(temperature)]
     parts = decompose(before.nll, after.nll) if after else None
     return CalibrationRow(
@@ -111,7 +110,7 @@ def _calibrated(evidence: Evidence, design: str, arm: str, weights: str) -> Cali
         return None
     # Each run has a stream of its own, so that one that is missing leaves the others' bands as they are.
     pages = [_summary(one, number) for number, one in found]
-    briers = [evidence.finals.get(number, {}).get(metric_of("test/brier", weights)) for number, _ in found]
+    briers = [evidence.finals.get(number, {}).get(read_from("test/brier", weights)) for number, _ in found]
     first_number, first = found[0]
     rng = np.random.default_rng([1, first_number])
     return Calibrated(

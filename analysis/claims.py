@@ -27,7 +27,8 @@ from analysis.paired import (
 from analysis.pairing import mismatches
 from analysis.sequential import E_STOP, Decision, Rule, decide, e_interval
 from search_spaces import MATCHED, RETUNED, AblationSpec, Contrast
-from sweeps.ablation_plan import Finals, metric_of
+from search_spaces.evaluations import read_from
+from sweeps.ablation_plan import Finals
 from sweeps.tables import RunState
 
 ALPHA = 0.05
@@ -245,7 +246,7 @@ def _per_example(evidence: Evidence, design: str, pair: int, arm: str, name: str
     number = evidence.table.number(design, pair, arm)
     weights = evidence.spec.all_arms[arm].weights
     found = evidence.predictions.get((number, weights))
-    if found is None or metric_of(name, weights) not in evidence.finals.get(number, {}):
+    if found is None or read_from(name, weights) not in evidence.finals.get(number, {}):
         return None
     values = found.nll if name == "test/nll" else found.predicted == found.label
     return np.asarray(values, dtype=np.float64)

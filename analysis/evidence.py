@@ -14,7 +14,8 @@ import pandas as pd
 
 from analysis.load import epochs_frame, predictions, runs_frame, sweeps_frame
 from search_spaces import AblationSpec, UsageError, parse_ablation, suggest
-from sweeps.ablation_plan import Finals, Table, metric_of
+from search_spaces.evaluations import read_from
+from sweeps.ablation_plan import Finals, Table
 from sweeps.tables import RunState
 from trainers.reports import Predictions
 
@@ -91,7 +92,7 @@ class Evidence:
 
 def arm_values(spec: AblationSpec, finals: Finals, design: str, arm: str, metric: str, pairs: int) -> Floats:
     """A metric of an arm in each of the first pairs, shape ``(pairs,)``; NaN where its run is not complete."""
-    return _named(Table(spec), finals, design, arm, metric_of(metric, spec.all_arms[arm].weights), pairs)
+    return _named(Table(spec), finals, design, arm, read_from(metric, spec.all_arms[arm].weights), pairs)
 
 
 def _named(table: Table, finals: Finals, design: str, arm: str, name: str, pairs: int) -> Floats:

@@ -11,7 +11,8 @@ import numpy as np
 from analysis.best_of_n import expected_best
 from analysis.evidence import Evidence
 from search_spaces import RETUNED, TUNING, Distribution, LogUniform, Value, lookup, tuning_ranges
-from sweeps.ablation_plan import metric_of, tried_point, winners
+from search_spaces.evaluations import read_from
+from sweeps.ablation_plan import tried_point, winners
 from sweeps.tables import RunState
 
 EDGE = 0.1
@@ -81,7 +82,7 @@ def tunings(evidence: Evidence) -> tuple[Tuning, ...]:
 
 def _tuning(evidence: Evidence, arm: str, best: int) -> Tuning:
     spec = evidence.spec
-    metric = metric_of(spec.metrics.selection, spec.all_arms[arm].weights)
+    metric = read_from(spec.metrics.selection, spec.all_arms[arm].weights)
     tries = tuple(_try(evidence, arm, index, metric) for index in range(spec.retune.runs if spec.retune else 0))
     runs = [run for index in range(len(tries)) if (run := evidence.run(TUNING, index, arm)) is not None]
     ranges = tuning_ranges(spec, arm)

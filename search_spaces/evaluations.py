@@ -27,4 +27,9 @@ def fgsm(epsilon: float) -> str:
 
 def metric_name(split: str, metric: str, weights: str = RAW) -> str:
     """Return ``split/metric``, with ``@weights`` for any but the raw ones."""
-    return f"{split}/{metric}" if weights == RAW else f"{split}/{metric}@{weights}"
+    return read_from(f"{split}/{metric}", weights)
+
+
+def read_from(name: str, weights: str) -> str:
+    """Return the name under which a metric such as ``test/nll`` is reported for these weights."""
+    return name if weights == RAW else f"{name}@{weights}"

@@ -24,6 +24,7 @@ from search_spaces import (
     sobol_point,
     tuning_ranges,
 )
+from search_spaces.evaluations import read_from
 from sweeps.plan import Begun, PlannedRun
 from sweeps.standing import RunLike, Standing, standing
 from sweeps.tables import RunState
@@ -92,11 +93,6 @@ class Table:
         if design == TUNING:
             return pair * len(arms) + owner
         return self.tries + pair * self.per_pair + self.spec.designs.index(design) * len(arms) + owner
-
-
-def metric_of(name: str, weights: str) -> str:
-    """The name under which a training reports a metric of some weights: ``test/nll@ema``."""
-    return name if weights == "raw" else f"{name}@{weights}"
 
 
 class AblationPlan:
@@ -229,7 +225,7 @@ def winners(spec: AblationSpec, finals: Finals) -> dict[str, int]:
     sign = 1.0 if spec.metrics.goal == "minimize" else -1.0
     best: dict[str, int] = {}
     for arm in table.arms:
-        name = metric_of(spec.metrics.selection, spec.all_arms[arm].weights)
+        name = read_from(spec.metrics.selection, spec.all_arms[arm].weights)
         tries = range(0 if spec.retune is None else spec.retune.runs)
         values = {index: finals.get(table.number(TUNING, index, arm), {}).get(name, math.nan) for index in tries}
         finite = {index: value for index, value in values.items() if math.isfinite(value)}

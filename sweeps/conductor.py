@@ -150,7 +150,7 @@ class Conductor:
             if self.first_report_at is None:
                 self.first_report_at = time.monotonic()
             outcome = self._outcome(run, step)
-            self._store.record(run_id, step.reports, self._seq, outcome)
+            self._store.record(run_id, step.reports, self._seq, outcome, step.fingerprint)
             self._seq += len(step.reports)
             self._remember(run, step.reports, outcome)
             if run.state is not RunState.RUNNING:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Self
 
 from sqlalchemy import Connection, Insert, exists, func, insert, select, update
@@ -18,6 +19,7 @@ from sweeps.records import Outcome, RunRecord, SweepRecord
 from sweeps.tables import SCHEMA_VERSION, Base, EpochMetric, Prediction, Run, RunState, Sweep
 from trainers.reports import EpochReport
 
+_NONE: Mapping[str, str] = MappingProxyType({})
 _CREATION_LOCK = 0x7377656570  # two drivers that make the tables at the same moment take turns
 
 
@@ -185,7 +187,14 @@ class Store:
                 )
             )
 
-    def record(self, run_id: int, reports: Sequence[EpochReport], first_seq: int, outcome: Outcome) -> None:
+    def record(
+        self,
+        run_id: int,
+        reports: Sequence[EpochReport],
+        first_seq: int,
+        outcome: Outcome,
+        fingerprint: Mapping[str, str] = _NONE,
+    ) -> None:
         """Epochs and what follows from them, all or nothing. Epochs that are there already stay as they are.
 
         Args:
@@ -193,12 +202,15 @@ class Store:
             reports: Its next epochs, in order.
             first_seq: Order of recording of the first report; the next ones follow it.
             outcome: State and value after the last report.
+            fingerprint: Digests of what the training started from; none leaves those that are stored.
         """
         values: dict[str, Any] = {"state": outcome.state.value}
         if outcome.value is not None:
             values["value"] = outcome.value
         if outcome.error is not None:
             values["error"] = outcome.error
+        if fingerprint:
+            values["fingerprint"] = dict(fingerprint)
         if outcome.state.finished:
             values["finished_at"] = datetime.now(UTC)
         with self._transaction() as connection:
