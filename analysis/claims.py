@@ -160,8 +160,10 @@ def _draft(evidence: Evidence, design: str, one: Contrast) -> _Draft:
         deltas = _deltas(spec, evidence.finals, design, one, pairs)
         decision = decide(deltas, rule, metrics.margin, len(_treatments(spec)), ALPHA)
         alpha = decision.alpha
-    limit = decision.stopped_at if decision else None
-    comparison = compared(evidence, design, one, metrics.primary, metrics.goal, alpha, metrics.margin, limit)
+    # Between two planned looks the pairs since the last one are no evidence yet, and before the first there is none.
+    limit = decision.history[-1].n if decision and decision.history else None
+    margin = None if decision and not decision.history else metrics.margin
+    comparison = compared(evidence, design, one, metrics.primary, metrics.goal, alpha, margin, limit)
     return _Draft(design, one, comparison, decision)
 
 

@@ -34,7 +34,7 @@ from search_spaces.optimizers import SGD, Adam, AdamW, Optimizer
 from search_spaces.points import grid_point, grid_points, random_point, sobol_point
 from search_spaces.problems import suggest
 from search_spaces.recipe import Budget, Recipe, Regularization
-from search_spaces.resolve import flatten, lookup, recipe_hash, resolve
+from search_spaces.resolve import flatten, lookup, recipe_hash, resolve, unknown_field
 from search_spaces.schedules import Schedule
 from search_spaces.seeds import derive_seed
 from search_spaces.sources import shipped_spaces
@@ -103,4 +103,5 @@ __all__ = [
     "sobol_point",
     "suggest",
     "tuning_ranges",
+    "unknown_field",
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, PlainValidator, model_validator
@@ -60,7 +59,7 @@ class Arm(Part):
             that pairing takes away.
     """
 
-    settings: _Settings = MappingProxyType({})
+    settings: _Settings = Field(default_factory=dict)
     weights: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.+-]*$", max_length=40)] = "raw"
     says: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     seeds: Literal["paired", "own"] = "paired"

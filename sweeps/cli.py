@@ -66,7 +66,17 @@ def run(
 
 @app.command(epilog="Example: sweeps ablate wd_exclusion --pairs 20")
 def ablate(
-    ablation: Annotated[str, typer.Argument(metavar="ABLATION", help="A shipped one (wd_exclusion, ...) or a file.")],
+    ablation: Annotated[
+        str | None, typer.Argument(metavar="[ABLATION]", help="A shipped one (wd_exclusion, ...) or a file.")
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option("--from", metavar="best:SWEEP", help="Take a sweep's winner apart, in place of a file."),
+    ] = None,
+    toggle: Annotated[
+        str,
+        typer.Option("--toggle", metavar="FIELDS", help="For --from: fields to take back, with commas; all if none."),
+    ] = "",
     pairs: Annotated[int | None, typer.Option("--pairs", min=1, help="Seeds per arm, before anything is seen.")] = None,
     add_pairs: Annotated[
         int, typer.Option("--add-pairs", min=0, help="More pairs for one that has ended; judged by the e-process.")
@@ -88,8 +98,15 @@ def ablate(
 ) -> None:
     """Answer a question by a paired ablation, or go on with one, and write its report."""
     from analysis.ablate import LIBRARY, ablate
+    from analysis.toggles import toggled
 
-    spec = load_ablation(ablation, LIBRARY, Overrides(settings or (), pairs, design, seed, name))
+    overrides = Overrides(settings or (), pairs, design, seed, name)
+    if (ablation is None) == (source is None):
+        raise UsageError("ablate: name an ablation, or --from best:SWEEP, and not both")
+    if source is not None:
+        spec = toggled(storage, source, [field for field in toggle.split(",") if field], overrides)
+    else:
+        spec = load_ablation(str(ablation), LIBRARY, overrides)
     from sweeps.drive import Options
 
     raise typer.Exit(ablate(spec, Options(storage, address, local), Console(), _BEGAN, add_pairs, to))
