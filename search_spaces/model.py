@@ -30,6 +30,8 @@ class Model(Part):
         lora_rank: Rank of low-rank adapters, with the rest of the network frozen (Hu et al., "LoRA", 2022). None
             trains every weight. For tasks with a pretrained transformer.
         lora_alpha: Adapters are scaled by lora_alpha / lora_rank.
+        sync_batch_norm: Whether the BatchNorm layers of a run in several processes take their statistics over the
+            micro-batches of all of them, of any task's model. On CUDA only; a run in one process has nothing to do.
     """
 
     kind: Literal["logistic", "mlp", "cnn", "gru", "lstm", "transformer"] | None = None
@@ -40,3 +42,4 @@ class Model(Part):
     mup_base: Count | None = None
     lora_rank: Count | None = None
     lora_alpha: Positive = 16.0
+    sync_batch_norm: bool = False

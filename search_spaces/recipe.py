@@ -83,11 +83,13 @@ class Precision(Part):
         compile: Whether the training's forward pass goes through torch.compile.
         deterministic: Whether every kernel has to give the same bits each time; some are slower, and an operation
             without such a kernel fails.
+        device: `auto` is CUDA where there is one. A training that asks for what is not there fails.
     """
 
     kind: Literal["fp32", "bf16", "fp16"] = "fp32"
     compile: bool = False
     deterministic: bool = False
+    device: Literal["auto", "cpu", "cuda"] = "auto"
 
 
 class Switch(Part):
@@ -163,6 +165,10 @@ def _check_custom(value: object) -> CustomValue:
 _CustomName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=100)]
 
 
+# Optimizers that divide every item of the gradient by its own size, or take its sign.
+_ENTRYWISE = ("adamw", "adam", "adam_l2", "nadam", "radam", "rmsprop", "adagrad", "schedule_free_adamw", "lion")
+
+
 class Recipe(Part):
     """Every training hyperparameter of one training.
 
@@ -200,7 +206,21 @@ class Recipe(Part):
 
     @model_validator(mode="after")
     def _curvature_needs_the_true_loss(self) -> Self:
-        optimizers = (self.optimizer, *((self.switch.to,) if self.switch else ()))
-        if self.precision.kind == "fp16" and any(one.kind == "sophia" for one in optimizers):
+        if self.precision.kind == "fp16" and any(one.kind == "sophia" for one in self._optimizers()):
             raise ValueError("sophia measures curvature, which the loss scale of fp16 falsifies; use precision bf16")
         return self
+
+    @model_validator(mode="after")
+    def _width_scaling_fits_the_optimizer(self) -> Self:
+        # Of Table 8 of Yang et al. 2022 the models implement the column of Adam, in a form that needs steps which do
+        # not depend on the scale of an item's gradient. SGD has another column, and norms of whole layers have none.
+        others = [one.kind for one in self._optimizers() if one.kind not in _ENTRYWISE]
+        if self.model.mup_base is not None and others:
+            raise ValueError(
+                f"model.mup_base scales widths for Adam's family, found optimizer {others[0]}; set it to null, or use"
+                f" one of {', '.join(_ENTRYWISE)}"
+            )
+        return self
+
+    def _optimizers(self) -> tuple[Optimizer, ...]:
+        return (self.optimizer, *((self.switch.to,) if self.switch else ()))

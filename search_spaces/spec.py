@@ -112,10 +112,40 @@ class Resources(Part):
     Attributes:
         cpu: Processor cores.
         gpu: Graphics cards; a fraction shares one.
+        processes: Processes that train it together, each on a card of its own or all on CPUs; as many as cards when
+            left out. A user's own training loop that drives several cards itself writes 1.
     """
 
     cpu: Positive = 1.0
     gpu: NonNegative = 0.0
+    processes: Count = 1
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_process_per_card(cls, written: object) -> object:
+        if not isinstance(written, Mapping) or "processes" in written:
+            return written
+        gpu = written.get("gpu")
+        cards = int(gpu) if isinstance(gpu, int | float) and gpu > 1 and gpu % 1 == 0 else 1
+        return {**written, "processes": cards}
+
+    @model_validator(mode="after")
+    def _one_device_each(self) -> Self:
+        if self.gpu > 1 and self.gpu % 1:
+            raise ValueError(f"gpu is a share of one card or a whole number of cards, found {self.gpu:g}")
+        if self.processes == 1:
+            return self
+        if self.gpu and self.gpu != self.processes:
+            raise ValueError(
+                f"each process trains on a card of its own, found gpu {self.gpu:g} and processes {self.processes};"
+                " leave processes out"
+            )
+        if not self.gpu and self.cpu < self.processes:
+            raise ValueError(
+                f"each process trains on a CPU of its own at least, found cpu {self.cpu:g} and processes"
+                f" {self.processes}; raise cpu"
+            )
+        return self
 
 
 AnyDistribution = (

@@ -292,6 +292,7 @@ class Conductor:
             checkpoint_every_s=self.spec.checkpoint_every_s,
             threads=max(1, int(self.spec.resources.cpu)),
             import_paths=self._import_paths,
+            processes=self.spec.resources.processes,
         )
 
     def _tell(self, run: LiveRun) -> None:

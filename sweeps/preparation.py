@@ -20,9 +20,12 @@ USAGE_EXIT = 2
 
 
 def needed(spec: SpaceSpec) -> bool:
-    """Whether a task wants preparing: a built-in one, as it comes, until this machine did it once; others always."""
+    """Whether a task wants preparing: a built-in one, as it comes, until this machine did it once; others always.
+
+    Several processes want to know each time whether it is a task that they can train.
+    """
     own_way = any(mark in spec.task for mark in ":?") or spec.recipe.model != Model()
-    return own_way or not _mark(spec.task).exists()
+    return own_way or spec.resources.processes > 1 or not _mark(spec.task).exists()
 
 
 def _mark(task: str) -> Path:
@@ -42,6 +45,7 @@ class Preparation:
             "task": spec.task,
             "recipe": spec.recipe.model_dump(mode="json"),
             "seed": derive_seed("sweep", spec.sampler.seed, 0),
+            "processes": spec.resources.processes,
             "import_paths": import_paths,
         }
         self._child = subprocess.Popen(  # noqa: S603  this interpreter and this file
@@ -77,8 +81,9 @@ def main() -> int:
 
     request = json.loads(sys.argv[1])
     sys.path.extend(path for path in request["import_paths"] if path not in sys.path)
+    recipe = Recipe.model_validate(request["recipe"])
     try:
-        prepare(request["task"], Recipe.model_validate(request["recipe"]), request["seed"])
+        prepare(request["task"], recipe, request["seed"], request["processes"])
     except UsageError as error:
         sys.stdout.write(f"{error}\n")
         return USAGE_EXIT

@@ -139,6 +139,10 @@ class RunTrainable(Trainable):
         """Never says `done`: Tune would end the trial without asking the scheduler."""
         return {"step": self._worker.step()}
 
+    def cleanup(self) -> None:
+        """End what the last job left running."""
+        self._worker.close()
+
 
 class _Jobs:
     """Which trial of Tune trains which run."""

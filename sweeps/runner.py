@@ -45,7 +45,10 @@ class InProcessRunner:
     def run(self, conductor: Conductor) -> None:
         """Train job after job until none is left."""
         worker = Worker()
-        while (job := conductor.next_job()) is not None:
-            worker.start(job)
-            while conductor.report(job.run_id, worker.step()):
-                pass
+        try:
+            while (job := conductor.next_job()) is not None:
+                worker.start(job)
+                while conductor.report(job.run_id, worker.step()):
+                    pass
+        finally:
+            worker.close()

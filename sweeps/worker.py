@@ -37,6 +37,7 @@ class Job:
         checkpoint_every_s: Seconds of training between checkpoints that are at no rung.
         threads: CPU threads of torch.
         import_paths: Folders where the user's own task is looked for.
+        processes: How many train the run together; they share the threads.
     """
 
     run_id: int
@@ -49,6 +50,7 @@ class Job:
     checkpoint_every_s: float
     threads: int
     import_paths: Sequence[str] = ()
+    processes: int = 1
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,8 @@ class Worker:
 
     def start(self, job: Job) -> None:
         """Take a job up where its newest sound checkpoint left it. Never raises: `step` says what went wrong."""
-        self._job, self._training, self._start_error = job, None, None
+        self.close()
+        self._job, self._start_error = job, None
         self._since_checkpoint_s, self._fingerprint = 0.0, {}
         try:
             self._training = _open(job)
@@ -102,6 +105,12 @@ class Worker:
         except Exception:  # noqa: BLE001  as above; the epochs before the error are kept
             return Step(tuple(reports), error=traceback.format_exc(), fingerprint=self._fingerprint)
         return Step(tuple(reports), finished, fingerprint=self._fingerprint)
+
+    def close(self) -> None:
+        """Let go of the job in hand, and end the processes that train it."""
+        if self._training is not None:
+            self._training.close()
+        self._training = None
 
     def _advance(self, job: Job, training: EpochTrainer, reports: list[EpochReport]) -> bool:
         began = time.perf_counter()
@@ -146,12 +155,14 @@ def _open(job: Job) -> EpochTrainer:
 
     torch.set_num_threads(job.threads)
     sys.path.extend(path for path in job.import_paths if path not in sys.path)
-    training = open_training(job.task, Recipe.model_validate(job.recipe), job.seed)
+    recipe = Recipe.model_validate(job.recipe)
+    training = open_training(job.task, recipe, job.seed, job.processes)
     found = checkpoints.latest(Path(job.directory)) if job.directory else None
     if found is None:
         return training
     try:
         training.load_state_dict(found[1])
     except CheckpointError:  # of another release, or not ours: the run starts over, its epochs come out the same
-        return open_training(job.task, Recipe.model_validate(job.recipe), job.seed)
+        training.close()
+        return open_training(job.task, recipe, job.seed, job.processes)
     return training

@@ -125,6 +125,9 @@ class GeneratorTraining:
             raise CheckpointError(f"not a checkpoint of a training loop: it lacks {error}") from error
         self._generator = None
 
+    def close(self) -> None:
+        """There is nothing to give back: a loop that is left in the middle ends with this object."""
+
 
 def _parse(yielded: object, epoch: int) -> tuple[dict[str, float], dict[str, Any] | None]:
     """Check what a loop yielded and return ``(metrics, state)``."""

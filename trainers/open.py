@@ -12,6 +12,7 @@ from search_spaces.errors import UsageError
 from search_spaces.recipe import Recipe
 from search_spaces.seeds import derive_seed
 from trainers.augmentation import check_mixing
+from trainers.distributed import DistributedTraining
 from trainers.fgsm import check_fgsm
 from trainers.generator import GeneratorTraining
 from trainers.reports import EpochReport
@@ -56,25 +57,33 @@ class EpochTrainer(Protocol):
         """Continue from a snapshot; ``CheckpointError`` when it is not one of this training."""
         ...
 
+    def close(self) -> None:
+        """Give back what this training holds besides memory: its processes. It is not to be used afterwards."""
+        ...
 
-def open_training(reference: str, recipe: Recipe, seed: int) -> EpochTrainer:
+
+def open_training(reference: str, recipe: Recipe, seed: int, processes: int = 1) -> EpochTrainer:
     """Return a new training, before its first epoch.
 
     Args:
         reference: A built-in task's name, or ``package.module:Name`` of a user's task or training loop.
         recipe: Every hyperparameter.
         seed: Of this run.
+        processes: How many train it together. More than one are started here, and share this process's CPU threads.
 
     Raises:
-        UsageError: The reference cannot be used.
+        UsageError: The reference cannot be used, or this cannot be trained here.
     """
     target = load_target(reference)
-    if isinstance(target, Task):
-        return Training(recipe, target, seed)
-    return GeneratorTraining(target, recipe, seed)
+    if not isinstance(target, Task):
+        _check_loop(reference, processes)
+        return GeneratorTraining(target, recipe, seed)
+    if processes > 1:
+        return DistributedTraining(reference, recipe, seed, processes)
+    return Training(recipe, target, seed)
 
 
-def prepare(reference: str, recipe: Recipe, seed: int) -> None:
+def prepare(reference: str, recipe: Recipe, seed: int, processes: int = 1) -> None:
     """Find out before any worker starts whether a task can be trained, and fill its caches on the way.
 
     Of a training loop only its import is checked: to run it is to train.
@@ -84,6 +93,7 @@ def prepare(reference: str, recipe: Recipe, seed: int) -> None:
     """
     task = load_target(reference)
     if not isinstance(task, Task):
+        _check_loop(reference, processes)
         return
     where = f"task {reference}"
     data = _call(f"{where}: data(seed)", lambda: task.data(derive_seed(seed, "split")))
@@ -93,6 +103,14 @@ def prepare(reference: str, recipe: Recipe, seed: int) -> None:
     with global_stream(seed, "init"):
         model = _call(f"{where}: model(recipe)", lambda: task.model(recipe))
     _check_model(where, task.classes, model, data.val)
+
+
+def _check_loop(reference: str, processes: int) -> None:
+    if processes > 1:
+        raise UsageError(
+            f"task {reference}: a training loop drives its devices itself, found {processes} processes for it;"
+            " set resources.processes to 1"
+        )
 
 
 def _call(what: str, call: Callable[[], _T]) -> _T:

@@ -13,8 +13,27 @@ from torch import Tensor, nn
 from search_spaces.errors import UsageError
 from search_spaces.recipe import Precision
 from trainers.optimizers import backward
+from trainers.ranks import Rank
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def choose_device(precision: Precision, rank: Rank) -> torch.device:
+    """Return where a training happens; every one of several ranks has a device of its own.
+
+    Raises:
+        UsageError: The recipe asks for CUDA and there is none, or there are more ranks than devices.
+    """
+    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if precision.device == "cuda" and not found:
+        raise UsageError("precision.device cuda: torch finds no CUDA device here; use auto or cpu")
+    if precision.device == "cpu" or not found:
+        return torch.device("cpu")
+    if rank.count == 1:
+        return torch.device("cuda")
+    if found < rank.count:
+        raise UsageError(f"resources.processes: {rank.count} need as many CUDA devices, found {found}")
+    return torch.device("cuda", rank.index)
 
 
 def check_precision(precision: Precision, device: torch.device) -> None:

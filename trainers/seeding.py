@@ -24,12 +24,13 @@ def stream(seed: int, purpose: Purpose, epoch: int = 0) -> torch.Generator:
 
 
 @contextmanager
-def global_stream(seed: int, purpose: Literal["init", "dropout"], epoch: int = 0) -> Iterator[None]:
+def global_stream(seed: int, purpose: Literal["init", "dropout"], epoch: int = 0, rank: int = 0) -> Iterator[None]:
     """Seed torch's global generators inside the block, and give the caller's states back afterwards.
 
     Initialisers and dropout take their numbers from the global generators. With the states put back, two
-    trainings that take turns in one process disturb neither each other nor their caller.
+    trainings that take turns in one process disturb neither each other nor their caller. The first of several ranks
+    draws what a training in one process would draw; the others draw numbers of their own.
     """
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(derive_seed(seed, purpose, epoch))
+        torch.manual_seed(derive_seed(seed, purpose, epoch, *([rank] if rank else [])))
         yield

@@ -26,13 +26,14 @@ from search_spaces.errors import CheckpointError
 from search_spaces.evaluations import RAW
 from search_spaces.recipe import Recipe
 from search_spaces.seeds import derive_seed
-from trainers.augmentation import Mixing, check_mixing, mixed_loss
+from trainers.augmentation import Mixed, Mixing, check_mixing, mixed_loss
 from trainers.averaging import Average
 from trainers.fgsm import check_fgsm
 from trainers.fingerprint import fingerprint
 from trainers.optimizers import eval_mode, train_mode
 from trainers.patience import Stopper
-from trainers.precision import Arithmetic, check_precision
+from trainers.precision import Arithmetic, check_precision, choose_device
+from trainers.ranks import ALONE, Rank
 from trainers.reports import EpochReport, Predictions
 from trainers.scoring import Reading, Scorer
 from trainers.seeding import global_stream, stream
@@ -48,16 +49,19 @@ class Training:
         recipe: Every hyperparameter.
         task: Data and model.
         seed: Of this run; every random stream of it is derived from this number.
+        rank: Which of several processes this is: each holds a `Training`, and they make every step together. All of
+            them take in the same calls; only the first one's reports and snapshots are whole.
 
     Raises:
         UsageError: This machine cannot train with this precision, or the recipe mixes or perturbs what cannot be.
     """
 
-    def __init__(self, recipe: Recipe, task: Task, seed: int) -> None:
-        self._recipe = recipe
+    def __init__(self, recipe: Recipe, task: Task, seed: int, rank: Rank = ALONE) -> None:
+        self._rank = rank
+        self._recipe = recipe = rank.widened(recipe)
         self._seed = seed
         self._epoch = 0
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._device = choose_device(recipe.precision, rank)
         check_precision(recipe.precision, self._device)
         self._arithmetic = Arithmetic(recipe.precision, self._device)
 
@@ -68,7 +72,8 @@ class Training:
             self.model = task.model(recipe).to(self._device)
         order = torch.randperm(len(self._data.train), generator=stream(seed, "order"))
         self._fingerprint = fingerprint(self.model, order, self._data)
-        self._forward = self._arithmetic.compiled(self.model)
+        if recipe.model.sync_batch_norm:
+            self.model = rank.with_joint_norms(self.model, self._device)
 
         # One optimizer step takes `accumulation` micro-batches; what is left at the end of an epoch makes a
         # last, smaller step, so that every example counts once per epoch.
@@ -77,6 +82,7 @@ class Training:
 
         self._stepper = Stepper(recipe, self.model, recipe.budget.epochs * self._steps_per_epoch)
         # After the stepper, whose optimizer is what freezes parameters.
+        self._forward = rank.wrapped(self._arithmetic.compiled(self.model))
         self._parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self._stopper = Stopper(recipe.patience)
         averages = not isinstance(recipe.averaging, NoAverage)
@@ -104,7 +110,7 @@ class Training:
         A loss that is not finite is reported like any other.
         """
         started = time.perf_counter()
-        with self._arithmetic.kernels(), global_stream(self._seed, "dropout", self._epoch):
+        with self._arithmetic.kernels(), global_stream(self._seed, "dropout", self._epoch, self._rank.index):
             metrics = self._train_epoch()
             metrics["train/samples_per_second"] = len(self._data.train) / (time.perf_counter() - started)
             self._epoch += 1
@@ -112,20 +118,17 @@ class Training:
                 with self._arithmetic.autocast():
                     self._average.after_epoch(self.model, self._epoch, self._data.train)
 
-            raw = self._scorer.read(RAW, self.model)
-            loss = raw.loss
+            raw = self._scorer.read(RAW, self.model) if self._rank.first else None
+            loss = self._rank.agreed(raw.loss if raw else math.nan, self._device)
             if self._average:
                 self._average.after_validation(self.model, loss)
             self._stepper.after_epoch(loss)
             self._stopper.watch(loss, self.model)
-            if self.finished and self._stopper.restore(self.model):
+            restored = self.finished and self._stopper.restore(self.model)
+            if raw and restored:
                 raw = self._scorer.read(RAW, self.model)
-            readings = self._readings(raw)
-            metrics |= self._scorer.epoch(readings)
-            predictions: tuple[Predictions, ...] = ()
-            if self.finished:
-                final, predictions = self._scorer.end(readings)
-                metrics |= final
+            scores, predictions = self._score(raw) if raw else ({}, ())
+        metrics |= scores
         metrics["train/seconds"] = seconds = time.perf_counter() - started
         return EpochReport(self._epoch, metrics, seconds, predictions)
 
@@ -153,10 +156,11 @@ class Training:
             if self._average:
                 self._average.after_step(self.model, steps_done + 1)
         eval_mode(self._stepper.optimizer)
+        self._rank.share_buffers(self.model)
 
         # Nothing above reads a number out of a tensor: that would make a GPU wait for the CPU at every step.
         return {
-            "train/loss": torch.stack(losses).double().sum().item() / len(order),
+            "train/loss": self._rank.total(torch.stack(losses).double().sum()).item() / len(order),
             "train/lr": learning_rate,
             **signals.metrics(self._arithmetic.skips_steps),
             **peak_memory(self._device),
@@ -170,18 +174,33 @@ class Training:
             mixing: Of this epoch.
 
         Returns:
-            The sum of the losses of these examples, a scalar without gradient.
+            The sum of the losses of this rank's examples, a scalar without gradient.
         """
         total = torch.zeros((), device=self._device)
-        for indices in torch.split(examples, self._recipe.budget.batch_size):
+        parts = torch.split(examples, self._recipe.budget.batch_size)
+        # By the step's size, not by the number of micro-batches: the last one may be smaller than the others. The
+        # average over the ranks divides by their number once more.
+        divisor = len(examples) / self._rank.count
+        for number, indices in enumerate(parts):
+            # Every rank draws for all micro-batches, so that each is mixed as it would be in one process.
             batch = mixing(self._data.train.take(indices))
-            logits = self._arithmetic.forward(self._forward, batch.inputs)
-            loss = mixed_loss(logits, batch, self._recipe.regularization.label_smoothing)
-            # By the step's size, not by the number of micro-batches: the last one may be smaller than the
-            # others.
-            self._arithmetic.backward(loss / len(examples), self._stepper.optimizer)
-            total += loss.detach()
+            if self._rank.owns(number):
+                with self._rank.reduction(self._forward, number, len(parts)):
+                    total += self._add_gradient(batch, divisor)
+        if self._rank.idle_at_the_end(len(parts)):
+            # DDP waits for a backward pass of every rank: this one adds nothing. Joint norms would count its examples,
+            # and let a rank take part with none; other layers may not.
+            count = 0 if self._recipe.model.sync_batch_norm else len(parts[0])
+            spare = self._data.train.take(parts[0][:count])
+            self._add_gradient(Mixed(spare.inputs, spare.targets, spare.targets, 1.0), math.inf)
         return total
+
+    def _add_gradient(self, batch: Mixed, divisor: float) -> Tensor:
+        """Add the gradient of a micro-batch's loss over ``divisor``; return that loss, summed over its examples."""
+        logits = self._arithmetic.forward(self._forward, batch.inputs)
+        loss = mixed_loss(logits, batch, self._recipe.regularization.label_smoothing)
+        self._arithmetic.backward(loss / divisor, self._stepper.optimizer)
+        return loss.detach()
 
     def _clip(self, norm: Tensor) -> None:
         """Bound the gradient, of this global norm, if the recipe says so."""
@@ -190,6 +209,15 @@ class Training:
             nn.utils.clip_grads_with_norm_(self._parameters, regularization.clip_norm, norm)
         elif regularization.clip_value is not None:
             nn.utils.clip_grad_value_(self._parameters, regularization.clip_value)
+
+    def _score(self, raw: Reading) -> tuple[dict[str, float], tuple[Predictions, ...]]:
+        """Return the metrics of an epoch and, at the end of the training, what its weights predict."""
+        readings = self._readings(raw)
+        metrics = self._scorer.epoch(readings)
+        if not self.finished:
+            return metrics, ()
+        final, predictions = self._scorer.end(readings)
+        return metrics | final, predictions
 
     def _readings(self, raw: Reading) -> list[Reading]:
         """Return the raw weights and, once there are any, the averaged ones."""
@@ -228,3 +256,6 @@ class Training:
             self._epoch = int(state["epoch"])
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             raise CheckpointError(f"not a checkpoint of this training: {error}") from error
+
+    def close(self) -> None:
+        """There is nothing to give back."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from search_spaces import LogUniform, NoStopping, Recipe, Resources, SpaceSpec
 from sweeps.conductor import Conductor
@@ -120,8 +121,9 @@ def run(runner: Runner, spec: SpaceSpec, url: str, loops: str, folder: Path, dra
 def expected(spec: SpaceSpec, conductor: Conductor, number: int) -> dict[int, float]:
     """The curve of an uninterrupted training of the same run."""
     one = conductor.runs[number]
-    training = open_training(spec.task, Recipe.model_validate(one.recipe), one.seed)
+    training = open_training(spec.task, Recipe.model_validate(one.recipe), one.seed, spec.resources.processes)
     reports = [training.run_epoch() for _ in range(spec.recipe.budget.epochs)]
+    training.close()
     return {report.epoch: report.metrics[spec.metric.name] for report in reports}
 
 
@@ -138,6 +140,18 @@ def test_trains_every_run_to_its_end(runner: Runner, sqlite_url: str, loops: str
         assert conductor.runs[number].curve == expected(spec, conductor, number)
     assert broken_rules(sqlite_url, spec) == []
     assert [row.attempts for row in rows(sqlite_url, "SELECT attempts FROM run")] == [1] * 6
+
+
+def test_a_run_can_be_trained_by_several_processes(runner: Runner, sqlite_url: str, loops: str, tmp_path: Path) -> None:
+    threads = torch.get_num_threads()
+    spec = space(runs=2, early_stopping=NoStopping(), resources=Resources(cpu=2, processes=2))
+    conductor = run(runner, spec, sqlite_url, loops, tmp_path)
+    assert [one.error for one in conductor.runs] == [None] * 2
+    assert states(conductor) == {"COMPLETE": 2}
+    torch.set_num_threads(2)
+    assert conductor.runs[1].curve == expected(spec, conductor, 1)
+    torch.set_num_threads(threads)
+    assert broken_rules(sqlite_url, spec) == []
 
 
 def test_a_finished_sweep_is_left_alone(runner: Runner, sqlite_url: str, loops: str, tmp_path: Path) -> None:

@@ -18,11 +18,11 @@ decay_embeddings: true}
 cutmix: 0.0}
   averaging: {kind: none}
   patience: {epochs: null, min_delta: 0.0, restore_best: true}
-  precision: {kind: fp32, compile: false, deterministic: false}
+  precision: {kind: fp32, compile: false, deterministic: false, device: auto}
   signals: {train_rescored: false, pruning: [], fgsm: []}
   model: {kind: null, width: null, depth: null, norm: null, init: default, \
 mup_base: null, \
-lora_rank: null, lora_alpha: 16.0}
+lora_rank: null, lora_alpha: 16.0, sync_batch_norm: false}
   budget: {epochs: 27, batch_size: 64, accumulation: 1, lr_scaling: none, base_batch_size: 256}
   custom: {answer: "no, \\U000000e9", flag: true, word: "null"}
 search:
@@ -31,7 +31,7 @@ search:
 sampler: {kind: tpe, seed: 0, startup: 10}
 early_stopping: {kind: none}
 runs: 3
-resources: {cpu: 1.0, gpu: 0.0}
+resources: {cpu: 1.0, gpu: 0.0, processes: 1}
 checkpoint_every_s: 10.0
 """
 WRITTEN = """\

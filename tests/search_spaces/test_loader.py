@@ -159,6 +159,22 @@ def test_shipped_spaces_load_and_round_trip() -> None:
             "f.yaml:11: early_stopping.grace_epochs: unknown name; valid: kind",
         ),
         ("runs: 8", "runs: 8\nresources: {gpus: 1}", "f.yaml:11: resources.gpus: unknown name; did you mean gpu?"),
+        (
+            "runs: 8",
+            "runs: 8\nresources: {cpu: 1, processes: 2}",
+            "f.yaml:11: resources: each process trains on a CPU of its own at least, found cpu 1 and processes 2;",
+        ),
+        (
+            "runs: 8",
+            "runs: 8\nresources: {gpu: 2, processes: 4}",
+            "f.yaml:11: resources: each process trains on a card of its own, found gpu 2 and processes 4; leave",
+        ),
+        ("runs: 8", "runs: 8\nresources: {gpu: -1}", "f.yaml:11: resources.gpu: must be at least 0, found -1"),
+        (
+            "runs: 8",
+            "runs: 8\nresources: {processes: 0}",
+            "f.yaml:11: resources.processes: must be at least 1, found 0",
+        ),
         ("runs: 8", "runs: 8\nsampler: {kind: grid}", "f.yaml:8: search.optimizer.lr: a grid needs finitely many"),
     ],
 )

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 from search_spaces.averaging import EMA, SWA, NoAverage
 from search_spaces.optimizers import SGD, Adam, AdamW
 from search_spaces.recipe import Budget, Patience, Precision, Recipe, Regularization, Signals, Switch
+from search_spaces.resolve import recipe_hash
 from search_spaces.schedules import (
     Constant,
     Cosine,
@@ -160,3 +161,21 @@ def test_sophia_is_refused_in_fp16_wherever_it_stands() -> None:
         assert Recipe.model_validate({**parts, "precision": {"kind": "bf16"}}).precision.kind == "bf16"
         with pytest.raises(ValidationError, match="use precision bf16"):
             Recipe.model_validate({**parts, "precision": fp16})
+
+
+def test_mup_is_refused_for_optimizers_that_it_does_not_scale() -> None:
+    mup = {"kind": "mlp", "mup_base": 64}
+    for kind in ("adamw", "adam", "rmsprop", "lion"):
+        assert Recipe.model_validate({"optimizer": {"kind": kind}, "model": mup}).model.mup_base == 64
+    for kind in ("sgd", "lars", "lamb", "muon", "sophia", "shampoo", "adafactor"):
+        for parts in ({"optimizer": {"kind": kind}}, {"switch": {"at": 0.5, "to": {"kind": kind}}}):
+            assert Recipe.model_validate(parts).model.mup_base is None
+            with pytest.raises(ValidationError, match=f"scales widths for Adam's family, found optimizer {kind}"):
+                Recipe.model_validate({**parts, "model": mup})
+
+
+def test_the_newer_fields_leave_the_hash_of_older_recipes_alone() -> None:
+    digest = recipe_hash(Recipe())
+    newer = {"precision": {"device": "auto"}, "model": {"sync_batch_norm": False}}
+    assert recipe_hash(Recipe.model_validate(newer)) == digest
+    assert recipe_hash(Recipe.model_validate({"precision": {"device": "cpu"}})) != digest

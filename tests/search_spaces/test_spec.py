@@ -58,6 +58,7 @@ def test_defaults() -> None:
         {"early_stopping": {"kind": "none", "grace_epochs": 1}},
         {"resources": {"cpu": 0}},
         {"resources": {"gpu": -1}},
+        {"resources": {"processes": 0}},
         {"sampler": {"kind": "cmaes"}},
         {"sampler": {"seed": -1}},
         {"sampler": {"seed": 2**32}},
@@ -67,6 +68,38 @@ def test_defaults() -> None:
 def test_a_broken_law_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         space(**changes)
+
+
+@pytest.mark.parametrize(
+    ("written", "processes"),
+    [
+        ({}, 1),
+        ({"gpu": 0.25}, 1),
+        ({"gpu": 1}, 1),
+        ({"gpu": 4}, 4),
+        ({"gpu": 4, "processes": 4}, 4),
+        ({"gpu": 4, "processes": 1}, 1),  # a loop that drives four cards itself
+        ({"cpu": 2, "processes": 2}, 2),
+    ],
+)
+def test_a_run_has_as_many_processes_as_cards_unless_it_says_otherwise(
+    written: dict[str, float], processes: int
+) -> None:
+    assert Resources.model_validate(written).processes == processes
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ({"gpu": 1.5}, "gpu is a share of one card or a whole number of cards, found 1.5"),
+        ({"gpu": 2, "processes": 4}, "found gpu 2 and processes 4; leave processes out"),
+        ({"gpu": 0.5, "processes": 2}, "found gpu 0.5 and processes 2; leave processes out"),
+        ({"cpu": 1, "processes": 2}, "found cpu 1 and processes 2; raise cpu"),
+    ],
+)
+def test_processes_that_have_no_device_each(written: dict[str, float], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Resources.model_validate(written)
 
 
 @pytest.mark.parametrize("task", ["digits", "my_task", "package:Task", "my_package.my_module:MyTask"])

@@ -15,6 +15,7 @@ from search_spaces import (
     Metric,
     NoStopping,
     Recipe,
+    Resources,
     Sampler,
     SweepError,
     resolve,
@@ -158,12 +159,13 @@ def test_runs_share_their_seed_and_a_repeated_recipe_gets_another(sqlite_url: st
 
 
 def test_jobs_say_what_the_worker_needs(sqlite_url: str, tmp_path: Path) -> None:
-    spec = space(checkpoint_every_s=3.0)
+    spec = space(checkpoint_every_s=3.0, resources=Resources(cpu=5, processes=2))
     with Store(sqlite_url) as store:
         conductor = conductor_of(spec, store, tmp_path / "c", import_paths=("/home/ann",))
         job = conductor.next_job("trial-7")
         assert job is not None
-        assert (job.number, job.task, job.rungs, job.threads) == (0, "digits", (1, 3), 1)
+        assert (job.number, job.task, job.rungs) == (0, "digits", (1, 3))
+        assert (job.threads, job.processes) == (5, 2)
         assert (job.checkpoint_every_s, job.import_paths) == (3.0, ("/home/ann",))
         assert Path(job.directory) == tmp_path / "c" / "000000"
         assert Recipe.model_validate(job.recipe) == spec.recipe

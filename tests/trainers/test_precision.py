@@ -8,7 +8,8 @@ from search_spaces.recipe import Budget, Precision, Recipe, Regularization
 from search_spaces.schedules import Constant
 from search_spaces.seeds import derive_seed
 from trainers import training as training_module
-from trainers.precision import Arithmetic, check_precision
+from trainers.precision import Arithmetic, check_precision, choose_device
+from trainers.ranks import ALONE, Rank
 from trainers.seeding import stream
 from trainers.training import Training
 
@@ -30,6 +31,39 @@ def test_fp16_is_refused_on_a_cpu(blobs):
         Training(recipe(kind="fp16"), blobs, 0)
     check_precision(Precision(kind="fp16"), torch.device("cuda"))
     check_precision(Precision(kind="bf16"), CPU)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "cards", "rank", "expected"),
+    [
+        ("auto", 0, ALONE, "cpu"),
+        ("auto", 2, ALONE, "cuda"),
+        ("cpu", 2, ALONE, "cpu"),
+        ("cuda", 1, ALONE, "cuda"),
+        ("auto", 0, Rank(1, 2), "cpu"),
+        ("cpu", 2, Rank(1, 2), "cpu"),
+        ("auto", 2, Rank(1, 2), "cuda:1"),
+        ("cuda", 0, ALONE, "precision.device cuda: torch finds no CUDA device here; use auto or cpu"),
+        ("auto", 1, Rank(0, 2), "resources.processes: 2 need as many CUDA devices, found 1"),
+    ],
+)
+def test_the_device_is_the_recipes_choice(monkeypatch, wanted, cards, rank, expected):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cards > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: cards)
+    if " " in expected:
+        with pytest.raises(UsageError) as raised:
+            choose_device(Precision(device=wanted), rank)
+        assert str(raised.value) == expected
+    else:
+        assert choose_device(Precision(device=wanted), rank) == torch.device(expected)
+
+
+def test_a_training_that_asks_for_a_device_that_is_not_there_is_refused(blobs):
+    if torch.cuda.is_available():
+        pytest.skip("there is CUDA here")
+    with pytest.raises(UsageError, match="use auto or cpu"):
+        Training(recipe(device="cuda"), blobs, 0)
+    Training(recipe(device="cpu"), blobs, 0).run_epoch()
 
 
 @pytest.mark.parametrize("kind", ["fp32", "bf16", "fp16"])
