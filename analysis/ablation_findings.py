@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -22,6 +22,7 @@ from analysis.intervals import Interval, power
 from analysis.sentences import verdict_sentence, wider_scope
 from analysis.tuning_page import Tuning, tunings
 from search_spaces import AblationSpec, Contrast, dump_ablation
+from sweeps.ablation_plan import Finals
 from sweeps.tables import RunState
 
 CURVE_METRICS = ("val/nll", "val/accuracy", "train/loss")
@@ -129,6 +130,23 @@ class PowerCurve:
     power: tuple[float, ...]
 
 
+@dataclass(frozen=True)
+class Crossing:
+    """Two factors, on and off.
+
+    Attributes:
+        design: `matched` or `retuned`.
+        first: Name of a factor.
+        second: Name of another.
+        means: Whether each is on -> mean of the primary metric, over the arms that are so.
+    """
+
+    design: str
+    first: str
+    second: str
+    means: Mapping[tuple[bool, bool], float]
+
+
 @dataclass(frozen=True, eq=False)
 class Findings:
     """Everything that the report of one ablation says.
@@ -144,6 +162,7 @@ class Findings:
         wider: What it comes to for new examples, too, where that can be told; in the same order.
         secondary: Other metrics.
         interactions: Of factors.
+        crossings: The means behind them, where every arm has one.
         arms: One an arm and design.
         calibration: One an arm and design.
         tunings: One a trained arm, in the re-tuned design.
@@ -153,6 +172,7 @@ class Findings:
         caveats: What the design does not let one say.
         commands: That repeat it.
         runs: Every run.
+        finals: What the complete runs reported in their last epoch, by run number.
     """
 
     spec: AblationSpec
@@ -165,6 +185,7 @@ class Findings:
     wider: tuple[str | None, ...]
     secondary: tuple[Exploratory, ...]
     interactions: tuple[Exploratory, ...]
+    crossings: tuple[Crossing, ...]
     arms: tuple[ArmFacts, ...]
     calibration: tuple[CalibrationRow, ...]
     tunings: tuple[Tuning, ...]
@@ -174,12 +195,14 @@ class Findings:
     caveats: tuple[str, ...]
     commands: tuple[str, ...]
     runs: tuple[RunFacts, ...]
+    finals: Finals
 
 
 def find(evidence: Evidence) -> Findings:
     """Return what the evidence of an ablation comes to."""
     spec = evidence.spec
     found = claims(evidence)
+    arms = tuple(_arm(evidence, design, arm) for design in spec.designs for arm in spec.all_arms)
     return Findings(
         spec=spec,
         created_at=evidence.created_at,
@@ -191,7 +214,8 @@ def find(evidence: Evidence) -> Findings:
         wider=tuple(wider_scope(claim) for claim in found),
         secondary=_secondary(evidence),
         interactions=_interactions(evidence),
-        arms=tuple(_arm(evidence, design, arm) for design in spec.designs for arm in spec.all_arms),
+        crossings=_crossings(spec, arms),
+        arms=arms,
         calibration=calibration_rows(evidence),
         tunings=tunings(evidence),
         curves=_curves(evidence),
@@ -200,6 +224,7 @@ def find(evidence: Evidence) -> Findings:
         caveats=caveats(evidence, found),
         commands=_commands(spec),
         runs=tuple(evidence.runs),
+        finals=evidence.finals,
     )
 
 
@@ -227,6 +252,25 @@ def _interactions(evidence: Evidence) -> tuple[Exploratory, ...]:
     crossed = [one for one in spec.contrasts if one.kind == "interaction"]
     rows = [_exploratory(evidence, design, one, spec.metrics.primary) for design in spec.designs for one in crossed]
     return tuple(row for row in rows if row is not None)
+
+
+def _crossings(spec: AblationSpec, arms: Sequence[ArmFacts]) -> tuple[Crossing, ...]:
+    signs = {one.name: one.coefficients for one in spec.contrasts}
+    found = []
+    for design in spec.designs:
+        means = {arm.arm: arm.mean for arm in arms if arm.design == design}
+        for one in spec.contrasts:
+            first, _, second = one.name.partition(" x ")
+            if one.kind != "interaction" or first not in signs or second not in signs:
+                continue
+            cells: dict[tuple[bool, bool], list[float]] = {}
+            for arm, mean in means.items():
+                if mean is not None:
+                    cells.setdefault((signs[first][arm] > 0, signs[second][arm] > 0), []).append(mean)
+            if len(cells) == 4 and None not in means.values():
+                averages = {place: float(np.mean(values)) for place, values in cells.items()}
+                found.append(Crossing(design, first, second, averages))
+    return tuple(found)
 
 
 def _arm(evidence: Evidence, design: str, arm: str) -> ArmFacts:

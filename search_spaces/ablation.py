@@ -42,6 +42,17 @@ def _check_value(value: object) -> Value:
         raise ValueError(str(error)) from None
 
 
+def _check_looks(looks: object) -> Literal["none", "e_process"] | tuple[int, ...]:
+    if looks == "none":
+        return "none"
+    if looks == "e_process":
+        return "e_process"
+    if isinstance(looks, tuple) and all(isinstance(pairs, int) and not isinstance(pairs, bool) for pairs in looks):
+        return looks
+    raise ValueError(f"must be none, e_process or a list of numbers of pairs, found {show(looks)}")
+
+
+_Looks = Annotated[Literal["none", "e_process"] | tuple[int, ...], PlainValidator(_check_looks)]
 _Name = Annotated[str, AfterValidator(_check_arm_name)]
 _MetricName = Annotated[str, AfterValidator(_check_metric)]
 _Settings = Mapping[str, Annotated[Value, PlainValidator(_check_value)]]
@@ -142,7 +153,7 @@ class AblationSpec(Part):
     design: Literal["matched", "retuned", "both"] = "matched"
     retune: Retune | None = None
     nuisance: tuple[str, ...] = ()
-    looks: Literal["none", "e_process"] | tuple[Count, ...] = "none"
+    looks: _Looks = "none"
     looks_taken: tuple[Count, ...] = ()
 
     @property

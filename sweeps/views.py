@@ -292,6 +292,8 @@ def print_run(view: SweepView, row: RunRow, epochs: pd.DataFrame, console: Conso
     if not epochs.empty:
         told = epochs[epochs["name"].isin(_CURVE) | epochs["name"].str.startswith("val/")]
         wide = told.pivot_table(index="epoch", columns="name", values="value", sort=True)
+        # What only the end of a training reports, such as its temperature, is no curve.
+        wide = wide.loc[:, wide.notna().sum() >= min(2, len(wide))]
         table = Table(box=None, pad_edge=False)
         table.add_column("epoch")
         for name in wide.columns:
