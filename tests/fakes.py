@@ -138,6 +138,7 @@ class CurveRunner:
         die_after: Raise `DriverDiedError` instead of handing in the step after this many.
         kill: Run number -> how many of its workers die before they hand in anything.
         drain_after: Ask the conductor to drain after this many steps.
+        by_job: Makes the curve of a job, where its seed matters; in the place of `curve`.
     """
 
     def __init__(
@@ -148,9 +149,10 @@ class CurveRunner:
         die_after: int | None = None,
         kill: Mapping[int, int] | None = None,
         drain_after: int | None = None,
+        by_job: Callable[[Job], Curve] | None = None,
     ) -> None:
         self.slots = slots
-        self._curve = curve
+        self._curve = by_job or (lambda job: curve)
         self._rng = random.Random(seed)
         self._die_after = die_after
         self._kill = dict(kill or {})
@@ -164,7 +166,7 @@ class CurveRunner:
         working: dict[int, CurveTraining] = {}
         while True:
             while len(working) < self.slots and (job := conductor.next_job()) is not None:
-                working[job.run_id] = CurveTraining(job, self._curve)
+                working[job.run_id] = CurveTraining(job, self._curve(job))
             if not working:
                 return
             self._turn(conductor, working)
