@@ -64,6 +64,7 @@ class Work:
         standing: Where its runs stand, with the seconds that are left.
         summary: Prints where it stands, at the end.
         facts: What the study in the dashboard tells besides.
+        notes: What its provenance tells besides.
     """
 
     spec: SpaceSpec
@@ -76,10 +77,16 @@ class Work:
     standing: Callable[[Conductor, float | None], Standing]
     summary: Callable[[Conductor, Phases, str, Console], None]
     facts: Mapping[str, Any] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
 
-def sweep_work(spec: SpaceSpec) -> Work:
-    """A sweep over a space."""
+def sweep_work(spec: SpaceSpec, forced: tuple[str, ...] = ()) -> Work:
+    """A sweep over a space.
+
+    Args:
+        spec: The space.
+        forced: Codes of the red flags that it is run in spite of; they stand with its provenance.
+    """
 
     def adopt(store: Store, row: SweepRecord) -> tuple[str, tuple[str, ...]]:
         stored = parse_space(row.spec_yaml, f"{spec.name} (stored)", spec.name)
@@ -97,6 +104,7 @@ def sweep_work(spec: SpaceSpec) -> Work:
         what=f"{spec.runs} runs",
         standing=lambda conductor, eta_s: standing(spec, list(conductor.runs), eta_s),
         summary=summary,
+        notes={"forced": forced} if forced else {},
     )
 
 
@@ -171,7 +179,7 @@ def _open_sweep(store: Store, work: Work) -> SweepRecord:
         metric=work.metric,
         goal=spec.metric.goal,
         seed=spec.sampler.seed,
-        provenance=provenance(),
+        provenance={**provenance(), **work.notes},
     )
     sweep = store.sweep(spec.name)
     if sweep is None:

@@ -1,0 +1,1 @@
+"""What `sweeps COMMAND` does, a function each; `sweeps.cli` lists them."""

@@ -1,0 +1,62 @@
+"""The commands for the time before a sweep: `recommend`, `lint`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, get_args
+
+import typer
+
+from search_spaces import UsageError, load_space
+from search_spaces.advise import Situation, advise, ask
+from search_spaces.advise_tree import Model, Start, Wish
+from search_spaces.lint import lint as lint_space
+from search_spaces.lint import lint_lines
+from sweeps.commands.options import Settings, Space
+
+FLAGGED_EXIT = 1
+
+
+def lint(space: Space, settings: Settings = None) -> None:
+    """Look for the red flags of a space before it costs machine hours; exit code 1 if there is an error."""
+    flags = lint_space(load_space(space, settings or ()))
+    for line in lint_lines(flags):
+        typer.echo(line)
+    errors = sum(flag.severity == "error" for flag in flags)
+    typer.echo(f"{space}: {errors} errors, {len(flags) - errors} other flags" if flags else f"{space}: no red flag")
+    raise typer.Exit(FLAGGED_EXIT if errors else 0)
+
+
+def recommend(
+    model: Annotated[str | None, typer.Option("--model", help=f"One of {', '.join(get_args(Model))}.")] = None,
+    task: Annotated[str, typer.Option("--task", help=f"One of {', '.join(get_args(Start))}.")] = "scratch",
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Examples a step, all devices together.")] = 64,
+    data: Annotated[int, typer.Option("--data", min=1, help="Training examples.")] = 50_000,
+    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="That you can pay for.")] = None,
+    wish: Annotated[str, typer.Option("--wish", help=f"One of {', '.join(get_args(Wish))}.")] = "best",
+    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Default: print it.")] = None,
+) -> None:
+    """Write the space to start from, with its reasons; asks the questions itself when it is told nothing."""
+    if model is None:
+        if not sys.stdin.isatty():
+            raise UsageError(f"recommend: --model is one of {', '.join(get_args(Model))}; in a terminal it asks")
+        situation = ask(_prompt)
+    else:
+        for option, value, valid in (("model", model, Model), ("task", task, Start), ("wish", wish, Wish)):
+            if value not in get_args(valid):
+                raise UsageError(f"--{option} must be one of {', '.join(get_args(valid))}, found {value}")
+        situation = Situation(model, task, batch, data, epochs, wish)  # type: ignore[arg-type]  # looked up above
+    text = advise(situation).text
+    if to is None:
+        typer.echo(text, nl=False)
+        return
+    to.write_text(text, encoding="utf-8")
+    typer.echo(f"wrote {to}; next: sweeps lint {to} | sweeps run {to}")
+
+
+def _prompt(question: str, answers: object) -> str:
+    """Ask at the keyboard; an empty answer takes the first one offered."""
+    offered = list(answers) if isinstance(answers, list | tuple) else []
+    shown = f" ({', '.join(map(str, offered))})" if offered else ""
+    return str(typer.prompt(f"{question}{shown}", default=str(offered[0]) if offered else "", show_default=False))

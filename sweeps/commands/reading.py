@@ -1,0 +1,112 @@
+"""The commands that read the database: `list`, `status`, `show`, `export`, `report`, `diagnose`, `dashboard`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from sweeps.commands.options import AsJson, Folder, Name, Storage
+from sweeps.database import DEFAULT_URL
+
+if TYPE_CHECKING:
+    from sweeps.views import SweepView
+
+
+def list_(storage: Storage = DEFAULT_URL, as_json: AsJson = False) -> None:
+    """Every sweep of the database."""
+    from sweeps import views
+
+    found = _views(storage)
+    if as_json:
+        views.print_json([views.status_data(view) for view in found])
+    else:
+        views.print_list(found, Console())
+
+
+def status(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One sweep; all if not given.")] = None,
+    storage: Storage = DEFAULT_URL,
+    as_json: AsJson = False,
+) -> None:
+    """How far a sweep is, while it runs or afterwards."""
+    from sweeps import views
+
+    found = _views(storage)
+    if name is not None:
+        found = [views.find_view(found, name)]
+    if as_json:
+        data = [views.status_data(view) for view in found]
+        views.print_json(data if name is None else data[0])
+    else:
+        views.print_status(found, Console())
+
+
+def show(
+    name: Name,
+    number: Annotated[int | None, typer.Argument(metavar="[RUN]", help="One run, with its curve.")] = None,
+    storage: Storage = DEFAULT_URL,
+    as_json: AsJson = False,
+) -> None:
+    """The runs of a sweep, best first, or one of them in full."""
+    from sweeps import views
+
+    view = views.find_view(_views(storage), name)
+    if number is None:
+        if as_json:
+            views.print_json([views.run_data(row, view) for row in views.ranked(view)])
+        else:
+            views.print_runs(view, Console())
+        return
+    from analysis.load import epochs_frame
+
+    row = views.find_run(view, number)
+    epochs = epochs_frame(storage, name, number)
+    if as_json:
+        views.print_json(views.run_data(row, view) | {"curve": views.curve_data(epochs)})
+    else:
+        views.print_run(view, row, epochs, Console())
+
+
+def export(
+    name: Name,
+    to: Folder = None,
+    storage: Storage = DEFAULT_URL,
+) -> None:
+    """Write a sweep as files: runs.csv, epochs.csv, space.yaml and the best run's recipe, best.yaml."""
+    from analysis.export import export_sweep
+    from sweeps import views
+
+    view = views.find_view(_views(storage), name)
+    folder = to or Path("reports") / name
+    for path in export_sweep(view.spec, storage, folder):
+        typer.echo(path)
+
+
+def report(name: Name, to: Folder = None, storage: Storage = DEFAULT_URL) -> None:
+    """Write the report of an ablation again, from the database alone."""
+    from analysis.report import report as write
+
+    for path in write(storage, name, to):
+        typer.echo(path)
+
+
+def dashboard(
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="On 127.0.0.1.")] = 8080,
+    storage: Storage = DEFAULT_URL,
+) -> None:
+    """Open the Optuna dashboard over the same database."""
+    _views(storage)  # a database without sweeps is said here, not shown as an empty page
+    from sweeps.study import serve_dashboard
+
+    typer.echo(f"dashboard at http://127.0.0.1:{port}/dashboard/ (Ctrl-C ends it)")
+    serve_dashboard(storage, port)
+
+
+def _views(storage: str) -> list[SweepView]:
+    from analysis.load import runs_frame, sweeps_frame
+    from sweeps.views import sweep_views
+
+    return sweep_views(sweeps_frame(storage), runs_frame(storage))
