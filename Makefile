@@ -1,17 +1,24 @@
 PYTHON ?= python3
 BIN    := .venv/bin
-SPACE  ?= finetune
-NAME   ?= $(SPACE)
+SPACE    ?= finetune
+ABLATION ?= wd_exclusion
+NAME     ?= $(SPACE)
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep status dashboard export check test test-slow clean
+.PHONY: help sweep ablate report status dashboard export check test test-slow clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "make %-10s %s\n", $$1, $$2}'
 
 sweep: .venv/installed  ## run or continue a sweep: make sweep SPACE=finetune [ARGS="--runs 64 --name longer"]
 	@$(BIN)/sweeps run $(SPACE) $(ARGS)
+
+ablate: .venv/installed  ## answer a question by paired runs: make ablate ABLATION=wd_exclusion [ARGS="--pairs 20"]
+	@$(BIN)/sweeps ablate $(ABLATION) $(ARGS)
+
+report: .venv/installed  ## a report again, from the database alone: make report NAME=wd_exclusion
+	@$(BIN)/sweeps report $(NAME) $(ARGS)
 
 status: .venv/installed  ## how far every sweep is
 	@$(BIN)/sweeps status $(ARGS)

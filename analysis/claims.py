@@ -28,7 +28,7 @@ from analysis.pairing import mismatches
 from analysis.sequential import E_STOP, Decision, Rule, decide, e_interval
 from search_spaces import MATCHED, RETUNED, AblationSpec, Contrast
 from search_spaces.evaluations import read_from
-from sweeps.ablation_plan import Finals
+from sweeps.ablation_plan import Finals, Table
 from sweeps.tables import RunState
 
 ALPHA = 0.05
@@ -90,10 +90,10 @@ def settled(spec: AblationSpec, finals: Finals, pairs: int) -> bool:
     rule = look_rule(spec)
     if rule is None:
         return False
-    treatments = _treatments(spec)
+    treatments, table = _treatments(spec), Table(spec)
     for design in spec.designs:
         for one in treatments:
-            deltas = _deltas(spec, finals, design, one, pairs)
+            deltas = _deltas(table, finals, design, one, pairs)
             decision = decide(deltas, rule, spec.metrics.margin, len(treatments), ALPHA)
             if decision.stopped_at is None:
                 return False
@@ -115,9 +115,10 @@ def _complete(values: Mapping[str, Floats]) -> dict[str, Floats]:
     return {name: arm[finite] for name, arm in values.items()}
 
 
-def _deltas(spec: AblationSpec, finals: Finals, design: str, one: Contrast, pairs: int) -> Floats:
+def _deltas(table: Table, finals: Finals, design: str, one: Contrast, pairs: int) -> Floats:
     """The contrast of the primary metric in every complete pair."""
-    values = {arm: arm_values(spec, finals, design, arm, spec.metrics.primary, pairs) for arm in one.coefficients}
+    primary = table.spec.metrics.primary
+    values = {arm: arm_values(table, finals, design, arm, primary, pairs) for arm in one.coefficients}
     complete = _complete(values)
     return contrast(complete, one.coefficients) if len(next(iter(complete.values()))) else np.empty(0)
 
@@ -157,7 +158,7 @@ def _draft(evidence: Evidence, design: str, one: Contrast) -> _Draft:
     spec, metrics = evidence.spec, evidence.spec.metrics
     rule, pairs, alpha, decision = look_rule(spec), evidence.pairs, ALPHA, None
     if rule is not None:
-        deltas = _deltas(spec, evidence.finals, design, one, pairs)
+        deltas = _deltas(evidence.table, evidence.finals, design, one, pairs)
         decision = decide(deltas, rule, metrics.margin, len(_treatments(spec)), ALPHA)
         alpha = decision.alpha
     # Between two planned looks the pairs since the last one are no evidence yet, and before the first there is none.

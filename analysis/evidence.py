@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -62,12 +63,12 @@ class Evidence:
     epochs: pd.DataFrame
     predictions: Mapping[tuple[int, str], Predictions]
 
-    @property
+    @cached_property
     def table(self) -> Table:
         """Which run is which."""
         return Table(self.spec)
 
-    @property
+    @cached_property
     def pairs(self) -> int:
         """Pairs whose every run has ended, counted from the first one without a gap."""
         table, ended = self.table, {run.number for run in self.runs if run.state.finished}
@@ -83,16 +84,16 @@ class Evidence:
 
     def values(self, design: str, arm: str, metric: str, pairs: int) -> Floats:
         """A metric of an arm in each of the first pairs, shape ``(pairs,)``; NaN where its run is not complete."""
-        return arm_values(self.spec, self.finals, design, arm, metric, pairs)
+        return arm_values(self.table, self.finals, design, arm, metric, pairs)
 
     def named(self, design: str, arm: str, name: str, pairs: int) -> Floats:
         """As `values`, of a metric under the very name that the training reports."""
         return _named(self.table, self.finals, design, arm, name, pairs)
 
 
-def arm_values(spec: AblationSpec, finals: Finals, design: str, arm: str, metric: str, pairs: int) -> Floats:
+def arm_values(table: Table, finals: Finals, design: str, arm: str, metric: str, pairs: int) -> Floats:
     """A metric of an arm in each of the first pairs, shape ``(pairs,)``; NaN where its run is not complete."""
-    return _named(Table(spec), finals, design, arm, read_from(metric, spec.all_arms[arm].weights), pairs)
+    return _named(table, finals, design, arm, read_from(metric, table.spec.all_arms[arm].weights), pairs)
 
 
 def _named(table: Table, finals: Finals, design: str, arm: str, name: str, pairs: int) -> Floats:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from search_spaces import (
     RETUNED,
@@ -57,10 +58,15 @@ class Table:
 
     spec: AblationSpec
 
-    @property
+    @cached_property
+    def trained_as(self) -> Mapping[str, str]:
+        """Arm -> the arm whose training it reads."""
+        return self.spec.trained_as()
+
+    @cached_property
     def arms(self) -> tuple[str, ...]:
         """The arms that are trained, the control first."""
-        return tuple(dict.fromkeys(self.spec.trained_as().values()))
+        return tuple(dict.fromkeys(self.trained_as.values()))
 
     @property
     def tries(self) -> int:
@@ -89,7 +95,7 @@ class Table:
     def number(self, design: str, pair: int, arm: str) -> int:
         """The run of that line; an arm that reads another one's training has that one's."""
         arms = self.arms
-        owner = arms.index(self.spec.trained_as()[arm])
+        owner = arms.index(self.trained_as[arm])
         if design == TUNING:
             return pair * len(arms) + owner
         return self.tries + pair * self.per_pair + self.spec.designs.index(design) * len(arms) + owner
