@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 from rich.console import Console
 
+from analysis.ablation_findings import find
 from analysis.claims import settled
+from analysis.evidence import read_evidence
+from analysis.report import FOLDER, publish, write_report
+from analysis.verdict_table import print_verdicts
 from search_spaces import AblationSpec, UsageError, diff_specs, dump_ablation, parse_ablation
 from sweeps.ablation_plan import AblationPlan, Finals, Table, ablation_standing
 from sweeps.conductor import Conductor
 from sweeps.database import shown
-from sweeps.drive import Options, Work, drive
+from sweeps.drive import INTERRUPTED_EXIT, Options, Work, drive
 from sweeps.records import SweepRecord
 from sweeps.standing import Standing
 from sweeps.store import Store
@@ -40,7 +45,18 @@ def ablate(
         UsageError: Something has to be mended first.
         SweepError: The ablation cannot go on; the same command continues it.
     """
-    return drive(ablation_work(spec, more), options, console, began)
+    code = drive(ablation_work(spec, more), options, console, began)
+    if code != INTERRUPTED_EXIT:  # a report of what is not over would be a look that nobody planned
+        _report(spec.name, options.storage, console, to)
+    return code
+
+
+def _report(name: str, storage: str, console: Console, to: Path | None) -> None:
+    with console.status("writing the report") if console.is_terminal else nullcontext():
+        findings = find(read_evidence(storage, name))
+        written = write_report(findings, to or FOLDER / name)
+        publish(storage, findings, written)
+    print_verdicts(findings, console, written.page)
 
 
 def ablation_work(spec: AblationSpec, more: int = 0) -> Work:
@@ -48,7 +64,8 @@ def ablation_work(spec: AblationSpec, more: int = 0) -> Work:
 
     def adopt(store: Store, row: SweepRecord) -> tuple[str, tuple[str, ...]]:
         stored = parse_ablation(row.spec_yaml, f"{spec.name} (stored)", spec.name)
-        differences = diff_specs(_as_first_written(stored, spec), spec)
+        # The file that a report of more pairs carries is the ablation as it is now.
+        differences = () if spec == stored else diff_specs(_as_first_written(stored, spec), spec)
         if more and not differences and _ended(stored, store, row):
             stored = _with_more_pairs(stored, more)
         return dump_ablation(stored), differences

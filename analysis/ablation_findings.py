@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,6 +17,7 @@ import numpy as np
 from analysis.calibration_page import CalibrationRow, calibration_rows
 from analysis.caveats import caveats
 from analysis.claims import Claim, claims, compared
+from analysis.crossings import Crossing, crossings
 from analysis.evidence import Evidence, RunFacts
 from analysis.intervals import Interval, power
 from analysis.sentences import verdict_sentence, wider_scope
@@ -130,23 +131,6 @@ class PowerCurve:
     power: tuple[float, ...]
 
 
-@dataclass(frozen=True)
-class Crossing:
-    """Two factors, on and off.
-
-    Attributes:
-        design: `matched` or `retuned`.
-        first: Name of a factor.
-        second: Name of another.
-        means: Whether each is on -> mean of the primary metric, over the arms that are so.
-    """
-
-    design: str
-    first: str
-    second: str
-    means: Mapping[tuple[bool, bool], float]
-
-
 @dataclass(frozen=True, eq=False)
 class Findings:
     """Everything that the report of one ablation says.
@@ -214,7 +198,7 @@ def find(evidence: Evidence) -> Findings:
         wider=tuple(wider_scope(claim) for claim in found),
         secondary=_secondary(evidence),
         interactions=_interactions(evidence),
-        crossings=_crossings(spec, arms),
+        crossings=crossings(spec, {(arm.design, arm.arm): arm.mean for arm in arms}),
         arms=arms,
         calibration=calibration_rows(evidence),
         tunings=tunings(evidence),
@@ -252,25 +236,6 @@ def _interactions(evidence: Evidence) -> tuple[Exploratory, ...]:
     crossed = [one for one in spec.contrasts if one.kind == "interaction"]
     rows = [_exploratory(evidence, design, one, spec.metrics.primary) for design in spec.designs for one in crossed]
     return tuple(row for row in rows if row is not None)
-
-
-def _crossings(spec: AblationSpec, arms: Sequence[ArmFacts]) -> tuple[Crossing, ...]:
-    signs = {one.name: one.coefficients for one in spec.contrasts}
-    found = []
-    for design in spec.designs:
-        means = {arm.arm: arm.mean for arm in arms if arm.design == design}
-        for one in spec.contrasts:
-            first, _, second = one.name.partition(" x ")
-            if one.kind != "interaction" or first not in signs or second not in signs:
-                continue
-            cells: dict[tuple[bool, bool], list[float]] = {}
-            for arm, mean in means.items():
-                if mean is not None:
-                    cells.setdefault((signs[first][arm] > 0, signs[second][arm] > 0), []).append(mean)
-            if len(cells) == 4 and None not in means.values():
-                averages = {place: float(np.mean(values)) for place, values in cells.items()}
-                found.append(Crossing(design, first, second, averages))
-    return tuple(found)
 
 
 def _arm(evidence: Evidence, design: str, arm: str) -> ArmFacts:

@@ -21,7 +21,7 @@ def number(value: float) -> str:
     if value == 0:
         return "0"
     text = f"{value:.3g}"
-    return f"{value:.6f}".rstrip("0") if "e" in text and abs(value) >= 1e-5 else text
+    return f"{value:.6f}".rstrip("0").rstrip(".") if "e" in text and abs(value) >= 1e-5 else text
 
 
 def signed(value: float) -> str:
@@ -69,7 +69,15 @@ def verdict_sentence(spec: AblationSpec, claim: Claim) -> str:
         return (
             f"{what} {_effect(spec, claim)}, and the other way when each arm is tuned for itself: it depends on tuning."
         )
-    return f"{what} {_effect(spec, claim)}{_against_margin(claim)}, {scope(spec, claim)}."
+    effect = _change(spec, claim) if claim.verdict is Verdict.EQUIVALENT else _effect(spec, claim)
+    return f"{what} {effect}{_against_margin(claim)}, {scope(spec, claim)}."
+
+
+def _change(spec: AblationSpec, claim: Claim) -> str:
+    """``changes test NLL by +0.001 [-0.002, 0.004] over 10 pairs``: without a direction, where there may be none."""
+    delta = claim.comparison.delta if claim.comparison else 0.0
+    size = "" if claim.interval is None else f" {between(claim.interval)}"
+    return f"changes {metric_words(spec.metrics.primary)} by {signed(delta)}{size} over {claim.pairs} pairs"
 
 
 def _effect(spec: AblationSpec, claim: Claim) -> str:
@@ -114,7 +122,7 @@ def _inconclusive(spec: AblationSpec, claim: Claim) -> str:
     what = subject(spec, claim)
     if comparison is None or claim.interval is None:
         return f"{what}: {claim.pairs} complete pair{'s' * (claim.pairs != 1)} cannot say how much {metric} changes."
-    found = f"{what} changes {metric} by {signed(comparison.delta)} {between(claim.interval)} over {claim.pairs} pairs"
+    found = f"{what} {_change(spec, claim)}"
     if comparison.needed:
         margin = number(comparison.margin or 0)
         return f"{found}: inconclusive; {comparison.needed} more pairs would detect the margin {margin}."

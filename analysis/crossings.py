@@ -1,0 +1,51 @@
+"""Two factors, each on and off: the four means behind an interaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from search_spaces import AblationSpec
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """Two factors, on and off.
+
+    Attributes:
+        design: `matched` or `retuned`.
+        first: Name of a factor.
+        second: Name of another.
+        means: Whether each is on -> mean of the primary metric, over the arms that are so.
+    """
+
+    design: str
+    first: str
+    second: str
+    means: Mapping[tuple[bool, bool], float]
+
+
+def crossings(spec: AblationSpec, means: Mapping[tuple[str, str], float | None]) -> tuple[Crossing, ...]:
+    """Return the crossing of every two factors whose interaction the arrangement tells.
+
+    Args:
+        spec: The ablation.
+        means: (design, arm) -> mean of the primary metric; a design in which an arm has none has no crossings.
+    """
+    signs = {one.name: one.coefficients for one in spec.contrasts if one.kind == "treatment"}
+    found = []
+    for design in spec.designs:
+        known = {arm: mean for arm in spec.all_arms if (mean := means.get((design, arm))) is not None}
+        if len(known) < len(spec.all_arms):
+            continue
+        for one in spec.contrasts:
+            first, _, second = one.name.partition(" x ")
+            if one.kind == "interaction" and first in signs and second in signs:
+                cells: dict[tuple[bool, bool], list[float]] = {}
+                for arm, mean in known.items():
+                    cells.setdefault((signs[first][arm] > 0, signs[second][arm] > 0), []).append(mean)
+                averages = {place: float(np.mean(values)) for place, values in cells.items()}
+                found.append(Crossing(design, first, second, averages))
+    return tuple(found)

@@ -1,0 +1,25 @@
+"""The one door of plotly: frozen numbers in, drawings out; nothing is computed here but places on the paper."""
+
+from __future__ import annotations
+
+from analysis.figures.calibration import reliability_diagram
+from analysis.figures.drawing import Drawing, plotly_js, script_safe, write_pngs
+from analysis.figures.effects import forest, interaction, power_curves, slopes
+from analysis.figures.training import costs, curves
+from analysis.figures.tuning import best_of_n, isolation
+
+__all__ = [
+    "Drawing",
+    "best_of_n",
+    "costs",
+    "curves",
+    "forest",
+    "interaction",
+    "isolation",
+    "plotly_js",
+    "power_curves",
+    "reliability_diagram",
+    "script_safe",
+    "slopes",
+    "write_pngs",
+]

@@ -1,0 +1,209 @@
+"""What all figures have in common: a look that needs no colour, harmless text, and the ways out of plotly."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+
+# Okabe and Ito's palette, in an order in which neighbours also differ in lightness.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+SYMBOLS = ("circle", "diamond", "square", "triangle-up", "x", "star")
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+PATTERNS = ("", "/", "x", ".", "-", "+")
+LEGEND = {"orientation": "h", "x": 0, "y": 1.02, "xanchor": "left", "yanchor": "bottom"}
+GREY = "#7f7f7f"
+BAND = "rgba(127,127,127,0.18)"
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif"
+_UNITS = {"nll": "nats", "loss": "nats", "accuracy": "share correct", "ece": "share", "brier": "0 to 2"}
+_LINE = 22  # characters of a label that fit beside a plot on a phone
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure and what it says.
+
+    Attributes:
+        name: Its id, of letters, digits and hyphens; the same in every report.
+        title: A few words; plain text, as `reading`.
+        reading: One sentence: what the figure says, from its numbers.
+        figure: Without the two.
+        height: Pixels.
+    """
+
+    name: str
+    title: str
+    reading: str
+    figure: go.Figure
+    height: int
+
+    @property
+    def json(self) -> str:
+        """The figure for plotly.js, as JSON that may stand inside a script element."""
+        return script_safe(self.figure.to_json())
+
+    @property
+    def titled(self) -> go.Figure:
+        """The figure with its title and reading inside, for where no caption stands beside it."""
+        copy = go.Figure(self.figure)
+        wrapped = "<br>".join(escaped(line) for line in _wrapped(self.reading, 84))
+        rows = wrapped.count("<br>") + 1
+        copy.update_layout(
+            title={
+                "text": escaped(self.title),
+                "subtitle": {"text": wrapped, "font": {"size": 12}},
+                "x": 0.01,
+                "xanchor": "left",
+                "yref": "container",
+                "y": 1 - 22 / (self.height + 60),
+            },
+            height=self.height + 60,
+            margin={"t": 58 + 18 * rows},
+            paper_bgcolor="white",
+            plot_bgcolor="white",
+        )
+        return copy
+
+
+def drawn(
+    name: str,
+    title: str,
+    reading: str,
+    traces: Sequence[Mapping[str, Any]],
+    layout: Mapping[str, Any],
+    height: int = 340,
+) -> Drawing:
+    """Make a drawing of traces and a layout, in the look of all of them."""
+    base: dict[str, Any] = {
+        "template": "none",  # plotly's own would be repeated in every figure
+        "font": {"family": FONT, "size": 13, "color": "#333333"},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "margin": {"l": 10, "r": 12, "t": 12, "b": 10},
+        "height": height,
+        "autosize": True,
+        "showlegend": False,
+        "hovermode": "closest",
+        "dragmode": False,  # a finger that scrolls the page must not zoom the figure
+        "legend": LEGEND,
+    }
+    figure = go.Figure({"data": [dict(trace) for trace in traces], "layout": {**base, **layout}})
+    return Drawing(name, title, reading, figure, height)
+
+
+def axis(title: str, **more: Any) -> dict[str, Any]:
+    """An axis with its title; `more` as plotly names it."""
+    return {
+        "title": {"text": title, "standoff": 12, "font": {"size": 12}},
+        "automargin": True,
+        "gridcolor": "rgba(127,127,127,0.22)",
+        "zeroline": False,
+        "linecolor": GREY,
+        "ticks": "outside",
+        "ticklen": 4,
+        "tickcolor": GREY,
+        **more,
+    }
+
+
+def names_axis(labels: Sequence[str], **more: Any) -> dict[str, Any]:
+    """An axis whose places 0, 1, 2, ... have names; a name that looks like a number stays a name."""
+    texts = ["<br>".join(escaped(line) for line in _wrapped(label, _LINE)) for label in labels]
+    return axis("", tickvals=list(range(len(texts))), ticktext=texts, **more)
+
+
+def escaped(text: str) -> str:
+    """Text that plotly shows letter by letter: it reads `<a href=...>`, entities and `$formulas$` in any text."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("$", "&#36;")
+
+
+def legend_name(text: str) -> str:
+    """A name as a legend shows it: short, and only letters."""
+    return escaped(shortened(text, 28))
+
+
+def shortened(text: str, most: int) -> str:
+    """The text, cut where it is longer."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def metric_axis(metric: str) -> str:
+    """``test/nll`` -> ``test/nll (nats)``."""
+    unit = _UNITS.get(metric.partition("/")[2])
+    return f"{metric} ({unit})" if unit else metric
+
+
+def slug(*parts: str) -> str:
+    """An id of letters, digits and hyphens; parts that differ by other letters alone may come out equal."""
+    return re.sub(r"[^a-z0-9]+", "-", "-".join(parts).lower()).strip("-")
+
+
+def rounded(values: Sequence[float | None]) -> list[float | None]:
+    """Six significant digits: more than a screen shows, in a third of the bytes."""
+    return [None if value is None or value != value else float(f"{value:.6g}") for value in values]
+
+
+def spans(values: Sequence[float]) -> bool:
+    """Whether values differ so much in size that only a logarithmic axis shows them all."""
+    return bool(values) and min(values) > 0 and max(values) / min(values) > 1000
+
+
+def script_safe(text: str) -> str:
+    """JSON that cannot end the script element it stands in."""
+    for char in "<>&\u2028\u2029":
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    return text
+
+
+def plotly_js() -> str:
+    """The source of plotly.js, as it may stand inside a script element."""
+    source: str = get_plotlyjs()
+    return re.sub(r"</(?=script)", r"<\\/", source.replace("\r\n", "\n"), flags=re.IGNORECASE)
+
+
+def write_pngs(drawings: Sequence[Drawing], folder: Path) -> str | None:
+    """Write each drawing as ``NAME.png``.
+
+    Returns:
+        Why there are none, as the end of a sentence; None when they are there.
+    """
+    try:
+        import kaleido
+    except ImportError:
+        return "the extra `png` is not installed: pip install 'sweeps[png]'"
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{drawing.name}.png" for drawing in drawings]
+    work = [
+        {
+            "fig": drawing.titled.to_dict(),
+            "path": path,
+            "opts": {"format": "png", "width": 860, "height": drawing.height + 60, "scale": 1.5},
+        }
+        for drawing, path in zip(drawings, paths, strict=True)
+    ]
+    try:
+        # One browser for all: to start it takes longer than to draw. MathJax would be fetched from the network.
+        kaleido.write_fig_from_object_sync(work, kopts={"mathjax": False})
+    except (kaleido.errors.KaleidoError, RuntimeError, OSError, ValueError) as error:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        reason = str(error).strip().partition("\n")[0]
+        return f"no Chrome or Chromium could draw them ({reason[:120] or type(error).__name__})"
+    return None
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    lines, line = [], ""
+    for word in text.split(" "):
+        for piece in [word[at : at + width] for at in range(0, len(word), width)] or [""]:
+            if line and len(line) + 1 + len(piece) > width:
+                lines.append(line)
+                line = piece
+            else:
+                line = f"{line} {piece}" if line else piece
+    return [*lines, line]

@@ -1,0 +1,31 @@
+"""Text that Markdown shows letter by letter."""
+
+from __future__ import annotations
+
+import re
+
+_LIVE = re.compile(r"([\\`*_{}\[\]<>#|~$&!])")
+_ADDRESS = re.compile(r"(?i)\b(https?|ftp|mailto|xmpp|javascript|data|vbscript)(:)|\b(www)(\.)|(@)")
+_START = re.compile(r"^(\d+(?=[.)](?:\s|$))|(?=[-+=](?![\d.])))")  # of a list, a rule or an underline
+
+
+def escaped(text: str) -> str:
+    """Return the text with everything defused that Markdown (CommonMark and GitHub's) would act on.
+
+    Marks become letters, an address is no link, and a line break becomes a space, so that it fits into a table cell.
+    """
+    flat = " ".join(text.split())
+    marked = _LIVE.sub(r"\\\1", flat)
+    return _START.sub(r"\1\\", _ADDRESS.sub(_defused, marked))
+
+
+def fenced(text: str) -> str:
+    """Return the text as a code block, within a fence that it does not contain."""
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}\n{text}\n{fence}"
+
+
+def _defused(found: re.Match[str]) -> str:
+    word = found.group(1) or found.group(3) or ""
+    return f"{word}\\{found.group(0)[len(word) :]}"

@@ -1,0 +1,111 @@
+"""What a report is made of: plain text, tables and drawings, which each format renders in its own way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from analysis.figures import Drawing
+from analysis.paired import Verdict
+
+NONE = "—"
+"""A cell without a number."""
+
+SYMBOLS = {
+    Verdict.BETTER: "▲",
+    Verdict.WORSE: "▼",
+    Verdict.EQUIVALENT: "≈",
+    Verdict.NEGLIGIBLE: "≃",
+    Verdict.INCONCLUSIVE: "?",
+    Verdict.TUNING_DEPENDENT: "⇄",
+    Verdict.UNSTABLE: "!",
+    Verdict.NOT_COMPARABLE: "≠",
+    Verdict.IDENTICAL: "=",
+}
+"""A sign beside each verdict, so that it is told apart without colour."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph."""
+
+    kind: ClassVar[str] = "text"
+    text: str
+
+
+@dataclass(frozen=True)
+class Bullets:
+    """A list."""
+
+    kind: ClassVar[str] = "bullets"
+    items: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of text.
+
+    Attributes:
+        title: What it shows.
+        head: Of each column.
+        rows: Each as long as `head`.
+        words: How many columns from the left hold words; the others hold numbers, to be read down the column.
+    """
+
+    kind: ClassVar[str] = "table"
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    words: int = 1
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Drawings, side by side where there is room."""
+
+    kind: ClassVar[str] = "pictures"
+    drawings: tuple[Drawing, ...]
+
+
+@dataclass(frozen=True)
+class Code:
+    """Lines to be typed or copied, letter by letter."""
+
+    kind: ClassVar[str] = "code"
+    text: str
+
+
+Block = Text | Bullets | Table | Pictures | Code
+
+
+@dataclass(frozen=True)
+class Section:
+    """A numbered part of a report.
+
+    Attributes:
+        number: From 0.
+        title: A few words.
+        blocks: What it says; empty where it has nothing to say.
+        why: Why it has nothing to say.
+    """
+
+    number: int
+    title: str
+    blocks: tuple[Block, ...]
+    why: str = ""
+
+
+def section(number: int, title: str, *blocks: Block | None, why: str = "") -> Section:
+    """Make a section of the blocks that there are."""
+    return Section(number, title, tuple(block for block in blocks if block is not None), why)
+
+
+def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) -> Table | None:
+    """Make a table; None without rows."""
+    return Table(title, tuple(head), tuple(tuple(row) for row in rows), words) if rows else None
+
+
+def pictures(drawings: Sequence[Drawing]) -> Pictures | None:
+    """Make a block of drawings; None without any."""
+    return Pictures(tuple(drawings)) if drawings else None
