@@ -148,6 +148,6 @@ def wider_scope(claim: Claim) -> str | None:
     if level is None or level.interval is None or claim.comparison is None:
         return None
     return (
-        f"For new seeds and new test examples alike the interval is {between(level.interval)} "
+        f"For new seeds and new test examples alike the change is {signed(level.delta)} {between(level.interval)} "
         f"({level.examples} examples, {level.pairs} pairs)."
     )
