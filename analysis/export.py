@@ -24,6 +24,14 @@ def export_sweep(spec: SpaceSpec, url: str, folder: Path) -> tuple[Path, ...]:
         The paths written.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    texts = export_texts(spec, url)
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8", newline="\n")
+    return tuple(folder / name for name in texts)
+
+
+def export_texts(spec: SpaceSpec, url: str) -> dict[str, str]:
+    """Return what `export_sweep` writes: name of the file -> its text."""
     runs = runs_frame(url, spec.name)
     texts = {
         "runs.csv": csv(_with_recipe_columns(runs)),
@@ -31,11 +39,12 @@ def export_sweep(spec: SpaceSpec, url: str, folder: Path) -> tuple[Path, ...]:
         "space.yaml": dump_space(spec),
     }
     best = best_recipe(runs, spec)
-    if best is not None:
-        texts["best.yaml"] = dump_space(spec.model_copy(update={"recipe": best, "search": {}, "runs": 1}))
-    for name, text in texts.items():
-        (folder / name).write_text(text, encoding="utf-8")
-    return tuple(folder / name for name in texts)
+    return texts if best is None else {**texts, "best.yaml": best_yaml(spec, best)}
+
+
+def best_yaml(spec: SpaceSpec, recipe: Recipe) -> str:
+    """Return a recipe of a sweep as a space of its own, of one run."""
+    return dump_space(spec.model_copy(update={"recipe": recipe, "search": {}, "runs": 1}))
 
 
 def best_recipe(runs: pd.DataFrame, spec: SpaceSpec) -> Recipe | None:

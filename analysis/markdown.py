@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 _LIVE = re.compile(r"([\\`*_{}\[\]<>#|~$&!])")
 _ADDRESS = re.compile(r"(?i)\b(https?|ftp|mailto|xmpp|javascript|data|vbscript)(:)|\b(www)(\.)|(@)")
@@ -17,6 +18,12 @@ def escaped(text: str) -> str:
     flat = " ".join(text.split())
     marked = _LIVE.sub(r"\\\1", flat)
     return _START.sub(r"\1\\", _ADDRESS.sub(_defused, marked))
+
+
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a table of plain text."""
+    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
+    return lines + [f"| {' | '.join(escaped(cell) for cell in row)} |" for row in rows]
 
 
 def fenced(text: str) -> str:

@@ -11,6 +11,10 @@ from enum import Enum
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel
+
+from search_spaces import Distribution
+from search_spaces.distributions import canonical
 
 
 def to_json(data: object) -> str:
@@ -19,7 +23,8 @@ def to_json(data: object) -> str:
 
 
 def plain(data: object) -> Any:
-    """Return the dicts, lists and scalars that stand for dataclasses, named tuples, enums, arrays and dates."""
+    """Return the dicts, lists and scalars that stand for dataclasses, named tuples, enums, arrays, dates, recipes
+    and distributions."""
     match data:
         case Enum():
             return plain(data.value)
@@ -31,6 +36,10 @@ def plain(data: object) -> Any:
             return plain(data.tolist())
         case datetime():
             return data.isoformat()
+        case BaseModel():
+            return plain(data.model_dump())
+        case Distribution():
+            return plain(canonical(data))
         case Mapping():
             return {_key(key): plain(value) for key, value in data.items()}
         case _ if is_dataclass(data):
