@@ -30,10 +30,13 @@ for name, command, example in (
     ("lint", preparing.lint, "finetune"),
     ("run", training.run, "finetune --set budget.epochs=9 --runs 64 --name longer"),
     ("ablate", training.ablate, "wd_exclusion --pairs 20"),
+    ("confirm", training.confirm, "finetune --top 3 --pairs 10"),
+    ("extend", training.extend, "finetune --edge --runs 32"),
     ("list", reading.list_, "--json"),
     ("status", reading.status, "finetune"),
     ("show", reading.show, "finetune 17"),
     ("report", reading.report, "wd_exclusion"),
+    ("apply", reading.apply, "finetune --top 1 > best.yaml"),
     ("export", reading.export, "finetune --to results/"),
     ("dashboard", reading.dashboard, "--port 8080"),
 ):

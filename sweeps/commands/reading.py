@@ -1,4 +1,4 @@
-"""The commands that read the database: `list`, `status`, `show`, `export`, `report`, `diagnose`, `dashboard`."""
+"""The commands that read the database: `list`, `status`, `show`, `export`, `report`, `diagnose`, `apply`, `dashboard`."""
 
 from __future__ import annotations
 
@@ -91,6 +91,18 @@ def report(name: Name, to: Folder = None, storage: Storage = DEFAULT_URL) -> Non
 
     for path in write(storage, name, to):
         typer.echo(path)
+
+
+def apply(
+    name: Name,
+    top: Annotated[int, typer.Option("--top", min=1, help="1 for the best complete run, 2 for the next, ...")] = 1,
+    storage: Storage = DEFAULT_URL,
+) -> None:
+    """Print the recipe of a sweep's winner as a space of one run, ready to be used."""
+    from analysis.follow_up import apply as recipe_of
+    from analysis.sweep_evidence import read_sweep
+
+    typer.echo(recipe_of(read_sweep(storage, name), top), nl=False)
 
 
 def dashboard(

@@ -1,4 +1,4 @@
-"""The commands that train: `run`, `ablate`."""
+"""The commands that train: `run`, `ablate`, `confirm`, `extend`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rich.console import Console
 
 from search_spaces import Overrides, SpaceSpec, UsageError, load_ablation, load_space
 from search_spaces.lint import lint, lint_lines
-from sweeps.commands.options import BEGAN, Address, Folder, Local, Settings, Space, Storage
+from sweeps.commands.options import BEGAN, Address, Folder, Local, Name, Settings, Space, Storage
 from sweeps.database import DEFAULT_URL
 
 
@@ -90,3 +90,42 @@ def ablate(
     from sweeps.drive import Options
 
     raise typer.Exit(ablate(spec, Options(storage, address, local), Console(), BEGAN, add_pairs, to))
+
+
+def confirm(
+    name: Name,
+    top: Annotated[int, typer.Option("--top", min=1, help="Finalists, at most.")] = 3,
+    pairs: Annotated[int, typer.Option("--pairs", min=1, help="Seeds of each arm; never one of the sweep's.")] = 10,
+    to: Folder = None,
+    storage: Storage = DEFAULT_URL,
+    address: Address = None,
+    local: Local = False,
+) -> None:
+    """Compare a sweep's finalists with its baseline on fresh seeds and the test split: the winner's honest score."""
+    from analysis.ablate import ablate
+    from analysis.follow_up import confirm as ablation_of
+    from analysis.sweep_evidence import read_sweep
+
+    spec = ablation_of(read_sweep(storage, name), top, pairs)
+    from sweeps.drive import Options
+
+    raise typer.Exit(ablate(spec, Options(storage, address, local), Console(), BEGAN, to=to))
+
+
+def extend(
+    name: Name,
+    edge: Annotated[bool, typer.Option("--edge/--no-edge", help="Search the suggested ranges, or the same.")] = True,
+    runs: Annotated[int | None, typer.Option("--runs", min=1, help="As many as before if not given.")] = None,
+    new_name: Annotated[str | None, typer.Option("--name", help="Of the follow-up; NAME-edge if not given.")] = None,
+    storage: Storage = DEFAULT_URL,
+    address: Address = None,
+    local: Local = False,
+) -> None:
+    """Search on where a sweep's best point lies at the edge of its space, starting from its best runs."""
+    from analysis.follow_up import extend as space_of
+    from analysis.sweep_evidence import read_sweep
+
+    spec = space_of(read_sweep(storage, name), edge, runs, new_name)
+    from sweeps.drive import Options, drive, sweep_work
+
+    raise typer.Exit(drive(sweep_work(spec), Options(storage, address, local), Console(), BEGAN))
