@@ -5,7 +5,9 @@
 
 from search_spaces.ablation import MATCHED, RETUNED, TUNING, AblationSpec, Arm, Metrics, Retune, tuning_ranges
 from search_spaces.ablation_loader import Overrides, load_ablation, parse_ablation
+from search_spaces.alternatives import Alternative
 from search_spaces.arrangements import Arrangement, Contrast
+from search_spaces.constraints import Constraint
 from search_spaces.distributions import (
     Choice,
     Constant,
@@ -31,6 +33,7 @@ from search_spaces.errors import (
 )
 from search_spaces.loader import load_space, parse_space
 from search_spaces.optimizers import SGD, Adam, AdamW, Optimizer
+from search_spaces.parameters import Parameter, Parameters
 from search_spaces.points import grid_point, grid_points, random_point, sobol_point
 from search_spaces.problems import suggest
 from search_spaces.recipe import Budget, Recipe, Regularization
@@ -48,6 +51,7 @@ __all__ = [
     "AblationSpec",
     "Adam",
     "AdamW",
+    "Alternative",
     "Arm",
     "Arrangement",
     "Asha",
@@ -55,6 +59,7 @@ __all__ = [
     "CheckpointError",
     "Choice",
     "Constant",
+    "Constraint",
     "Contrast",
     "Distribution",
     "EarlyStopping",
@@ -66,6 +71,8 @@ __all__ = [
     "Normal",
     "Optimizer",
     "Overrides",
+    "Parameter",
+    "Parameters",
     "Problem",
     "QUniform",
     "RandInt",

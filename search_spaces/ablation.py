@@ -14,7 +14,8 @@ from search_spaces.errors import Problem, UsageError
 from search_spaces.parts import Count, Part, Positive
 from search_spaces.recipe import Recipe
 from search_spaces.resolve import recipe_hash, resolve
-from search_spaces.spec import AnyDistribution, SpaceSpec, search_problems
+from search_spaces.search_checks import search_problems
+from search_spaces.spec import AnyDistribution, SpaceSpec
 from search_spaces.values import checked_value, show
 
 MATCHED, RETUNED, TUNING = "matched", "retuned", "tuning"
@@ -285,8 +286,11 @@ def _retune_problems(spec: AblationSpec) -> list[Problem]:
     ]
     for arm in spec.all_arms:
         own = spec.retune.ranges.get(arm, {})
-        missing = [field for field in spec.retune.over if field not in own and field not in spec.space.search]
-        problems += [Problem("", f"retune.over.{field}", f"has no range for {arm} in search") for field in missing]
+        missing = [field for field in spec.retune.over if field not in own and field not in _plain(spec)]
+        problems += [
+            Problem("", f"retune.over.{field}", f"has no range for {arm} in search{_conditional(spec, field)}")
+            for field in missing
+        ]
         if not missing:
             found = search_problems(spec.recipe(arm), tuning_ranges(spec, arm))
             problems += [Problem("", f"retune.ranges.{arm}.{problem.field[7:]}", problem.message) for problem in found]
@@ -297,8 +301,8 @@ def _nuisance_problems(spec: AblationSpec) -> list[Problem]:
     problems = []
     for field in spec.nuisance:
         set_by = [name for name, arm in spec.all_arms.items() if field in arm.settings]
-        if field not in spec.space.search:
-            problems.append(Problem("", "nuisance", f"{field} has no range in search"))
+        if field not in _plain(spec):
+            problems.append(Problem("", "nuisance", f"{field} has no range in search{_conditional(spec, field)}"))
         elif set_by:
             problems.append(
                 Problem("", "nuisance", f"{field} is what the arm {set_by[0]} sets; it cannot vary by pair")
@@ -309,6 +313,15 @@ def _nuisance_problems(spec: AblationSpec) -> list[Problem]:
                 found = search_problems(spec.recipe(arm), ranges)
                 problems += [Problem("", "nuisance", f"{problem.message} (arm {arm})") for problem in found]
     return problems
+
+
+def _plain(spec: AblationSpec) -> set[str]:
+    """Fields with a range in every recipe, as those that vary in an ablation are."""
+    return spec.space.search.keys() - spec.space.when.keys()
+
+
+def _conditional(spec: AblationSpec, field: str) -> str:
+    return " without a when:" if field in spec.space.when else ""
 
 
 def tuning_ranges(spec: AblationSpec, arm: str) -> Mapping[str, AnyDistribution]:

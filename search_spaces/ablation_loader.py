@@ -11,11 +11,12 @@ from pydantic import ValidationError
 
 from search_spaces.ablation import AblationSpec, Arm, Metrics
 from search_spaces.errors import Problem, SpecError, UsageError
-from search_spaces.loader import assemble, read_distribution
+from search_spaces.loader import assemble
 from search_spaces.problems import refusals, suggest
+from search_spaces.search_reader import read_distribution
 from search_spaces.sources import locate, read_base, read_text, read_tree
 from search_spaces.spec import Metric, SpaceSpec
-from search_spaces.tree import Leaf, Mark, Node, Section, drop, find, plain, put
+from search_spaces.tree import Leaf, Mark, Node, Section, drop, find, plain, put, written_names
 from search_spaces.values import show
 
 _SPACE_NAMES = ("task", "recipe", "search", "resources", "checkpoint_every_s")
@@ -226,7 +227,7 @@ class _Assembly:
         except UsageError as error:
             for problem in error.problems if fits else ():
                 one = problem if isinstance(problem, Problem) else Problem("", "", problem)
-                self._add(find(self.tree, _names(self.tree, one.field)), one.field, one.message)
+                self._add(find(self.tree, written_names(self.tree, one.field)), one.field, one.message)
         return None
 
 
@@ -263,16 +264,3 @@ def _used_fields(values: Mapping[str, Any]) -> set[str]:
     retune, nuisance = values.get("retune"), values.get("nuisance")
     over = retune.get("over") if isinstance(retune, dict) else ()
     return {str(name) for names in (over, nuisance) if isinstance(names, tuple) for name in names}
-
-
-def _names(node: Node, path: str) -> list[str]:
-    """Split a dotted path by the names that were written: those of arms and fields have dots of their own."""
-    names: list[str] = []
-    while path and isinstance(node, Section):
-        known = [name for name in node.entries if path == name or path.startswith(f"{name}.")]
-        if not known:
-            return [*names, *path.split(".")]
-        name = max(known, key=len)
-        names.append(name)
-        node, path = node.entries[name], path[len(name) + 1 :]
-    return names

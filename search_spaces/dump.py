@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pydantic import BaseModel
 
 from search_spaces.ablation import AblationSpec, Arm
+from search_spaces.alternatives import Alternative
+from search_spaces.constraints import Constraint
 from search_spaces.distributions import Distribution, Value, canonical
 from search_spaces.spec import SpaceSpec
 from search_spaces.yaml_text import scalar
@@ -30,11 +32,28 @@ def _space_lines(spec: SpaceSpec, names: Sequence[str]) -> Iterator[str]:
         if name == "recipe":
             yield "recipe:"
             yield from (f"  {part}: {_flow(inner)}" for part, inner in spec.recipe)
-        elif name == "search" and spec.search:
+        elif name == "search" and (entries := _search(spec)):
             yield "search:"
-            yield from (f"  {_text(key)}: {_flow(spec.search[key])}" for key in sorted(spec.search))
-        else:
+            yield from (f"  {_text(key)}: {entries[key]}" for key in sorted(entries))
+        elif name in ("constraints", "starts"):  # nobody misses them where there are none
+            yield from [f"{name}: {_flow(getattr(spec, name))}"] if getattr(spec, name) else []
+        elif name not in ("one_of", "when"):
             yield f"{name}: {_flow(getattr(spec, name))}"
+
+
+def _search(spec: SpaceSpec) -> dict[str, str]:
+    """Return each entry of the `search` section on one line."""
+    entries = {name: _flow(values) for name, values in spec.search.items()}
+    for name, conditions in spec.when.items():
+        entries[name] = f"{entries[name][:-1]}, when: {_flow(conditions)}}}"
+    for section, ones in spec.one_of.items():
+        entries[section] = f"{{one_of: [{', '.join(map(_alternative, ones))}]}}"
+    return entries
+
+
+def _alternative(one: Alternative) -> str:
+    rest = _flow({**one.settings, **one.search}).removeprefix("{")
+    return f"{{kind: {_text(one.kind)}{'' if rest == '}' else ', '}{rest}"
 
 
 def dump_ablation(spec: AblationSpec) -> str:
@@ -63,7 +82,9 @@ def _arm(arm: Arm | Mapping[str, Value]) -> str:
 def _flow(value: object) -> str:
     """Return a value on one line."""
     if isinstance(value, Distribution):
-        value = canonical(value)
+        return f"{{{', '.join(f'{name}: {_flow(inner)}' for name, inner in canonical(value).items())}}}"
+    if isinstance(value, Constraint):
+        value = value.text
     if isinstance(value, BaseModel | Mapping):
         items = sorted(value, key=_kind_first) if isinstance(value, BaseModel) else sorted(value.items())
         return f"{{{', '.join(f'{_text(name)}: {_flow(inner)}' for name, inner in items)}}}"
@@ -97,7 +118,10 @@ def diff_specs(old: SpaceSpec | AblationSpec, new: SpaceSpec | AblationSpec) -> 
 def _lines(part: BaseModel, prefix: str = "") -> Iterator[tuple[str, str]]:
     for name, value in sorted(part, key=_kind_first):
         path = f"{prefix}{name}"
-        if isinstance(value, BaseModel):
+        if isinstance(part, SpaceSpec) and name in ("search", "one_of", "when"):
+            entries = _search(part) if name == "search" else {}
+            yield from ((f"{path}.{key}", entries[key]) for key in sorted(entries))
+        elif isinstance(value, BaseModel):
             yield from _lines(value, f"{path}.")
         elif isinstance(value, Mapping):
             yield from ((f"{path}.{key}", _flow(value[key])) for key in sorted(value))

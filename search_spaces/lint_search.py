@@ -81,7 +81,7 @@ def _rate_text(recipe: Recipe, ranges: Mapping[str, Distribution]) -> str:
 
 def spelled(distribution: Distribution) -> str:
     """Return a distribution as a person wrote it."""
-    [(name, arguments)] = canonical(distribution).items()
+    [(name, arguments), *_] = canonical(distribution).items()
     return f"{name}: {show(arguments)}"
 
 

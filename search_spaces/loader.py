@@ -7,23 +7,27 @@ line on which that path was written.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
 
-from search_spaces.distributions import DISTRIBUTION_NAMES, Distribution, make_distribution
 from search_spaces.errors import Problem, SpecError, UsageError
+from search_spaces.parameters import overlap
 from search_spaces.problems import MISSING, refusals, suggest
 from search_spaces.recipe import Recipe
+from search_spaces.resolve import flatten
+from search_spaces.search_checks import search_problems
+from search_spaces.search_reader import SearchParts, fix, fix_start, read_search
 from search_spaces.settings import Setting, apply_settings, parse_setting
 from search_spaces.sources import locate, read_text, read_tree
-from search_spaces.spec import SpaceSpec, search_problems
-from search_spaces.tree import Leaf, Mark, Node, Section, find, plain, put
-from search_spaces.values import show
+from search_spaces.spec import SpaceSpec
+from search_spaces.tree import Leaf, Mark, Node, Section, find, plain, put, written_names
+from search_spaces.values import Value, show
 
-_NAMES = ("kind", "extends", *(name for name in SpaceSpec.model_fields if name != "name"))
+_UNWRITTEN = ("name", "one_of", "when")  # the last two stand under `search`
+_NAMES = ("kind", "extends", *(name for name in SpaceSpec.model_fields if name not in _UNWRITTEN))
 
 
 def load_space(
@@ -109,21 +113,18 @@ class _Assembly:
     def spec(self, name: str, settings: Iterable[str]) -> SpaceSpec:
         """Return the spec, or raise every problem."""
         values = self._values()
-        fixed = self._settings(settings)
-        search = {
-            searched: distribution
-            for searched, distribution in self._search().items()
-            if not any(_overlap(searched, setting.field) for setting in fixed)
-        }
         draft = _draft(values.get("recipe", {}))
+        base = {} if draft.recipe is None else flatten(draft.recipe)
+        written = read_search(self._searched(), self._add)
+        search, fixed = _without(written, self._settings(settings))
+        values["starts"] = _starts(values.get("starts", ()), fixed, base, written.fields - search.fields)
         if draft.recipe is not None:
             recipe = self._apply(draft.recipe, [setting for setting in fixed if draft.knows(setting.field)])
             if draft.complete:
                 values["recipe"] = recipe
-            known = {field: search[field] for field in search if draft.knows(field)}
-            for problem in search_problems(recipe, known):
-                self._add(_split(problem), problem.message)
-        spec = self._validated({**values, "name": name, "search": search})
+            self._check(recipe, draft, search)
+        parts = {"search": search.search, "one_of": search.one_of, "when": search.when}
+        spec = self._validated({**values, "name": name, **parts})
         if spec is None or self.found:
             raise self._error()
         return spec
@@ -162,19 +163,21 @@ class _Assembly:
     def _add_options(self, error: UsageError) -> None:
         self.found += ((Mark(problem.where), problem) for problem in _typed(error))
 
-    def _search(self) -> dict[str, Distribution]:
-        node = self.tree.entries.get("search", Section(self.tree.mark))
-        if not isinstance(node, Section):
-            law = "must be a section of `field: {distribution: arguments}` lines"
-            self._add(("search",), f"{law}, found {show(plain(node))}")
-            return {}
-        search: dict[str, Distribution] = {}
-        for name, entry in node.entries.items():
-            try:
-                search[name] = read_distribution(entry)
-            except UsageError as error:
-                self._add(("search", name), str(error))
-        return search
+    def _searched(self) -> Node:
+        return self.tree.entries.get("search", Section(self.tree.mark))
+
+    def _check(self, recipe: Recipe, draft: _Draft, parts: SearchParts) -> None:
+        """Find what the recipe does not allow, as far as it can be read."""
+        search = {field: parts.search[field] for field in parts.search if draft.knows(field)}
+        one_of = {section: parts.one_of[section] for section in parts.one_of if draft.knows(section)}
+        when = {
+            field: conditions
+            for field, conditions in parts.when.items()
+            if field in search and all(draft.knows(name) and not _unread(name, parts) for name in conditions)
+        }
+        search = {field: search[field] for field in search if field in when or field not in parts.when}
+        for problem in search_problems(recipe, search, one_of, when):
+            self._add(written_names(self.tree, problem.field), problem.message)
 
     def _validated(self, values: Mapping[str, Any]) -> SpaceSpec | None:
         try:
@@ -186,7 +189,7 @@ class _Assembly:
             # The search does not fit. Where that is known already, a grid of what is left would mislead.
             if not any(problem.field.startswith("search") for _, problem in self.found):
                 for problem in _typed(error):
-                    self._add(_split(problem), problem.message)
+                    self._add(written_names(self.tree, problem.field), problem.message)
         return None
 
     def _error(self) -> SpecError:
@@ -211,29 +214,25 @@ def _typed(error: UsageError) -> Iterator[Problem]:
         yield problem if isinstance(problem, Problem) else Problem("", "", problem)
 
 
-def _split(problem: Problem) -> list[str]:
-    """Return `["search", "optimizer.lr"]`, since a searched field is one name of its section, or `["runs"]`."""
-    return problem.field.split(".", 1)
+def _without(search: SearchParts, settings: Sequence[Setting]) -> tuple[SearchParts, list[Setting]]:
+    """Take what settings fix out of a search; the values that come with it go before the settings."""
+    more: list[Setting] = []
+    for setting in settings:
+        search, own = fix(search, setting)
+        more += own
+    return search, [*more, *settings]
 
 
-def _overlap(one: str, other: str) -> bool:
-    return one == other or one.startswith(f"{other}.") or other.startswith(f"{one}.")
+def _unread(field: str, parts: SearchParts) -> bool:
+    return any(overlap(field, name) for name in parts.unread)
 
 
-def read_distribution(node: Node) -> Distribution:
-    """Read `{loguniform: [1e-5, 1e-1]}` and the like.
-
-    Raises:
-        UsageError: It is something else.
-    """
-    names = ", ".join(DISTRIBUTION_NAMES)
-    if not isinstance(node, Section) or len(node.entries) != 1:
-        found = f"{len(node.entries)} names" if isinstance(node, Section) else show(plain(node))
-        raise UsageError(f"must be one distribution, such as {{uniform: [0, 1]}}, found {found}; valid: {names}")
-    [(name, arguments)] = node.entries.items()
-    if name not in DISTRIBUTION_NAMES:
-        raise UsageError(f"unknown distribution {show(name)}; {suggest(name, DISTRIBUTION_NAMES)}")
-    return make_distribution(name, plain(arguments))
+def _starts(starts: Any, settings: Sequence[Setting], base: Mapping[str, Value], gone: Collection[str]) -> Any:
+    """Take what settings fix out of the starts; what is no list of sections is left to be refused."""
+    if not settings or not isinstance(starts, list):
+        return starts
+    fixed = (fix_start(one, settings, base, gone) if isinstance(one, dict) else one for one in starts)
+    return [one for one in fixed if one is not None]
 
 
 @dataclass(frozen=True)

@@ -27,10 +27,20 @@ def random_point(search: Mapping[str, Distribution], seed: int, number: int) -> 
         seed: Seed of the sequence.
         number: Which point of the sequence, from 0.
     """
-    return {
-        field: search[field].from_unit((derive_seed("random", seed, number, field) >> 10) / 2**53)
-        for field in sorted(search)
-    }
+    return {field: search[field].from_unit(unit_draw(seed, number, field)) for field in sorted(search)}
+
+
+def unit_draw(seed: int, number: int, field: str, attempt: int = 0) -> float:
+    """Return the number of [0, 1) that a field's random draw comes from.
+
+    Args:
+        seed: Seed of the sequence.
+        number: Which point of the sequence, from 0.
+        field: Name of the field.
+        attempt: How many draws of this point were rejected before.
+    """
+    again = (attempt,) if attempt else ()
+    return (derive_seed("random", seed, number, field, *again) >> 10) / 2**53
 
 
 def sobol_point(search: Mapping[str, Distribution], seed: int, number: int) -> dict[str, Value]:

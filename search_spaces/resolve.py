@@ -14,8 +14,9 @@ from search_spaces.errors import Problem, UsageError
 from search_spaces.problems import kinds_of, refusals, suggest
 from search_spaces.recipe import Recipe
 
-_KINDS = {name: kinds for name in Recipe.model_fields if len(kinds := kinds_of(Recipe, name)) > 1}
-_KIND_FIELDS = frozenset(f"{section}.kind" for section in _KINDS)
+KINDS = {name: kinds for name in Recipe.model_fields if len(kinds := kinds_of(Recipe, name)) > 1}
+"""Section of a recipe -> its kinds; sections without kinds are left out."""
+_KIND_FIELDS = frozenset(f"{section}.kind" for section in KINDS)
 _FIRST = ("optimizer", "schedule")  # their kinds are part of every hash; a later section's default must not be
 
 
@@ -70,7 +71,7 @@ def unknown_field(recipe: Recipe, field: str) -> str | None:
         return f"{whole} has the items 0 to {size - 1}, found {index}"
     section, _, name = field.partition(".")
     names = [other.partition(".")[2] for other in known if other.startswith(f"{section}.")]
-    if section in _KINDS and name:
+    if section in KINDS and name:
         return _foreign(section, str(known[f"{section}.kind"]), name, names)
     if section == "custom" and name:
         return f"recipe.custom has no such name, so that the baseline would lack it; {suggest(name, names)}"
@@ -81,9 +82,9 @@ def unknown_field(recipe: Recipe, field: str) -> str | None:
 def _foreign(section: str, kind: str, name: str, names: Sequence[str]) -> str:
     """Return why the kind in force has no such field, and which other kind has."""
     first = name.partition(".")[0]
-    if first in _KINDS[section][kind].HINTS:
-        return _KINDS[section][kind].HINTS[first]
-    owners = [other for other, part in _KINDS[section].items() if first in part.model_fields]
+    if first in KINDS[section][kind].HINTS:
+        return KINDS[section][kind].HINTS[first]
+    owners = [other for other, part in KINDS[section].items() if first in part.model_fields]
     if owners and kind not in owners:
         law = f"{name} belongs to {' and '.join(owners)}, but kind {kind} is in force"
         return f"{law}; it has {', '.join(names)}"

@@ -6,12 +6,14 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf, PlainValidator, model_validator
+from pydantic.types import Strict
 
+from search_spaces.alternatives import Alternative
+from search_spaces.constraints import Constraint
 from search_spaces.distributions import (
     Choice,
     Constant,
-    Distribution,
     LogUniform,
     Normal,
     QUniform,
@@ -20,12 +22,14 @@ from search_spaces.distributions import (
     Value,
 )
 from search_spaces.errors import Problem, UsageError
+from search_spaces.parameters import Parameters
 from search_spaces.parts import Count, NonNegative, Part, Positive, Steps
-from search_spaces.points import grid_points
+from search_spaces.point_checks import point_problems
 from search_spaces.recipe import Recipe
-from search_spaces.resolve import resolve, unknown_field
+from search_spaces.search_checks import search_problems
+from search_spaces.sequences import Grid
 from search_spaces.task_reference import read_reference, task_text
-from search_spaces.values import show
+from search_spaces.values import checked_value, show
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _TASK = re.compile(r"[A-Za-z_]\w*|[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
@@ -159,6 +163,24 @@ AnyDistribution = (
 )
 
 
+def _read_constraint(text: object) -> object:
+    try:
+        return text if isinstance(text, Constraint) else Constraint(text)  # type: ignore[arg-type]  # it checks
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+
+
+def _check_value(value: object) -> Value:
+    try:
+        return checked_value(value)
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+
+
+_Constraint = Annotated[InstanceOf[Constraint], BeforeValidator(_read_constraint)]
+_Value = Annotated[Value, PlainValidator(_check_value)]
+
+
 class SpaceSpec(Part):
     """A space: everything that a sweep needs to know before it starts.
 
@@ -168,7 +190,12 @@ class SpaceSpec(Part):
             `{images: {root: FOLDER}}`, kept as the text `images?root=FOLDER`.
         metric: What is optimized.
         recipe: The baseline, which is run 0, and the values of all fields that are not searched.
-        search: Distribution of each searched field, by its dotted path in the recipe.
+        search: Distribution of each plain searched field, by its dotted path in the recipe.
+        one_of: Alternatives of sections, by their names; written under `search`, too.
+        when: Conditions of fields in `search`: values of other fields under which they vary at all. A field that is
+            not active keeps the recipe's value.
+        constraints: What every proposed point satisfies.
+        starts: Values of searched fields that the runs after the baseline take, before the sampler chooses.
         sampler: How points are chosen.
         early_stopping: When runs end before their budget.
         runs: How many runs there are, run 0 included.
@@ -184,75 +211,60 @@ class SpaceSpec(Part):
     metric: Metric
     recipe: Recipe = Recipe()
     search: Mapping[str, AnyDistribution] = {}
+    one_of: Mapping[str, tuple[InstanceOf[Alternative], ...]] = {}
+    when: Mapping[str, Mapping[str, tuple[_Value, ...]]] = {}
+    constraints: Annotated[tuple[_Constraint, ...], Strict(False)] = ()
+    starts: Annotated[tuple[Mapping[str, _Value], ...], Strict(False)] = ()
     sampler: Sampler = Sampler()
     early_stopping: EarlyStopping = Asha()
     runs: Annotated[int, Field(ge=1, le=10**6)]
     resources: Resources = Resources()
     checkpoint_every_s: Positive = 10.0
 
+    @property
+    def parameters(self) -> Parameters:
+        """What varies, flat, with the name that samplers know each range by."""
+        return Parameters(self.recipe, self.search, self.one_of, self.when, self.constraints)
+
+    def fixed_at(self, recipe: Recipe) -> SpaceSpec:
+        """Return the space with nothing left to search: one run of a recipe, such as the best one's."""
+        nothing: dict[str, object] = {"search": {}, "one_of": {}, "when": {}, "constraints": (), "starts": ()}
+        return self.model_copy(update={**nothing, "recipe": recipe, "runs": 1})
+
     @model_validator(mode="after")
     def _search_fits(self) -> Self:
-        problems = search_problems(self.recipe, self.search) or grid_problems(self)
+        problems = (
+            search_problems(self.recipe, self.search, self.one_of, self.when)
+            or point_problems(self.parameters, self.starts, drawn=self.sampler.kind != "grid")
+            or grid_problems(self)
+        )
         if problems:
             raise UsageError(*problems)
         return self
 
 
-def search_problems(recipe: Recipe, search: Mapping[str, Distribution]) -> tuple[Problem, ...]:
-    """Return one problem for each searched field that the recipe lacks, or whose values it refuses."""
-    problems = {field: _field_problem(recipe, field, search) for field in search}
-    if not any(problems.values()):
-        problems |= _corner_problems(recipe, search)
-    return tuple(Problem("", f"search.{field}", text) for field, text in problems.items() if text)
-
-
-def _field_problem(recipe: Recipe, field: str, search: Mapping[str, Distribution]) -> str | None:
-    unknown = unknown_field(recipe, field)
-    if unknown:
-        return unknown
-    if field.endswith(".kind"):
-        return "a kind is not searched: its fields would change with it; write one space per kind"
-    if any(field.startswith(f"{other}.") for other in search):
-        return f"{field.rpartition('.')[0]} is searched as a whole, too; leave one of them out"
-    for value in search[field].edges():
-        refusal = _refusal(recipe, {field: value})
-        if refusal:
-            return f"the value {show(value)} of {search[field].name} {refusal.message}{_whole(refusal)}"
-    return None
-
-
-def _whole(refusal: Problem) -> str:
-    return "; use randint or choice" if "whole number" in refusal.message else ""
-
-
-def _corner_problems(recipe: Recipe, search: Mapping[str, Distribution]) -> dict[str, str | None]:
-    """Find fields that are lawful one by one and not together, such as warmup and warmup_steps."""
-    for end in (0, -1):
-        corner: dict[str, Value] = {field: search[field].edges()[end] for field in search}
-        refusal = _refusal(recipe, corner)
-        if refusal:
-            field = next((name for name in search if name.startswith(refusal.field)), next(iter(search)))
-            return {field: f"with the other searched fields: {refusal.message}"}
-    return {}
-
-
-def _refusal(recipe: Recipe, values: Mapping[str, Value]) -> Problem | None:
-    try:
-        resolve(recipe, values)
-    except UsageError as error:
-        problem = error.problems[0]
-        return problem if isinstance(problem, Problem) else Problem("", "", problem)
-    return None
-
-
 def grid_problems(spec: SpaceSpec) -> tuple[Problem, ...]:
-    """Return what keeps a grid sampler from filling the runs of a space."""
+    """Return what keeps a sampler from filling the runs of a space."""
+    parameters = spec.parameters
+    if spec.sampler.kind == "gp" and parameters.conditional:
+        law = "gp models fields that every run has; with one_of or when, use tpe, qmc, random or grid"
+        return (Problem("", "sampler.kind", law),)
     if spec.sampler.kind != "grid":
         return ()
     try:
-        most = 1 + grid_points(spec.search)
+        most = 1 + len(spec.starts) + Grid(parameters).size
     except UsageError as error:
-        return tuple(problem for problem in error.problems if isinstance(problem, Problem))
+        problems = (one if isinstance(one, Problem) else Problem("", "search", one) for one in error.problems)
+        return tuple(_written(problem) for problem in problems)
     if spec.runs > most:
-        return (Problem("", "runs", f"the grid and the baseline are {most} runs, found {spec.runs}; write {most}"),)
+        what = "the grid, the starts and the baseline" if spec.starts else "the grid and the baseline"
+        return (Problem("", "runs", f"{what} are {most} runs, found {spec.runs}; write {most}"),)
     return ()
+
+
+def _written(problem: Problem) -> Problem:
+    """Return a problem of a parameter under its section: optimizer[sgd].lr is no line of a file."""
+    section, bracket, name = problem.field.partition("[")
+    if not bracket:
+        return problem
+    return Problem("", section, f"{name.replace(']', '')}: {problem.message}")

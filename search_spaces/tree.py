@@ -89,6 +89,22 @@ def find(node: Node, path: Sequence[str]) -> Mark:
     return mark
 
 
+def written_names(node: Node, path: str) -> list[str]:
+    """Return the parts of a dotted path as they were written: the names of arms and of searched fields have dots."""
+    names: list[str] = []
+    while path:
+        if isinstance(node, Items) and (index := path.partition(".")[0]).isdecimal() and int(index) < len(node.items):
+            name, inner = index, node.items[int(index)]
+        elif isinstance(node, Section) and (known := [one for one in node.entries if f"{path}.".startswith(f"{one}.")]):
+            name = max(known, key=len)
+            inner = node.entries[name]
+        else:
+            return [*names, *path.split(".")]
+        names.append(name)
+        node, path = inner, path[len(name) + 1 :]
+    return names
+
+
 def merge(base: Node, over: Node, path: tuple[str, ...] = ()) -> Node:
     """Return `base` with the overrides of a file that extends it.
 

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from search_spaces import Distribution, Recipe, SpaceSpec, Value, grid_point, lookup, random_point, resolve, sobol_point
+from search_spaces import Distribution, Recipe, SpaceSpec, Value, resolve
+from search_spaces.point_checks import start_settings
+from search_spaces.sequences import Grid, RandomSequence, SobolSequence
 from sweeps.study import Proposer
 from sweeps.trial_view import TrialView
 
@@ -68,7 +70,7 @@ class Plan(Protocol):
 
 
 class SearchPlan:
-    """Run 0 is the base recipe, the baseline that the sweep must beat; the sampler chooses the others.
+    """Run 0 is the base recipe, the baseline that the sweep must beat; then come the starts, and the sampler's choice.
 
     Args:
         spec: The space.
@@ -76,13 +78,21 @@ class SearchPlan:
 
     def __init__(self, spec: SpaceSpec) -> None:
         self._spec = spec
-        self._proposer = (
-            Proposer(spec.sampler, spec.metric.goal, spec.search) if spec.sampler.kind in ("tpe", "gp") else None
-        )
+        self._parameters = spec.parameters
+        sampler, parameters = spec.sampler, self._parameters
+        self._proposer = Proposer(sampler, spec.metric.goal, parameters) if sampler.kind in ("tpe", "gp") else None
+        self._sequence: RandomSequence | SobolSequence | Grid
+        if sampler.kind == "grid":
+            self._sequence = Grid(parameters)
+        elif sampler.kind == "qmc":
+            self._sequence = SobolSequence(parameters, sampler.seed)
+        else:
+            startup = 0 if self._proposer is None else sampler.startup
+            self._sequence = RandomSequence(parameters, sampler.seed, startup)
 
     @property
     def parameters(self) -> Mapping[str, Distribution]:
-        return self._spec.search
+        return self._parameters.distributions
 
     @property
     def total(self) -> int:
@@ -93,21 +103,22 @@ class SearchPlan:
         return self._spec.runs
 
     def propose(self, number: int) -> PlannedRun:
-        values = {} if number == 0 else self._values(number)
-        return PlannedRun(number, resolve(self._spec.recipe, values))
+        return PlannedRun(number, resolve(self._spec.recipe, self._settings(number)))
 
     def values(self, run: Begun) -> Mapping[str, Value]:
-        return searched_values(run.recipe, self._spec)
+        return self._parameters.read(run.recipe)
 
-    def _values(self, number: int) -> Mapping[str, Value]:
-        spec, index = self._spec, number - 1  # the baseline takes no point of a sequence
-        if spec.sampler.kind == "grid":
-            return grid_point(spec.search, index)
-        if spec.sampler.kind == "qmc":
-            return sobol_point(spec.search, spec.sampler.seed, index)
+    def _settings(self, number: int) -> Mapping[str, Value]:
+        """The fields in which a run differs from the base recipe."""
+        spec = self._spec
+        index = number - 1 - len(spec.starts)  # neither the baseline nor a start takes a point of a sequence
+        if number == 0:
+            return {}
+        if index < 0:
+            return start_settings(self._parameters, spec.starts[number - 1])
         if self._proposer is None or index < spec.sampler.startup:
-            return random_point(spec.search, spec.sampler.seed, index)
-        return self._proposer.propose(number)
+            return self._parameters.settings(self._sequence.point(index))
+        return self._parameters.settings(self._proposer.propose(number))
 
     def learn(self, view: TrialView) -> None:
         if self._proposer is not None:
@@ -115,5 +126,12 @@ class SearchPlan:
 
 
 def searched_values(recipe: Recipe, spec: SpaceSpec) -> dict[str, Value]:
-    """The searched fields of a recipe."""
-    return {path: lookup(recipe, path) for path in spec.search}
+    """The parameters that are active in a recipe, by the names that the dashboard has them by."""
+    return spec.parameters.read(recipe)
+
+
+def searched_fields(recipe: Recipe, spec: SpaceSpec) -> dict[str, Value]:
+    """The same by the fields of the recipe, of which each has one value whatever its parameter is called."""
+    parameters = spec.parameters
+    fields = {parameter.name: parameter.field for parameter in parameters.every}
+    return {fields[name]: value for name, value in parameters.read(recipe).items()}

@@ -27,6 +27,7 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
+from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, GPSampler, TPESampler
 from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 from optuna.study import StudyDirection
@@ -46,11 +47,14 @@ from search_spaces import (
     UsageError,
     Value,
 )
+from search_spaces.distributions import lies_in
+from search_spaces.parameters import Parameter, Parameters
 from search_spaces.seeds import derive_seed
+from search_spaces.sequences import infeasible
 from sweeps.asha import Goal
 from sweeps.database import engine_options, parse_url
 from sweeps.tables import RunState
-from sweeps.trial_view import TrialView
+from sweeps.trial_view import TrialView, attributes, shown_value
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -63,13 +67,8 @@ _TRIAL_STATES = {
     RunState.DIVERGED: TrialState.PRUNED,
     RunState.FAILED: TrialState.FAIL,
 }
+_ASKS = 100  # points in a row that a sampler may propose against the constraints
 _NO_FACTS: Mapping[str, Any] = MappingProxyType({})
-_REASONS = {
-    RunState.COMPLETE: "complete",
-    RunState.STOPPED: "stopped by asha",
-    RunState.DIVERGED: "diverged",
-    RunState.FAILED: "failed",
-}
 
 
 def optuna_distribution(distribution: Distribution) -> BaseDistribution | None:
@@ -84,7 +83,7 @@ def optuna_distribution(distribution: Distribution) -> BaseDistribution | None:
         case RandInt(low, high):
             return IntDistribution(low, high)
         case Normal():
-            return FloatDistribution(*_ends(distribution))  # Optuna has no normal: its samplers see the range only
+            return FloatDistribution(*distribution.ends)  # Optuna has no normal: its samplers see the range only
         case Choice(options):
             return CategoricalDistribution([_label(option) for option in options])
         case Constant():
@@ -98,19 +97,6 @@ def _ends(distribution: Normal | Uniform | LogUniform | RandInt) -> tuple[float,
     if not isinstance(low, int | float) or not isinstance(high, int | float):
         raise TypeError(f"{distribution} has no numeric ends")
     return low, high
-
-
-def lies_in(distribution: Distribution, value: Value) -> bool:
-    """Whether a distribution could have given this value; a baseline may have another."""
-    if isinstance(distribution, Choice | Constant):
-        return value in distribution.grid()
-    if not isinstance(value, int | float):
-        return False
-    if isinstance(distribution, QUniform):
-        step = round((value - distribution.low) / distribution.q)
-        return 0 <= step < distribution.size and math.isclose(distribution.at(step), value)
-    low, high = _ends(distribution)
-    return low <= value <= high
 
 
 def _label(option: Value) -> str | int | float | bool | None:
@@ -146,6 +132,7 @@ class Study:
         self._study_id = storage.get_study_id_from_name(name)
         self.trial_ids: dict[int, int] = {}
         self._settled: set[int] = set()
+        self._asked: list[optuna.Trial] = []
         self.reread()
 
     def reread(self) -> None:
@@ -154,23 +141,36 @@ class Study:
         self.trial_ids = {trial.number: trial._trial_id for trial in trials}
         self._settled = {trial.number for trial in trials if trial.state.is_finished()}
 
-    def ask(self, sampler: BaseSampler) -> dict[str, Value]:
-        """Add the next trial and let the sampler choose its values."""
+    def ask(self, sampler: BaseSampler, parameters: Parameters) -> dict[str, Value]:
+        """Let the sampler choose the values of a point: alternatives first, then what is active with them.
+
+        Until `forget_asked`, samplers keep away from the point as from that of a running trial.
+        """
         self.optuna.sampler = sampler
-        trial = self.optuna.ask(self._distributions)
-        self.trial_ids[trial.number] = trial._trial_id
-        chosen: dict[str, Value] = {}
-        for path, label in trial.params.items():
-            distribution = self._search[path]
-            if isinstance(distribution, Choice):
-                chosen[path] = next(option for option in distribution.options if _label(option) == label)
-            elif isinstance(distribution, QUniform):  # Optuna counts up in floats: 0.1 + 0.1 + 0.1
-                chosen[path] = step = distribution.at(round((label - distribution.low) / distribution.q))
-                # The sampler goes on with the number that a restarted one will be told.
-                self._storage.set_trial_param(trial._trial_id, path, step, self._distributions[path])
-            else:
-                chosen[path] = label
-        return chosen
+        trial = self.optuna.ask()
+        self._asked.append(trial)
+        return parameters.walk(lambda one: self._suggested(trial, one))
+
+    def forget_asked(self) -> None:
+        """Take back every point that was asked for.
+
+        The trial of a run is made by `sync`, from what the run is: so a sampler knows the same whether or not its
+        driver was restarted.
+        """
+        while self._asked:
+            self.optuna.tell(self._asked.pop(), state=TrialState.FAIL)
+
+    def _suggested(self, trial: optuna.Trial, parameter: Parameter) -> Value:
+        name, distribution = parameter.name, parameter.distribution
+        if isinstance(distribution, Constant):
+            return distribution.value
+        label = _suggest(trial, name, self._distributions[name])
+        if isinstance(distribution, Choice):
+            return next(option for option in distribution.options if _label(option) == label)
+        if isinstance(distribution, QUniform) and isinstance(label, int | float):
+            # Optuna counts up in floats: 0.1 + 0.1 + 0.1
+            return distribution.at(round((label - distribution.low) / distribution.q))
+        return label
 
     def sync(self, views: Iterable[TrialView]) -> None:
         """Bring the trials of these runs up to date. Repeating it, or going on after a crash, changes nothing.
@@ -195,12 +195,12 @@ class Study:
             number=view.number,
             trial_id=-1,
             state=_TRIAL_STATES[view.state],
-            value=_shown_value(view),
+            value=shown_value(view),
             datetime_start=None if view.state is RunState.INTERRUPTED else _local(view.started_at),
             datetime_complete=_local(view.finished_at) if view.state.finished else None,
             params={path: _label(value) for path, value in self._known(view).items()},
             distributions={path: self._distributions[path] for path in self._known(view)},
-            user_attrs=_attributes(view),
+            user_attrs=attributes(view),
             system_attrs={},
             intermediate_values=dict(view.curve),
         )
@@ -211,12 +211,12 @@ class Study:
         for epoch, reported in view.curve.items():
             if epoch not in trial.intermediate_values:
                 self._storage.set_trial_intermediate_value(trial_id, epoch, reported)
-        for name, attribute in _attributes(view).items():
+        for name, attribute in attributes(view).items():
             if trial.user_attrs.get(name) != attribute:
                 self._storage.set_trial_user_attr(trial_id, name, attribute)
         state = _TRIAL_STATES[view.state]
         if state != trial.state:  # last: whoever sees a finished trial sees all of it
-            value = _shown_value(view)
+            value = shown_value(view)
             self._storage.set_trial_state_values(trial_id, state, None if value is None else [value])
 
     def _known(self, view: TrialView) -> dict[str, Value]:
@@ -226,24 +226,6 @@ class Study:
             for path, value in view.values.items()
             if path in self._distributions and lies_in(self._search[path], value)
         }
-
-
-def _shown_value(view: TrialView) -> float | None:
-    """The value of a finished trial; Optuna wants none for FAIL."""
-    if not view.state.finished or view.state is RunState.FAILED:
-        return None
-    return view.value
-
-
-def _attributes(view: TrialView) -> dict[str, Any]:
-    attributes: dict[str, Any] = {"seed": str(view.seed)}  # as text: JSON readers round large integers
-    if view.number == 0:
-        attributes["baseline"] = True
-    if view.state.finished:
-        attributes |= {"reason": _REASONS[view.state], "seconds": round(view.seconds, 3)}
-    if view.error:
-        attributes["error"] = view.error[-2000:]
-    return attributes
 
 
 def _local(moment: datetime | None) -> datetime:
@@ -302,6 +284,19 @@ def _rdb(url: str) -> RDBStorage:
     return RDBStorage(url.replace("{", "{{").replace("}", "}}"), engine_kwargs=engine_options(url))
 
 
+def _suggest(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> str | int | float | bool | None:
+    match distribution:
+        case FloatDistribution():
+            one = distribution
+            return trial.suggest_float(name, one.low, one.high, step=one.step, log=one.log)
+        case IntDistribution():
+            return trial.suggest_int(name, distribution.low, distribution.high)
+        case CategoricalDistribution():
+            return trial.suggest_categorical(name, distribution.choices)
+        case _:
+            raise TypeError(f"{distribution} is none that optuna_distribution makes")
+
+
 class Proposer:
     """Chooses the values of the next run from what the earlier ones gave (TPE or GP).
 
@@ -309,22 +304,37 @@ class Proposer:
         sampler: Of the space; its seed and the number of the run decide every draw, so that a restarted sweep neither
             repeats nor depends on a random state that died with its driver.
         goal: ``maximize`` or ``minimize``.
-        search: Searched field -> distribution.
+        parameters: Of the search.
     """
 
-    def __init__(self, sampler: Sampler, goal: Goal, search: Mapping[str, Distribution]) -> None:
+    def __init__(self, sampler: Sampler, goal: Goal, parameters: Parameters) -> None:
         self._sampler = sampler
-        self._study = Study(InMemoryStorage(), "memory", goal, search)
-        self._search = search
+        self._distributions = parameters.distributions
+        self._study = Study(InMemoryStorage(), "memory", goal, self._distributions)
+        self._parameters = parameters
 
     def propose(self, number: int) -> dict[str, Value]:
-        """Values for run ``number``; `learn` must have seen all runs before it."""
-        seed = derive_seed("sampler", self._sampler.seed, number) % 2**32  # numpy's limit
-        return self._study.ask(_sampler(self._sampler.kind, seed))
+        """A point for run ``number`` that satisfies the constraints; `learn` must have seen all runs before it.
+
+        Raises:
+            SweepError: The sampler found none.
+        """
+        try:
+            for attempt in range(_ASKS):
+                again = (attempt,) if attempt else ()
+                seed = derive_seed("sampler", self._sampler.seed, number, *again) % 2**32  # numpy's limit
+                sampler = _sampler(self._sampler.kind, seed, self._parameters.conditional)
+                point = self._study.ask(sampler, self._parameters)
+                if self._parameters.satisfies(point):
+                    return point
+            raise infeasible(_ASKS)
+        finally:
+            # Not before: a point that breaks a constraint is unknown ground, where the same sampler would look again.
+            self._study.forget_asked()
 
     def learn(self, view: TrialView) -> None:
         """Take in where a run stands."""
-        if not all(lies_in(one, view.values.get(path)) for path, one in self._search.items()):
+        if not all(lies_in(self._distributions[name], value) for name, value in view.values.items()):
             # A baseline outside the ranges would take its missing parameters out of the joint model.
             view = replace(view, state=RunState.FAILED, values={})
         finite = {epoch: value for epoch, value in view.curve.items() if math.isfinite(value)}
@@ -333,11 +343,15 @@ class Proposer:
         self._study.sync([replace(view, curve=finite, state=state)])
 
 
-def _sampler(kind: str, seed: int) -> BaseSampler:
+def _sampler(kind: str, seed: int, conditional: bool) -> BaseSampler:
     # The first runs of a sweep are random points of our own (plan.py), so the samplers need no random start.
     if kind == "gp":
         return GPSampler(seed=seed, n_startup_trials=1, deterministic_objective=False)
-    return TPESampler(seed=seed, n_startup_trials=1)
+    if not conditional:
+        return TPESampler(seed=seed, n_startup_trials=1)
+    with warnings.catch_warnings():  # group is experimental; without it, conditional parameters have no joint model
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return TPESampler(seed=seed, n_startup_trials=1, multivariate=True, group=True)
 
 
 def importances(

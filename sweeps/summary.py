@@ -11,7 +11,7 @@ from rich.console import Console
 from sweeps.conductor import Conductor
 from sweeps.database import DEFAULT_URL, shown
 from sweeps.live_run import LiveRun
-from sweeps.plan import searched_values
+from sweeps.plan import searched_fields
 from sweeps.standing import standing
 from sweeps.tables import RunState
 
@@ -103,7 +103,7 @@ def _recipe(conductor: Conductor) -> str:
     best = conductor.best()
     if best is None or best.number == 0:
         return ""
-    values = searched_values(best.recipe, conductor.spec)
+    values = searched_fields(best.recipe, conductor.spec)
     return ", ".join(f"{path} {_short(value)}" for path, value in values.items())
 
 

@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from search_spaces import Value
 from sweeps.tables import RunState
+
+_REASONS = {
+    RunState.COMPLETE: "complete",
+    RunState.STOPPED: "stopped by asha",
+    RunState.DIVERGED: "diverged",
+    RunState.FAILED: "failed",
+}
 
 
 @dataclass(frozen=True)
@@ -37,3 +45,22 @@ class TrialView:
     error: str | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
+
+
+def shown_value(view: TrialView) -> float | None:
+    """The value of a finished trial; Optuna wants none for FAIL."""
+    if not view.state.finished or view.state is RunState.FAILED:
+        return None
+    return view.value
+
+
+def attributes(view: TrialView) -> dict[str, Any]:
+    """What else is told of a run."""
+    told: dict[str, Any] = {"seed": str(view.seed)}  # as text: JSON readers round large integers
+    if view.number == 0:
+        told["baseline"] = True
+    if view.state.finished:
+        told |= {"reason": _REASONS[view.state], "seconds": round(view.seconds, 3)}
+    if view.error:
+        told["error"] = view.error[-2000:]
+    return told

@@ -27,7 +27,7 @@ from search_spaces import (
 from sweeps.ablation_plan import Table as AblationTable
 from sweeps.ablation_plan import ablation_standing
 from sweeps.lease import alive, readable
-from sweeps.plan import searched_values
+from sweeps.plan import searched_fields
 from sweeps.progress import COLOURS, panel
 from sweeps.standing import Standing, standing
 from sweeps.tables import RunState
@@ -103,7 +103,7 @@ class SweepView:
     def values(self, row: RunRow) -> Mapping[str, Value]:
         """What tells a run from the others."""
         if self.ablation is None:
-            return searched_values(row.recipe, self.spec)
+            return searched_fields(row.recipe, self.spec)
         place = AblationTable(self.ablation).row(row.number)
         return {"arm": place.arm, "design": place.design, "pair": place.pair}
 
@@ -266,16 +266,17 @@ def print_runs(view: SweepView, console: Console) -> None:
     for title in ("run", "state", view.spec.metric.name.partition("/")[2], "epochs"):
         table.add_column(title, no_wrap=True)
     table.add_column("searched fields" if view.ablation is None else "place in the ablation")
-    names = column_names(view.spec.search if view.ablation is None else ("arm", "design", "pair"))
+    told = {row.number: view.values(row) for row in view.runs}
+    paths = list(dict.fromkeys(path for values in told.values() for path in values))
+    names = dict(zip(paths, column_names(paths), strict=True))
     for row in ranked(view):
-        values = view.values(row).values()
         baseline = view.ablation is None and row.number == 0
         table.add_row(
             f"{row.number}{' baseline' if baseline else ''}",
             Text(row.state.value.lower(), style=COLOURS[row.state]),
             "" if row.value is None else f"{row.value:.4f}",
             str(row.epoch),
-            ", ".join(f"{name} {short(value)}" for name, value in zip(names, values, strict=True)),
+            ", ".join(f"{names[path]} {short(value)}" for path, value in told[row.number].items()),
         )
     console.print(table)
     console.print(f"one run in full: sweeps show {view.spec.name} RUN", highlight=False)
@@ -286,8 +287,9 @@ def print_run(view: SweepView, row: RunRow, epochs: pd.DataFrame, console: Conso
     console.print(
         f"run {row.number} of {view.spec.name}: {row.state.value.lower()} at epoch {row.epoch}", highlight=False
     )
+    searched = searched_fields(row.recipe, view.spec) if view.ablation is None else view.spec.search
     for path, value in flatten(row.recipe).items():
-        mark = "  (searched)" if path in view.spec.search else ""
+        mark = "  (searched)" if path in searched else ""
         console.print(f"  {path} {short(value)}{mark}", highlight=False, markup=False)
     if not epochs.empty:
         told = epochs[epochs["name"].isin(_CURVE) | epochs["name"].str.startswith("val/")]

@@ -179,3 +179,13 @@ def test_options_of_the_command(tmp_path: Path) -> None:
         load_ablation("mein", tmp_path)
     with pytest.raises(SpecError, match="--pairs 0: pairs: must be at least 1, found 0"):
         load_ablation("mine", tmp_path, Overrides(pairs=0))
+
+
+def test_what_varies_in_an_ablation_has_no_condition() -> None:
+    search = "search:\n  regularization.dropout: {uniform: [0, 0.5], when: {budget.batch_size: 64}}\n"
+    for more, path in (
+        ("nuisance: [regularization.dropout]\n", "nuisance: regularization.dropout"),
+        ("retune: {runs: 3, over: [regularization.dropout]}\n", "retune.over.regularization.dropout: has no range for"),
+    ):
+        with pytest.raises(SpecError, match=rf"{path}.* in search without a when:"):
+            parse_ablation(VALID + search + more, "f.yaml", "mine")

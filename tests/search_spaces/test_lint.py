@@ -6,7 +6,17 @@ from typing import Any, get_args
 
 import pytest
 
-from search_spaces import Choice, LogUniform, RandInt, Recipe, SpaceSpec, Uniform, load_space, shipped_spaces
+from search_spaces import (
+    Choice,
+    LogUniform,
+    RandInt,
+    Recipe,
+    SpaceSpec,
+    Uniform,
+    load_space,
+    parse_space,
+    shipped_spaces,
+)
 from search_spaces.distributions import Constant, Distribution
 from search_spaces.lint import RULES, Code, Flag, lint, lint_arms, lint_lines
 from search_spaces.lint_flags import SEVERITIES, TASKS
@@ -369,3 +379,52 @@ def test_the_page_has_the_usual_rates() -> None:
     written = {kind: (float(low), float(high)) for kinds, low, high in rows for kind in re.findall(r"\w+", kinds)}
     assert written == {kind: (usual.low, usual.high) for kind, usual in USUAL_RATES.items()}
     assert all(usual.gentle == pytest.approx(usual.low / 10) for usual in USUAL_RATES.values())
+
+
+# --- alternatives -----------------------------------------------------------------------------------------------
+
+ONE_OF = """
+kind: sweep
+task: mnist1d
+metric: {name: val/accuracy, goal: maximize}
+recipe:
+  optimizer: {kind: adamw, lr: 1e-3}
+search:
+  optimizer:
+    one_of:
+      - {kind: adamw, lr: {loguniform: [1e-4, 1e-2]}, weight_decay: {loguniform: [1e-3, 0.1]}}
+      - SECOND
+      - {kind: lion, lr: {loguniform: [1e-5, 1e-3]}, weight_decay: {loguniform: [1e-2, 1]}}
+runs: 8
+"""
+
+
+@pytest.mark.parametrize(
+    ("second", "expected"),
+    [
+        ("{kind: sgd, lr: {loguniform: [1e-2, 1]}, weight_decay: {loguniform: [1e-5, 1e-2]}}", []),
+        # A third of all points, and every one of this alternative.
+        (
+            "{kind: sgd, nesterov: false, lr: {loguniform: [1e-2, 1]}, weight_decay: {uniform: [0, 0.1]}}",
+            [Code.NO_NESTEROV],
+        ),
+        (
+            "{kind: adam_l2, weight_decay: {loguniform: [1e-3, 0.1]}, lr: {loguniform: [1e-4, 1e-2]}}",
+            [Code.ADAM_WITH_DECAY],
+        ),
+        ("{kind: sgd, lr: {loguniform: [3, 9]}, weight_decay: {uniform: [0, 0.1]}}", [Code.RATE_OUT_OF_RANGE]),
+        ("{kind: sgd, lr: {loguniform: [1e-2, 1]}}", [Code.TUNED_ALONE]),
+        ("{kind: sgd, nesterov: false}", [Code.NO_NESTEROV]),
+        ("{kind: sgd, lr: {loguniform: [1e-4, 1e-2]}, weight_decay: {uniform: [0, 0.1]}}", [Code.SHARED_RANGE]),
+    ],
+)
+def test_each_alternative_is_judged_by_itself(second: str, expected: list[Code]) -> None:
+    spec = parse_space(ONE_OF.replace("SECOND", second), "f.yaml", "mine")
+    assert [flag.code for flag in lint(spec)] == expected
+
+
+def test_a_baseline_that_is_no_alternative_is_judged_too() -> None:
+    text = ONE_OF.replace("      - SECOND\n", "").replace(
+        "{kind: adamw, lr: 1e-3}", "{kind: adam_l2, weight_decay: 0.1}"
+    )
+    assert [flag.code for flag in lint(parse_space(text, "f.yaml", "mine"))] == [Code.ADAM_WITH_DECAY]

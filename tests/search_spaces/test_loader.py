@@ -49,7 +49,10 @@ search:
   optimizer.betas.1: {choice: [0.95, 0.999]}
 runs: 8
 """
-NAMES = "kind, extends, task, metric, recipe, search, sampler, early_stopping, runs, resources, checkpoint_every_s"
+NAMES = (
+    "kind, extends, task, metric, recipe, search, constraints, starts, sampler, early_stopping, runs, resources,"
+    " checkpoint_every_s"
+)
 
 
 def problems(text: str) -> list[str]:
@@ -101,8 +104,8 @@ def test_the_finetune_space() -> None:
 
 
 def test_shipped_spaces_load_and_round_trip() -> None:
-    shipped = "finetune finetune_text lora mnist1d_cnn mnist1d_logistic mnist1d_mlp pretrain_lm rl rnn scratch"
-    assert shipped_spaces() == (*shipped.split(), "vision_scratch", "vit")
+    shipped = "finetune finetune_text lora mnist1d_cnn mnist1d_logistic mnist1d_mlp optimizers pretrain_lm rl rnn"
+    assert shipped_spaces() == (*shipped.split(), "scratch", "vision_scratch", "vit")
     for name in shipped_spaces():
         spec = load_space(name)
         assert parse_space(dump_space(spec), "dump", name) == spec

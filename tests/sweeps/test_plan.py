@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any
 
 import pytest
@@ -8,12 +9,14 @@ import pytest
 from search_spaces import (
     Choice,
     LogUniform,
+    Metric,
     Normal,
     QUniform,
     RandInt,
     Recipe,
     Sampler,
     SpaceSpec,
+    SweepError,
     Uniform,
     grid_points,
     random_point,
@@ -21,8 +24,12 @@ from search_spaces import (
     resolve,
     sobol_point,
 )
-from sweeps.plan import SearchPlan, searched_values
-from sweeps.study import lies_in
+from search_spaces.alternatives import Alternative
+from search_spaces.constraints import Constraint
+from search_spaces.distributions import lies_in
+from search_spaces.parameters import Parameters
+from sweeps.plan import SearchPlan, searched_fields, searched_values
+from sweeps.study import Proposer
 from sweeps.tables import RunState
 from sweeps.trial_view import TrialView
 from tests.fakes import analytic, space
@@ -162,3 +169,146 @@ def test_a_baseline_outside_the_ranges_does_not_disturb_the_sampler() -> None:
     recipes = run(spec, SearchPlan(spec), 0, 9)
     for recipe in recipes[1:]:
         assert all(lies_in(spec.search[path], value) for path, value in searched_values(recipe, spec).items())
+
+
+# --- alternatives, conditions, constraints, starts --------------------------------------------------------------
+
+CONDITIONAL: dict[str, Any] = {
+    "search": {"budget.batch_size": Choice([32, 64]), "budget.accumulation": RandInt(1, 4)},
+    "one_of": {
+        "optimizer": (
+            Alternative("adamw", {}, {"lr": LogUniform(1e-4, 1e-2), "betas": Choice([(0.9, 0.999), (0.9, 0.95)])}),
+            Alternative("sgd", {"nesterov": False}, {"lr": LogUniform(1e-2, 1), "momentum": QUniform(0.0, 0.9, 0.3)}),
+        )
+    },
+    "when": {"budget.accumulation": {"budget.batch_size": (32,)}},
+    "constraints": ("budget.batch_size * budget.accumulation <= 96",),
+    "starts": ({"optimizer.lr": 3e-4}, {"optimizer.kind": "sgd", "optimizer.lr": 0.1, "budget.batch_size": 32}),
+    "runs": 24,
+}
+
+
+def conditional(kind: Any, **changes: Any) -> SpaceSpec:
+    return space(sampler=Sampler(kind=kind, seed=4, startup=6), **(CONDITIONAL | changes))
+
+
+@pytest.mark.parametrize("kind", ["tpe", "random", "qmc"])
+def test_conditional_proposals_are_lawful_and_go_on_after_a_restart(kind: Any) -> None:
+    spec = conditional(kind)
+    whole = run(spec, SearchPlan(spec), 0, 24)
+    parameters = spec.parameters
+    assert whole[0] == spec.recipe
+    assert whole[1] == resolve(spec.recipe, {"optimizer.lr": 3e-4})
+    assert (whole[2].optimizer.kind, whole[2].optimizer.lr, whole[2].budget.batch_size) == ("sgd", 0.1, 32)
+    assert whole[2].optimizer.model_dump()["nesterov"] is False  # it comes with the alternative
+    for recipe in whole[3:]:
+        point = parameters.read(recipe)
+        assert all(lies_in(parameters.distributions[name], value) for name, value in point.items())
+        assert parameters.satisfies(point)
+        assert parameters.resolved(point) == recipe
+    assert {recipe.optimizer.kind for recipe in whole} == {"adamw", "sgd"}
+    for crash in (2, 7, 15):
+        resumed = SearchPlan(spec)
+        for number, recipe in enumerate(whole[:crash]):
+            resumed.learn(view(spec, number, recipe))
+        assert run(spec, resumed, crash, 24 - crash) == whole[crash:]
+
+
+def test_tpe_goes_on_alike_while_runs_are_under_way() -> None:
+    """What a live driver knows of a running run is what a new driver reads from the database."""
+    spec = conditional("tpe")
+    recipes = run(spec, SearchPlan(spec), 0, 12)
+    live, resumed = SearchPlan(spec), SearchPlan(spec)
+    for number, recipe in enumerate(recipes):
+        live.learn(view(spec, number, recipe))
+        resumed.learn(view(spec, number, recipe))
+    for number in (12, 13, 14):
+        planned = live.propose(number)
+        live.learn(view(spec, number, planned.recipe, state=RunState.RUNNING, value=None, curve={}))
+        resumed.learn(view(spec, number, planned.recipe, state=RunState.INTERRUPTED, value=None, curve={}))
+    assert live.propose(15) == resumed.propose(15)
+
+
+def test_the_names_that_the_dashboard_has() -> None:
+    plan = SearchPlan(conditional("tpe"))
+    assert list(plan.parameters) == [
+        "optimizer.kind",
+        "budget.batch_size",
+        "optimizer[adamw].lr",
+        "optimizer[adamw].betas",
+        "optimizer[sgd].lr",
+        "optimizer[sgd].momentum",
+        "budget.accumulation",
+    ]
+    assert list(plan.values(plan.propose(2))) == [
+        "optimizer.kind",
+        "budget.batch_size",
+        "optimizer[sgd].lr",
+        "optimizer[sgd].momentum",
+        "budget.accumulation",
+    ]
+
+
+def test_columns_have_the_names_of_fields() -> None:
+    spec = conditional("tpe")
+    fields = searched_fields(SearchPlan(spec).propose(2).recipe, spec)
+    assert fields == {
+        "optimizer.kind": "sgd",
+        "budget.batch_size": 32,
+        "optimizer.lr": 0.1,
+        "optimizer.momentum": 0.9,
+        "budget.accumulation": 1,
+    }
+
+
+def test_a_conditional_grid_is_walked_once() -> None:
+    one_of = {"optimizer": (Alternative("adamw", {}, {"lr": Choice([1e-3, 1e-2])}), Alternative("sgd"))}
+    spec = space(sampler=Sampler(kind="grid"), **(CONDITIONAL | {"one_of": one_of, "starts": (), "runs": 13}))
+    recipes = [SearchPlan(spec).propose(number).recipe for number in range(13)]
+    assert len({recipe_hash(recipe) for recipe in recipes[1:]}) == 12  # 3 optimizers x (3 accumulations of 32, or 64)
+
+
+def test_tpe_learns_which_alternative_is_better() -> None:
+    """Optimum: sgd at 0.1; adamw is worse by 2 wherever it is."""
+
+    def loss(recipe: Recipe) -> float:
+        best, extra = (0.1, 0.0) if recipe.optimizer.kind == "sgd" else (1e-3, 2.0)
+        return extra + math.log10(recipe.optimizer.lr / best) ** 2
+
+    found = {}
+    for kind in ("tpe", "random"):
+        spec = conditional(kind, runs=40, metric=Metric(name="val/nll", goal="minimize"))
+        plan, losses = SearchPlan(spec), list[float]()
+        for number in range(40):
+            recipe = plan.propose(number).recipe
+            losses.append(loss(recipe))
+            plan.learn(view(spec, number, recipe, value=losses[-1], curve={9: losses[-1]}))
+        found[kind] = sum(losses[9:]) / 31
+    assert found["tpe"] < 0.7 * found["random"]
+
+
+def test_tpe_gives_up_with_one_clear_error() -> None:
+    parameters = Parameters(
+        Recipe(), {"optimizer.lr": Uniform(0.1, 1)}, constraints=(Constraint("optimizer.lr < 0.1"),)
+    )
+    proposer = Proposer(Sampler(kind="tpe"), "minimize", parameters)
+    with pytest.raises(SweepError, match="nothing to propose: 100 points in a row break the constraints"):
+        proposer.propose(12)
+
+
+def test_tpe_leaves_a_corner_that_a_constraint_forbids() -> None:
+    """The optimum is where nothing may be proposed; TPE alone would ask for it for ever."""
+    search = {"schedule.warmup": Uniform(0.0, 0.3), "regularization.dropout": Uniform(0.0, 0.5)}
+    spec = space(
+        sampler=Sampler(kind="tpe", startup=6),
+        search=search,
+        constraints=("schedule.warmup + regularization.dropout <= 0.4",),
+        runs=40,
+    )
+    plan = SearchPlan(spec)
+    for number in range(40):
+        recipe = plan.propose(number).recipe
+        point = spec.parameters.read(recipe)
+        assert spec.parameters.satisfies(point)
+        value = sum(float(str(one)) for one in point.values())
+        plan.learn(view(spec, number, recipe, value=value, curve={9: value}))

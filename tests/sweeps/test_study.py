@@ -19,13 +19,18 @@ from search_spaces import (
     Normal,
     QUniform,
     RandInt,
+    Recipe,
     Sampler,
     Uniform,
     UsageError,
     random_point,
 )
+from search_spaces.alternatives import Alternative
+from search_spaces.distributions import lies_in
+from search_spaces.parameters import Parameters
 from sweeps import study as study_module
-from sweeps.study import Proposer, Study, lies_in, open_study, optuna_distribution
+from sweeps.plan import SearchPlan
+from sweeps.study import Proposer, Study, open_study, optuna_distribution
 from sweeps.tables import RunState
 from sweeps.trial_view import TrialView
 from tests.fakes import space
@@ -115,13 +120,14 @@ def test_values_of_a_baseline_may_lie_outside(ours: Distribution, value: Any) ->
 
 
 def test_asking_gives_values_of_ours() -> None:
-    study = Study(InMemoryStorage(), "toy", "maximize", SEARCH | {"schedule.warmup": QUniform(0.0, 0.9, 0.3)})
+    search = SEARCH | {"schedule.warmup": QUniform(0.0, 0.9, 0.3)}
+    study = Study(InMemoryStorage(), "toy", "maximize", search)
     for number in range(10):
-        values = study.ask(optuna.samplers.RandomSampler(seed=number))
+        values = study.ask(optuna.samplers.RandomSampler(seed=number), Parameters(Recipe(), search))
         assert values["optimizer.betas"] in ((0.9, 0.95), (0.9, 0.999))
         assert values["schedule.warmup"] in (0.0, 0.3, 0.6, 0.9)
         assert isinstance(values["budget.batch_size"], int)
-        assert "optimizer.eps" not in values
+        assert values["optimizer.eps"] == 1e-8
 
 
 # --- the copy in the database -----------------------------------------------------------------------------------
@@ -351,7 +357,7 @@ def done(number: int, values: Mapping[str, Any], sign: float = 1.0) -> TrialView
 
 def _optimize(seed: int, startup: int, count: int, goal: Any = "minimize") -> list[float]:
     sampler = Sampler(kind="tpe", seed=seed, startup=startup)
-    proposer = Proposer(sampler, goal, PLANE)
+    proposer = Proposer(sampler, goal, Parameters(Recipe(), PLANE))
     losses = []
     for number in range(count):
         values = random_point(PLANE, seed, number) if number < startup else proposer.propose(number)
@@ -370,7 +376,7 @@ def test_tpe_is_better_than_random(goal: Any) -> None:
 
 def test_proposals_depend_on_history_and_number_alone() -> None:
     def proposer(seed: int = 0, shift: float = 0.0) -> Proposer:
-        one = Proposer(Sampler(kind="tpe", seed=seed), "minimize", PLANE)
+        one = Proposer(Sampler(kind="tpe", seed=seed), "minimize", Parameters(Recipe(), PLANE))
         for number in range(12):
             point = random_point(PLANE, 3, number)
             one.learn(
@@ -389,9 +395,24 @@ def test_proposals_depend_on_history_and_number_alone() -> None:
 
 
 def test_a_run_that_waits_is_not_proposed_again() -> None:
-    proposer = Proposer(Sampler(kind="tpe"), "minimize", PLANE)
+    proposer = Proposer(Sampler(kind="tpe"), "minimize", Parameters(Recipe(), PLANE))
     for number in range(5):
         proposer.learn(done(number, random_point(PLANE, 0, number)))
     waiting = random_point(PLANE, 0, 5)
     proposer.learn(TrialView(5, RunState.INTERRUPTED, waiting, seed=0))
     assert proposer.propose(6) != waiting
+
+
+def test_a_trial_has_the_parameters_that_were_active(storage: RDBStorage) -> None:
+    ones = (
+        Alternative("adamw", {}, {"lr": LogUniform(1e-4, 1e-2)}),
+        Alternative("sgd", {}, {"lr": LogUniform(0.01, 1)}),
+    )
+    plan = SearchPlan(space(search={}, one_of={"optimizer": ones}, starts=({"optimizer.kind": "sgd"},)))
+    planned = [plan.propose(number) for number in range(2)]
+    study = Study(storage, "toy", "maximize", plan.parameters)
+    study.sync([view(run.number, values=plan.values(run)) for run in planned])
+    assert [trial.params for trial in trials(storage)] == [
+        {"optimizer.kind": "adamw", "optimizer[adamw].lr": 1e-3},
+        {"optimizer.kind": "sgd", "optimizer[sgd].lr": 0.1},
+    ]
