@@ -44,7 +44,7 @@ def export_texts(spec: SpaceSpec, url: str) -> dict[str, str]:
 
 def best_yaml(spec: SpaceSpec, recipe: Recipe) -> str:
     """Return a recipe of a sweep as a space of its own, of one run."""
-    return dump_space(spec.model_copy(update={"recipe": recipe, "search": {}, "runs": 1}))
+    return dump_space(spec.fixed_at(recipe))
 
 
 def best_recipe(runs: pd.DataFrame, spec: SpaceSpec) -> Recipe | None:

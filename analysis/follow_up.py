@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -27,25 +27,12 @@ from search_spaces import (
     grid_points,
     resolve,
 )
-from sweeps.study import lies_in
+from search_spaces.distributions import lies_in
 from sweeps.tables import RunState
 
 BASELINE = "baseline"
 STARTS = 3
 _LONGEST = 64  # characters of a name
-
-
-class Extension(NamedTuple):
-    """A follow-up sweep.
-
-    Attributes:
-        spec: Its space; run 0 is the same baseline again.
-        starts: Searched field -> value of the finished sweep's best runs, the best one first, each inside the new
-            ranges: the points to begin with.
-    """
-
-    spec: SpaceSpec
-    starts: tuple[Mapping[str, Value], ...]
 
 
 def apply(evidence: SweepEvidence, top: int = 1) -> str:
@@ -68,8 +55,8 @@ def apply(evidence: SweepEvidence, top: int = 1) -> str:
     return said + dump_space(_bare(spec, run.recipe, spec.name, spec.sampler.seed))
 
 
-def extend(evidence: SweepEvidence, edge: bool = True, runs: int | None = None, name: str | None = None) -> Extension:
-    """Return a follow-up sweep, to be warm-started from the best runs of this one.
+def extend(evidence: SweepEvidence, edge: bool = True, runs: int | None = None, name: str | None = None) -> SpaceSpec:
+    """Return a follow-up sweep that starts from the best runs of this one, as far as its ranges hold them.
 
     Args:
         evidence: The sweep.
@@ -101,10 +88,21 @@ def extend(evidence: SweepEvidence, edge: bool = True, runs: int | None = None, 
         "runs": min(wanted, 1 + grid_points(search)) if spec.sampler.kind == "grid" else wanted,
     }
     follow_up = SpaceSpec(**{**{field: getattr(spec, field) for field in _KEPT}, **changes})
-    return Extension(follow_up, _starts(evidence, follow_up))
+    starts = () if spec.sampler.kind == "grid" else _starts(evidence, follow_up)
+    return follow_up.model_copy(update={"starts": starts[: follow_up.runs - 1]})
 
 
-_KEPT = ("task", "metric", "recipe", "early_stopping", "resources", "checkpoint_every_s")
+_KEPT = (
+    "task",
+    "metric",
+    "recipe",
+    "one_of",
+    "when",
+    "constraints",
+    "early_stopping",
+    "resources",
+    "checkpoint_every_s",
+)
 
 
 def _starts(evidence: SweepEvidence, spec: SpaceSpec) -> tuple[Mapping[str, Value], ...]:
@@ -115,7 +113,7 @@ def _starts(evidence: SweepEvidence, spec: SpaceSpec) -> tuple[Mapping[str, Valu
     found: list[Mapping[str, Value]] = []
     for run in (*evidence.ranked, *good):
         point = dict(sorted(run.values.items()))
-        inside = all(lies_in(spec.search[field], value) for field, value in point.items())
+        inside = all(field in spec.search and lies_in(spec.search[field], value) for field, value in point.items())
         if run.number and inside and point not in found:
             found.append(point)
     return tuple(found[:STARTS])

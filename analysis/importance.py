@@ -13,7 +13,8 @@ from analysis.fidelity import Fidelity, matched
 from analysis.intervals import Floats, Interval
 from analysis.sweep_evidence import SweepEvidence
 from search_spaces import Constant, Distribution, Value
-from sweeps.study import importances, lies_in
+from search_spaces.distributions import lies_in
+from sweeps.study import importances
 
 Evaluator = Literal["fANOVA", "PED-ANOVA"]
 
@@ -139,7 +140,7 @@ def _fields(evidence: SweepEvidence, compared: Fidelity) -> tuple[dict[str, Dist
     search: dict[str, Distribution] = {}
     left_out: dict[str, str] = {}
     runs = [run for run in evidence.runs if run.number in compared.scores]
-    for field, distribution in sorted(evidence.spec.search.items()):
+    for field, distribution in sorted(evidence.search.items()):
         having = sum(field in run.values for run in runs)
         if isinstance(distribution, Constant) or len(set(distribution.edges())) < 2:
             left_out[field] = "has one value only"

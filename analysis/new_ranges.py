@@ -58,7 +58,9 @@ def new_ranges(evidence: SweepEvidence) -> tuple[NewRange, ...]:
     region = good_region(evidence)
     if region is None:
         return ()
-    return tuple(NewRange(edge, _moved(evidence, region, edge)) for edge in edges(evidence, region))
+    # The range of an alternative is part of its `one_of`, and is widened there by hand.
+    plain = (edge for edge in edges(evidence, region) if edge.field in evidence.spec.search)
+    return tuple(NewRange(edge, _moved(evidence, region, edge)) for edge in plain)
 
 
 def _moved(evidence: SweepEvidence, region: GoodRegion, edge: Edge) -> Distribution | None:

@@ -44,7 +44,7 @@ def edge_checks(evidence: SweepEvidence) -> tuple[SweepCheck, ...]:
 
 def _edge_check(evidence: SweepEvidence, number: int, found: NewRange) -> SweepCheck:
     edge = found.edge
-    old = evidence.spec.search[edge.field]
+    old = evidence.search[edge.field]
     end = old.edges()[-1 if edge.upper else 0]
     evidence_text = (
         f"Run {number}, the best, has {edge.field} {_number(edge.value)}, at the {'upper' if edge.upper else 'lower'} "
@@ -87,7 +87,7 @@ def good_region_check(evidence: SweepEvidence) -> SweepCheck:
 def _hull(evidence: SweepEvidence, numbers: Sequence[int]) -> str:
     """Where the good runs lie, field by field; nothing of a single one."""
     spans = []
-    for field in evidence.spec.search if len(numbers) > 1 else ():
+    for field in evidence.search if len(numbers) > 1 else ():
         values = [value for number in numbers if (value := evidence.runs[number].values.get(field)) is not None]
         numeric = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
         if numeric and len(numeric) == len(values):
@@ -115,7 +115,7 @@ def _blow_up(evidence: SweepEvidence, bad: set[int]) -> str:
     """The field whose one side the infeasible runs lie on, if there is one."""
     found: list[tuple[float, str]] = []
     spots = {run.number: places(evidence, run) for run in evidence.finished}
-    for field in evidence.spec.search:
+    for field in evidence.search:
         inside = np.array([one[field] for number, one in spots.items() if number in bad and field in one])
         others = np.array([one[field] for number, one in spots.items() if number not in bad and field in one])
         if len(inside) < 2 or len(others) < 2:
@@ -139,11 +139,11 @@ def coverage_check(evidence: SweepEvidence) -> SweepCheck:
     name = "coverage"
     sampled = [run for run in evidence.runs if run.number > 0]
     if len(sampled) < COVERED_FROM:
-        few = f"{len(sampled)} sampled runs are too few to be everywhere in {len(evidence.spec.search)} fields."
+        few = f"{len(sampled)} sampled runs are too few to be everywhere in {len(evidence.search)} fields."
         return SweepCheck(name, Outcome.WARN, few, f"Run {COVERED_FROM + 1} or more.")
     missed: list[str] = []
     least = len(sampled)
-    for field, distribution in evidence.spec.search.items():
+    for field, distribution in evidence.search.items():
         counts = _counts(evidence, field, distribution)
         missed += [f"{region} of {field}" for region, count in counts.items() if not count]
         least = min(least, *counts.values()) if counts else least

@@ -70,7 +70,7 @@ def space_data(evidence: SweepEvidence, compared: Fidelity | None, ranking: tupl
         compared: Which scores are comparable.
         ranking: Fields, the most important one first.
     """
-    axes = tuple(axis for field in evidence.spec.search if (axis := _axis(evidence, field)) is not None)
+    axes = tuple(axis for field in evidence.search if (axis := _axis(evidence, field)) is not None)
     runs = evidence.runs
     spots = [places(evidence, run) for run in runs]
     columns = {axis.field: tuple(run.values.get(axis.field) for run in runs) for axis in axes}
@@ -98,7 +98,7 @@ def space_data(evidence: SweepEvidence, compared: Fidelity | None, ranking: tupl
 
 
 def _axis(evidence: SweepEvidence, field: str) -> FieldAxis | None:
-    distribution = evidence.spec.search[field]
+    distribution = evidence.search[field]
     if isinstance(distribution, Constant):
         return None
     if isinstance(distribution, Choice):

@@ -12,8 +12,9 @@ from typing import Any
 import pandas as pd
 
 from analysis.load import epochs_frame, predictions, runs_frame, sweeps_frame
-from search_spaces import Recipe, SpaceSpec, UsageError, Value, lookup, parse_space, suggest, unknown_field
+from search_spaces import Distribution, Recipe, SpaceSpec, UsageError, Value, parse_space, suggest
 from sweeps.asha import rung_epochs
+from sweeps.plan import searched_values
 from sweeps.standing import best_run
 from sweeps.tables import RunState
 from trainers.reports import Predictions
@@ -71,6 +72,11 @@ class SweepEvidence:
     runs: tuple[SweepRun, ...]
     epochs: pd.DataFrame
     predictions: Mapping[tuple[int, str], Predictions]
+
+    @cached_property
+    def search(self) -> Mapping[str, Distribution]:
+        """Distribution of each parameter, by its name: that of its field, or `optimizer[sgd].lr` of an alternative."""
+        return {one.name: one.distribution for one in self.spec.parameters.every}
 
     @property
     def maximize(self) -> bool:
@@ -164,7 +170,7 @@ def _run(row: Mapping[Any, Any], spec: SpaceSpec, curve: Mapping[int, float]) ->
         seed=int(row["seed"]),
         recipe=recipe,
         recipe_hash=row["recipe_hash"],
-        values={field: lookup(recipe, field) for field in spec.search if unknown_field(recipe, field) is None},
+        values=searched_values(recipe, spec),
         error=None if pd.isna(row["error"]) else row["error"],
         curve=dict(sorted(curve.items())),
     )

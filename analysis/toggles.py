@@ -27,6 +27,7 @@ from search_spaces import (
     unknown_field,
 )
 from search_spaces.values import show
+from sweeps.plan import searched_fields
 
 PAIRS = 10
 
@@ -48,7 +49,7 @@ def toggled(url: str, source: str, fields: Sequence[str], overrides: Overrides) 
         raise UsageError(f"--from: must be best:NAME, such as best:finetune, found {source}")
     space, winner = _winner(url, name)
     chosen = tuple(fields) or tuple(
-        field for field in space.search if lookup(winner, field) != _baseline(space.recipe, field)
+        field for field in searched_fields(winner, space) if lookup(winner, field) != _baseline(space.recipe, field)
     )
     arms = {"winner": Arm(), **{f"without {field}": _arm(space.recipe, winner, field) for field in chosen}}
     metric = space.metric.name.partition("/")[2]
@@ -88,6 +89,10 @@ def _trained(space: SpaceSpec, winner: Recipe, name: str, seed: int) -> SpaceSpe
         "name": name,
         "recipe": winner,
         "search": {},
+        "one_of": {},
+        "when": {},
+        "constraints": (),
+        "starts": (),
         "sampler": Sampler(kind="random", seed=seed),
         "early_stopping": NoStopping(),
         "metric": Metric(name=space.metric.name, goal=space.metric.goal),

@@ -16,7 +16,7 @@ from search_spaces.imported_text import space_text
 from search_spaces.loader import parse_space
 from search_spaces.recipe import Recipe
 from search_spaces.resolve import resolve, unknown_field
-from search_spaces.spec import search_problems
+from search_spaces.search_checks import search_problems
 from search_spaces.tree import plain
 from search_spaces.values import show
 from search_spaces.yaml_text import parse_yaml

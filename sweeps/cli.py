@@ -28,6 +28,10 @@ app = typer.Typer(
 for name, command, example in (
     ("recommend", preparing.recommend, "--model transformer --task finetune --data 5000 > mine.yaml"),
     ("lint", preparing.lint, "finetune"),
+    ("import", preparing.import_, "wandb_sweep.yaml --to mine.yaml"),
+    ("schema", preparing.schema, "--to space.schema.json"),
+    ("check", preparing.check, "finetune"),
+    ("lr-find", preparing.lr_find, "finetune"),
     ("run", training.run, "finetune --set budget.epochs=9 --runs 64 --name longer"),
     ("ablate", training.ablate, "wd_exclusion --pairs 20"),
     ("confirm", training.confirm, "finetune --top 3 --pairs 10"),

@@ -1,19 +1,21 @@
-"""The commands for the time before a sweep: `recommend`, `lint`."""
+"""The commands for the time before a sweep: `recommend`, `lint`, `check`, `lr-find`, `import`, `schema`."""
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated, get_args
 
 import typer
+from rich.console import Console
 
 from search_spaces import UsageError, load_space
 from search_spaces.advise import Situation, advise, ask
 from search_spaces.advise_tree import Model, Start, Wish
 from search_spaces.lint import lint as lint_space
 from search_spaces.lint import lint_lines
-from sweeps.commands.options import Settings, Space
+from sweeps.commands.options import Folder, Settings, Space
 
 FLAGGED_EXIT = 1
 
@@ -60,3 +62,49 @@ def _prompt(question: str, answers: object) -> str:
     offered = list(answers) if isinstance(answers, list | tuple) else []
     shown = f" ({', '.join(map(str, offered))})" if offered else ""
     return str(typer.prompt(f"{question}{shown}", default=str(offered[0]) if offered else "", show_default=False))
+
+
+def check(space: Space, settings: Settings = None) -> None:
+    """Try the task and its recipe before hours go into them; exit code 1 if something is wrong."""
+    from sweeps.inspect_task import check as check_task
+
+    raise typer.Exit(check_task(load_space(space, settings or ()), Console()))
+
+
+def lr_find(space: Space, settings: Settings = None, to: Folder = None) -> None:
+    """Scan the learning rates of a recipe, and suggest which range to search."""
+    from analysis.figures.rates import lr_scan, write_page
+    from analysis.report import FOLDER
+    from sweeps.inspect_task import lr_find as scan_rates
+
+    spec = load_space(space, settings or ())
+    folder = to or FOLDER / spec.name
+    code, scan = scan_rates(spec, Console(), folder)
+    typer.echo(write_page(lr_scan(scan), folder / "lr_find.html"))
+    raise typer.Exit(code)
+
+
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A W&B sweep, or a Hydra config for Optuna.")],
+    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Default: print it.")] = None,
+) -> None:
+    """Turn another tool's sweep into a space; what was guessed or left out stands in its comments."""
+    from search_spaces.importers import import_sweep
+    from search_spaces.sources import read_text
+
+    _write(import_sweep(read_text(file), str(file)), to)
+
+
+def schema(to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Default: print it.")] = None) -> None:
+    """Print the JSON Schema of space files, for editors that complete and check."""
+    from search_spaces.schema import json_schema
+
+    _write(f"{json.dumps(json_schema(), indent=2)}\n", to)
+
+
+def _write(text: str, to: Path | None) -> None:
+    if to is None:
+        typer.echo(text, nl=False)
+    else:
+        to.write_text(text, encoding="utf-8")
+        typer.echo(f"wrote {to}")

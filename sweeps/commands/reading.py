@@ -1,4 +1,4 @@
-"""The commands that read the database: `list`, `status`, `show`, `export`, `report`, `diagnose`, `apply`, `dashboard`."""
+"""The commands that read the database, from `list` to `dashboard`."""
 
 from __future__ import annotations
 

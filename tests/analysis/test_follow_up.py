@@ -65,18 +65,19 @@ def test_without_a_complete_run_nothing_follows() -> None:
 
 def test_a_sweep_beyond_the_edge() -> None:
     evidence = made_sweep(peak(1.0))
-    spec, starts = extend(evidence)
+    spec = extend(evidence)
     assert spec.search == {**evidence.spec.search, **suggested_ranges(evidence)}
     assert spec.search[LR] == LogUniform(2.2e-4, 2.2)
     assert (spec.name, spec.runs, spec.recipe, spec.metric) == ("toy-edge", 40, evidence.spec.recipe, space().metric)
     assert spec.sampler.seed != evidence.spec.sampler.seed
     assert parse_space(dump_space(spec), "f.yaml", spec.name) == spec
-    assert extend(evidence) == (spec, starts)
+    assert extend(evidence) == spec
 
 
 def test_it_starts_from_the_best_points() -> None:
     evidence = made_sweep(peak(1.0))
-    spec, starts = extend(evidence, runs=7, name="again")
+    spec = extend(evidence, runs=7, name="again")
+    starts = spec.starts
     assert (spec.name, spec.runs) == ("again", 7)
     assert len(starts) == 3
     assert starts[0] == dict(evidence.ranked[0].values)
@@ -98,7 +99,7 @@ def test_without_an_edge_there_is_nothing_to_extend() -> None:
     evidence = made_sweep(peak(0.6))
     with pytest.raises(UsageError, match="nothing to extend"):
         extend(evidence)
-    spec = extend(evidence, edge=False).spec
+    spec = extend(evidence, edge=False)
     assert (spec.search, spec.name) == (evidence.spec.search, "toy-more")
 
 
@@ -108,12 +109,12 @@ def test_a_grid_has_no_more_runs_than_points() -> None:
     def score(places: Mapping[str, float], share: float, rng: np.random.Generator) -> float:
         return 0.5
 
-    assert extend(made_sweep(score, spec), edge=False, runs=50).spec.runs == 4
+    assert extend(made_sweep(score, spec), edge=False, runs=50).runs == 4
 
 
 def test_a_long_name_is_cut() -> None:
     evidence = made_sweep(peak(1.0), spec_of(name="x" * 64))
-    assert extend(evidence).spec.name == "x" * 59 + "-edge"
+    assert extend(evidence).name == "x" * 59 + "-edge"
     assert confirm(evidence).name == "x" * 56 + "-confirm"
 
 
