@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
 
 from rich.console import Console
 
-from analysis.ablation_findings import find
 from analysis.claims import settled
-from analysis.evidence import read_evidence
-from analysis.report import FOLDER, publish, write_report
-from analysis.verdict_table import print_verdicts
+from analysis.present import present
 from search_spaces import AblationSpec, UsageError, diff_specs, dump_ablation, parse_ablation
 from sweeps.ablation_plan import AblationPlan, Finals, Table, ablation_standing
 from sweeps.conductor import Conductor
@@ -47,16 +43,8 @@ def ablate(
     """
     code = drive(ablation_work(spec, more), options, console, began)
     if code != INTERRUPTED_EXIT:  # a report of what is not over would be a look that nobody planned
-        _report(spec.name, options.storage, console, to)
+        present(options.storage, spec.name, console, to)
     return code
-
-
-def _report(name: str, storage: str, console: Console, to: Path | None) -> None:
-    with console.status("writing the report") if console.is_terminal else nullcontext():
-        findings = find(read_evidence(storage, name))
-        written = write_report(findings, to or FOLDER / name)
-        publish(storage, findings, written)
-    print_verdicts(findings, console, written.page)
 
 
 def ablation_work(spec: AblationSpec, more: int = 0) -> Work:

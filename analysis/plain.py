@@ -23,8 +23,7 @@ def to_json(data: object) -> str:
 
 
 def plain(data: object) -> Any:
-    """Return the dicts, lists and scalars that stand for dataclasses, named tuples, enums, arrays, dates, recipes
-    and distributions."""
+    """Return the dicts, lists and scalars that stand for dataclasses, tuples, enums, arrays, dates and recipes."""
     match data:
         case Enum():
             return plain(data.value)
@@ -38,7 +37,7 @@ def plain(data: object) -> Any:
             return data.isoformat()
         case BaseModel():
             return plain(data.model_dump())
-        case Distribution():
+        case _ if isinstance(data, Distribution):
             return plain(canonical(data))
         case Mapping():
             return {_key(key): plain(value) for key, value in data.items()}

@@ -43,6 +43,11 @@ class Drawing:
     height: int
 
     @property
+    def whole(self) -> int:
+        """Pixels with the title, the reading, and what stands between them and the plot."""
+        return self.height + 60 + 30 * bool(self.figure.layout.showlegend)
+
+    @property
     def json(self) -> str:
         """The figure for plotly.js, as JSON that may stand inside a script element."""
         return script_safe(self.figure.to_json())
@@ -60,10 +65,10 @@ class Drawing:
                 "x": 0.01,
                 "xanchor": "left",
                 "yref": "container",
-                "y": 1 - 22 / (self.height + 60),
+                "y": 1 - 22 / self.whole,
             },
-            height=self.height + 60,
-            margin={"t": 58 + 18 * rows},
+            height=self.whole,
+            margin={"t": 58 + 18 * rows + self.whole - self.height - 60},
             paper_bgcolor="white",
             plot_bgcolor="white",
         )
@@ -182,7 +187,7 @@ def write_pngs(drawings: Sequence[Drawing], folder: Path) -> str | None:
         {
             "fig": drawing.titled.to_dict(),
             "path": path,
-            "opts": {"format": "png", "width": 860, "height": drawing.height + 60, "scale": 1.5},
+            "opts": {"format": "png", "width": 860, "height": drawing.whole, "scale": 1.5},
         }
         for drawing, path in zip(drawings, paths, strict=True)
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from analysis.figures import Drawing
@@ -76,7 +76,36 @@ class Code:
     text: str
 
 
-Block = Text | Bullets | Table | Pictures | Code
+@dataclass(frozen=True)
+class Note:
+    """A judgement with its reasons.
+
+    Attributes:
+        tone: `good`, `bad` or `even`: its colour.
+        symbol: What tells it apart without colour.
+        word: The judgement.
+        title: Of what.
+        text: The numbers.
+        next: What to do; empty for nothing.
+    """
+
+    tone: str
+    symbol: str
+    word: str
+    title: str
+    text: str
+    next: str = ""
+
+
+@dataclass(frozen=True)
+class Notes:
+    """Judgements, one below the other."""
+
+    kind: ClassVar[str] = "notes"
+    items: tuple[Note, ...]
+
+
+Block = Text | Bullets | Table | Pictures | Code | Notes
 
 
 @dataclass(frozen=True)
@@ -109,3 +138,33 @@ def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], words:
 def pictures(drawings: Sequence[Drawing]) -> Pictures | None:
     """Make a block of drawings; None without any."""
     return Pictures(tuple(drawings)) if drawings else None
+
+
+def notes(items: Sequence[Note]) -> Notes | None:
+    """Make a block of judgements; None without any."""
+    return Notes(tuple(items)) if items else None
+
+
+def drawings(report: Sequence[Section]) -> tuple[Drawing, ...]:
+    """Every drawing of a report, in order."""
+    return tuple(
+        one for part in report for block in part.blocks if isinstance(block, Pictures) for one in block.drawings
+    )
+
+
+def with_own_names(report: Sequence[Section]) -> tuple[Section, ...]:
+    """Give every drawing a name of its own: arms or fields that differ by punctuation alone would share one."""
+    taken: set[str] = set()
+
+    def own(drawing: Drawing) -> Drawing:
+        name, count = drawing.name[:60], 1
+        while name in taken:
+            count += 1
+            name = f"{drawing.name[:60]}-{count}"
+        taken.add(name)
+        return replace(drawing, name=name)
+
+    def renamed(block: Block) -> Block:
+        return Pictures(tuple(own(one) for one in block.drawings)) if isinstance(block, Pictures) else block
+
+    return tuple(replace(part, blocks=tuple(renamed(block) for block in part.blocks)) for part in report)

@@ -86,11 +86,23 @@ def export(
 
 
 def report(name: Name, to: Folder = None, storage: Storage = DEFAULT_URL) -> None:
-    """Write the report of an ablation again, from the database alone."""
-    from analysis.report import report as write
+    """Write the report of a sweep or an ablation from the database alone, and show it in the dashboard."""
+    from analysis.present import present
 
-    for path in write(storage, name, to):
-        typer.echo(path)
+    present(storage, name, Console(), to)
+
+
+def diagnose(
+    name: Name,
+    number: Annotated[int | None, typer.Argument(metavar="[RUN]", help="One run; all of them if not given.")] = None,
+    storage: Storage = DEFAULT_URL,
+) -> None:
+    """What the curves of a sweep's runs show: overfit, too hot, too short, ..., and what to try next."""
+    from analysis.sweep_evidence import read_sweep
+    from analysis.sweep_findings import find_sweep
+    from analysis.sweep_table import print_diagnosis
+
+    print_diagnosis(find_sweep(read_sweep(storage, name)), Console(), number)
 
 
 def apply(

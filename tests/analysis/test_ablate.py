@@ -174,7 +174,7 @@ def test_what_cannot_be_taken_apart(url: str, tmp_path: Path, source: str, field
 
 def pairs_in(url: str) -> list[tuple[object, ...]]:
     query = (
-        "SELECT run.number, design, pair, arm, recipe_hash, run.seed, state, epoch, epoch_metric.name, "
+        "SELECT run.number, design, pair, arm, recipe_hash, run.seed, state, run.epoch, epoch_metric.name, "
         "epoch_metric.value FROM run JOIN epoch_metric ON run_id = run.id "
         "WHERE epoch_metric.name NOT LIKE '%second%' AND epoch_metric.name NOT LIKE '%memory%' "
         "ORDER BY run.number, epoch_metric.epoch, epoch_metric.name"
@@ -198,7 +198,7 @@ def test_a_killed_driver_ends_in_the_same_pairs(tmp_path: Path, local: bool) -> 
 
     subprocess.run(command("whole"), cwd=tmp_path, check=True, capture_output=True)
     kills = 0
-    for _ in range(12):
+    for _ in range(4):
         child = subprocess.Popen(
             command("killed"), cwd=tmp_path, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT
         )

@@ -1,4 +1,4 @@
-"""The report of a real ablation whose every text is an attack, in a real Chromium: as a page, and in the dashboard."""
+"""The reports of an ablation and a sweep whose every text is an attack, in a real Chromium, and in the dashboard."""
 
 from __future__ import annotations
 
@@ -21,7 +21,12 @@ import pytest
 from analysis.ablation_findings import find
 from analysis.evidence import read_evidence
 from analysis.report import Report, publish, report, write_report
+from analysis.sweep_evidence import read_sweep
+from analysis.sweep_findings import find_sweep
+from analysis.sweep_report import write_sweep_report
 from tests.analysis.report_cases import ATTACKS, HOSTILE
+from tests.analysis.sweep_cases import SWEEPS as MADE
+from tests.fakes import run_sweep
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -114,6 +119,40 @@ def test_nothing_of_the_attacks_is_live(trained: Trained, chromium: Browser, wid
     assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
     assert seen.complaints == []
     seen.page.close()
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    folder = tmp_path_factory.mktemp("swept")
+    url = f"sqlite:///{folder / 'sweeps.db'}"
+    spec, runner = MADE["hostile"]
+    run_sweep(spec, url, folder / "c", runner)
+    return write_sweep_report(url, find_sweep(read_sweep(url, "toy"), repeats=3), folder / "page")
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (375, "light"), (1280, "dark")])
+def test_the_report_of_a_sweep_opens(swept: Report, chromium: Browser, width: int, scheme: str) -> None:
+    seen = opened(chromium, width, scheme)
+    seen.page.goto(swept.page.as_uri())
+    assert all_drawn(seen.page) >= 12
+    captions = seen.page.locator("figcaption").all_inner_texts()
+    assert all(text.count("\n") >= 1 and text.endswith(".") for text in captions)  # a title, and what it says
+    assert seen.page.evaluate("window.__pwned === undefined && document.images.length === 0")
+    assert seen.page.evaluate("[...document.querySelectorAll('a')].every(a => a.getAttribute('href').startsWith('#'))")
+    assert "<script>window.__pwned=1" in seen.page.inner_text("#s10")
+    assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
+    assert seen.page.evaluate("performance.getEntriesByType('resource').length") == 0
+    assert swept.page.stat().st_size < 8_000_000
+    assert seen.complaints == []
+    seen.page.close()
+
+
+def test_the_figures_of_a_sweep_are_drawn_for_its_markdown(swept: Report) -> None:
+    markdown = (swept.folder / "report.md").read_text(encoding="utf-8")
+    if swept.pictures:
+        assert all(f"(figures/{path.name})" in markdown and path.stat().st_size > 5_000 for path in swept.pictures)
+    else:
+        assert "The figures are left out here" in markdown
 
 
 def test_the_page_opens_at_once(trained: Trained, chromium: Browser) -> None:

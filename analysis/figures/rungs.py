@@ -1,0 +1,109 @@
+"""Figures of early stopping: who survived each rung, and whether an early score tells a later one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from analysis.figures.drawing import (
+    COLOURS,
+    GREY,
+    LEGEND,
+    PATTERNS,
+    Drawing,
+    axis,
+    drawn,
+    names_axis,
+    rounded,
+)
+from analysis.figures.run_looks import dotted_line, places
+from analysis.rung_correlation import RungCorrelation
+from analysis.sentences import number
+from analysis.sweep_findings import SweepFindings
+
+
+def survivors(rungs: Sequence[tuple[int, int, int]]) -> Drawing | None:
+    """How many runs reached each rung, and how many of them went on.
+
+    Args:
+        rungs: `(epoch, reached, went on)`.
+    """
+    if not rungs:
+        return None
+    parts = (
+        ("went on", [on for _, _, on in rungs], COLOURS[0], PATTERNS[0]),
+        ("stopped there", [reached - on for _, reached, on in rungs], GREY, PATTERNS[1]),
+    )
+    traces = [
+        {
+            "type": "bar",
+            "orientation": "h",
+            "name": name,
+            "x": counts,
+            "y": list(range(len(rungs))),
+            "marker": {
+                "color": colour,
+                "pattern": {"shape": pattern, "fgcolor": "white", "bgcolor": colour, "solidity": 0.3},
+            },
+            "hoverinfo": "x+name",
+        }
+        for name, counts, colour, pattern in parts
+    ]
+    layout = {
+        "barmode": "stack",
+        "bargap": 0.45,
+        "xaxis": axis("runs", rangemode="tozero"),
+        "yaxis": names_axis([f"after epoch {rung}" for rung, _, _ in rungs], range=[len(rungs) - 0.4, -0.6]),
+        "showlegend": True,
+        "legend": {**LEGEND, "traceorder": "normal"},
+    }
+    words = "; ".join(f"{on} of {reached} went on after epoch {rung}" for rung, reached, on in rungs)
+    return drawn("survivors", "Survivors of each rung", f"{words}.", traces, layout, 150 + 44 * len(rungs))
+
+
+def rung_ranks(findings: SweepFindings) -> Drawing | None:
+    """Spearman's correlation of the scores at two epochs, with its interval."""
+    known = [one for one in findings.rungs if one.spearman is not None]
+    if not known:
+        return None
+    rho = [one.spearman or 0.0 for one in known]
+    far = {
+        "array": rounded([one.interval.high - (one.spearman or 0.0) if one.interval else 0.0 for one in known]),
+        "arrayminus": rounded([(one.spearman or 0.0) - one.interval.low if one.interval else 0.0 for one in known]),
+    }
+    trace = {
+        "type": "scatter",
+        "mode": "markers",
+        "x": rounded(rho),
+        "y": list(range(len(known))),
+        "marker": {"size": 11, "color": COLOURS[0], "symbol": "circle"},
+        "error_x": {"type": "data", "symmetric": False, "thickness": 2.2, "width": 6, "color": COLOURS[0], **far},
+        "hovertext": [f"{one.runs} runs: {number(one.spearman or 0.0)}" for one in known],
+        "hoverinfo": "text",
+    }
+    layout = {
+        "xaxis": axis("Spearman correlation", range=[-1.05, 1.05]),
+        "yaxis": names_axis([f"epoch {one.rung} and {one.later}" for one in known], range=[len(known) - 0.4, -0.6]),
+        "shapes": [dotted_line("x", 0.0)],
+    }
+    words = _ranks_words(known)
+    return drawn(
+        "rung-ranks",
+        "Does an early score tell a later one?",
+        f"Correlation {words}.",
+        [trace],
+        layout,
+        130 + 48 * len(known),
+    )
+
+
+def _ranks_words(known: Sequence[RungCorrelation]) -> str:
+    words = "; ".join(
+        f"{one.spearman or 0.0:.2f}{f' {places(one.interval)}' if one.interval else ''} between epochs {one.rung} and"
+        f" {one.later} ({one.runs} runs)"
+        for one in known
+    )
+    unsure = sum(one.interval is None or not one.interval.excludes(0.0) for one in known)
+    if unsure:
+        which = "the interval holds" if len(known) == 1 else f"{unsure} of {len(known)} intervals hold"
+        words += f"; {which} 0, so that an early score may say nothing of a later one"
+    return words

@@ -1,0 +1,48 @@
+"""A report in every place where a person looks: files, the dashboard, the terminal."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+from rich.console import Console
+
+from analysis.ablation_findings import find
+from analysis.evidence import read_evidence
+from analysis.report import FOLDER, kind_of, publish, write_report
+from analysis.sweep_evidence import read_sweep
+from analysis.sweep_findings import find_sweep
+from analysis.sweep_report import publish_sweep, write_sweep_report
+from analysis.sweep_table import print_sweep_report
+from analysis.verdict_table import print_verdicts
+
+
+def present(url: str, name: str, console: Console, folder: Path | None = None) -> None:
+    """Write the report of a sweep or an ablation from the database alone, publish it, and print what it says.
+
+    Args:
+        url: Of the database.
+        name: Of the sweep or the ablation.
+        console: What a person sees.
+        folder: Of the files; None for `reports/NAME`.
+
+    Raises:
+        UsageError: There is nothing of that name.
+    """
+    to = folder or FOLDER / name
+    if kind_of(url, name) == "ablation":
+        with _busy(console):
+            findings = find(read_evidence(url, name))
+            written = write_report(findings, to)
+            publish(url, findings, written)
+        print_verdicts(findings, console, written.page)
+        return
+    with _busy(console):
+        sweep = find_sweep(read_sweep(url, name))
+        pages = write_sweep_report(url, sweep, to)
+        publish_sweep(url, sweep, pages)
+    print_sweep_report(sweep, console, pages.page)
+
+
+def _busy(console: Console) -> AbstractContextManager[object]:
+    return console.status("writing the report") if console.is_terminal else nullcontext()
