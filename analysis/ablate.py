@@ -13,6 +13,7 @@ from sweeps.ablation_plan import AblationPlan, Finals, Table, ablation_standing
 from sweeps.conductor import Conductor
 from sweeps.database import shown
 from sweeps.drive import INTERRUPTED_EXIT, Options, Work, drive
+from sweeps.live_run import warnings
 from sweeps.records import SweepRecord
 from sweeps.standing import Standing
 from sweeps.store import Store
@@ -64,7 +65,7 @@ def ablation_work(spec: AblationSpec, more: int = 0) -> Work:
         def decided(finals: Finals, pairs: int) -> bool:
             return settled(stored, finals, pairs)
 
-        return AblationPlan(stored, lambda: store.final_metrics(row.id), decided)
+        return AblationPlan(stored, decided)
 
     def standing(conductor: Conductor, eta_s: float | None) -> Standing:
         return ablation_standing(spec, list(conductor.runs), eta_s, conductor.plan.total)
@@ -115,6 +116,7 @@ def _with_more_pairs(stored: AblationSpec, more: int) -> AblationSpec:
 def _summary(conductor: Conductor, phases: Phases, storage: str, console: Console) -> None:
     """Where the runs stand, before the report says what they mean."""
     rows = [("runs", states(conductor)), ("time", str(phases)), ("stored", shown(storage))]
+    rows += [("warning", f" {text}") for text in warnings(conductor.runs)]
     if not conductor.finished:
         rows.append(("next", "the same command continues"))
     for name, text in rows:

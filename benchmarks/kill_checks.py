@@ -40,15 +40,29 @@ KEYS = {
     "trial_intermediate_values": ("trial_id", "step"),
     "trial_user_attributes": ("trial_id", "key"),
 }
+LEASE = ("lease_owner", "lease_since", "lease_expires", "lease_token", "written_by", "written")
 GROWS = {"run": ("epoch", "seconds", "attempts")}
 MAY_CHANGE = {
-    "sweep": ("lease_owner", "lease_expires"),
-    "run": ("state", "value", "ray_trial_id", "checkpoint", "optuna_trial_id", "started_at", "finished_at", "error"),
+    "sweep": LEASE,
+    "run": (
+        "state",
+        "value",
+        "ray_trial_id",
+        "checkpoint",
+        "optuna_trial_id",
+        "started_at",
+        "finished_at",
+        "error",
+        "fingerprint",
+    ),
     "trials": ("state", "datetime_start", "datetime_complete"),
 }
 # Even of a finished row: the weights of a best run go when a better one comes; the study is a copy that comes later.
-ALWAYS = {"sweep": ("lease_owner", "lease_expires"), "run": ("checkpoint", "optuna_trial_id"), "trials": ()}
-ONCE = {"run": ("optuna_trial_id", "started_at", "finished_at"), "trials": ("datetime_complete",)}  # set, then fixed
+ALWAYS = {"sweep": LEASE, "run": ("checkpoint", "optuna_trial_id"), "trials": ()}
+ONCE = {  # set, then fixed
+    "run": ("optuna_trial_id", "started_at", "finished_at", "fingerprint"),
+    "trials": ("datetime_complete",),
+}
 
 
 def read_only(url: str) -> Engine:

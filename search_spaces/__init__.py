@@ -24,6 +24,7 @@ from search_spaces.distributions import (
 from search_spaces.dump import diff_specs, dump_ablation, dump_space
 from search_spaces.errors import (
     CheckpointError,
+    LeaseLostError,
     Problem,
     RunError,
     SpecError,
@@ -64,6 +65,7 @@ __all__ = [
     "Distribution",
     "EarlyStopping",
     "FiniteDistribution",
+    "LeaseLostError",
     "LogUniform",
     "Metric",
     "Metrics",

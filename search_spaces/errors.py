@@ -6,6 +6,7 @@ SweepsError
 ├── RunError            this run failed; the sweep goes on
 │   └── CheckpointError a checkpoint is damaged: an earlier one, or a restart, takes its place
 └── SweepError          the sweep cannot go on: exit code 1, the same command continues it
+    └── LeaseLostError  another driver has taken the sweep over
 """
 
 from __future__ import annotations
@@ -62,3 +63,7 @@ class CheckpointError(RunError):
 
 class SweepError(SweepsError):
     """The sweep cannot go on; the same command continues it later."""
+
+
+class LeaseLostError(SweepError):
+    """Another driver has taken the sweep over; this one must write nothing more."""

@@ -1,6 +1,6 @@
 """The plan of an ablation: a fixed table of runs, arms x pairs, after the tries of the re-tuned design.
 
-What the table leaves open is decided from what the database holds and from nothing else: the best point of each arm,
+What the table leaves open is decided from what is recorded and from nothing else: the best point of each arm,
 and whether a look ends the ablation. So a driver that starts again comes to the same table.
 """
 
@@ -106,16 +106,13 @@ class AblationPlan:
 
     Args:
         spec: The ablation.
-        finals: Reads what the complete runs reported last.
         decided: Whether the complete pairs, up to so many, settle the question; asked at every look.
     """
 
-    def __init__(
-        self, spec: AblationSpec, finals: Callable[[], Finals], decided: Callable[[Finals, int], bool]
-    ) -> None:
+    def __init__(self, spec: AblationSpec, decided: Callable[[Finals, int], bool]) -> None:
         self._spec = spec
         self.table = Table(spec)
-        self._finals = finals
+        self._finals: dict[int, Mapping[str, float]] = {}
         self._decided = decided
         self._finished: set[int] = set()
         self._looked = 0  # pairs at the last look, which did not end it
@@ -159,6 +156,8 @@ class AblationPlan:
     def learn(self, view: TrialView) -> None:
         if view.state.finished:
             self._finished.add(view.number)
+        if view.state is RunState.COMPLETE:
+            self._finals[view.number] = view.final
 
     # --- looks ----------------------------------------------------------------------------------------------
 
@@ -174,7 +173,7 @@ class AblationPlan:
             pairs = self._next_look()
             if not self._all_finished(self.table.until(pairs)):
                 return
-            if self._decided(self._finals(), pairs):
+            if self._decided(self._finals, pairs):
                 self._ended = pairs
             self._looked = pairs
 
@@ -190,7 +189,7 @@ class AblationPlan:
     def _winner(self, arm: str) -> Mapping[str, Value]:
         if self._winners is None:
             self._winners = {
-                one: tried_point(self._spec, one, index) for one, index in winners(self._spec, self._finals()).items()
+                one: tried_point(self._spec, one, index) for one, index in winners(self._spec, self._finals).items()
             }
         return self._winners[arm]
 

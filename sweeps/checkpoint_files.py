@@ -21,13 +21,16 @@ class CheckpointFiles:
         """The folder of one run; it need not exist."""
         return self._root / f"{number:06d}"
 
-    def keep_final(self, number: int) -> str | None:
-        """Drop all but the trained weights; their path, or None where there are none."""
-        final = self.folder(number) / "final.ckpt"
+    def final(self, number: int) -> str | None:
+        """The path of the trained weights of one run, or None where there are none."""
+        path = self.folder(number) / "final.ckpt"
+        return str(path) if path.exists() else None
+
+    def keep_final(self, number: int) -> None:
+        """Drop all but the trained weights."""
         for path in self.folder(number).glob("*"):
-            if path != final:
+            if path.name != "final.ckpt":
                 path.unlink(missing_ok=True)
-        return str(final) if final.exists() else None
 
     def remove(self, number: int) -> None:
         """Drop everything of one run."""

@@ -1,8 +1,9 @@
 """Decides what runs next and what becomes of a run after each step. THE file to read first.
 
 Runners (in this process, or Ray) ask `Conductor.next_job` for work, hand every step that a worker made to
-`Conductor.report`, and obey its answer. Every answer is recorded before it is given, so a driver can die between any
-two lines of this file and its successor goes on from the database as if nothing had happened.
+`Conductor.report`, and obey its answer. Every answer is recorded before it is given, by the writer, which brings it
+into the database a moment later. So a driver can die between any two lines of this file, and its successor goes on
+from the records as if nothing had happened.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ import time
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from search_spaces import Asha, SpaceSpec, SweepError, recipe_hash
 from search_spaces.seeds import derive_seed
 from sweeps.asha import Rungs, rung_epochs
 from sweeps.checkpoint_files import CheckpointFiles
+from sweeps.entries import RunAdded, RunBegun, RunsInterrupted, StepRecorded, WeightsKept
+from sweeps.judge import judge, printable
 from sweeps.live_run import LiveRun
 from sweeps.plan import Plan
 from sweeps.records import Outcome
@@ -28,7 +31,7 @@ from sweeps.store import Store
 from sweeps.tables import RunState
 from sweeps.trial_view import TrialView
 from sweeps.worker import Job, Step
-from trainers.reports import EpochReport
+from sweeps.writer import Writer
 
 MAX_ATTEMPTS = 3  # a run whose worker died this often without recording an epoch in between is FAILED
 
@@ -38,11 +41,11 @@ class Conductor:
 
     Args:
         spec: The space.
-        store: The database; the caller holds the lease.
+        store: The database, which is read once, at the start.
         sweep_id: The sweep's row there.
+        writer: Takes what is recorded; it has taken the sweep over.
         plan: What is to be run.
         checkpoints: The folder of the sweep's checkpoints.
-        check: Called before every write; raises when this driver must not write any more.
         watch: Called with the view of every run that changed, for the study that the dashboard shows.
         import_paths: Folders where workers look for the user's own task.
     """
@@ -52,18 +55,16 @@ class Conductor:
         spec: SpaceSpec,
         store: Store,
         sweep_id: int,
+        writer: Writer,
         plan: Plan,
         checkpoints: Path,
-        check: Callable[[], None] = lambda: None,
         watch: Callable[[TrialView], None] = lambda view: None,
         import_paths: tuple[str, ...] = (),
     ) -> None:
         self.spec = spec
-        self._store = store
-        self._sweep_id = sweep_id
+        self._writer = writer
         self.plan = plan
         self._files = CheckpointFiles(checkpoints)
-        self._check = check
         self._watch = watch
         self._import_paths = import_paths
         self._lock = threading.RLock()  # progress reads from its own thread
@@ -76,29 +77,31 @@ class Conductor:
         self._live: dict[int, LiveRun] = {}
         self.first_report_at: float | None = None
         self.session_seconds = 0.0  # of training, recorded by this driver
-        self._take_over()
+        self._take_over(store, sweep_id)
 
     # --- from the database ----------------------------------------------------------------------------------
 
-    def _take_over(self) -> None:
+    def _take_over(self, store: Store, sweep_id: int) -> None:
         """Read where the sweep stands; whatever was RUNNING lost its driver and is continued first."""
-        self._check()
-        self._store.interrupt_runs(self._sweep_id)
-        curve = self._store.curve(self._sweep_id, self.spec.metric.name)
-        self._seq = self._store.next_seq(self._sweep_id)
+        curve = store.curve(sweep_id, self.spec.metric.name)
+        self._seq = store.next_seq(sweep_id)
         self._rungs = self._rebuild_rungs(curve)
-        records = self._store.runs(self._sweep_id)
+        records, finals = store.runs(sweep_id), store.final_metrics(sweep_id)
         self.runs = [LiveRun.of(record) for record in records]
         for number, epoch, value in curve:
             self.runs[number].curve[epoch] = value
+        for number, final in finals.items():
+            self.runs[number].final = final
         self._queue.extend(run for run in self.runs if not run.state.finished)
         self._kept = self.best()
         self._files.tidy(wanted={run.number for run in (*self._queue, self._kept) if run is not None})
-        for record in records:  # a driver may have died while the best run changed
-            kept = self._kept is not None and record.number == self._kept.number
-            path = self._files.keep_final(record.number) if kept else None
-            if path != record.checkpoint:
-                self._store.set_checkpoint(record.id, path)
+        # A driver may have died while the best run changed.
+        path = None if self._kept is None else self._files.final(self._kept.number)
+        stored = {record.number: record.checkpoint for record in records if record.checkpoint is not None}
+        if stored != ({} if self._kept is None or path is None else {self._kept.number: path}):
+            self._writer.put(WeightsKept(None if self._kept is None else self._kept.number, path))
+        if self._kept is not None:
+            self._files.keep_final(self._kept.number)
         for run in self.runs:
             self._tell(run)
 
@@ -115,7 +118,7 @@ class Conductor:
         with self._lock:
             if self._draining:
                 return None
-            self._check()
+            self._writer.check()
             if self._queue:
                 run = self._queue.popleft()
             elif len(self.runs) < self.plan.available:
@@ -123,9 +126,11 @@ class Conductor:
             else:
                 return None
             run.state = RunState.RUNNING
-            run.started_at = run.started_at or datetime.now(UTC)
-            self._store.begin(run.id, ray_trial_id)
-            self._live[run.id] = run
+            run.attempts += 1
+            now = datetime.now(UTC)
+            run.started_at = run.started_at or now
+            self._writer.put(RunBegun(run.number, run.attempts, now, ray_trial_id))
+            self._live[run.number] = run
             self._tell(run)
             return self._job(run)
 
@@ -142,47 +147,47 @@ class Conductor:
         with self._lock:
             return len(self.runs) >= self.plan.total and all(run.state.finished for run in self.runs)
 
-    def report(self, run_id: int, step: Step) -> bool:
+    def report(self, number: int, step: Step) -> bool:
         """Record what a worker did; True: go on with this run, False: its worker is free."""
         with self._lock:
-            run = self._live[run_id]
-            self._check()
+            run = self._live[number]
+            self._writer.check()
             if self.first_report_at is None:
                 self.first_report_at = time.monotonic()
-            outcome = self._outcome(run, step)
-            self._store.record(run_id, step.reports, self._seq, outcome, step.fingerprint)
-            self._seq += len(step.reports)
-            self._remember(run, step.reports, outcome)
+            outcome = judge(step, run, self.spec.metric.name, self._rungs, self._draining)
+            self._record(number, outcome, step)
+            self._remember(run, step, outcome)
             if run.state is not RunState.RUNNING:
                 self._close(run)
             self._tell(run)
             return run.state is RunState.RUNNING
 
-    def lost(self, run_id: int, reason: str) -> None:
+    def lost(self, number: int, reason: str) -> None:
         """The worker of this run died: the run goes back to the queue, unless that gets it nowhere."""
         with self._lock:
-            self._check()
-            run = self._live.pop(run_id)
+            self._writer.check()
+            run = self._live.pop(number)
             run.fruitless += 1
             if run.fruitless < MAX_ATTEMPTS:
                 state = RunState.INTERRUPTED
                 self._queue.append(run)
             else:
                 state = RunState.FAILED
-                run.error = f"its worker died {run.fruitless} times without finishing an epoch; last: {reason}"
+                run.error = (
+                    f"its worker died {run.fruitless} times without finishing an epoch; last: {printable(reason)}"
+                )
             run.state = state
-            self._store.record(run_id, (), self._seq, Outcome(state, error=run.error))
+            self._record(number, Outcome(state, error=run.error))
             if state.finished:
-                self._files.remove(run.number)
+                self._drop(run)
             self._tell(run)
 
-    def give_back(self, run_id: int) -> None:
+    def give_back(self, number: int) -> None:
         """No worker has begun this run, and none will: it waits for the next driver."""
         with self._lock:
-            self._check()
-            run = self._live.pop(run_id)
+            run = self._live.pop(number)
             run.state = RunState.INTERRUPTED
-            self._store.record(run_id, (), self._seq, Outcome(run.state))
+            self._record(number, Outcome(run.state))
             self._tell(run)
 
     def drain(self) -> None:
@@ -198,64 +203,54 @@ class Conductor:
         """Leave no run RUNNING behind, unless another driver has taken them over."""
         with self._lock:
             try:
-                self._check()
+                self._writer.put(RunsInterrupted())
             except SweepError:
                 return
-            self._store.interrupt_runs(self._sweep_id)
             for run in self.runs:
                 if run.state is RunState.RUNNING:
                     run.state = RunState.INTERRUPTED
                     self._tell(run)
 
-    # --- decisions ------------------------------------------------------------------------------------------
+    # --- records -------------------------------------------------------------------------------------------
 
-    def _outcome(self, run: LiveRun, step: Step) -> Outcome:
-        """What the step makes of its run. The baseline enters the rungs like every run, and is never stopped."""
-        name, value = self.spec.metric.name, run.value
+    def _record(self, number: int, outcome: Outcome, step: Step = Step()) -> None:  # noqa: B008  a frozen one
+        now = datetime.now(UTC)
+        self._writer.put(StepRecorded(number, step.reports, self._seq, outcome, now, step.fingerprint))
+        self._seq += len(step.reports)
+
+    def _remember(self, run: LiveRun, step: Step, outcome: Outcome) -> None:
         for report in step.reports:
-            found = report.metrics.get(name)
-            if found is None:
-                return Outcome(RunState.FAILED, value, error=_no_metric(name, report))
-            if math.isfinite(found):
-                value = found
-            # Before the next line: a recorded value counts at its rung, whatever else its epoch reported.
-            stops = math.isfinite(found) and self._rungs.stops(run.number, report.epoch, found)
-            if not report.finite:
-                return Outcome(RunState.DIVERGED, value)
-            if stops and run.number != 0:
-                return Outcome(RunState.STOPPED, value)
-        if step.error is not None:
-            return Outcome(RunState.FAILED, value, error=step.error)
-        if step.finished:
-            return Outcome(RunState.COMPLETE, value)
-        return Outcome(RunState.INTERRUPTED if self._draining else RunState.RUNNING, value)
-
-    def _remember(self, run: LiveRun, reports: tuple[EpochReport, ...], outcome: Outcome) -> None:
-        for report in reports:
             run.curve.setdefault(report.epoch, report.metrics.get(self.spec.metric.name, math.nan))
             if report.epoch > run.epoch:
                 run.epoch = report.epoch
                 run.seconds += report.seconds
                 self.session_seconds += report.seconds
-        if reports:
+        if step.reports:
             run.fruitless = 0
+        if outcome.state is RunState.COMPLETE and step.reports:
+            run.final = step.reports[-1].metrics
+        run.warning = step.warning or run.warning
         run.state, run.value, run.error = outcome.state, outcome.value, outcome.error
         if outcome.state.finished:
             run.finished_at = datetime.now(UTC)
 
     def _close(self, run: LiveRun) -> None:
         """The run has left its worker. Only the best complete run keeps its weights."""
-        del self._live[run.id]
+        del self._live[run.number]
         if run.state is RunState.INTERRUPTED:
             return
         if run is not self.best():
-            self._files.remove(run.number)
+            self._drop(run)
             return
         if self._kept is not None:
-            self._files.remove(self._kept.number)
-            self._store.set_checkpoint(self._kept.id, None)
-        self._store.set_checkpoint(run.id, self._files.keep_final(run.number))
+            self._drop(self._kept)
+        self._writer.put(WeightsKept(run.number, self._files.final(run.number)))
+        self._writer.then(partial(self._files.keep_final, run.number))
         self._kept = run
+
+    def _drop(self, run: LiveRun) -> None:
+        # Once the database has it: a driver that lost its lease unawares must not touch what is the next one's.
+        self._writer.then(partial(self._files.remove, run.number))
 
     def best(self) -> LiveRun | None:
         """The complete run with the best value; the earlier one of two equal."""
@@ -267,10 +262,9 @@ class Conductor:
         planned = self.plan.propose(number)
         digest = recipe_hash(planned.recipe)
         seed = self._shared_seed(digest) if planned.seed is None else planned.seed
-        recipe: dict[str, Any] = planned.recipe.model_dump(mode="json")
-        arm, pair, design = planned.arm, planned.pair, planned.design
-        run_id = self._store.add_run(self._sweep_id, number, recipe, digest, seed, arm, pair, design)
-        run = LiveRun(run_id, number, planned.recipe, digest, seed, RunState.INTERRUPTED, arm, pair, design)
+        recipe, place = planned.recipe.model_dump(mode="json"), (planned.arm, planned.pair, planned.design)
+        self._writer.put(RunAdded(number, recipe, digest, seed, *place))
+        run = LiveRun(number, planned.recipe, digest, seed, RunState.INTERRUPTED, *place)
         self.runs.append(run)
         return run
 
@@ -282,7 +276,6 @@ class Conductor:
 
     def _job(self, run: LiveRun) -> Job:
         return Job(
-            run_id=run.id,
             number=run.number,
             task=self.spec.task,
             recipe=run.recipe.model_dump(mode="json"),
@@ -293,13 +286,10 @@ class Conductor:
             threads=max(1, int(self.spec.resources.cpu)),
             import_paths=self._import_paths,
             processes=self.spec.resources.processes,
+            recorded=run.epoch,
         )
 
     def _tell(self, run: LiveRun) -> None:
         view = run.view(self.plan.values(run))
         self.plan.learn(view)
-        self._watch(view)
-
-
-def _no_metric(name: str, report: EpochReport) -> str:
-    return f"epoch {report.epoch} reported no {name!r}; it reported {', '.join(sorted(report.metrics))}"
+        self._writer.then(partial(self._watch, view))

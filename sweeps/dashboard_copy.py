@@ -7,6 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from sweeps.records import Fence
 from sweeps.store import Store
 from sweeps.study import Study
 from sweeps.trial_view import TrialView
@@ -24,13 +25,13 @@ class DashboardCopy:
     Args:
         open_study: Makes the study; called on the thread, since it takes a while on a new database.
         store: Where the ids of the trials are kept with their runs.
-        sweep_id: The sweep's row there.
+        fence: The right to write there.
     """
 
-    def __init__(self, open_study: Callable[[], Study], store: Store, sweep_id: int) -> None:
+    def __init__(self, open_study: Callable[[], Study], store: Store, fence: Fence) -> None:
         self._open_study = open_study
         self._store = store
-        self._sweep_id = sweep_id
+        self._fence = fence
         self._changed: dict[int, TrialView] = {}
         self._lock = threading.Lock()
         self._over = threading.Event()
@@ -66,6 +67,7 @@ class DashboardCopy:
         with self._lock:
             views, self._changed = self._changed, {}
         try:
+            self._store.confirm(self._fence)  # what an overtaken driver has not copied yet is not true any more
             if self._study is None:
                 self._study = self._open_study()
             elif self.behind is not None:
@@ -73,7 +75,7 @@ class DashboardCopy:
             self._study.sync(views.values())
             new = {number: ident for number, ident in self._study.trial_ids.items() if number not in self._linked}
             if new:
-                self._store.link_trials(self._sweep_id, new)
+                self._store.link_trials(self._fence, new)
                 self._linked |= set(new)
         except Exception as error:  # noqa: BLE001  the copy never ends a sweep; the reason is kept and shown
             self.behind = error

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, ColumnElement, Connection, Engine, create_engine, event, func, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from search_spaces import UsageError
 
 DEFAULT_URL = "sqlite:///runs/sweeps.db"
 BUSY_TIMEOUT_S = 30
+CONNECT_TIMEOUT_S = 10
 
 
 def parse_url(url: str) -> URL:
@@ -35,15 +36,23 @@ def parse_url(url: str) -> URL:
     return parsed
 
 
+_SECRETS = ("password", "sslpassword")  # what libpq takes from the query of a URL, too
+
+
 def shown(url: str) -> str:
     """The URL as it may be printed: without its password."""
-    return parse_url(url).render_as_string(hide_password=True)
+    parsed = parse_url(url)
+    secret = {name: "***" for name in parsed.query if name in _SECRETS}
+    return parsed.update_query_dict(secret).render_as_string(hide_password=True)
 
 
 def engine_options(url: str) -> dict[str, Any]:
     """What any engine over this URL needs, ours and Optuna's: wait for a lock, notice a dropped connection."""
-    if parse_url(url).get_backend_name() == "postgresql":
-        return {"pool_pre_ping": True}
+    parsed = parse_url(url)
+    if parsed.get_backend_name() == "postgresql":
+        # Without a limit of its own, a host that is gone is waited for as long as TCP pleases.
+        patience = {} if "connect_timeout" in parsed.query else {"connect_timeout": CONNECT_TIMEOUT_S}
+        return {"pool_pre_ping": True, "connect_args": patience}
     return {"connect_args": {"timeout": BUSY_TIMEOUT_S}}
 
 
@@ -55,7 +64,9 @@ def connect(url: str) -> Engine:
     """
     parsed = parse_url(url)
     if parsed.get_backend_name() == "postgresql":
-        return _engine(parsed, **engine_options(url))
+        engine = _engine(parsed, **engine_options(url))
+        event.listen(engine, "connect", _tune_postgres)
+        return engine
     try:
         Path(str(parsed.database)).absolute().parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -97,6 +108,13 @@ def _tune_sqlite(connection: Any, record: object) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
+def _tune_postgres(connection: Any, record: object) -> None:
+    # A driver that is stopped inside a transaction holds its locks; nobody could take its sweep over.
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET idle_in_transaction_session_timeout = '{BUSY_TIMEOUT_S}s'")
+    connection.commit()
+
+
 def _use_wal(connection: Any) -> None:
     """Wait for another driver that does the same on a new file: SQLite's own timeout does not cover this change."""
     deadline = time.monotonic() + BUSY_TIMEOUT_S
@@ -113,3 +131,16 @@ def _use_wal(connection: Any) -> None:
 
 def _begin_immediate(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def database_now(dialect: str, seconds: float = 0.0) -> ColumnElement[Any]:
+    """The moment in so many seconds in UTC, on the clock of the database: that of a driver's machine may be wrong.
+
+    Args:
+        dialect: `postgresql` or `sqlite`.
+        seconds: From now.
+    """
+    if dialect == "postgresql":
+        return func.timezone("UTC", func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, seconds))
+    # As SQLAlchemy stores a moment there, a text with six decimals, so that texts compare as moments.
+    return func.strftime("%Y-%m-%d %H:%M:%f", "now", f"{seconds:+.3f} seconds").concat("000")

@@ -22,12 +22,13 @@ from sweeps.plan import Plan, SearchPlan
 from sweeps.preparation import Preparation, needed
 from sweeps.progress import Progress
 from sweeps.provenance import provenance
-from sweeps.records import SweepRecord
+from sweeps.records import Fence, SweepRecord
 from sweeps.runner import InProcessRunner, Runner
 from sweeps.standing import Standing, standing
 from sweeps.store import Store
 from sweeps.study import open_study
 from sweeps.summary import Phases, summary
+from sweeps.writer import Writer, bring_in
 
 INTERRUPTED_EXIT = 130
 
@@ -41,12 +42,14 @@ class Options:
         address: Of a running Ray cluster; None starts one here.
         local: Train in this process, without Ray.
         checkpoints: Folder of the checkpoints; None puts them beside a SQLite file, or under ``runs``.
+        wait: For another driver of the same sweep to end, in place of an error.
     """
 
     storage: str
     address: str | None = None
     local: bool = False
     checkpoints: Path | None = None
+    wait: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,14 +129,22 @@ def drive(work: Work, options: Options, console: Console, began: float) -> int:
     """
     with ExitStack() as stack:
         store = stack.enter_context(Store(options.storage))
-        sweep = _open_sweep(store, work)
-        spec = work.spec
-        lease = stack.enter_context(Lease(store, spec.name))
+        say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
+        _put_sweep(store, work)
+        _adopted(store, work)  # a file that cannot be continued is said before anybody waits
+        lease = stack.enter_context(Lease(store, work.spec.name, options.wait, say))
+        fence = lease.fence
+        spec, folder = work.spec, (options.checkpoints or _beside(options.storage)) / work.spec.name
+        spool = folder.with_name(f"{folder.name}.spool")
+        if brought_in := bring_in(store, fence, spool):
+            say(f"{brought_in} records of the last driver, which the database did not have yet, are in now")
+        sweep = _adopted(store, work, fence)
         plan = work.plan(store, sweep)
-        copy = DashboardCopy(partial(open_study, options.storage, spec, plan.parameters, work.facts), store, sweep.id)
+        copy = DashboardCopy(partial(open_study, options.storage, spec, plan.parameters, work.facts), store, fence)
         stack.enter_context(copy)
-        folder = (options.checkpoints or _beside(options.storage)) / spec.name
-        conductor = Conductor(spec, store, sweep.id, plan, folder, lease.check, copy.watch, _import_paths())
+        # Left before the copy, so that the copy is whole.
+        writer = stack.enter_context(Writer(store, fence, spool, lease.check, say))
+        conductor = Conductor(spec, store, sweep.id, writer, plan, folder, copy.watch, _import_paths())
         stack.callback(conductor.close)
         phases = Phases(began)
         if conductor.idle:
@@ -141,7 +152,7 @@ def drive(work: Work, options: Options, console: Console, began: float) -> int:
         else:
             starting = stack.enter_context(_start(spec, options))
             console.print(_opening(work, conductor, options), highlight=False)
-            _train(work, conductor, starting, console, phases)
+            _train(conductor, starting, Progress(conductor, console, work.standing, writer), console, phases)
         stack.close()  # the copy and the lease are done before the summary says so
         phases.end()
         work.summary(conductor, phases, options.storage, console)
@@ -168,35 +179,41 @@ def _exit_code(conductor: Conductor) -> int:
 # --- the sweep's row --------------------------------------------------------------------------------------------
 
 
-def _open_sweep(store: Store, work: Work) -> SweepRecord:
-    """The row of this sweep; a new one, or one whose file says the same."""
-    spec = work.spec
+def _put_sweep(store: Store, work: Work) -> None:
+    """Make the row of this sweep, unless it is there."""
     # Where nothing was run under this name, a file that was mended since takes the place of the old one.
     store.put_sweep(
-        name=spec.name,
+        name=work.spec.name,
         kind=work.kind,
         spec_yaml=work.text,
         metric=work.metric,
-        goal=spec.metric.goal,
-        seed=spec.sampler.seed,
+        goal=work.spec.metric.goal,
+        seed=work.spec.sampler.seed,
         provenance={**provenance(), **work.notes},
     )
-    sweep = store.sweep(spec.name)
+
+
+def _adopted(store: Store, work: Work, fence: Fence | None = None) -> SweepRecord:
+    """The row of this sweep with the file that it is to hold, which is written with a fence only.
+
+    Raises:
+        UsageError: The row holds something else.
+    """
+    name = work.spec.name
+    sweep = store.sweep(name)
     if sweep is None:
-        raise SweepError(f"sweep {spec.name!r} vanished from the database")
+        raise SweepError(f"sweep {name!r} vanished from the database")
     if sweep.kind != work.kind:
-        raise UsageError(
-            f"the database holds the {sweep.kind} {spec.name!r}: choose another --name for this {work.kind}"
-        )
+        raise UsageError(f"the database holds the {sweep.kind} {name!r}: choose another --name for this {work.kind}")
     text, differences = work.adopt(store, sweep)
     if differences:
         raise UsageError(
-            f"{work.kind} {spec.name!r} is stored with another file:",
+            f"{work.kind} {name!r} is stored with another file:",
             *(f"  {difference}" for difference in differences),
             f"keep both with --name NEW, or give the old file back to continue the old {work.kind}",
         )
-    if text != sweep.spec_yaml:
-        store.set_spec(sweep.id, text)
+    if fence is not None and text != sweep.spec_yaml:
+        store.set_spec(fence, text)
     return replace(sweep, spec_yaml=text)
 
 
@@ -231,12 +248,12 @@ def _start(spec: SpaceSpec, options: Options) -> Iterator[_Starting]:
         yield _Starting(runner, preparation)
 
 
-def _train(work: Work, conductor: Conductor, starting: _Starting, console: Console, phases: Phases) -> None:
+def _train(conductor: Conductor, starting: _Starting, progress: Progress, console: Console, phases: Phases) -> None:
     with console.status("starting workers, preparing the task") if console.is_terminal else ExitStack():
         if starting.preparation is not None:
             starting.preparation.wait()
         starting.runner.start()
-    with _drain_on_signal(conductor, console), Progress(conductor, console, work.standing):
+    with _drain_on_signal(conductor, console), progress:
         starting.runner.run(conductor)
     phases.trained(conductor, starting.runner.slots)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Self
@@ -17,7 +17,6 @@ from sweeps.trial_view import TrialView
 class LiveRun:
     """What the driver keeps in memory of one run; all of it can be read back from the database."""
 
-    id: int
     number: int
     recipe: Recipe
     recipe_hash: str
@@ -30,16 +29,18 @@ class LiveRun:
     value: float | None = None
     seconds: float = 0.0
     curve: dict[int, float] = field(default_factory=dict)
+    attempts: int = 0
     error: str | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
     fruitless: int = 0  # deaths of its workers since it last recorded an epoch
+    final: Mapping[str, float] = field(default_factory=dict)  # of a complete run: what its last epoch reported
+    warning: str | None = None  # of its worker, which went on all the same
 
     @classmethod
     def of(cls, record: RunRecord) -> Self:
         """The run as the database has it, its curve left out."""
         return cls(
-            id=record.id,
             number=record.number,
             recipe=Recipe.model_validate(record.recipe),
             recipe_hash=record.recipe_hash,
@@ -51,6 +52,7 @@ class LiveRun:
             epoch=record.epoch,
             value=record.value,
             seconds=record.seconds,
+            attempts=record.attempts,
             error=record.error,
             started_at=record.started_at,
             finished_at=record.finished_at,
@@ -65,8 +67,18 @@ class LiveRun:
             seed=self.seed,
             value=self.value,
             curve=dict(self.curve),
+            final=self.final,
             seconds=self.seconds,
             error=self.error,
             started_at=self.started_at,
             finished_at=self.finished_at,
         )
+
+
+def warnings(runs: Sequence[LiveRun]) -> list[str]:
+    """What went wrong in runs that went on all the same, each text once."""
+    numbers: dict[str, list[int]] = {}
+    for run in runs:
+        if run.warning is not None:
+            numbers.setdefault(run.warning, []).append(run.number)
+    return [f"{text} (run {those[0]}{', ...' if those[1:] else ''})" for text, those in numbers.items()]

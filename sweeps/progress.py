@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -15,8 +15,10 @@ from rich.table import Table
 from rich.text import Text
 
 from sweeps.conductor import Conductor
+from sweeps.live_run import warnings
 from sweeps.standing import Standing
 from sweeps.tables import RunState
+from sweeps.writer import Writer
 
 PLAIN_EVERY_S = 2.0
 LIVE_PER_S = 4
@@ -43,7 +45,7 @@ class Pace:
         return (time.monotonic() - began) / done * (self._conductor.plan.total - finished)
 
 
-def line(now: Standing) -> str:
+def line(now: Standing, remarks: Sequence[str] = ()) -> str:
     """One line of plain text."""
     counts = ", ".join(f"{count} {state.value.lower()}" for state, count in now.states.items() if count)
     parts = [f"{now.name}: {now.finished}/{now.total} runs ({counts})"]
@@ -56,10 +58,11 @@ def line(now: Standing) -> str:
     parts.append(f"{now.epochs_spent} epochs" + (f", {now.epochs_saved} saved" if now.survivors else ""))
     if now.eta_s is not None:
         parts.append(f"{duration(now.eta_s)} left")
+    parts.extend(remarks)
     return ", ".join(parts)
 
 
-def panel(now: Standing) -> RenderableType:
+def panel(now: Standing, remarks: Sequence[str] = ()) -> RenderableType:
     """The live view."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold")
@@ -78,6 +81,8 @@ def panel(now: Standing) -> RenderableType:
         grid.add_row("went on", words)
     saved = f", {now.epochs_saved} saved by stopping" if now.survivors else ""
     grid.add_row("epochs", f"{now.epochs_spent} trained{saved}")
+    for remark in remarks:
+        grid.add_row("", Text(remark, "yellow"))
     return grid
 
 
@@ -124,13 +129,20 @@ class Progress:
         conductor: Whose sweep is shown.
         console: Where.
         standing: Of its runs, with the seconds that are left.
+        writer: Knows whether the database keeps up.
     """
 
     def __init__(
-        self, conductor: Conductor, console: Console, standing: Callable[[Conductor, float | None], Standing]
+        self,
+        conductor: Conductor,
+        console: Console,
+        standing: Callable[[Conductor, float | None], Standing],
+        writer: Writer,
     ) -> None:
         self._conductor = conductor
         self._standing_of = standing
+        self._writer = writer
+        self._warned = 0
         self._console = console
         self._pace = Pace(conductor)
         self._over = threading.Event()
@@ -141,7 +153,7 @@ class Progress:
         if self._console.is_terminal:
             self._live = Live(
                 console=self._console,
-                get_renderable=lambda: panel(self._standing()),
+                get_renderable=lambda: panel(self._standing(), self._remarks() + warnings(list(self._conductor.runs))),
                 refresh_per_second=LIVE_PER_S,
                 transient=True,
             )
@@ -162,10 +174,20 @@ class Progress:
     def _standing(self) -> Standing:
         return self._standing_of(self._conductor, self._pace.eta_s())
 
+    def _remarks(self) -> list[str]:
+        return [remark for remark in (self._writer.remark,) if remark]
+
+    def _say_warnings(self) -> None:
+        found = warnings(list(self._conductor.runs))
+        for text in found[self._warned :]:
+            self._console.print(f"warning: {text}", highlight=False, soft_wrap=True, markup=False)
+        self._warned = len(found)
+
     def _print_lines(self) -> None:
         last = ""
         while not self._over.wait(PLAIN_EVERY_S):
-            now = line(self._standing())
+            self._say_warnings()
+            now = line(self._standing(), self._remarks())
             if now != last and self._conductor.first_report_at is not None:
                 self._console.print(now, highlight=False, soft_wrap=True, markup=False)
                 last = now

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import secrets
 import socket
 import threading
 from pathlib import Path
@@ -84,10 +85,10 @@ class RayCluster:
         address = self._address or os.environ.get("RAY_ADDRESS")
         if address is None:
             local = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+            _protect_token()
         else:
             _probe(address)
         ray.init(address=self._address, log_to_driver=False, logging_level=logging.ERROR, **local)
-        _protect_token()
 
 
 def _probe(address: str) -> None:
@@ -102,9 +103,13 @@ def _probe(address: str) -> None:
 
 
 def _protect_token() -> None:
-    """Ray writes its authentication token readable by everyone; only its owner needs it."""
+    """Make the authentication token of Ray before Ray does, which writes it readable by everyone."""
     token = Path.home() / ".ray" / "auth_token"
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # a home that cannot be written to has no token to protect
+        token.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not token.exists():
+            with os.fdopen(os.open(token, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+                file.write(secrets.token_hex(32))
         token.chmod(0o600)
 
 

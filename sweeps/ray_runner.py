@@ -150,7 +150,7 @@ class _Jobs:
     def __init__(self, conductor: Conductor, resources: Resources) -> None:
         self.conductor = conductor
         self._resources = resources
-        self._run_ids: dict[str, int] = {}
+        self._numbers: dict[str, int] = {}
         self._slots = capacity(resources)
         self._counted_at = time.monotonic()
 
@@ -158,28 +158,28 @@ class _Jobs:
         return {}  # Tune pickles its searcher and scheduler; nobody reads that
 
     def next(self, trial_id: str) -> Job | None:
-        if len(self._run_ids) >= self._room():
+        if len(self._numbers) >= self._room():
             return None
         job = self.conductor.next_job(trial_id)
         if job is not None:
-            self._run_ids[trial_id] = job.run_id
+            self._numbers[trial_id] = job.number
         return job
 
     def report(self, trial_id: str, step: Step) -> bool:
-        goes_on = self.conductor.report(self._run_ids[trial_id], step)
+        goes_on = self.conductor.report(self._numbers[trial_id], step)
         if not goes_on:
-            del self._run_ids[trial_id]
+            del self._numbers[trial_id]
         return goes_on
 
     def lost(self, trial_id: str, reason: str) -> None:
-        run_id = self._run_ids.pop(trial_id, None)
-        if run_id is not None:
-            self.conductor.lost(run_id, reason)
+        number = self._numbers.pop(trial_id, None)
+        if number is not None:
+            self.conductor.lost(number, reason)
 
     def give_back(self, trial_id: str) -> None:
-        run_id = self._run_ids.pop(trial_id, None)
-        if run_id is not None:
-            self.conductor.give_back(run_id)
+        number = self._numbers.pop(trial_id, None)
+        if number is not None:
+            self.conductor.give_back(number)
 
     def _room(self) -> int:
         if time.monotonic() - self._counted_at > CAPACITY_EVERY_S:

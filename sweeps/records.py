@@ -23,7 +23,25 @@ class SweepRecord:
     seed: int
     created_at: datetime
     lease_owner: str | None
+    lease_since: datetime | None
     lease_expires: datetime | None
+    written_by: str | None
+    written: int
+
+
+@dataclass(frozen=True)
+class Fence:
+    """The right to write a sweep; the database refuses it as soon as another driver has a newer one.
+
+    Attributes:
+        sweep_id: The sweep's row.
+        owner: The driver's name.
+        token: Larger than those of all drivers before.
+    """
+
+    sweep_id: int
+    owner: str
+    token: int
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ class InProcessRunner:
         try:
             while (job := conductor.next_job()) is not None:
                 worker.start(job)
-                while conductor.report(job.run_id, worker.step()):
+                while conductor.report(job.number, worker.step()):
                     pass
         finally:
             worker.close()

@@ -6,20 +6,18 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from types import MappingProxyType
 from typing import Any, Self
 
-from sqlalchemy import Connection, Insert, exists, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy import ColumnElement, Connection, Row, exists, func, inspect, select, update
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, TimeoutError
 
-from search_spaces import SweepError, UsageError
-from sweeps.database import connect
-from sweeps.records import Outcome, RunRecord, SweepRecord
-from sweeps.tables import SCHEMA_VERSION, Base, EpochMetric, Prediction, Run, RunState, Sweep
-from trainers.reports import EpochReport
+from search_spaces import LeaseLostError, SweepError, UsageError
+from sweeps.apply import apply_entry, insert_or_ignore, interrupt
+from sweeps.database import connect, database_now
+from sweeps.entries import Entry
+from sweeps.records import Fence, RunRecord, SweepRecord
+from sweeps.tables import SCHEMA_VERSION, Base, EpochMetric, Run, RunState, Sweep
 
-_NONE: Mapping[str, str] = MappingProxyType({})
 _CREATION_LOCK = 0x7377656570  # two drivers that make the tables at the same moment take turns
 
 
@@ -40,17 +38,24 @@ class Store:
                 if self._engine.dialect.name == "postgresql":  # SQLite's transactions wait for each other anyway
                     connection.execute(select(func.pg_advisory_xact_lock(_CREATION_LOCK)))
                 Base.metadata.create_all(connection)
+                lacking = _lacking(connection)
         except SQLAlchemyError as error:
             self._engine.dispose()
             raise UsageError(f"--storage: cannot create the tables: {error.__cause__ or error}") from error
+        if lacking:
+            self._engine.dispose()
+            raise UsageError(
+                f"--storage: its tables are of another release (they lack {', '.join(lacking)}): use the release that "
+                "made them, or another --storage"
+            )
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
         try:
             with self._engine.begin() as connection:
                 yield connection
-        except SQLAlchemyError as error:
-            if isinstance(error, IntegrityError):
+        except (DBAPIError, TimeoutError) as error:
+            if isinstance(error, IntegrityError | DataError):  # asking again would not help
                 raise
             raise SweepError(f"the database does not answer: {error.__cause__ or error}") from error
 
@@ -86,7 +91,7 @@ class Store:
     def put_sweep(
         self, name: str, kind: str, spec_yaml: str, metric: str, goal: str, seed: int, provenance: dict[str, Any]
     ) -> None:
-        """Record a new sweep, or give one that has no runs, and that nobody drives, another file."""
+        """Record a new sweep, or give another file to one without runs and a driver, in a spool or here."""
         values = {
             "kind": kind,
             "spec_yaml": spec_yaml,
@@ -97,37 +102,145 @@ class Store:
             "created_at": datetime.now(UTC),
             "schema_version": SCHEMA_VERSION,
         }
-        untouched = Sweep.lease_owner.is_(None) & ~exists().where(Run.sweep_id == Sweep.id)
+        idle = Sweep.lease_owner.is_(None) & Sweep.written_by.is_(None)
+        untouched = idle & ~exists().where(Run.sweep_id == Sweep.id)
         with self._transaction() as connection:
-            connection.execute(self._insert_or_ignore(Sweep), {"name": name, **values})
+            connection.execute(insert_or_ignore(connection, Sweep), {"name": name, **values})
             connection.execute(update(Sweep).where(Sweep.name == name, untouched).values(**values))
-
-    def set_spec(self, sweep_id: int, spec_yaml: str) -> None:
-        """Replace the stored file by one that asks for more runs or pairs of the same kind."""
-        with self._transaction() as connection:
-            connection.execute(update(Sweep).where(Sweep.id == sweep_id).values(spec_yaml=spec_yaml))
 
     # --- the lease ------------------------------------------------------------------------------------------
 
-    def take_lease(self, sweep_id: int, owner: str, expires: datetime, instead_of: str | None = None) -> bool:
-        """Become the sweep's driver if nobody is, if the holder's time is over, or in place of a dead holder."""
-        free = Sweep.lease_owner.is_(None) | (Sweep.lease_expires < datetime.now(UTC))
+    def take_lease(self, sweep_id: int, owner: str, seconds: float, instead_of: str | None = None) -> Fence | None:
+        """Become the sweep's driver if nobody is, if the holder's time is over, or in place of a dead holder.
+
+        Args:
+            sweep_id: The sweep.
+            owner: The driver's name, another one for every driver.
+            seconds: How long it holds, on the database's clock.
+            instead_of: A holder that is dead.
+
+        Returns:
+            The right to write; None: somebody else has it.
+        """
+        free = Sweep.lease_owner.is_(None) | (Sweep.lease_expires < self._now())
         if instead_of is not None:
             free |= Sweep.lease_owner == instead_of
+        taken = update(Sweep).where(Sweep.id == sweep_id, free).returning(Sweep.lease_token)
         with self._transaction() as connection:
-            taken = connection.execute(
-                update(Sweep).where(Sweep.id == sweep_id, free).values(lease_owner=owner, lease_expires=expires)
-            )
-        return bool(taken.rowcount == 1)
+            token = connection.execute(
+                taken.values(
+                    lease_owner=owner,
+                    lease_since=self._now(),
+                    lease_expires=self._now(seconds),
+                    lease_token=Sweep.lease_token + 1,
+                )
+            ).scalar_one_or_none()
+        return None if token is None else Fence(sweep_id, owner, token)
 
-    def renew_lease(self, sweep_id: int, owner: str, expires: datetime | None) -> bool:
-        """Hold the lease until ``expires``, or give it back with ``None``. False: somebody else has it."""
-        values = {"lease_expires": expires, "lease_owner": owner if expires else None}
+    def lease_is_over(self, sweep_id: int) -> bool:
+        """Whether the holder's time is over."""
+        query = select(Sweep.lease_expires < self._now()).where(Sweep.id == sweep_id)
         with self._transaction() as connection:
-            renewed = connection.execute(
-                update(Sweep).where(Sweep.id == sweep_id, Sweep.lease_owner == owner).values(**values)
-            )
+            return bool(connection.execute(query).scalar_one())
+
+    def renew_lease(self, fence: Fence, seconds: float | None) -> bool:
+        """Hold the lease so much longer, or give it back with ``None``. False: somebody else has it."""
+        values: dict[str, Any] = {"lease_owner": None, "lease_since": None, "lease_expires": None}
+        if seconds is not None:
+            values = {"lease_expires": self._now(seconds)}
+        mine = (Sweep.id == fence.sweep_id, Sweep.lease_token == fence.token, Sweep.lease_owner == fence.owner)
+        with self._transaction() as connection:
+            renewed = connection.execute(update(Sweep).where(*mine).values(**values))
         return bool(renewed.rowcount == 1)
+
+    def _now(self, seconds: float = 0.0) -> ColumnElement[Any]:
+        return database_now(self._engine.dialect.name, seconds)
+
+    @contextmanager
+    def _fenced(self, fence: Fence) -> Iterator[tuple[Connection, Row[str, int, str | None, int]]]:
+        """A transaction in which no other driver can take the sweep, with who has written how much so far.
+
+        Raises:
+            LeaseLostError: One has taken it before.
+        """
+        wanted = select(Sweep.name, Sweep.lease_token, Sweep.written_by, Sweep.written).where(
+            Sweep.id == fence.sweep_id
+        )
+        with self._transaction() as connection:
+            row = connection.execute(wanted.with_for_update()).one_or_none()  # SQLite has locked the whole file
+            if row is None or row.lease_token != fence.token:
+                name = "the sweep" if row is None else f"sweep {row.name!r}"
+                raise LeaseLostError(f"another driver took {name} over; this one stops writing")
+            yield connection, row
+
+    # --- writing, for the holder of the lease ---------------------------------------------------------------
+
+    def confirm(self, fence: Fence) -> None:
+        """Raise if another driver has taken the sweep.
+
+        Raises:
+            LeaseLostError: One has.
+        """
+        with self._fenced(fence):
+            pass
+
+    def set_spec(self, fence: Fence, spec_yaml: str) -> None:
+        """Replace the stored file by one that asks for more runs or pairs of the same kind."""
+        with self._fenced(fence) as (connection, _):
+            connection.execute(update(Sweep).where(Sweep.id == fence.sweep_id).values(spec_yaml=spec_yaml))
+
+    def take_over(self, fence: Fence) -> None:
+        """Begin to write; whatever was RUNNING has lost its driver."""
+        begun = {"written_by": fence.owner, "written": 0}
+        with self._fenced(fence) as (connection, _):
+            connection.execute(update(Sweep).where(Sweep.id == fence.sweep_id).values(**begun))
+            interrupt(connection, fence.sweep_id)
+
+    def hand_in(self, fence: Fence) -> None:
+        """Everything that this driver recorded is in."""
+        with self._fenced(fence) as (connection, _):
+            connection.execute(update(Sweep).where(Sweep.id == fence.sweep_id).values(written_by=None, written=0))
+
+    def write(self, fence: Fence, entries: Sequence[Entry], first: int, author: str | None = None) -> int:
+        """Entries in order, all or nothing; those that are in already are passed over.
+
+        Args:
+            fence: The right to write.
+            entries: What was recorded.
+            first: How many its author had recorded before them.
+            author: Who recorded them; None for the holder of the fence.
+
+        Returns:
+            How many of the author's entries are in; fewer than `first` if the database lost some that it had taken,
+            and then nothing was written.
+        """
+        with self._fenced(fence) as (connection, row):
+            if row.written_by != (author or fence.owner):
+                raise LeaseLostError(f"another driver has written sweep {row.name!r} since; these entries are void")
+            if row.written < first:
+                return int(row.written)
+            end = max(row.written, first + len(entries))
+            for entry in entries[row.written - first :]:
+                apply_entry(connection, fence.sweep_id, entry)
+            connection.execute(update(Sweep).where(Sweep.id == fence.sweep_id).values(written=end))
+        return int(end)
+
+    def written(self, sweep_id: int) -> tuple[str | None, int]:
+        """The last driver that has written a sweep, and how many of its entries are in."""
+        query = select(Sweep.written_by, Sweep.written).where(Sweep.id == sweep_id)
+        with self._transaction() as connection:
+            author, count = connection.execute(query).one()
+        return author, count
+
+    def link_trials(self, fence: Fence, trial_ids: Mapping[int, int]) -> None:
+        """Run number -> id of its trial in Optuna's tables."""
+        with self._fenced(fence) as (connection, _):
+            for number, trial_id in trial_ids.items():
+                connection.execute(
+                    update(Run)
+                    .where(Run.sweep_id == fence.sweep_id, Run.number == number)
+                    .values(optuna_trial_id=trial_id)
+                )
 
     # --- runs -----------------------------------------------------------------------------------------------
 
@@ -138,139 +251,6 @@ class Store:
         with self._transaction() as connection:
             rows = connection.execute(query.order_by(Run.number)).all()
         return tuple(RunRecord(**{**row._mapping, "state": RunState(row.state)}) for row in rows)
-
-    def add_run(
-        self,
-        sweep_id: int,
-        number: int,
-        recipe: Mapping[str, Any],
-        recipe_hash: str,
-        seed: int,
-        arm: str = "",
-        pair: int | None = None,
-        design: str = "",
-    ) -> int:
-        """Record a run that nobody has begun yet; returns its id.
-
-        Raises:
-            IntegrityError: The sweep has this number, or this recipe with this seed, already.
-        """
-        with self._transaction() as connection:
-            added = connection.execute(
-                insert(Run)
-                .values(
-                    sweep_id=sweep_id,
-                    number=number,
-                    recipe=dict(recipe),
-                    recipe_hash=recipe_hash,
-                    seed=seed,
-                    arm=arm,
-                    pair=pair,
-                    design=design,
-                    state=RunState.INTERRUPTED.value,
-                )
-                .returning(Run.id)
-            )
-            return added.scalar_one()
-
-    def begin(self, run_id: int, ray_trial_id: str | None) -> None:
-        """A worker takes the run up, for the first time or again."""
-        with self._transaction() as connection:
-            connection.execute(
-                update(Run)
-                .where(Run.id == run_id)
-                .values(
-                    state=RunState.RUNNING.value,
-                    attempts=Run.attempts + 1,
-                    ray_trial_id=ray_trial_id,
-                    started_at=func.coalesce(Run.started_at, datetime.now(UTC)),
-                )
-            )
-
-    def record(
-        self,
-        run_id: int,
-        reports: Sequence[EpochReport],
-        first_seq: int,
-        outcome: Outcome,
-        fingerprint: Mapping[str, str] = _NONE,
-    ) -> None:
-        """Epochs and what follows from them, all or nothing. Epochs that are there already stay as they are.
-
-        Args:
-            run_id: The run.
-            reports: Its next epochs, in order.
-            first_seq: Order of recording of the first report; the next ones follow it.
-            outcome: State and value after the last report.
-            fingerprint: Digests of what the training started from; none leaves those that are stored.
-        """
-        values: dict[str, Any] = {"state": outcome.state.value}
-        if outcome.value is not None:
-            values["value"] = outcome.value
-        if outcome.error is not None:
-            values["error"] = outcome.error
-        if fingerprint:
-            values["fingerprint"] = dict(fingerprint)
-        if outcome.state.finished:
-            values["finished_at"] = datetime.now(UTC)
-        with self._transaction() as connection:
-            for seq, report in enumerate(reports, first_seq):
-                self._record_epoch(connection, run_id, report, seq)
-            connection.execute(update(Run).where(Run.id == run_id).values(**values))
-
-    def _record_epoch(self, connection: Connection, run_id: int, report: EpochReport, seq: int) -> None:
-        rows = [
-            {
-                "run_id": run_id,
-                "epoch": report.epoch,
-                "name": name,
-                "value": None if math.isnan(value) else value,
-                "seq": seq,
-            }
-            for name, value in report.metrics.items()
-        ]
-        connection.execute(self._insert_or_ignore(EpochMetric), rows)
-        for part in report.predictions:
-            connection.execute(
-                self._insert_or_ignore(Prediction),
-                {
-                    "run_id": run_id,
-                    "split": part.split,
-                    "weights": part.weights,
-                    "n": len(part.label),
-                    "label": part.label.astype("<i4").tobytes(),
-                    "predicted": part.predicted.astype("<i4").tobytes(),
-                    "confidence": part.confidence.astype("<f4").tobytes(),
-                    "nll": part.nll.astype("<f4").tobytes(),
-                },
-            )
-        connection.execute(
-            update(Run)
-            .where(Run.id == run_id, Run.epoch < report.epoch)  # not for an epoch that is repeated
-            .values(epoch=report.epoch, seconds=Run.seconds + report.seconds)
-        )
-
-    def interrupt_runs(self, sweep_id: int) -> None:
-        """Whatever was RUNNING has lost its driver."""
-        with self._transaction() as connection:
-            connection.execute(
-                update(Run)
-                .where(Run.sweep_id == sweep_id, Run.state == RunState.RUNNING.value)
-                .values(state=RunState.INTERRUPTED.value)
-            )
-
-    def set_checkpoint(self, run_id: int, path: str | None) -> None:
-        """Where the run's trained weights are."""
-        with self._transaction() as connection:
-            connection.execute(update(Run).where(Run.id == run_id).values(checkpoint=path))
-
-    def link_trials(self, sweep_id: int, trial_ids: Mapping[int, int]) -> None:
-        """Run number -> id of its trial in Optuna's tables."""
-        with self._transaction() as connection:
-            for number, trial_id in trial_ids.items():
-                connection.execute(
-                    update(Run).where(Run.sweep_id == sweep_id, Run.number == number).values(optuna_trial_id=trial_id)
-                )
 
     def final_metrics(self, sweep_id: int) -> dict[int, dict[str, float]]:
         """Run number -> what its last epoch reported, of the runs that are complete; NaN where not finite."""
@@ -307,7 +287,13 @@ class Store:
             last: int | None = connection.execute(query).scalar_one()
         return 0 if last is None else last + 1
 
-    def _insert_or_ignore(self, table: type[Base]) -> Insert:
-        if self._engine.dialect.name == "postgresql":
-            return postgresql.insert(table).on_conflict_do_nothing()
-        return sqlite.insert(table).on_conflict_do_nothing()
+
+def _lacking(connection: Connection) -> list[str]:
+    """Columns of ours that the tables do not have."""
+    found = inspect(connection)
+    return [
+        f"{name}.{column.name}"
+        for name, table in Base.metadata.tables.items()
+        for column in table.columns
+        if column.name not in {there["name"] for there in found.get_columns(name)}
+    ]

@@ -470,15 +470,22 @@ def push_report(
     """
     from optuna_dashboard import get_note, save_note, save_plotly_graph_object
 
+    storage = _rdb(url)
     try:
-        study = optuna.load_study(study_name=name, storage=_rdb(url))
+        study = optuna.load_study(study_name=name, storage=storage)
+        if get_note(study) != note:
+            save_note(study, note)
+        for ident, figure in figures.items():
+            save_plotly_graph_object(study, figure, graph_object_id=ident)
+        _upload(study, _artifact_store(folder or artifact_folder(url)), artifacts)
     except KeyError:
         raise UsageError(f"the database has no study {name!r} for the dashboard: the run command makes it") from None
-    if get_note(study) != note:
-        save_note(study, note)
-    for ident, figure in figures.items():
-        save_plotly_graph_object(study, figure, graph_object_id=ident)
-    store = _artifact_store(folder or artifact_folder(url))
+    finally:
+        storage.engine.dispose()
+
+
+def _upload(study: optuna.Study, store: FileSystemArtifactStore, artifacts: Sequence[Path]) -> None:
+    """Add the files, or write them again where they changed: a link to one stays good."""
     there = {one.filename: one.artifact_id for one in get_all_artifact_meta(study)}
     for path in artifacts:
         if path.name not in there:

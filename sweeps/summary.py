@@ -10,7 +10,7 @@ from rich.console import Console
 
 from sweeps.conductor import Conductor
 from sweeps.database import DEFAULT_URL, shown
-from sweeps.live_run import LiveRun
+from sweeps.live_run import LiveRun, warnings
 from sweeps.plan import searched_fields
 from sweeps.standing import standing
 from sweeps.tables import RunState
@@ -63,6 +63,7 @@ def summary(conductor: Conductor, phases: Phases, storage: str, console: Console
         ("best", _best(conductor)),
         ("", _recipe(conductor)),
         ("epochs", _epochs(conductor)),
+        *(("warning", f" {text}") for text in warnings(conductor.runs)),
         ("time", str(phases)),
         ("stored", shown(storage)),
         ("next", _next(conductor, storage)),

@@ -10,7 +10,7 @@ from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Float, ForeignKey, L
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 class RunState(StrEnum):
@@ -62,7 +62,11 @@ class Sweep(Base):
     provenance: Mapped[dict[str, Any]] = mapped_column(JSON)
     schema_version: Mapped[int]
     lease_owner: Mapped[str | None]
-    lease_expires: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    lease_since: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    lease_expires: Mapped[datetime | None] = mapped_column(UTCDateTime)  # on the database's clock
+    lease_token: Mapped[int] = mapped_column(default=0)  # one more with every driver: the larger one may write
+    written_by: Mapped[str | None]  # the last driver that has written, and
+    written: Mapped[int] = mapped_column(default=0)  # how many of its entries are in
 
 
 class Run(Base):

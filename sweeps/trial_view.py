@@ -29,6 +29,7 @@ class TrialView:
         seed: Of the training.
         value: The last finite value of the metric.
         curve: Epoch -> value of the metric; may hold a NaN at the end.
+        final: Of a complete run, everything that its last epoch reported.
         seconds: Of training.
         error: Traceback of a failed run.
         started_at: When a worker first took it up.
@@ -41,6 +42,7 @@ class TrialView:
     seed: int
     value: float | None = None
     curve: Mapping[int, float] = field(default_factory=dict)
+    final: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     error: str | None = None
     started_at: datetime | None = None

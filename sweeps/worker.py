@@ -8,7 +8,8 @@ from __future__ import annotations
 import sys
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,6 @@ class Job:
     """One run as a worker sees it; plain values, so that it can cross processes.
 
     Attributes:
-        run_id: Of the run in the database.
         number: Of the run in its sweep.
         task: Name of a built-in task or dotted path of the user's own.
         recipe: As JSON.
@@ -36,11 +36,11 @@ class Job:
         directory: Where this run keeps its checkpoints; empty for none.
         checkpoint_every_s: Seconds of training between checkpoints that are at no rung.
         threads: CPU threads of torch.
+        recorded: Epochs of the run that are recorded; a checkpoint that is ahead of them is of no use.
         import_paths: Folders where the user's own task is looked for.
         processes: How many train the run together; they share the threads.
     """
 
-    run_id: int
     number: int
     task: str
     recipe: Mapping[str, Any]
@@ -49,6 +49,7 @@ class Job:
     directory: str
     checkpoint_every_s: float
     threads: int
+    recorded: int
     import_paths: Sequence[str] = ()
     processes: int = 1
 
@@ -63,12 +64,14 @@ class Step:
         error: Traceback of what the training raised.
         fingerprint: Digests by name of what the training started from; empty for a user's own loop, and when the
             training could not be opened.
+        warning: What went wrong although the training goes on; told again with every later step of the run.
     """
 
     reports: tuple[EpochReport, ...] = ()
     finished: bool = False
     error: str | None = None
     fingerprint: Mapping[str, str] = field(default_factory=dict)
+    warning: str | None = None
 
 
 class Worker:
@@ -81,12 +84,13 @@ class Worker:
         self._start_error: str | None = None
         self._since_checkpoint_s = 0.0
         self._stored_epoch = 0
+        self._warning: str | None = None
 
     def start(self, job: Job) -> None:
         """Take a job up where its newest sound checkpoint left it. Never raises: `step` says what went wrong."""
         self.close()
         self._job, self._start_error = job, None
-        self._since_checkpoint_s, self._fingerprint = 0.0, {}
+        self._since_checkpoint_s, self._fingerprint, self._warning = 0.0, {}, None
         try:
             self._training = _open(job)
             self._fingerprint = self._training.fingerprint
@@ -103,8 +107,8 @@ class Worker:
             self._checkpoint_if_due(self._job, self._training)
             finished = self._advance(self._job, self._training, reports)
         except Exception:  # noqa: BLE001  as above; the epochs before the error are kept
-            return Step(tuple(reports), error=traceback.format_exc(), fingerprint=self._fingerprint)
-        return Step(tuple(reports), finished, fingerprint=self._fingerprint)
+            return Step(tuple(reports), False, traceback.format_exc(), self._fingerprint, self._warning)
+        return Step(tuple(reports), finished, None, self._fingerprint, self._warning)
 
     def close(self) -> None:
         """Let go of the job in hand, and end the processes that train it."""
@@ -137,14 +141,24 @@ class Worker:
         if job.directory and state is not None:
             from trainers import checkpoints
 
-            checkpoints.save(Path(job.directory), training.epoch, state)
+            with self._warned("checkpoint"):
+                checkpoints.save(Path(job.directory), training.epoch, state)
 
     def _keep_weights(self, job: Job, training: EpochTrainer) -> None:
         state = training.state_dict()
         if job.directory and state is not None:
             from trainers import checkpoints
 
-            checkpoints.save_final(Path(job.directory), state)
+            with self._warned("trained weights"):
+                checkpoints.save_final(Path(job.directory), state)
+
+    @contextmanager
+    def _warned(self, what: str) -> Iterator[None]:
+        # What a full disk costs is time after a crash, or the weights; the epochs and their numbers are all there.
+        try:
+            yield
+        except OSError as error:
+            self._warning = f"{what} not written: {error.strerror or error}"
 
 
 def _open(job: Job) -> EpochTrainer:
@@ -157,7 +171,7 @@ def _open(job: Job) -> EpochTrainer:
     sys.path.extend(path for path in job.import_paths if path not in sys.path)
     recipe = Recipe.model_validate(job.recipe)
     training = open_training(job.task, recipe, job.seed, job.processes)
-    found = checkpoints.latest(Path(job.directory)) if job.directory else None
+    found = checkpoints.latest(Path(job.directory), job.recorded) if job.directory else None
     if found is None:
         return training
     try:

@@ -31,9 +31,13 @@ from search_spaces import (
 from search_spaces.seeds import derive_seed
 from sweeps.conductor import Conductor
 from sweeps.database import connect
+from sweeps.entries import Entry
+from sweeps.lease import owner_name
 from sweeps.plan import SearchPlan
+from sweeps.records import Fence
 from sweeps.store import Store
 from sweeps.worker import Job, Step
+from sweeps.writer import Writer
 from trainers.reports import EpochReport
 
 if TYPE_CHECKING:
@@ -99,7 +103,7 @@ class CurveTraining:
     def __post_init__(self) -> None:
         self.recipe = Recipe.model_validate(self.job.recipe)
         stored = [int(path.stem[6:]) for path in self._folder.glob("epoch-*.ckpt")]
-        self.epoch = max(stored, default=0)
+        self.epoch = max((epoch for epoch in stored if epoch <= self.job.recorded), default=0)
 
     @property
     def _folder(self) -> Path:
@@ -166,50 +170,42 @@ class CurveRunner:
         working: dict[int, CurveTraining] = {}
         while True:
             while len(working) < self.slots and (job := conductor.next_job()) is not None:
-                working[job.run_id] = CurveTraining(job, self._curve(job))
+                working[job.number] = CurveTraining(job, self._curve(job))
             if not working:
                 return
             self._turn(conductor, working)
 
     def _turn(self, conductor: Conductor, working: dict[int, CurveTraining]) -> None:
-        run_id = self._rng.choice(sorted(working))
-        number = working[run_id].job.number
+        number = self._rng.choice(sorted(working))
         if self._kill.get(number, 0):
             self._kill[number] -= 1
-            del working[run_id]
-            conductor.lost(run_id, "killed")
+            del working[number]
+            conductor.lost(number, "killed")
             return
-        step = working[run_id].step(self._rng)
+        step = working[number].step(self._rng)
         if self._die_after == self.steps:
             raise DriverDiedError
         self.steps += 1
         if self.steps == self._drain_after:
             conductor.drain()
-        if not conductor.report(run_id, step):
-            del working[run_id]
+        if not conductor.report(number, step):
+            del working[number]
 
 
-class MortalStore:
-    """A store whose driver dies at the n-th write, right before or right after it.
+class Death:
+    """A driver dies at the n-th of certain moments, right before or right after it.
 
     Args:
-        store: The real one.
-        writes: How many are done before.
+        moments: How many there are, the last one's own included.
         after: Die when the last one is done, not before it.
     """
 
-    WRITES = ("interrupt_runs", "add_run", "begin", "record", "set_checkpoint")
-
-    def __init__(self, store: Store, writes: int, after: bool) -> None:
-        self._store = store
-        self._left = writes
+    def __init__(self, moments: int, after: bool) -> None:
+        self._left = moments
         self._after = after
 
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._store, name)
-        return partial(self._count, found) if name in self.WRITES else found
-
-    def _count(self, method: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    def around(self, method: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        """One of the moments."""
         self._left -= 1
         if self._left == 0 and not self._after:
             raise DriverDiedError
@@ -217,6 +213,52 @@ class MortalStore:
         if self._left == 0:
             raise DriverDiedError
         return answer
+
+
+class MortalStore:
+    """A store whose driver dies around a transaction that writes."""
+
+    WRITES = ("take_over", "write", "hand_in")
+
+    def __init__(self, store: Store, death: Death) -> None:
+        self._store = store
+        self._death = death
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._store, name)
+        return partial(self._death.around, found) if name in self.WRITES else found
+
+
+class PatchyWriter(Writer):
+    """Writes in the caller's thread, so that a test knows what is where; a part waits, as for a database that is slow.
+
+    Args:
+        patience: How many entries wait before the next ones are written with them; 0 writes each at once.
+        death: Met around every append to the spool.
+    """
+
+    def __init__(self, *arguments: Any, patience: int = 0, death: Death | None = None, **named: Any) -> None:
+        self._backlog = patience
+        self._death = death
+        super().__init__(*arguments, **named)
+        if death is not None:
+            self._spool.append = partial(death.around, self._spool.append)  # type: ignore[method-assign]
+
+    def put(self, entry: Entry) -> None:
+        super().put(entry)
+        self._write_all(self._backlog)
+
+    def then(self, action: Callable[[], None]) -> None:
+        super().then(action)
+        self._write_all(self._backlog)
+
+    def flush(self, timeout_s: float = 0.0) -> bool:
+        self._write_all(0)
+        return super().flush(timeout_s)
+
+    def _write_all(self, backlog: int) -> None:
+        while len(self._queue) > backlog:
+            self.write()
 
 
 # --- sweeps -----------------------------------------------------------------------------------------------------
@@ -233,20 +275,51 @@ def add_sweep(store: Store, spec: SpaceSpec) -> int:
     return sweep.id
 
 
-def conductor_of(spec: SpaceSpec, store: Store | MortalStore, folder: Path, **options: Any) -> Conductor:
+def take(store: Store, spec: SpaceSpec) -> Fence:
+    """The lease of this sweep for an hour, whoever has it."""
+    sweep_id = add_sweep(store, spec)
+    holder = store.sweep(spec.name)
+    assert holder is not None
+    fence = store.take_lease(sweep_id, owner_name(), 3600, instead_of=holder.lease_owner)
+    assert fence is not None
+    return fence
+
+
+def writer_of(store: Store | MortalStore, spec: SpaceSpec, folder: Path, **options: Any) -> PatchyWriter:
+    """A writer of this sweep in the place of the last one; its spool lies beside the folder."""
+    fence = take(store, spec)  # type: ignore[arg-type]
+    return PatchyWriter(store, fence, folder.with_name(f"{folder.name}.spool"), **options)
+
+
+def conductor_of(
+    spec: SpaceSpec, store: Store | MortalStore, folder: Path, writer: Writer | None = None, **options: Any
+) -> Conductor:
     """A conductor of this space, new or going on."""
-    return Conductor(spec, store, add_sweep(store, spec), SearchPlan(spec), folder, **options)  # type: ignore[arg-type]
+    writer = writer or writer_of(store, spec, folder)
+    sweep_id = add_sweep(store, spec)  # type: ignore[arg-type]
+    return Conductor(spec, store, sweep_id, writer, SearchPlan(spec), folder, **options)  # type: ignore[arg-type]
 
 
-def run_sweep(spec: SpaceSpec, url: str, folder: Path, runner: CurveRunner | None = None) -> Conductor:
+def run_sweep(
+    spec: SpaceSpec, url: str, folder: Path, runner: CurveRunner | None = None, patience: int = 0
+) -> Conductor:
     """One command's worth of a sweep; the conductor as it is at the end."""
     with Store(url) as store:
-        conductor = conductor_of(spec, store, folder)
+        writer = writer_of(store, spec, folder, patience=patience)
+        conductor = conductor_of(spec, store, folder, writer)
         try:
             (runner or CurveRunner()).run(conductor)
         finally:
             conductor.close()
+        hand_in(store, writer)
         return conductor
+
+
+def hand_in(store: Store, writer: PatchyWriter) -> None:
+    """The orderly end of a driver."""
+    assert writer.flush()
+    store.hand_in(writer.fence)
+    store.renew_lease(writer.fence, None)
 
 
 def rows(url: str, query: str, **values: Any) -> list[Any]:

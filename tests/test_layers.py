@@ -21,7 +21,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "optuna": ("sweeps/study.py",),
     "optuna_dashboard": ("sweeps/study.py",),
     "ray": ("sweeps/ray_cluster.py", "sweeps/ray_runner.py"),
-    "sqlalchemy": ("sweeps/tables.py", "sweeps/database.py", "sweeps/store.py", "analysis/load.py"),
+    "sqlalchemy": ("sweeps/tables.py", "sweeps/database.py", "sweeps/store.py", "sweeps/apply.py", "analysis/load.py"),
     "plotly": ("analysis/figures/",),
     "torch": ("trainers/", "sweeps/worker.py"),
 }

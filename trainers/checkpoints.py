@@ -43,12 +43,19 @@ def save_final(directory: Path, state: dict[str, Any]) -> Path:
     return _write(directory / "final.ckpt", state)
 
 
-def latest(directory: Path) -> tuple[int, dict[str, Any]] | None:
+def latest(directory: Path, at_most: int | None = None) -> tuple[int, dict[str, Any]] | None:
     """Return the newest checkpoint that reads back whole, as ``(epoch, state)``, or ``None`` without one.
 
     Damaged files are passed over, never an error: the run repeats the epochs since the one before.
+
+    Args:
+        directory: The run's own directory.
+        at_most: Drop those of later epochs: what they go on from was lost before anybody recorded it.
     """
     for epoch, path in _numbered(directory):
+        if at_most is not None and epoch > at_most:
+            path.unlink(missing_ok=True)
+            continue
         try:
             return epoch, load(path)
         except CheckpointError:

@@ -179,6 +179,7 @@ def write_pngs(drawings: Sequence[Drawing], folder: Path) -> str | None:
     """
     try:
         import kaleido
+        from kaleido.errors import KaleidoError
     except ImportError:
         return "the extra `png` is not installed: pip install 'sweeps[png]'"
     folder.mkdir(parents=True, exist_ok=True)
@@ -194,7 +195,7 @@ def write_pngs(drawings: Sequence[Drawing], folder: Path) -> str | None:
     try:
         # One browser for all: to start it takes longer than to draw. MathJax would be fetched from the network.
         kaleido.write_fig_from_object_sync(work, kopts={"mathjax": False})
-    except (kaleido.errors.KaleidoError, RuntimeError, OSError, ValueError) as error:
+    except (KaleidoError, RuntimeError, OSError, ValueError) as error:
         for path in paths:
             path.unlink(missing_ok=True)
         reason = str(error).strip().partition("\n")[0]

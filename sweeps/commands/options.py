@@ -25,3 +25,4 @@ Settings = Annotated[
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Of a sweep or an ablation.")]
 Folder = Annotated[Path | None, typer.Option("--to", metavar="FOLDER", help="Default: reports/NAME.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait for another driver of it to end, in place of an error.")]

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from search_spaces import Overrides, SpaceSpec, UsageError, load_ablation, load_space
 from search_spaces.lint import lint, lint_lines
-from sweeps.commands.options import BEGAN, Address, Folder, Local, Name, Settings, Space, Storage
+from sweeps.commands.options import BEGAN, Address, Folder, Local, Name, Settings, Space, Storage, Wait
 from sweeps.database import DEFAULT_URL
 
 
@@ -23,13 +23,14 @@ def run(
     storage: Storage = DEFAULT_URL,
     address: Address = None,
     local: Local = False,
+    wait: Wait = False,
 ) -> None:
     """Run a sweep, or continue it where it stopped."""
     spec = load_space(space, settings or (), runs, seed, name)
     forced = _flagged(spec, force)
     from sweeps.drive import Options, drive, sweep_work
 
-    raise typer.Exit(drive(sweep_work(spec, forced), Options(storage, address, local), Console(), BEGAN))
+    raise typer.Exit(drive(sweep_work(spec, forced), Options(storage, address, local, wait=wait), Console(), BEGAN))
 
 
 def _flagged(spec: SpaceSpec, force: bool) -> tuple[str, ...]:
@@ -75,6 +76,7 @@ def ablate(
     storage: Storage = DEFAULT_URL,
     address: Address = None,
     local: Local = False,
+    wait: Wait = False,
 ) -> None:
     """Answer a question by a paired ablation, or go on with one, and write its report."""
     from analysis.ablate import LIBRARY, ablate
@@ -89,7 +91,7 @@ def ablate(
         spec = load_ablation(str(ablation), LIBRARY, overrides)
     from sweeps.drive import Options
 
-    raise typer.Exit(ablate(spec, Options(storage, address, local), Console(), BEGAN, add_pairs, to))
+    raise typer.Exit(ablate(spec, Options(storage, address, local, wait=wait), Console(), BEGAN, add_pairs, to))
 
 
 def confirm(

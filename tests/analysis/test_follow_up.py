@@ -137,7 +137,7 @@ def test_the_finalists_against_the_baseline() -> None:
 def test_its_seeds_are_none_of_the_sweeps() -> None:
     evidence = made_sweep(peak(0.6))
     spec = confirm(evidence, pairs=4)
-    plan = AblationPlan(spec, dict, lambda finals, pairs: False)
+    plan = AblationPlan(spec, lambda finals, pairs: False)
     seeds = {plan.propose(number).seed for number in range(plan.available)}
     assert None not in seeds
     assert len(seeds) == 4

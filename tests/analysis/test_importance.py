@@ -101,9 +101,7 @@ def test_a_baseline_outside_of_the_ranges_is_left_out() -> None:
     assert rank_fields(made_sweep(peak(0.6), inside), "PED-ANOVA", 0, repeats=2).fields
 
 
-@pytest.mark.parametrize(
-    ("runs", "words"), [(4, "too few"), (20, "scores are alike"), (21, "fewer than two fields")]
-)
+@pytest.mark.parametrize(("runs", "words"), [(4, "too few"), (20, "scores are alike"), (21, "fewer than two fields")])
 def test_what_cannot_be_told_is_said(runs: int, words: str) -> None:
     search: dict[str, Distribution] = {LR: LogUniform(1e-5, 1e-1), WARMUP: Uniform(0.0, 0.3)}
     spec = spec_of(runs=runs, search={LR: search[LR]} if runs == 21 else search)

@@ -20,10 +20,11 @@ from search_spaces import (
 )
 from sweeps.ablation_plan import AblationPlan, Finals, Table, ablation_standing, look_points, tried_point, winners
 from sweeps.conductor import Conductor
+from sweeps.lease import owner_name
 from sweeps.store import Store
 from sweeps.tables import RunState
 from sweeps.worker import Job
-from tests.fakes import Curve, CurveRunner, DriverDiedError, rows
+from tests.fakes import Curve, CurveRunner, DriverDiedError, PatchyWriter, rows
 
 MATCHED = """
 kind: ablation
@@ -75,12 +76,17 @@ def run(
         store.put_sweep(spec.name, "ablation", dump_ablation(spec), "test/nll", "minimize", 0, {})
         row = store.sweep(spec.name)
         assert row is not None
-        plan = AblationPlan(spec, lambda: store.final_metrics(row.id), decided)
-        conductor = Conductor(spec.space, store, row.id, plan, folder)
+        plan = AblationPlan(spec, decided)
+        owner = owner_name()
+        fence = store.take_lease(row.id, owner, 3600, instead_of=row.lease_owner)
+        assert fence is not None
+        writer = PatchyWriter(store, fence, folder.with_name("toy.spool"), patience=10)
+        conductor = Conductor(spec.space, store, row.id, writer, plan, folder)
         try:
             (runner or CurveRunner(by_job=by_job)).run(conductor)
         finally:
             conductor.close()
+        assert writer.flush()
         return conductor
 
 
@@ -120,9 +126,9 @@ def test_an_arm_that_reads_another_training_has_its_number() -> None:
 
 
 def test_runs_of_a_pair_share_their_seed_and_nothing_else_does() -> None:
-    plan = AblationPlan(spec_of(RETUNED), dict, never)
+    plan = AblationPlan(spec_of(RETUNED), never)
     planned = [plan.propose(number) for number in range(9)]
-    plan = AblationPlan(spec_of(RETUNED), lambda: {n: {"val/nll": 1.0} for n in range(9)}, never)
+    plan = AblationPlan(spec_of(RETUNED), never)
     planned += [plan.propose(number) for number in range(9, 33)]
     seeds: dict[tuple[str, int | None], set[int | None]] = {}
     for one in planned:
@@ -137,14 +143,14 @@ def test_runs_of_a_pair_share_their_seed_and_nothing_else_does() -> None:
 
 def test_an_arm_may_have_seeds_of_its_own() -> None:
     spec = spec_of(MATCHED.replace("both: {", "both: {seeds: own, "))
-    plan = AblationPlan(spec, dict, never)
+    plan = AblationPlan(spec, never)
     control, smooth, both = (plan.propose(number).seed for number in range(3))
     assert control == smooth != both
 
 
 def test_tries_share_points_by_index_and_start_with_the_arms_own_recipe() -> None:
     spec = spec_of(RETUNED)
-    plan = AblationPlan(spec, dict, never)
+    plan = AblationPlan(spec, never)
     rates = [[plan.propose(index * 3 + arm).recipe.optimizer.lr for arm in range(3)] for index in range(3)]
     assert rates[0] == [1e-3] * 3
     assert all(len(set(row)) == 1 for row in rates)
@@ -154,7 +160,7 @@ def test_tries_share_points_by_index_and_start_with_the_arms_own_recipe() -> Non
 
 def test_a_try_that_comes_back_gets_another_seed() -> None:
     text = RETUNED.replace("{loguniform: [1e-4, 1e-1]}", "{choice: [1e-3]}")
-    plan = AblationPlan(spec_of(text), dict, never)
+    plan = AblationPlan(spec_of(text), never)
     same = [plan.propose(index * 3) for index in range(3)]
     assert len({recipe_hash(one.recipe) for one in same}) == 1
     assert len({one.seed for one in same}) == 3
@@ -162,7 +168,7 @@ def test_a_try_that_comes_back_gets_another_seed() -> None:
 
 def test_nuisance_points_differ_by_pair_and_not_by_arm() -> None:
     spec = spec_of(f"{MATCHED}nuisance: [schedule.warmup]\n")
-    plan = AblationPlan(spec, dict, never)
+    plan = AblationPlan(spec, never)
     warmups = [[plan.propose(pair * 3 + arm).recipe.schedule.warmup for arm in range(3)] for pair in range(4)]
     assert all(len(set(row)) == 1 for row in warmups)
     assert len({row[0] for row in warmups}) == 4

@@ -11,24 +11,28 @@ import pytest
 from search_spaces import (
     Asha,
     Choice,
+    LeaseLostError,
     LogUniform,
     Metric,
     NoStopping,
     Recipe,
     Resources,
     Sampler,
-    SweepError,
+    SpaceSpec,
     resolve,
     sobol_point,
 )
-from sweeps.conductor import MAX_ATTEMPTS
+from sweeps.conductor import MAX_ATTEMPTS, Conductor
 from sweeps.database import connect
+from sweeps.live_run import warnings
 from sweeps.store import Store
 from sweeps.tables import RunState
 from sweeps.trial_view import TrialView
+from sweeps.worker import Step
 from tests.fakes import (
     CurveRunner,
     CurveTraining,
+    Death,
     DriverDiedError,
     MortalStore,
     analytic,
@@ -38,8 +42,11 @@ from tests.fakes import (
     run_sweep,
     snapshot,
     space,
+    take,
     unstable,
+    writer_of,
 )
+from trainers.reports import EpochReport
 
 
 def states(conductor: Any) -> Counter[str]:
@@ -189,6 +196,41 @@ def test_a_run_that_diverges_ends_at_once(sqlite_url: str, tmp_path: Path) -> No
     assert broken_rules(sqlite_url, spec) == []
 
 
+@pytest.mark.parametrize("last", [math.nan, math.inf, -math.inf])
+def test_only_what_is_no_finite_number_diverges(database_url: str, tmp_path: Path, last: float) -> None:
+    def curve(recipe: Recipe, epoch: int) -> dict[str, float]:
+        return {"val/accuracy": [1e308, -1.7e308, 5e-324, last][epoch - 1]}
+
+    spec = space(runs=2, early_stopping=NoStopping())
+    conductor = run_sweep(spec, database_url, tmp_path / "c", CurveRunner(curve), patience=5)
+    assert [(run.state, run.epoch, run.value) for run in conductor.runs] == [(RunState.DIVERGED, 4, 5e-324)] * 2
+    stored = rows(database_url, "SELECT value FROM epoch_metric WHERE run_id = 1 ORDER BY epoch")
+    assert [value for (value,) in stored] == [1e308, -1.7e308, 5e-324, None if math.isnan(last) else last]
+    assert rows(database_url, "SELECT state, value FROM run") == [("DIVERGED", 5e-324)] * 2
+
+
+def test_an_error_with_letters_that_no_database_takes_is_recorded(database_url: str, tmp_path: Path) -> None:
+    def curve(recipe: Recipe, epoch: int) -> dict[str, float]:
+        raise ValueError("a zero \0 and half a letter \udc80")
+
+    run_sweep(space(runs=1), database_url, tmp_path / "c", CurveRunner(curve))
+    [(error,)] = rows(database_url, "SELECT error FROM run")
+    assert error.endswith("a zero \\x00 and half a letter \\udc80\n")
+
+
+def test_warnings_of_workers_are_kept_with_their_runs(sqlite_url: str, tmp_path: Path) -> None:
+    with Store(sqlite_url) as store:
+        conductor = conductor_of(space(runs=3, early_stopping=NoStopping()), store, tmp_path / "c")
+        for text in ("checkpoint not written: disk full", None, "checkpoint not written: disk full"):
+            job = conductor.next_job()
+            assert job is not None
+            report = EpochReport(1, {"val/accuracy": 0.5}, 0.1)
+            assert conductor.report(job.number, Step((report,), warning=text))
+    assert warnings(conductor.runs) == ["checkpoint not written: disk full (run 0, ...)"]
+    assert warnings(conductor.runs[:1]) == ["checkpoint not written: disk full (run 0)"]
+    assert warnings([]) == []
+
+
 def test_a_metric_that_is_no_number_keeps_the_last_one_that_was(sqlite_url: str, tmp_path: Path) -> None:
     def curve(recipe: Recipe, epoch: int) -> dict[str, float]:
         return {"val/accuracy": 0.4 if epoch == 1 else math.inf}
@@ -268,13 +310,13 @@ def test_deaths_between_which_something_was_done_do_not_add_up(sqlite_url: str, 
         for _ in range(MAX_ATTEMPTS + 1):
             job = conductor.next_job()
             assert job is not None
-            assert conductor.report(job.run_id, CurveTraining(job, analytic, longest_step=1).step(rng))
-            conductor.lost(job.run_id, "killed")
+            assert conductor.report(job.number, CurveTraining(job, analytic, longest_step=1).step(rng))
+            conductor.lost(job.number, "killed")
         assert conductor.runs[0].state is RunState.INTERRUPTED
         for _ in range(MAX_ATTEMPTS - 1):
             job = conductor.next_job()
             assert job is not None
-            conductor.lost(job.run_id, "killed")
+            conductor.lost(job.number, "killed")
         assert conductor.runs[0].state is RunState.FAILED
 
 
@@ -308,25 +350,15 @@ def test_close_leaves_no_run_running(sqlite_url: str, tmp_path: Path) -> None:
 
 
 def test_after_another_driver_took_over_nothing_is_written(sqlite_url: str, tmp_path: Path) -> None:
-    lost = False
-
-    def check() -> None:
-        if lost:
-            raise SweepError("another driver took over")
-
+    spec = space()
     with Store(sqlite_url) as store:
-        conductor = conductor_of(space(), store, tmp_path / "c", check=check)
+        conductor = conductor_of(spec, store, tmp_path / "c")
         job = conductor.next_job()
         assert job is not None
         step = CurveTraining(job, analytic).step(random.Random(0))
-        lost = True
-        for write in (
-            conductor.next_job,
-            lambda: conductor.report(job.run_id, step),
-            lambda: conductor.lost(job.run_id, "killed"),
-        ):
-            with pytest.raises(SweepError, match="took over"):
-                write()
+        take(store, spec)
+        with pytest.raises(LeaseLostError, match="another driver took sweep 'toy' over"):
+            conductor.report(job.number, step)
         conductor.close()
     assert rows(sqlite_url, "SELECT state FROM run") == [("RUNNING",)]  # under the other driver
     assert snapshot(sqlite_url) == {}
@@ -341,8 +373,10 @@ def test_a_driver_may_die_between_any_two_steps(sqlite_url: str, tmp_path: Path,
         try:
             # Without `run_sweep`, which gives its runs back as a process that is killed does not.
             with Store(sqlite_url) as store:
-                conductor = conductor_of(spec, store, folder)
+                writer = writer_of(store, spec, folder, patience=rng.choice([0, 5, 50]))
+                conductor = conductor_of(spec, store, folder, writer)
                 CurveRunner(unstable, seed=rng.randrange(10**6), die_after=rng.randint(0, 15)).run(conductor)
+                assert writer.flush()
             break
         except DriverDiedError:
             deaths += 1
@@ -354,18 +388,21 @@ def test_a_driver_may_die_between_any_two_steps(sqlite_url: str, tmp_path: Path,
     assert broken_rules(sqlite_url, spec) == []
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_a_driver_may_die_around_any_write(sqlite_url: str, tmp_path: Path, seed: int) -> None:
+@pytest.mark.parametrize("seed", range(12))
+def test_a_driver_may_die_around_any_record_and_any_transaction(sqlite_url: str, tmp_path: Path, seed: int) -> None:
     spec, folder = space(runs=12, sampler=Sampler(kind="random", seed=seed)), tmp_path / "checkpoints"
     rng = random.Random(seed)
     before: dict[Any, Any] = {}
     deaths = 0
     while True:
+        death = Death(rng.randint(1, 30), after=rng.random() < 0.5)
         try:
             with Store(sqlite_url) as store:
-                mortal = MortalStore(store, rng.randint(2, 20), after=rng.random() < 0.5)
-                conductor = conductor_of(spec, mortal, folder)
+                mortal = MortalStore(store, death)
+                writer = writer_of(mortal, spec, folder, death=death, patience=rng.choice([0, 3, 20]))
+                conductor = conductor_of(spec, mortal, folder, writer)
                 CurveRunner(unstable, seed=rng.randrange(10**6)).run(conductor)
+                assert writer.flush()
             break
         except DriverDiedError:
             deaths += 1
@@ -377,20 +414,73 @@ def test_a_driver_may_die_around_any_write(sqlite_url: str, tmp_path: Path, seed
     assert_only_the_best_is_kept(conductor, sqlite_url, folder)
 
 
+def dies(spec: SpaceSpec, url: str, folder: Path, patience: int, after: int, seed: int = 0) -> Conductor:
+    """A driver that is killed after some steps, the last records of which the database does not have."""
+    with Store(url) as store:
+        conductor = conductor_of(spec, store, folder, writer_of(store, spec, folder, patience=patience))
+        with pytest.raises(DriverDiedError):
+            CurveRunner(seed=seed, die_after=after).run(conductor)
+    return conductor
+
+
+def test_what_was_answered_is_never_trained_again(sqlite_url: str, tmp_path: Path) -> None:
+    # The database takes nothing before the driver dies: the next one has every epoch from the spool.
+    spec, folder = space(early_stopping=NoStopping()), tmp_path / "c"
+    conductor = dies(spec, sqlite_url, folder, patience=10**6, after=12)
+    answered = {run.number: dict(run.curve) for run in conductor.runs}
+    assert sum(map(len, answered.values())) > 12
+    assert snapshot(sqlite_url) == {}
+    with Store(sqlite_url) as store:
+        writer = writer_of(store, spec, folder)
+        assert writer.brought_in > 12
+        again = conductor_of(spec, store, folder, writer)
+        assert {run.number: dict(run.curve) for run in again.runs} == answered
+        CurveRunner().run(again)
+    assert broken_rules(sqlite_url, spec) == []
+
+
+def test_records_of_a_driver_that_was_overtaken_are_void(sqlite_url: str, tmp_path: Path) -> None:
+    # Its machine was cut off; another machine, with another spool, went on from the database and finished.
+    spec, folder = space(), tmp_path / "c"
+    dies(spec, sqlite_url, folder, patience=30, after=20)
+    spool = folder.with_name("c.spool")
+    kept = spool.read_bytes()
+    spool.unlink()
+    whole = run_sweep(spec, sqlite_url, folder, CurveRunner(seed=1))
+    before = snapshot(sqlite_url)
+    assert broken_rules(sqlite_url, spec) == []
+    spool.write_bytes(kept)
+    again = run_sweep(spec, sqlite_url, folder)
+    assert snapshot(sqlite_url) == before
+    assert [run.state for run in again.runs] == [run.state for run in whole.runs]
+
+
+def test_checkpoints_ahead_of_the_records_are_not_used(sqlite_url: str, tmp_path: Path) -> None:
+    # As after a power cut, or when a machine and its spool are gone: the epochs between would be missing for ever.
+    spec, folder = space(early_stopping=NoStopping(), runs=4), tmp_path / "c"
+    for seed in range(3):
+        dies(spec, sqlite_url, folder, patience=8, after=6, seed=seed)
+        folder.with_name("c.spool").unlink()
+    run_sweep(spec, sqlite_url, folder)
+    assert broken_rules(sqlite_url, spec) == []
+
+
 def test_a_driver_that_dies_while_the_best_changes_hands(sqlite_url: str, tmp_path: Path) -> None:
     spec, folder = space(runs=6, early_stopping=NoStopping()), tmp_path / "checkpoints"
-    writes = 0
-    while True:  # dies around every single write of a short sweep in turn, before it and after it
-        writes += 1
-        url, here = f"{sqlite_url}{writes}", folder / str(writes)
+    moments = 0
+    while True:  # dies around every record and every transaction of a short sweep in turn, before it and after it
+        moments += 1
+        url, here = f"{sqlite_url}{moments}", folder / str(moments)
+        death = Death(moments + 50, after=moments % 2 == 0)
         try:
             with Store(url) as store:
-                CurveRunner().run(conductor_of(spec, MortalStore(store, writes + 24, after=writes % 2 == 0), here))
+                mortal = MortalStore(store, death)
+                CurveRunner().run(conductor_of(spec, mortal, here, writer_of(mortal, spec, here, death=death)))
             break
         except DriverDiedError:
             conductor = run_sweep(spec, url, here)
             assert_only_the_best_is_kept(conductor, url, here)
-    assert writes > 15
+    assert moments > 15
 
 
 def test_continuing_gives_the_values_of_an_uninterrupted_sweep(sqlite_url: str, tmp_path: Path) -> None:

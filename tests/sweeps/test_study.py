@@ -337,7 +337,8 @@ def test_braces_in_a_url_reach_the_engine(url: str, monkeypatch: pytest.MonkeyPa
     study_module._rdb(url)
     [(address, options)] = given
     assert address == url
-    assert options == ({"pool_pre_ping": True} if url.startswith("postgres") else {"connect_args": {"timeout": 30}})
+    postgres = {"pool_pre_ping": True, "connect_args": {"connect_timeout": 10}}
+    assert options == (postgres if url.startswith("postgres") else {"connect_args": {"timeout": 30}})
 
 
 # --- proposing --------------------------------------------------------------------------------------------------

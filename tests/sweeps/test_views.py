@@ -3,7 +3,6 @@ from __future__ import annotations
 import io
 import json
 import math
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -160,15 +159,14 @@ def test_tables(view: SweepView) -> None:
 def test_who_drives_it(sqlite_url: str) -> None:
     with Store(sqlite_url) as store:
         sweep_id = add_sweep(store, SPEC)
-        soon, past = datetime.now(UTC) + timedelta(seconds=30), datetime.now(UTC) - timedelta(seconds=1)
-        store.take_lease(sweep_id, owner_name(), soon)
+        store.take_lease(sweep_id, owner_name(), 30.0)
         assert (load(sqlite_url).driver or "").startswith("process ")
-        store.take_lease(sweep_id, "elsewhere:7:1.00:ab", past, instead_of=store.sweep("toy").lease_owner)  # type: ignore[union-attr]
+        store.take_lease(sweep_id, "elsewhere:7:1.00:ab", -1.0, instead_of=store.sweep("toy").lease_owner)  # type: ignore[union-attr]
         assert load(sqlite_url).driver is None
-        store.take_lease(sweep_id, "elsewhere:7:1.00:ab", soon)
+        store.take_lease(sweep_id, "elsewhere:7:1.00:ab", 30.0)
         assert load(sqlite_url).driver == "process 7 on elsewhere"
         dead = owner_name().rsplit(":", 2)[0] + ":1.00:ab"
-        store.take_lease(sweep_id, dead, soon, instead_of="elsewhere:7:1.00:ab")
+        store.take_lease(sweep_id, dead, 30.0, instead_of="elsewhere:7:1.00:ab")
         assert load(sqlite_url).driver is None
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import resource
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -34,7 +35,6 @@ def _steps_end_at_rungs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def job(folder: Path | None, **changes: Any) -> Job:
     parts: dict[str, Any] = {
-        "run_id": 1,
         "number": 0,
         "task": "digits",
         "recipe": RECIPE.model_dump(mode="json"),
@@ -43,6 +43,7 @@ def job(folder: Path | None, **changes: Any) -> Job:
         "directory": "" if folder is None else str(folder / "000000"),
         "checkpoint_every_s": 1000.0,
         "threads": 1,
+        "recorded": 99,
     }
     return Job(**(parts | changes))
 
@@ -323,3 +324,49 @@ def test_a_failed_start_does_not_spoil_the_next(whole: Any) -> None:
 
 def test_a_step_without_a_job() -> None:
     assert Worker().step().error == "the worker was asked to step without a job"
+
+
+def test_a_checkpoint_that_is_ahead_of_the_records_is_dropped(tmp_path: Path, whole: Any) -> None:
+    first = Worker()
+    first.start(job(tmp_path))
+    steps(first)
+    second = Worker()
+    second.start(job(tmp_path, recorded=2))  # the record of the third epoch was lost with its machine
+    found = steps(second)
+    assert reports(found)[0].epoch == 2
+    assert values(found).items() <= whole.items()
+    third = Worker()
+    third.start(job(tmp_path))
+    assert reports(steps(third))[0].epoch > 2
+
+
+def test_a_full_disk_costs_checkpoints_and_no_run(tmp_path: Path, whole: Any) -> None:
+    worker = Worker()
+    worker.start(job(tmp_path))
+    found = steps(worker, 1)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        found += steps(worker)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [step.error for step in found] == [None] * 3
+    assert values(found) == whole
+    assert [step.warning for step in found] == [
+        None,
+        "checkpoint not written: File too large",
+        "trained weights not written: File too large",
+    ]
+    assert stored(tmp_path) == []
+    worker.start(job(tmp_path, seed=4))
+    assert worker.step().warning is None
+
+
+def test_a_folder_that_cannot_be_made_costs_checkpoints_and_no_run(tmp_path: Path, whole: Any) -> None:
+    (tmp_path / "000000").write_text("in the way")
+    worker = Worker()
+    worker.start(job(tmp_path))
+    found = steps(worker)
+    assert values(found) == whole
+    assert found[-1].finished
+    assert found[-1].warning == "trained weights not written: File exists"

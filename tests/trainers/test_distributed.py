@@ -296,7 +296,6 @@ def test_a_snapshot_of_something_else_is_refused() -> None:
 
 def job(folder: Path, **changes) -> Job:
     parts = {
-        "run_id": 1,
         "number": 0,
         "task": f"{TASKS}:Blobs",
         "recipe": SMALL.model_dump(mode="json"),
@@ -305,6 +304,7 @@ def job(folder: Path, **changes) -> Job:
         "directory": str(folder),
         "checkpoint_every_s": 1000.0,
         "threads": 2,
+        "recorded": 99,
         "processes": 2,
     }
     return Job(**(parts | changes))

@@ -51,7 +51,7 @@ def load_backbone(folder: Path) -> Any:
     from transformers import AutoModel, logging  # takes seconds to import
 
     logging.disable_progress_bar()  # a sweep shows a progress of its own
-    backbone = AutoModel.from_pretrained(str(folder), local_files_only=True)
+    backbone = AutoModel.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     if getattr(backbone, "pooler", None) is not None:
         backbone.pooler = None
     return backbone

@@ -97,7 +97,7 @@ class TextClassification:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
         from transformers import AutoTokenizer  # takes seconds to import
 
-        return AutoTokenizer.from_pretrained(str(self._folder), local_files_only=True)
+        return AutoTokenizer.from_pretrained(str(self._folder), local_files_only=True, trust_remote_code=False)
 
     @property
     def _padding(self) -> int:
