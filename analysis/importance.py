@@ -14,7 +14,7 @@ from analysis.intervals import Floats, Interval
 from analysis.sweep_evidence import SweepEvidence
 from search_spaces import Constant, Distribution, Value
 from search_spaces.distributions import lies_in
-from sweeps.study import importances
+from sweeps.study_importance import importances
 
 Evaluator = Literal["fANOVA", "PED-ANOVA"]
 

@@ -95,7 +95,7 @@ def dashboard_note(findings: Findings) -> str:
 
 def publish(url: str, findings: Findings, written: Report) -> None:
     """Show the verdicts, the first figures and the files of a report in the Optuna dashboard over the database."""
-    from sweeps.study import push_report
+    from sweeps.study_pages import push_report
 
     shown: dict[str, Any] = {one.name: one.titled for one in _for_dashboard(findings)}
     push_report(url, findings.spec.name, dashboard_note(findings), shown, written.files)

@@ -61,7 +61,7 @@ def sweep_note(findings: SweepFindings) -> str:
 
 def publish_sweep(url: str, findings: SweepFindings, written: Report) -> None:
     """Show the headline, the checks, three figures and the files of a report in the Optuna dashboard."""
-    from sweeps.study import push_report
+    from sweeps.study_pages import push_report
 
     shown: dict[str, Any] = {one.name: one.titled for one in _for_dashboard(findings)}
     push_report(url, findings.spec.name, sweep_note(findings), shown, written.files)

@@ -1,4 +1,6 @@
-"""The only file that knows Optuna: it proposes recipes, and it shows a sweep as a study.
+"""Optuna as sampler and as study: it proposes recipes, and it shows a sweep.
+
+The other two files that know Optuna are `study_pages` (the dashboard) and `study_importance`.
 
 A sweep has two studies with the same trials. One lives in memory and feeds the sampler; it is rebuilt from our tables,
 so a crash cannot leave a half-sampled trial behind. The other lives in the database, for the dashboard and for whoever
@@ -11,16 +13,13 @@ from __future__ import annotations
 import json
 import math
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, Protocol, assert_never
+from typing import Any, assert_never
 
 import optuna
-from optuna.artifacts import FileSystemArtifactStore, get_all_artifact_meta, upload_artifact
-from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -52,7 +51,7 @@ from search_spaces.parameters import Parameter, Parameters
 from search_spaces.seeds import derive_seed
 from search_spaces.sequences import infeasible
 from sweeps.asha import Goal
-from sweeps.database import engine_options, parse_url
+from sweeps.database import engine_options
 from sweeps.tables import RunState
 from sweeps.trial_view import TrialView, attributes, shown_value
 
@@ -85,7 +84,7 @@ def optuna_distribution(distribution: Distribution) -> BaseDistribution | None:
         case Normal():
             return FloatDistribution(*distribution.ends)  # Optuna has no normal: its samplers see the range only
         case Choice(options):
-            return CategoricalDistribution([_label(option) for option in options])
+            return CategoricalDistribution([shown_label(option) for option in options])
         case Constant():
             return None
         case _:
@@ -99,7 +98,7 @@ def _ends(distribution: Normal | Uniform | LogUniform | RandInt) -> tuple[float,
     return low, high
 
 
-def _label(option: Value) -> str | int | float | bool | None:
+def shown_label(option: Value) -> str | int | float | bool | None:
     """Optuna's categories are scalars; a list is shown as its JSON text."""
     return json.dumps(option) if isinstance(option, tuple | list) else option
 
@@ -166,7 +165,7 @@ class Study:
             return distribution.value
         label = _suggest(trial, name, self._distributions[name])
         if isinstance(distribution, Choice):
-            return next(option for option in distribution.options if _label(option) == label)
+            return next(option for option in distribution.options if shown_label(option) == label)
         if isinstance(distribution, QUniform) and isinstance(label, int | float):
             # Optuna counts up in floats: 0.1 + 0.1 + 0.1
             return distribution.at(round((label - distribution.low) / distribution.q))
@@ -198,7 +197,7 @@ class Study:
             value=shown_value(view),
             datetime_start=None if view.state is RunState.INTERRUPTED else _local(view.started_at),
             datetime_complete=_local(view.finished_at) if view.state.finished else None,
-            params={path: _label(value) for path, value in self._known(view).items()},
+            params={path: shown_label(value) for path, value in self._known(view).items()},
             distributions={path: self._distributions[path] for path in self._known(view)},
             user_attrs=attributes(view),
             system_attrs={},
@@ -247,7 +246,7 @@ def open_study(
     Raises:
         UsageError: Somebody else's study has this name, or this one has the other direction.
     """
-    storage = _rdb(url)
+    storage = rdb_storage(url)
     _forget_if_empty(storage, spec.name)
     study = Study(storage, spec.name, spec.metric.goal, parameters)
     facts = {
@@ -279,7 +278,8 @@ def _forget_if_empty(storage: BaseStorage, name: str) -> None:
         storage.delete_study(study_id)
 
 
-def _rdb(url: str) -> RDBStorage:
+def rdb_storage(url: str) -> RDBStorage:
+    """Optuna's own tables in the database of the sweeps."""
     # Optuna passes the URL through str.format: a brace in a password would break it.
     return RDBStorage(url.replace("{", "{{").replace("}", "}}"), engine_kwargs=engine_options(url))
 
@@ -352,158 +352,3 @@ def _sampler(kind: str, seed: int, conditional: bool) -> BaseSampler:
     with warnings.catch_warnings():  # group is experimental; without it, conditional parameters have no joint model
         warnings.simplefilter("ignore", ExperimentalWarning)
         return TPESampler(seed=seed, n_startup_trials=1, multivariate=True, group=True)
-
-
-def importances(
-    evaluator: Literal["fANOVA", "PED-ANOVA"],
-    search: Mapping[str, Distribution],
-    points: Sequence[Mapping[str, Value]],
-    scores: Sequence[float],
-    goal: Goal,
-    *,
-    seed: int = 0,
-    trees: int = 64,
-    best: float = 0.25,
-) -> dict[str, float]:
-    """Share of each field in what the scores differ by; the shares sum to 1. Empty where too many scores are alike.
-
-    fANOVA (Hutter et al., ICML 2014) says what the score varies with over the whole space; PED-ANOVA (Watanabe et al.,
-    IJCAI 2023) says which fields the best runs differ in from all runs.
-
-    Args:
-        evaluator: Which.
-        search: Distribution of each field: none of one value alone.
-        points: A value of every field for each run, inside its distribution.
-        scores: One a point, finite.
-        goal: ``maximize`` or ``minimize``.
-        seed: Of the forest of fANOVA.
-        trees: Of that forest.
-        best: Share of the runs that are the best ones to PED-ANOVA.
-    """
-    if len(set(scores)) < 2:
-        return {}
-    study = optuna.create_study(storage=InMemoryStorage(), direction=goal)
-    # fANOVA takes the mean over values, where nine tenths of a log range are its last decade: it gets the logarithms.
-    words = {path: _unlogged(one) for path, one in search.items()}
-    for point, score in zip(points, scores, strict=True):
-        params = {path: _logarithm(one, point[path]) for path, one in search.items()}
-        study.add_trial(optuna.trial.create_trial(params=params, distributions=words, value=score))
-    found = _judged(study, evaluator, seed, trees, best)
-    total = sum(found.values())
-    return {path: float(found[path] / total) for path in search} if total > 0.0 else {}
-
-
-def _judged(study: optuna.Study, evaluator: str, seed: int, trees: int, best: float) -> dict[str, float]:
-    # Loads scikit-learn and pandas, two seconds that no driver should wait for.
-    from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator, get_param_importances
-
-    judge: FanovaImportanceEvaluator | PedAnovaImportanceEvaluator
-    if evaluator == "fANOVA":
-        judge = FanovaImportanceEvaluator(n_trees=trees, seed=seed)
-    else:
-        judge = PedAnovaImportanceEvaluator(target_quantile=best)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of ties among the best, which come to nothing; and of normalize
-        try:
-            return get_param_importances(study, evaluator=judge, normalize=False)
-        except RuntimeError:  # every tree of fANOVA saw scores that are all alike
-            return {}
-
-
-def _unlogged(distribution: Distribution) -> BaseDistribution:
-    word = optuna_distribution(distribution)
-    if word is None:
-        raise ValueError("a constant has no importance")
-    if isinstance(distribution, LogUniform):
-        return FloatDistribution(math.log(distribution.low), math.log(distribution.high))
-    return word
-
-
-def _logarithm(distribution: Distribution, value: Value) -> str | int | float | bool | None:
-    if not isinstance(distribution, LogUniform):
-        return _label(value)
-    assert isinstance(value, int | float)  # noqa: S101  it lies in the range, as the caller promised
-    return min(max(math.log(value), math.log(distribution.low)), math.log(distribution.high))
-
-
-def serve_dashboard(url: str, port: int) -> None:
-    """Serve the dashboard on 127.0.0.1 until interrupted; it has no authentication of its own."""
-    from optuna_dashboard import run_server
-
-    run_server(_rdb(url), host="127.0.0.1", port=port, artifact_store=_artifact_store(artifact_folder(url)))
-
-
-def artifact_folder(url: str) -> Path:
-    """Where the dashboard's files lie: beside a database that is a file, else under ``runs``."""
-    parsed = parse_url(url)
-    beside = Path(str(parsed.database)).parent if parsed.get_backend_name() == "sqlite" else Path("runs")
-    return beside / "artifacts"
-
-
-class _Figure(Protocol):
-    """What is needed of a plotly figure."""
-
-    def to_json(self) -> str: ...
-
-
-def push_report(
-    url: str,
-    name: str,
-    note: str,
-    figures: Mapping[str, _Figure],
-    artifacts: Sequence[Path],
-    folder: Path | None = None,
-) -> None:
-    """Show a report on the page of its study; to push it again replaces what was there, file by file.
-
-    Args:
-        url: Of the database.
-        name: Of the study.
-        note: Markdown.
-        figures: Plotly figures by their id, of letters, digits and hyphens. Small ones: they become attributes of the
-            study, all of which the dashboard reads whenever it looks.
-        artifacts: Files that a person can open from there.
-        folder: Where their copies lie; None for `artifact_folder`.
-
-    Raises:
-        UsageError: The database holds no study of this name.
-    """
-    from optuna_dashboard import get_note, save_note, save_plotly_graph_object
-
-    storage = _rdb(url)
-    try:
-        study = optuna.load_study(study_name=name, storage=storage)
-        if get_note(study) != note:
-            save_note(study, note)
-        for ident, figure in figures.items():
-            save_plotly_graph_object(study, figure, graph_object_id=ident)
-        _upload(study, _artifact_store(folder or artifact_folder(url)), artifacts)
-    except KeyError:
-        raise UsageError(f"the database has no study {name!r} for the dashboard: the run command makes it") from None
-    finally:
-        storage.engine.dispose()
-
-
-def _upload(study: optuna.Study, store: FileSystemArtifactStore, artifacts: Sequence[Path]) -> None:
-    """Add the files, or write them again where they changed: a link to one stays good."""
-    there = {one.filename: one.artifact_id for one in get_all_artifact_meta(study)}
-    for path in artifacts:
-        if path.name not in there:
-            upload_artifact(artifact_store=store, file_path=str(path), study_or_trial=study)
-        elif not _same(store, there[path.name], path):
-            with path.open("rb") as content:
-                store.write(there[path.name], content)
-
-
-def _artifact_store(folder: Path) -> FileSystemArtifactStore:
-    folder.mkdir(parents=True, exist_ok=True)
-    return FileSystemArtifactStore(folder)
-
-
-def _same(store: FileSystemArtifactStore, ident: str, path: Path) -> bool:
-    """Whether the store has the very bytes of a file."""
-    try:
-        with store.open_reader(ident) as old, path.open("rb") as new:
-            return old.read() == new.read()
-    except ArtifactNotFound:
-        return False

@@ -18,8 +18,8 @@ UPWARD = {"sweeps/commands/": "analysis"}  # the composition root, and only insi
 
 DOORS: dict[str, tuple[str, ...]] = {
     "ruamel": ("search_spaces/yaml_text.py",),
-    "optuna": ("sweeps/study.py",),
-    "optuna_dashboard": ("sweeps/study.py",),
+    "optuna": ("sweeps/study.py", "sweeps/study_pages.py", "sweeps/study_importance.py"),
+    "optuna_dashboard": ("sweeps/study_pages.py",),
     "ray": ("sweeps/ray_cluster.py", "sweeps/ray_runner.py"),
     "sqlalchemy": ("sweeps/tables.py", "sweeps/database.py", "sweeps/store.py", "sweeps/apply.py", "analysis/load.py"),
     "plotly": ("analysis/figures/",),

@@ -533,7 +533,7 @@ def test_a_password_in_the_query_is_hidden() -> None:
 def test_the_dashboard_listens_on_this_machine_alone(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import optuna_dashboard
 
-    from sweeps.study import serve_dashboard
+    from sweeps.study_pages import serve_dashboard
 
     asked: dict[str, Any] = {}
     monkeypatch.setattr(optuna_dashboard, "run_server", lambda _, **options: asked.update(options))

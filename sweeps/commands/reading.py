@@ -123,7 +123,7 @@ def dashboard(
 ) -> None:
     """Open the Optuna dashboard over the same database."""
     _views(storage)  # a database without sweeps is said here, not shown as an empty page
-    from sweeps.study import serve_dashboard
+    from sweeps.study_pages import serve_dashboard
 
     typer.echo(f"dashboard at http://127.0.0.1:{port}/dashboard/ (Ctrl-C ends it)")
     serve_dashboard(storage, port)

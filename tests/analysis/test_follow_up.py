@@ -28,8 +28,8 @@ from search_spaces import (
     parse_space,
     resolve,
 )
+from search_spaces.distributions import lies_in
 from sweeps.ablation_plan import AblationPlan
-from sweeps.study import lies_in
 from sweeps.tables import RunState
 from tests.analysis.made_sweeps import BETA, LR, made_sweep, peak, spec_of
 from tests.fakes import run_sweep, space

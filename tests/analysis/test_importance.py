@@ -10,7 +10,7 @@ import pytest
 
 from analysis.importance import Evaluator, rank_fields
 from search_spaces import Asha, Choice, Constant, Distribution, LogUniform, QUniform, RandInt, Uniform, random_point
-from sweeps.study import importances
+from sweeps.study_importance import importances
 from sweeps.tables import RunState
 from tests.analysis.made_sweeps import BETA, LR, WARMUP, WD, made_sweep, peak, spec_of
 

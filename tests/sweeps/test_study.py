@@ -334,7 +334,7 @@ def test_braces_in_a_url_reach_the_engine(url: str, monkeypatch: pytest.MonkeyPa
         given.append((RDBStorage._fill_storage_url_template(address), options["engine_kwargs"]))
 
     monkeypatch.setattr(study_module, "RDBStorage", capture)
-    study_module._rdb(url)
+    study_module.rdb_storage(url)
     [(address, options)] = given
     assert address == url
     postgres = {"pool_pre_ping": True, "connect_args": {"connect_timeout": 10}}
