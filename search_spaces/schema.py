@@ -16,6 +16,7 @@ from pydantic.json_schema import models_json_schema
 from search_spaces.distributions import DISTRIBUTION_NAMES
 from search_spaces.imported_names import KINDS
 from search_spaces.recipe import Recipe
+from search_spaces.resolve import KINDS as SECTIONS
 from search_spaces.resolve import flatten, resolve
 from search_spaces.spec import Asha, Metric, NoStopping, Resources, Sampler, SpaceSpec
 
@@ -73,6 +74,8 @@ def _sections() -> Schema:
         "recipe": _reference("Recipe"),
         "search": _search(),
         "sampler": _reference("Sampler"),
+        "constraints": {"type": "array", "items": {"type": "string"}},
+        "starts": {"type": "array", "items": {"type": "object", "additionalProperties": _VALUE}},
         "early_stopping": {"anyOf": [_reference("Asha"), _reference("NoStopping")]},
         "runs": {"type": "integer", "minimum": 1, "maximum": 10**6},
         "resources": _reference("Resources"),
@@ -83,11 +86,25 @@ def _sections() -> Schema:
 
 
 def _search() -> Schema:
-    """Return the schema of the `search` section: a distribution for each dotted field, or null to remove it."""
+    """Return the schema of the `search` section.
+
+    It has a distribution for each dotted field, or null to remove it, and `one_of` for a section that has kinds.
+    """
     entry: Schema = {"anyOf": [_reference("Distribution"), {"type": "null"}]}
+    # The fields of an alternative are those of its kind, which the loader knows.
+    alternative: Schema = {"type": "object", "properties": {"kind": {"type": "string"}}, "required": ["kind"]}
+    alternatives: Schema = {
+        "type": "object",
+        "properties": {"one_of": {"type": "array", "items": alternative, "minItems": 2}},
+        "additionalProperties": False,
+        "required": ["one_of"],
+    }
     return {
         "type": "object",
-        "properties": dict.fromkeys(sorted(set(_fields())), entry),
+        "properties": {
+            **dict.fromkeys(sorted(set(_fields())), entry),
+            **{section: {"anyOf": [alternatives, {"type": "null"}]} for section in sorted(SECTIONS)},
+        },
         "patternProperties": {r"^(custom|switch|averaging|signals|groups|schedule\.milestones)\.": entry},
         "additionalProperties": False,
     }
@@ -112,10 +129,13 @@ def _distribution() -> Schema:
     return {
         "description": "One distribution: its name, and its arguments.",
         "type": "object",
-        "properties": {name: _ARGUMENTS.get(name, {}) for name in DISTRIBUTION_NAMES},
+        "properties": {
+            **{name: _ARGUMENTS.get(name, {}) for name in DISTRIBUTION_NAMES},
+            "prior": {**_NUMBER, "description": "Around which the first points are drawn."},
+            "when": {"type": "object", "description": "Field -> value, or list of values, under which this varies."},
+        },
         "additionalProperties": False,
-        "minProperties": 1,
-        "maxProperties": 1,
+        "oneOf": [{"required": [name]} for name in DISTRIBUTION_NAMES],
     }
 
 

@@ -1,5 +1,6 @@
-"""The child process behind `sweeps check` and `sweeps lr-find`: it loads torch and the user's task, the driver neither.
+"""The child process behind `check`, `lr-find` and `run --dry-run`.
 
+It loads torch and the user's task, which the driver does not.
 It answers in lines of JSON, one as soon as there is something to say. What the task itself prints goes to the standard
 error, so that it cannot be taken for an answer.
 """
@@ -13,11 +14,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Literal
 
 from search_spaces import Recipe, SpaceSpec, UsageError, derive_seed
 
-What = Literal["check", "lr_find"]
+What = Literal["check", "lr_find", "timing"]
 USAGE_EXIT = 2
 _LAST_LINES = 30
 
@@ -94,6 +96,9 @@ def _answer(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
     from trainers.tasks import load_task
 
     use_threads(request["threads"])
+    if request["what"] == "timing":
+        yield _timing(request)
+        return
     recipe = probe_recipe(Recipe.model_validate(request["recipe"]), request["processes"])
     task, seed = load_task(request["task"]), request["seed"]
     prepare(request["task"], recipe, seed)
@@ -101,6 +106,28 @@ def _answer(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield asdict(find_lr(task, recipe, seed, name=request["task"]))
     else:
         yield from map(asdict, check_task(task, recipe, seed))
+
+
+def _timing(request: dict[str, Any]) -> dict[str, Any]:
+    """Seconds of an epoch, the second one where there is one, and bytes of a checkpoint; by the run's own training."""
+    from trainers.checkpoints import save_final
+    from trainers.open import open_training, prepare
+
+    recipe = Recipe.model_validate(request["recipe"])
+    prepare(request["task"], recipe, request["seed"])
+    training = open_training(request["task"], recipe, request["seed"], request["processes"])
+    try:
+        seconds = training.run_epoch().seconds
+        if not training.finished:
+            seconds = training.run_epoch().seconds
+        state, size = training.state_dict(), 0
+        if state is not None:
+            with tempfile.TemporaryDirectory() as folder:
+                save_final(Path(folder), state)
+                size = sum(path.stat().st_size for path in Path(folder).iterdir())
+    finally:
+        training.close()
+    return {"seconds": seconds, "bytes": size}
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ def run(
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of the sampler and the trainings.")] = None,
     name: Annotated[str | None, typer.Option("--name", help="Name of the sweep; the space's own if not given.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Run in spite of red flags that are errors.")] = False,
+    dry: Annotated[bool, typer.Option("--dry-run", help="Show the space and what it would cost; run nothing.")] = False,
     storage: Storage = DEFAULT_URL,
     address: Address = None,
     local: Local = False,
@@ -27,7 +28,12 @@ def run(
 ) -> None:
     """Run a sweep, or continue it where it stopped."""
     spec = load_space(space, settings or (), runs, seed, name)
-    forced = _flagged(spec, force)
+    forced = _flagged(spec, force or dry)
+    if dry:
+        from sweeps.dry_run import dry_run
+
+        dry_run(spec, Console())
+        return
     from sweeps.drive import Options, drive, sweep_work
 
     raise typer.Exit(drive(sweep_work(spec, forced), Options(storage, address, local, wait=wait), Console(), BEGAN))

@@ -56,7 +56,7 @@ def test_every_part_of_the_language_is_known() -> None:
     assert (
         problems("kind: sweep\nextends: finetune\nrecipe: {optimizer: {lr: 1e-4}}\nsearch: {optimizer.lr: null}") == []
     )
-    assert set(SCHEMA["$defs"]["Distribution"]["properties"]) == set(DISTRIBUTION_NAMES)
+    assert set(SCHEMA["$defs"]["Distribution"]["properties"]) == {*DISTRIBUTION_NAMES, "prior", "when"}
 
 
 @pytest.mark.parametrize(
@@ -65,6 +65,8 @@ def test_every_part_of_the_language_is_known() -> None:
         ("kind: sweep", "kind: sweeep"),
         ("runs: 4", "runs: 0"),
         ("runs: 4", "runs: many"),
+        ("runs: 4", "runs: 4\nconstraints: optimizer.lr < 1"),
+        ("runs: 4", "runs: 4\nstarts: [1]"),
         ("runs: 4", "runz: 4"),
         ("\nruns: 4", ""),
         ("goal: maximize", "goal: up"),
