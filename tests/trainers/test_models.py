@@ -12,6 +12,7 @@ from search_spaces.recipe import Recipe, Regularization
 from trainers.models.build import Images, Shape, Signals, Tokens, build_model, refuse_other_models
 from trainers.models.cnn1d import CNN1d
 from trainers.models.mup import ScaledLinear
+from trainers.models.norms import channel_norm
 from trainers.models.transformer import DropPath
 from trainers.param_groups import NORMS
 
@@ -194,3 +195,10 @@ def test_a_pretrained_network_is_not_changed():
     refuse_other_models(Recipe(), "it is what it is")
     with pytest.raises(UsageError, match=r"model.width: it is what it is; leave it out"):
         refuse_other_models(Recipe(model=Model(width=3)), "it is what it is")
+
+
+@pytest.mark.parametrize(("channels", "groups"), [(25, 5), (32, 8), (12, 6), (7, 7), (1, 1), (13, 1)])
+def test_group_norm_has_as_many_groups_as_fit(channels: int, groups: int) -> None:
+    found = channel_norm("group", channels, 1)
+    assert isinstance(found, nn.GroupNorm)
+    assert found.num_groups == groups

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from torch import Tensor, nn
 
 from search_spaces.errors import UsageError
@@ -35,11 +33,16 @@ def unit_norm(norm: Norm, width: int) -> nn.Module:
         case "rms":
             return nn.RMSNorm(width)
         case "group":
-            return nn.GroupNorm(math.gcd(_GROUPS, width), width)
+            return nn.GroupNorm(_groups(width), width)
         case "instance":
             raise UsageError("model.norm: instance needs positions to average over, and an mlp has none; use layer")
         case "none":
             return nn.Identity()
+
+
+def _groups(width: int) -> int:
+    """The most groups of one size that a width has, up to the usual number: 25 channels are 5 groups, not 1."""
+    return max(count for count in range(1, _GROUPS + 1) if width % count == 0)
 
 
 def channel_norm(norm: Norm, channels: int, dimensions: int) -> nn.Module:
@@ -55,7 +58,7 @@ def channel_norm(norm: Norm, channels: int, dimensions: int) -> nn.Module:
         case "rms":
             return ChannelsLast(nn.RMSNorm(channels))
         case "group":
-            return nn.GroupNorm(math.gcd(_GROUPS, channels), channels)
+            return nn.GroupNorm(_groups(channels), channels)
         case "instance":
             one = nn.InstanceNorm1d if dimensions == 1 else nn.InstanceNorm2d
             return one(channels, affine=True)
