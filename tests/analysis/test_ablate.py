@@ -40,6 +40,12 @@ def url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'sweeps.db'}"
 
 
+@pytest.fixture(autouse=True)
+def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A browser that draws the report's pictures takes longer than these trainings."""
+    monkeypatch.setattr("analysis.page.write_pngs", lambda *arguments: "they were not asked for")
+
+
 def train(url: str, folder: Path, *changes: tuple[str, str], more: int = 0) -> int:
     options = Options(url, local=True)
     with (folder / "out.txt").open("a") as out:

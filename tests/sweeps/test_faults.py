@@ -122,6 +122,7 @@ def test_two_drivers_started_at_once_on_an_empty_database(drivers: Drivers, data
     assert {attempts for (attempts,) in rows(database_url, "SELECT attempts FROM run")} == {1}
 
 
+@pytest.mark.slow
 def test_a_driver_that_waits_goes_on_when_the_first_one_is_killed(drivers: Drivers, sqlite_url: str) -> None:
     first = drivers.start(sqlite_url)
     until(lambda: epochs(sqlite_url) > 3)
@@ -151,6 +152,7 @@ def _stop_between_transactions(process: subprocess.Popen[str], url: str) -> None
             time.sleep(0.03)
 
 
+@pytest.mark.slow
 def test_a_driver_that_wakes_up_after_its_lease_writes_nothing(drivers: Drivers, sqlite_url: str) -> None:
     first = drivers.start(sqlite_url, lease=SHORT)
     until(lambda: epochs(sqlite_url) > 5)
