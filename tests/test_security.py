@@ -228,7 +228,18 @@ def test_a_run_whose_checkpoint_has_a_payload_starts_over(tmp_path: Path) -> Non
     write_sealed(tmp_path / "epoch-000001.ckpt", _zipped(Payload(marker)))
     recipe = space().recipe.model_dump(mode="json") | {"budget": {"epochs": 1}}
     worker = Worker()
-    worker.start(Job(1, 0, "digits", recipe, 0, (), str(tmp_path), 1e9, 1))
+    job = Job(
+        number=0,
+        task="digits",
+        recipe=recipe,
+        seed=0,
+        rungs=(),
+        directory=str(tmp_path),
+        checkpoint_every_s=1e9,
+        threads=1,
+        recorded=1,
+    )
+    worker.start(job)
     step = worker.step()
     worker.close()
     assert (step.error, step.finished, [one.epoch for one in step.reports]) == (None, True, [1])
