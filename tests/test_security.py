@@ -6,7 +6,6 @@ import ast
 import html
 import io
 import json
-import logging
 import os
 import pickle
 import re
@@ -16,7 +15,6 @@ import sys
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +25,10 @@ from sqlalchemy import create_engine, text
 from analysis import page as page_module
 from analysis.report import write_report
 from search_spaces.errors import CheckpointError
-from sweeps import cli
 from sweeps.database import connect, shown
 from sweeps.store import Store
 from tests.analysis.report_cases import CASES
+from tests.command import Command, in_this_process
 from tests.fakes import add_sweep, space
 from trainers import checkpoints
 from trainers.sealed import write_sealed
@@ -262,7 +260,7 @@ def test_weights_in_a_model_folder_run_nothing(tmp_path: Path) -> None:
 # --- space files ------------------------------------------------------------------------------------------------
 
 
-def _fuzz(count: int, seed: int, what: str) -> None:
+def _fuzz(count: int, seed: int, what: str) -> dict[str, float]:
     done = subprocess.run(
         [sys.executable, "-m", "tests.space_mutations", str(count), str(seed), what],
         cwd=ROOT,
@@ -279,34 +277,21 @@ def _fuzz(count: int, seed: int, what: str) -> None:
     assert found["refused"] > count / 3
     assert found["read"] > count / 10  # else only the first check of all was tried
     assert found["rss_peak_mib"] < 300
+    return found
 
 
 def test_300_damaged_space_files_are_read_or_refused() -> None:
-    _fuzz(300, 5, "parse")
+    assert _fuzz(300, 5, "parse")["files"] == 300
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", [6, 7, 8, 9])
 def test_10000_damaged_space_files_are_read_or_refused(seed: int) -> None:
-    _fuzz(2_500, seed, "all")
+    assert _fuzz(2_500, seed, "all")["files"] == 2_500
 
 
 # --- names as file names ----------------------------------------------------------------------------------------
-
-
-@dataclass
-class Answer:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def text(self) -> str:
-        return self.out + self.err
-
-
-Command = Callable[..., Answer]
 
 
 @pytest.fixture
@@ -314,24 +299,9 @@ def sweeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     """The command in this process, in a folder of its own."""
     (tmp_path / "project").mkdir(exist_ok=True)
     monkeypatch.chdir(tmp_path / "project")
-    monkeypatch.setenv("COLUMNS", "140")
     monkeypatch.setattr(page_module, "write_pngs", lambda *_: "they are pictures, and take a browser")
 
-    def call(*arguments: str) -> Answer:
-        monkeypatch.setattr(sys, "argv", ["sweeps", *arguments])
-        capsys.readouterr()
-        code, path = 0, list(sys.path)
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else int(end.code is not None)
-        finally:
-            logging.captureWarnings(False)
-            sys.path[:] = path
-        printed = capsys.readouterr()
-        return Answer(code, printed.out, printed.err)
-
-    return call
+    return in_this_process(monkeypatch, capsys)
 
 
 TRAVERSALS = ("../x", "..", ".", "/tmp/x", "a/b", "a\\b", ".hidden", "x\n", "a b", "", "x" * 65, "-x", "~", "x\u202e")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import logging
 import re
 import signal
 import sqlite3
@@ -12,12 +11,11 @@ import subprocess
 import sys
 import time
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from sweeps import cli
+from tests.command import Answer, in_this_process
 
 SWEEPS = str(Path(sys.executable).with_name("sweeps"))
 COMMANDS = ("run", "list", "status", "show", "export", "dashboard")
@@ -52,17 +50,6 @@ runs: 5
 """
 
 
-@dataclass
-class Answer:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def text(self) -> str:
-        return self.out + self.err
-
-
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A user's folder with a finished sweep `toy`."""
@@ -85,23 +72,7 @@ def process(folder: Path, *arguments: str) -> Answer:
 def sweeps(project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     """The command in this process, which saves its imports; in the folder of `project`."""
     monkeypatch.chdir(project)
-    monkeypatch.setenv("COLUMNS", "140")
-
-    def call(*arguments: str) -> Answer:
-        monkeypatch.setattr(sys, "argv", ["sweeps", *arguments])
-        capsys.readouterr()
-        code, path = 0, list(sys.path)
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else int(end.code is not None)
-        finally:
-            logging.captureWarnings(False)
-            sys.path[:] = path  # a run adds the current folder, for the user's own task
-        printed = capsys.readouterr()
-        return Answer(code, printed.out, printed.err)
-
-    return call
+    return in_this_process(monkeypatch, capsys)
 
 
 # --- help -------------------------------------------------------------------------------------------------------

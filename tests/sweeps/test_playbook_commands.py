@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import logging
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from search_spaces import load_space, parse_space
-from sweeps import cli
+from tests.command import Command, in_this_process
 from tests.fakes import run_sweep, space
 
 BAD = """
@@ -32,41 +28,16 @@ parameters:
 """
 
 
-class Answer(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture
 def sweeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "160")
-
-    def call(*arguments: str) -> Answer:
-        monkeypatch.setattr(sys, "argv", ["sweeps", *arguments])
-        capsys.readouterr()
-        code, path = 0, list(sys.path)
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else int(end.code is not None)
-        finally:
-            logging.captureWarnings(False)
-            sys.path[:] = path
-        printed = capsys.readouterr()
-        return Answer(code, printed.out, printed.err)
-
-    return call
-
-
-Sweeps = Callable[..., Answer]
+    return in_this_process(monkeypatch, capsys, 160)
 
 
 # --- before a sweep ---------------------------------------------------------------------------------------------
 
 
-def test_lint(sweeps: Sweeps, tmp_path: Path) -> None:
+def test_lint(sweeps: Command, tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text(BAD)
     answer = sweeps("lint", "bad.yaml")
     assert answer.code == 1
@@ -76,7 +47,7 @@ def test_lint(sweeps: Sweeps, tmp_path: Path) -> None:
     assert (answer.code, answer.out) == (0, "finetune: no red flag\n")
 
 
-def test_a_space_with_errors_is_not_run_unless_forced(sweeps: Sweeps, tmp_path: Path) -> None:
+def test_a_space_with_errors_is_not_run_unless_forced(sweeps: Command, tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text(BAD)
     answer = sweeps("run", "bad.yaml", "--local", "--runs", "1")
     assert answer.code == 2
@@ -91,7 +62,7 @@ def test_a_space_with_errors_is_not_run_unless_forced(sweeps: Sweeps, tmp_path: 
     assert "adam-with-weight-decay" in row["provenance"]["forced"]
 
 
-def test_recommend_writes_a_space_that_runs(sweeps: Sweeps, tmp_path: Path) -> None:
+def test_recommend_writes_a_space_that_runs(sweeps: Command, tmp_path: Path) -> None:
     answer = sweeps("recommend", "--model", "rnn", "--data", "3000", "--to", "mine.yaml")
     assert answer.code == 0
     assert "next: sweeps lint mine.yaml" in answer.out
@@ -109,13 +80,13 @@ def test_recommend_writes_a_space_that_runs(sweeps: Sweeps, tmp_path: Path) -> N
         ((), "--model is one of"),
     ],
 )
-def test_recommend_says_what_it_takes(sweeps: Sweeps, arguments: tuple[str, ...], words: str) -> None:
+def test_recommend_says_what_it_takes(sweeps: Command, arguments: tuple[str, ...], words: str) -> None:
     answer = sweeps("recommend", *arguments)
     assert answer.code == 2
     assert words in answer.err
 
 
-def test_import(sweeps: Sweeps, tmp_path: Path) -> None:
+def test_import(sweeps: Command, tmp_path: Path) -> None:
     (tmp_path / "wandb.yaml").write_text(WANDB)
     answer = sweeps("import", "wandb.yaml")
     assert answer.code == 0
@@ -124,12 +95,12 @@ def test_import(sweeps: Sweeps, tmp_path: Path) -> None:
     assert sweeps("import", "nothing.yaml").code == 2
 
 
-def test_schema(sweeps: Sweeps) -> None:
+def test_schema(sweeps: Command) -> None:
     answer = sweeps("schema")
     assert json.loads(answer.out)["$schema"].endswith("2020-12/schema")
 
 
-def test_lr_find_draws_and_writes(sweeps: Sweeps, tmp_path: Path) -> None:
+def test_lr_find_draws_and_writes(sweeps: Command, tmp_path: Path) -> None:
     answer = sweeps("lr-find", "mnist1d_mlp", "--to", "out")
     assert answer.code == 0
     assert "optimizer.lr: {loguniform: [" in answer.out
@@ -149,7 +120,7 @@ def finished(tmp_path: Path) -> str:
     return url
 
 
-def test_apply(sweeps: Sweeps, finished: str) -> None:
+def test_apply(sweeps: Command, finished: str) -> None:
     answer = sweeps("apply", "toy", "--storage", finished)
     assert answer.code == 0
     spec = parse_space(answer.out, "best.yaml", "best")
@@ -159,14 +130,14 @@ def test_apply(sweeps: Sweeps, finished: str) -> None:
     assert "toy" in answer.err
 
 
-def test_confirm_says_what_is_missing(sweeps: Sweeps, finished: str) -> None:
+def test_confirm_says_what_is_missing(sweeps: Command, finished: str) -> None:
     answer = sweeps("confirm", "tyo", "--storage", finished)
     assert answer.code == 2
     assert "toy" in answer.err
 
 
 @pytest.mark.slow
-def test_confirm_compares_the_finalists_on_fresh_seeds(sweeps: Sweeps, tmp_path: Path) -> None:
+def test_confirm_compares_the_finalists_on_fresh_seeds(sweeps: Command, tmp_path: Path) -> None:
     small = ("--set", "budget.epochs=3", "--local")
     assert sweeps("run", "finetune", "--runs", "4", *small).code == 0
     answer = sweeps("confirm", "finetune", "--top", "2", "--pairs", "3", "--local")

@@ -1,0 +1,49 @@
+"""The command line in this process, as a person would type it: saves a process and its imports."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from sweeps import cli
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command came to."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def text(self) -> str:
+        return self.out + self.err
+
+
+Command = Callable[..., Answer]
+
+
+def in_this_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: int = 140) -> Command:
+    """A function that takes the words after `sweeps`, for a terminal of that width."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+
+    def call(*arguments: str) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["sweeps", *arguments])
+        capsys.readouterr()
+        code, path = 0, list(sys.path)
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        finally:
+            logging.captureWarnings(False)
+            sys.path[:] = path  # a run adds the current folder, for the user's own task
+        printed = capsys.readouterr()
+        return Answer(code, printed.out, printed.err)
+
+    return call
