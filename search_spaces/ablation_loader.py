@@ -19,7 +19,7 @@ from search_spaces.spec import Metric, SpaceSpec
 from search_spaces.tree import Leaf, Mark, Node, Section, drop, find, plain, put, written_names
 from search_spaces.values import show
 
-_SPACE_NAMES = ("task", "recipe", "search", "resources", "checkpoint_every_s")
+_SPACE_NAMES = ("task", "recipe", "search", "resources", "checkpoint_every_s", "time_limit_s")
 _OWN_NAMES = tuple(name for name in AblationSpec.model_fields if name != "space")
 _NAMES = ("kind", "extends", "space", "seed", *_SPACE_NAMES, *_OWN_NAMES)
 _NEUTRAL = SpaceSpec(name="x", task="mnist1d", metric=Metric(name="val/nll", goal="minimize"), runs=1)

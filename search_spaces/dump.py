@@ -35,7 +35,7 @@ def _space_lines(spec: SpaceSpec, names: Sequence[str]) -> Iterator[str]:
         elif name == "search" and (entries := _search(spec)):
             yield "search:"
             yield from (f"  {_text(key)}: {entries[key]}" for key in sorted(entries))
-        elif name in ("constraints", "starts"):  # nobody misses them where there are none
+        elif name in ("constraints", "starts", "time_limit_s"):  # nobody misses them where there are none
             yield from [f"{name}: {_flow(getattr(spec, name))}"] if getattr(spec, name) else []
         elif name not in ("one_of", "when"):
             yield f"{name}: {_flow(getattr(spec, name))}"
@@ -62,7 +62,7 @@ def dump_ablation(spec: AblationSpec) -> str:
     Equal specs give equal bytes, and `parse_ablation` gives the spec back.
     """
     lines = ["kind: ablation", f"question: {_flow(spec.question)}"]
-    lines += _space_lines(spec.space, ["task", "recipe", "search", "resources", "checkpoint_every_s"])
+    lines += _space_lines(spec.space, ["task", "recipe", "search", "resources", "checkpoint_every_s", "time_limit_s"])
     lines.append(f"seed: {spec.space.sampler.seed}")
     for name in ("arms", "factors"):
         arms = getattr(spec, name)
@@ -105,6 +105,9 @@ def _text(text: str) -> str:
     return f'"{"".join(escaped)}"'
 
 
+DRIVING = ("checkpoint_every_s", "time_limit_s")  # how runs are driven, not what they are: they may change on the way
+
+
 def diff_specs(old: SpaceSpec | AblationSpec, new: SpaceSpec | AblationSpec) -> tuple[str, ...]:
     """Return one line for each difference, such as `recipe.budget.epochs: 27 -> 9`."""
     before, after = dict(_lines(old)), dict(_lines(new))
@@ -118,6 +121,8 @@ def diff_specs(old: SpaceSpec | AblationSpec, new: SpaceSpec | AblationSpec) -> 
 def _lines(part: BaseModel, prefix: str = "") -> Iterator[tuple[str, str]]:
     for name, value in sorted(part, key=_kind_first):
         path = f"{prefix}{name}"
+        if isinstance(part, SpaceSpec) and name in DRIVING:
+            continue
         if isinstance(part, SpaceSpec) and name in ("search", "one_of", "when"):
             entries = _search(part) if name == "search" else {}
             yield from ((f"{path}.{key}", entries[key]) for key in sorted(entries))

@@ -80,6 +80,7 @@ def _sections() -> Schema:
         "runs": {"type": "integer", "minimum": 1, "maximum": 10**6},
         "resources": _reference("Resources"),
         "checkpoint_every_s": {"type": "number", "exclusiveMinimum": 0},
+        "time_limit_s": {"type": ["number", "null"], "exclusiveMinimum": 0},
     }
     about = _attributes(SpaceSpec.__doc__ or "")
     return {name: {**({"description": about[name]} if name in about else {}), **one} for name, one in found.items()}

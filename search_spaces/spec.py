@@ -33,6 +33,10 @@ from search_spaces.values import checked_value, show
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _TASK = re.compile(r"[A-Za-z_]\w*|[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
+_RESOURCE = re.compile(r"[A-Za-z_][\w.:/-]{0,62}", re.ASCII)
+_WORD = r"[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?"
+_LABEL = re.compile(rf"({_WORD}/)?{_WORD}", re.ASCII)
+_SELECTOR = re.compile(rf"!?({_WORD}|in\({_WORD}(,{_WORD})*\))", re.ASCII)
 _METRIC = re.compile(r"([A-Za-z_]\w*)/([A-Za-z_][\w.@+-]*)", re.ASCII)
 
 
@@ -57,6 +61,24 @@ def _check_metric(name: str) -> str:
     if match[1] == "train":
         raise ValueError(f"sweeps select on val/*; train/* rewards overfitting; found {name}")
     return name
+
+
+def _check_resource(name: str) -> str:
+    if not _RESOURCE.fullmatch(name) or name in ("CPU", "GPU", "memory", "object_store_memory"):
+        raise ValueError(f"must be the name of a resource of your own; cpu and gpu have fields; found {show(name)}")
+    return name
+
+
+def _check_label(name: str) -> str:
+    if not _LABEL.fullmatch(name):
+        raise ValueError(f"must be the name of a label, such as rack or ray.io/accelerator-type, found {show(name)}")
+    return name
+
+
+def _check_selector(text: str) -> str:
+    if not _SELECTOR.fullmatch(text):
+        raise ValueError(f"must be a label's value, !value, in(a,b) or !in(a,b), found {show(text)}")
+    return text
 
 
 class Metric(Part):
@@ -118,11 +140,15 @@ class Resources(Part):
         gpu: Graphics cards; a fraction shares one.
         processes: Processes that train it together, each on a card of its own or all on CPUs; as many as cards when
             left out. A user's own training loop that drives several cards itself writes 1.
+        custom: Amounts of resources that the nodes of a cluster were started with, by their names.
+        labels: What the node must be labelled with: a value, `!value`, `in(a,b)` or `!in(a,b)`.
     """
 
     cpu: Positive = 1.0
     gpu: NonNegative = 0.0
     processes: Count = 1
+    custom: Mapping[Annotated[str, AfterValidator(_check_resource)], Positive] = {}
+    labels: Mapping[Annotated[str, AfterValidator(_check_label)], Annotated[str, AfterValidator(_check_selector)]] = {}
 
     @model_validator(mode="before")
     @classmethod
@@ -201,6 +227,7 @@ class SpaceSpec(Part):
         runs: How many runs there are, run 0 included.
         resources: What one run occupies.
         checkpoint_every_s: Seconds of training between two checkpoints, at least.
+        time_limit_s: Seconds that one run may take on its workers; one that takes longer has failed. None: any time.
 
     Raises:
         UsageError: When the search does not fit the recipe or the sampler, with one problem for each field.
@@ -220,6 +247,7 @@ class SpaceSpec(Part):
     runs: Annotated[int, Field(ge=1, le=10**6)]
     resources: Resources = Resources()
     checkpoint_every_s: Positive = 10.0
+    time_limit_s: Positive | None = None
 
     @property
     def parameters(self) -> Parameters:

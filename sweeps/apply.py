@@ -90,8 +90,10 @@ def _record(connection: Connection, sweep_id: int, entry: StepRecorded) -> None:
     values: dict[str, Any] = {"state": outcome.state.value}
     if outcome.value is not None:
         values["value"] = outcome.value
-    if outcome.error is not None:
+    if outcome.error is not None or outcome.state.finished:
         values["error"] = outcome.error
+    if entry.node is not None:
+        values["node"] = entry.node
     if entry.fingerprint:
         values["fingerprint"] = dict(entry.fingerprint)
     if outcome.state.finished:

@@ -44,6 +44,7 @@ for name, command, example in (
     ("apply", reading.apply, "finetune --top 1 > best.yaml"),
     ("export", reading.export, "finetune --to results/"),
     ("dashboard", reading.dashboard, "--port 8080"),
+    ("cluster", reading.cluster, "--address auto"),
 ):
     app.command(name, epilog=f"Example: sweeps {name} {example}")(command)
 

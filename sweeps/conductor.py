@@ -22,7 +22,7 @@ from search_spaces.seeds import derive_seed
 from sweeps.asha import Rungs, rung_epochs
 from sweeps.checkpoint_files import CheckpointFiles
 from sweeps.entries import RunAdded, RunBegun, RunsInterrupted, StepRecorded, WeightsKept
-from sweeps.judge import judge, printable
+from sweeps.judge import in_time, judge, over_time, printable
 from sweeps.live_run import LiveRun
 from sweeps.plan import Plan
 from sweeps.records import Outcome
@@ -147,20 +147,41 @@ class Conductor:
         with self._lock:
             return len(self.runs) >= self.plan.total and all(run.state.finished for run in self.runs)
 
-    def report(self, number: int, step: Step) -> bool:
-        """Record what a worker did; True: go on with this run, False: its worker is free."""
+    def report(self, number: int, step: Step, node: str | None = None) -> bool:
+        """Record what a worker did; True: go on with this run, False: its worker is free.
+
+        Args:
+            number: Of the run.
+            step: What its worker did.
+            node: Where in the cluster; None where there is none.
+        """
         with self._lock:
             run = self._live[number]
             self._writer.check()
             if self.first_report_at is None:
                 self.first_report_at = time.monotonic()
             outcome = judge(step, run, self.spec.metric.name, self._rungs, self._draining)
-            self._record(number, outcome, step)
+            outcome = in_time(outcome, run, step, self.spec.time_limit_s)
+            self._record(number, outcome, step, node)
             self._remember(run, step, outcome)
             if run.state is not RunState.RUNNING:
                 self._close(run)
             self._tell(run)
             return run.state is RunState.RUNNING
+
+    def expired(self, number: int, quiet_s: float) -> bool:
+        """Whether a run is over its time limit; then it is over, and its worker has to be ended.
+
+        Args:
+            number: Of the run.
+            quiet_s: Seconds since its worker was last heard of.
+        """
+        with self._lock:
+            run, limit = self._live[number], self.spec.time_limit_s
+            if limit is None or run.seconds + quiet_s <= limit:
+                return False
+            self.report(number, Step(error=over_time(limit, run, quiet_s)))
+            return True
 
     def lost(self, number: int, reason: str) -> None:
         """The worker of this run died: the run goes back to the queue, unless that gets it nowhere."""
@@ -182,11 +203,13 @@ class Conductor:
                 self._drop(run)
             self._tell(run)
 
-    def give_back(self, number: int) -> None:
-        """No worker has begun this run, and none will: it waits for the next driver."""
+    def put_back(self, number: int) -> None:
+        """No worker has begun this run: it is the next one's, of this driver or of its successor."""
         with self._lock:
             run = self._live.pop(number)
             run.state = RunState.INTERRUPTED
+            if not self._draining:
+                self._queue.append(run)
             self._record(number, Outcome(run.state))
             self._tell(run)
 
@@ -213,9 +236,9 @@ class Conductor:
 
     # --- records -------------------------------------------------------------------------------------------
 
-    def _record(self, number: int, outcome: Outcome, step: Step = Step()) -> None:  # noqa: B008  a frozen one
+    def _record(self, number: int, outcome: Outcome, step: Step = Step(), node: str | None = None) -> None:  # noqa: B008  a frozen one
         now = datetime.now(UTC)
-        self._writer.put(StepRecorded(number, step.reports, self._seq, outcome, now, step.fingerprint))
+        self._writer.put(StepRecorded(number, step.reports, self._seq, outcome, now, step.fingerprint, node))
         self._seq += len(step.reports)
 
     def _remember(self, run: LiveRun, step: Step, outcome: Outcome) -> None:
@@ -229,6 +252,7 @@ class Conductor:
             run.fruitless = 0
         if outcome.state is RunState.COMPLETE and step.reports:
             run.final = step.reports[-1].metrics
+        run.starved |= step.starved
         run.warning = step.warning or run.warning
         run.state, run.value, run.error = outcome.state, outcome.value, outcome.error
         if outcome.state.finished:
@@ -238,6 +262,8 @@ class Conductor:
         """The run has left its worker. Only the best complete run keeps its weights."""
         del self._live[run.number]
         if run.state is RunState.INTERRUPTED:
+            if not self._draining:  # to be tried again
+                self._queue.append(run)
             return
         if run is not self.best():
             self._drop(run)

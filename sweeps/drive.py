@@ -14,14 +14,17 @@ from typing import Any, Literal
 from rich.console import Console
 
 from search_spaces import SpaceSpec, SweepError, UsageError, diff_specs, dump_space, parse_space
+from search_spaces.dump import DRIVING
 from sweeps.conductor import Conductor
 from sweeps.dashboard_copy import DashboardCopy
 from sweeps.database import parse_url
 from sweeps.lease import Lease
+from sweeps.node_check import expectation
 from sweeps.plan import Plan, SearchPlan
 from sweeps.preparation import Preparation, needed
 from sweeps.progress import Progress
 from sweeps.provenance import provenance
+from sweeps.ray_environment import cluster_address, prepare
 from sweeps.records import Fence, SweepRecord
 from sweeps.runner import InProcessRunner, Runner
 from sweeps.standing import Standing, standing
@@ -93,8 +96,9 @@ def sweep_work(spec: SpaceSpec, forced: tuple[str, ...] = ()) -> Work:
 
     def adopt(store: Store, row: SweepRecord) -> tuple[str, tuple[str, ...]]:
         stored = parse_space(row.spec_yaml, f"{spec.name} (stored)", spec.name)
-        if spec.runs > stored.runs:  # more of the same changes nothing that is recorded
-            stored = stored.model_copy(update={"runs": spec.runs})
+        driving: dict[str, Any] = {name: getattr(spec, name) for name in DRIVING}
+        # More of the same changes nothing that is recorded.
+        stored = stored.model_copy(update={**driving, "runs": max(spec.runs, stored.runs)})
         return dump_space(stored), diff_specs(stored, spec)
 
     return Work(
@@ -150,8 +154,8 @@ def drive(work: Work, options: Options, console: Console, began: float) -> int:
         if conductor.idle:
             console.print(f"{work.kind} {spec.name!r} is complete: nothing to train", highlight=False)
         else:
-            starting = stack.enter_context(_start(spec, options))
-            console.print(_opening(work, conductor, options), highlight=False)
+            starting = stack.enter_context(_start(spec, options, folder, say))
+            say(_opening(work, conductor, options))
             _train(conductor, starting, Progress(conductor, console, work.standing, writer), console, phases)
         stack.close()  # the copy and the lease are done before the summary says so
         phases.end()
@@ -166,7 +170,8 @@ def _opening(work: Work, conductor: Conductor, options: Options) -> str:
     spec, total = conductor.spec, conductor.plan.total
     finished = sum(run.state.finished for run in conductor.runs)
     what = f"{total - finished} of {total} runs to go" if conductor.runs else work.what
-    where = "in this process" if options.local else f"on Ray at {options.address}" if options.address else "on Ray"
+    address = cluster_address(options.address)
+    where = "in this process" if options.local else f"on Ray at {address}" if address else "on Ray"
     return f"{work.kind} {spec.name!r}: {what} of {spec.task}, up to {spec.recipe.budget.epochs} epochs each, {where}"
 
 
@@ -229,29 +234,33 @@ class _Starting:
 
 
 @contextmanager
-def _start(spec: SpaceSpec, options: Options) -> Iterator[_Starting]:
+def _start(spec: SpaceSpec, options: Options, folder: Path, say: Callable[[str], None]) -> Iterator[_Starting]:
+    own = ":" in spec.task
     with ExitStack() as stack:
-        if options.local:
-            runner: Runner = InProcessRunner()
-        else:
-            from sweeps.ray_cluster import RayCluster
-
-            cluster = RayCluster(options.address)
-            stack.callback(cluster.close)
         preparation = Preparation(spec, _import_paths()) if needed(spec) else None
         if preparation is not None:
             stack.callback(preparation.stop)
-        if not options.local:
-            from sweeps.ray_runner import RayRunner  # takes a second, while Ray starts
+            if own:  # what a person wrote may be wrong in many ways: that is found before anything else starts
+                preparation.wait()
+        if options.local:
+            yield _Starting(InProcessRunner(), preparation)
+            return
+        address = cluster_address(options.address)
+        prepare(address)
+        from sweeps.ray_cluster import RayCluster
 
-            runner = RayRunner(cluster, spec.resources)
-        yield _Starting(runner, preparation)
+        cluster = RayCluster(address, os.getcwd() if own else None)
+        stack.callback(cluster.close)
+        from sweeps.ray_runner import RayRunner  # takes a second, while Ray starts
+
+        expected = None if address is None else stack.enter_context(expectation(spec, folder, _import_paths()))
+        yield _Starting(RayRunner(cluster, spec.resources, expected, say), preparation)
 
 
 def _train(conductor: Conductor, starting: _Starting, progress: Progress, console: Console, phases: Phases) -> None:
     with console.status("starting workers, preparing the task") if console.is_terminal else ExitStack():
         if starting.preparation is not None:
-            starting.preparation.wait()
+            starting.preparation.wait()  # once more for a task of one's own: it answers again
         starting.runner.start()
     with _drain_on_signal(conductor, console), progress:
         starting.runner.run(conductor)

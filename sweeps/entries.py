@@ -59,6 +59,7 @@ class StepRecorded:
         outcome: State and value after the last report.
         at: When.
         fingerprint: Digests of what the training started from; none leaves those that are stored.
+        node: Where it was trained; None leaves the node that is stored.
     """
 
     number: int
@@ -67,6 +68,7 @@ class StepRecorded:
     outcome: Outcome
     at: datetime
     fingerprint: Mapping[str, str] = field(default_factory=dict)
+    node: str | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ def encode(entry: Entry) -> bytes:
             "outcome": asdict(entry.outcome),
             "at": entry.at,
             "fingerprint": dict(entry.fingerprint),
+            "node": entry.node,
         }
     else:
         values = asdict(entry)

@@ -36,10 +36,33 @@ def judge(step: Step, run: LiveRun, metric: str, rungs: Rungs, draining: bool) -
         if stops and run.number != 0:
             return Outcome(RunState.STOPPED, value)
     if step.error is not None:
-        return Outcome(RunState.FAILED, value, error=printable(step.error))
+        # What else was in memory may be gone the next time; what is too large for it stays so.
+        again = step.starved and not run.starved
+        return Outcome(RunState.INTERRUPTED if again else RunState.FAILED, value, error=printable(step.error))
     if step.finished:
         return Outcome(RunState.COMPLETE, value)
     return Outcome(RunState.INTERRUPTED if draining else RunState.RUNNING, value)
+
+
+def in_time(outcome: Outcome, run: LiveRun, step: Step, limit_s: float | None) -> Outcome:
+    """The outcome of a step, unless its run would go on past its time limit."""
+    if limit_s is None or outcome.state is not RunState.RUNNING:
+        return outcome
+    seconds = run.seconds + sum(report.seconds for report in step.reports if report.epoch > run.epoch)
+    if seconds <= limit_s:
+        return outcome
+    epoch = max([run.epoch, *(report.epoch for report in step.reports)])
+    return Outcome(
+        RunState.FAILED, outcome.value, f"time limit: epoch {epoch} ended after {seconds:.0f} s of {limit_s:g} s"
+    )
+
+
+def over_time(limit_s: float, run: LiveRun, quiet_s: float) -> str:
+    """What is said of a run whose worker does not come back in time."""
+    return (
+        f"time limit: nothing was heard for {quiet_s:.0f} s after epoch {run.epoch}, which with the "
+        f"{run.seconds:.0f} s before makes more than {limit_s:g} s; its worker was ended"
+    )
 
 
 def printable(text: str) -> str:

@@ -34,6 +34,7 @@ class LiveRun:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     fruitless: int = 0  # deaths of its workers since it last recorded an epoch
+    starved: bool = False  # memory ran out before: the next time is the last
     final: Mapping[str, float] = field(default_factory=dict)  # of a complete run: what its last epoch reported
     warning: str | None = None  # of its worker, which went on all the same
 
@@ -56,6 +57,7 @@ class LiveRun:
             error=record.error,
             started_at=record.started_at,
             finished_at=record.finished_at,
+            starved=record.error is not None,  # a run that is not over keeps no other error
         )
 
     def view(self, values: Mapping[str, Value]) -> TrialView:

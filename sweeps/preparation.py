@@ -48,6 +48,7 @@ class Preparation:
             "processes": spec.resources.processes,
             "import_paths": import_paths,
         }
+        self._output: str | None = None
         self._child = subprocess.Popen(  # noqa: S603  this interpreter and this file
             [sys.executable, "-m", "sweeps.preparation", json.dumps(request)],
             stdout=subprocess.PIPE,
@@ -62,7 +63,9 @@ class Preparation:
         Raises:
             UsageError: The task cannot be trained; the child's line says why.
         """
-        output, _ = self._child.communicate()
+        if self._output is None:
+            self._output, _ = self._child.communicate()
+        output = self._output
         if self._child.returncode == USAGE_EXIT:
             raise UsageError(*output.strip().splitlines())
         if self._child.returncode != 0:

@@ -11,22 +11,16 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import ray
+from ray import tune
 from ray.exceptions import RayError
-from ray.tune import (
-    CheckpointConfig,
-    FailureConfig,
-    RunConfig,
-    Trainable,
-    TuneConfig,
-    TuneError,
-    Tuner,
-    with_resources,
-)
+from ray.tune import CheckpointConfig, Trainable, TuneError, with_resources
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 from ray.tune.experiment import Trial
 from ray.tune.progress_reporter import TrialProgressCallback
@@ -34,7 +28,10 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from search_spaces import Resources, SweepError, UsageError
-from sweeps.ray_cluster import RayCluster, capacity, lacking
+from sweeps.node_check import Expectation, lacks
+from sweeps.quarantine import Quarantine
+from sweeps.ray_cluster import RayCluster
+from sweeps.ray_nodes import bundle, capacity, check, lacking, node_name, nodes, selector
 from sweeps.worker import Job, Step, Worker
 
 if TYPE_CHECKING:
@@ -42,7 +39,8 @@ if TYPE_CHECKING:
 
     from sweeps.conductor import Conductor
 
-CAPACITY_EVERY_S = 2.0  # nodes come and go
+LOOK_EVERY_S = 2.0  # at the nodes, which come and go, and at the runs that may hang
+DIED = "its process ended (killed, out of memory, or its node is gone)"
 
 
 class RayRunner:
@@ -51,24 +49,41 @@ class RayRunner:
     Args:
         cluster: Where they are placed.
         resources: Of one run; a share of a GPU is possible.
+        expected: What every node of a joined cluster must have in common with the driver.
+        say: Tells the person at the keyboard a line.
     """
 
-    def __init__(self, cluster: RayCluster, resources: Resources) -> None:
+    def __init__(
+        self,
+        cluster: RayCluster,
+        resources: Resources,
+        expected: Expectation | None = None,
+        say: Callable[[str], None] = lambda text: None,
+    ) -> None:
         self._cluster = cluster
         self._resources = resources
+        self._expected = expected
+        self._say = say
         self.slots = 1
 
     def start(self) -> None:
-        """Return when Ray is there.
+        """Return when Ray is there, and every node can train.
 
         Raises:
             SweepError: It cannot be started or reached.
-            UsageError: No node can hold a run.
+            UsageError: No node can hold a run, or nodes lack something.
         """
         self._cluster.wait()
-        self.slots = capacity(self._resources)
-        if self.slots == 0:
-            raise UsageError(f"resources: {lacking(self._resources)}")
+        found = nodes()
+        if self._expected is not None and (problems := check(self._expected, found, self._say)):
+            raise UsageError(*problems)
+        self.slots = capacity(self._resources, found)
+        if self.slots:
+            return
+        why = lacking(self._resources, found)
+        if not self._cluster.joined:
+            raise UsageError(f"resources: {why}: lower `resources` in the space file")
+        self._say(f"waiting for a node: {why}")
 
     def run(self, conductor: Conductor) -> None:
         """Train until the conductor is idle.
@@ -76,39 +91,43 @@ class RayRunner:
         Raises:
             SweepError: Ray gives up.
         """
-        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(self.slots)  # else actors start one after the other
-        jobs = _Jobs(conductor, self._resources)
+        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(1, self.slots))  # else actors start one after the other
+        jobs = _Jobs(conductor, self._resources, self._expected, self._say)
         try:
             with _scratch() as folder:
-                _tuner(jobs, self._resources, folder).fit()
+                _train(jobs, self._resources, folder)
         except (TuneError, RayError) as error:
             raise SweepError(f"Ray Tune gave up: {error}") from error
         if not conductor.idle:
             raise SweepError("Ray Tune ended before the sweep did")
 
 
-def _tuner(jobs: _Jobs, resources: Resources, folder: str) -> Tuner:
+def _train(jobs: _Jobs, resources: Resources, folder: str) -> None:
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # errors of runs are recorded, not logged
-    bundle = {"CPU": resources.cpu, "GPU": resources.gpu}
-    return Tuner(
-        with_resources(RunTrainable, PlacementGroupFactory([bundle])),
-        tune_config=TuneConfig(
-            search_alg=_Searcher(jobs),
-            scheduler=_Scheduler(jobs),
-            num_samples=-1,
-            reuse_actors=True,
-            trial_name_creator=_trial_name,
-            trial_dirname_creator=_trial_name,
-        ),
-        run_config=RunConfig(
-            name="runs",
-            storage_path=folder,
-            verbose=0,
-            callbacks=[_Silence()],
-            failure_config=FailureConfig(max_failures=0),  # the conductor decides what is tried again
-            checkpoint_config=CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
-        ),
+    tune.run(
+        with_resources(RunTrainable, partial(_place, resources)),
+        search_alg=_Searcher(jobs),
+        scheduler=_Scheduler(jobs),
+        num_samples=-1,
+        reuse_actors=True,
+        trial_name_creator=_trial_name,
+        trial_dirname_creator=_trial_name,
+        name="runs",
+        storage_path=folder,
+        verbose=0,
+        callbacks=[_Watch(jobs)],
+        max_failures=0,  # the conductor decides what is tried again
+        raise_on_failed_trial=False,
+        checkpoint_config=CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+        _remote=False,  # with `ray://`, too, this process decides
     )
+
+
+def _place(resources: Resources, config: dict[str, Any]) -> PlacementGroupFactory:
+    """Where a trial may run: on nodes with the right labels that were not left out when it was handed out."""
+    labels = selector(resources, config["left_out"])
+    options: dict[str, Any] = {"bundle_label_selector": [labels]} if labels else {}
+    return PlacementGroupFactory([bundle(resources)], **options)
 
 
 def _trial_name(trial: Trial) -> str:
@@ -126,18 +145,23 @@ class RunTrainable(Trainable):
     """A worker inside a Tune actor."""
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Make the worker, once per actor."""
+        """Make the worker, once per actor, unless this node cannot train."""
+        self._node = ray.get_runtime_context().get_node_id()
         self._worker = Worker()
-        self._worker.start(Job(**config["job"]))
+        # A node that joined later was not asked when the sweep started.
+        self._lacks = () if config["expected"] is None else lacks(Expectation(**config["expected"]))
+        self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take up the next job with the same worker."""
-        self._worker.start(Job(**new_config["job"]))
+        if not self._lacks:
+            self._worker.start(Job(**new_config["job"]))
         return True
 
     def step(self) -> dict[str, Any]:
         """Never says `done`: Tune would end the trial without asking the scheduler."""
-        return {"step": self._worker.step()}
+        step = None if self._lacks else self._worker.step()
+        return {"step": step, "node": self._node, "lacks": self._lacks}
 
     def cleanup(self) -> None:
         """End what the last job left running."""
@@ -145,50 +169,117 @@ class RunTrainable(Trainable):
 
 
 class _Jobs:
-    """Which trial of Tune trains which run."""
+    """Which trial of Tune trains which run, and on which node."""
 
-    def __init__(self, conductor: Conductor, resources: Resources) -> None:
+    def __init__(
+        self, conductor: Conductor, resources: Resources, expected: Expectation | None, say: Callable[[str], None]
+    ) -> None:
         self.conductor = conductor
         self._resources = resources
+        self._expected = None if expected is None else asdict(expected)
+        self._say = say
+        self._quarantine = Quarantine()
         self._numbers: dict[str, int] = {}
-        self._slots = capacity(resources)
-        self._counted_at = time.monotonic()
+        self._nodes: dict[str, str] = {}  # trial -> id of the node where it was seen last
+        self._heard: dict[str, float] = {}  # trial -> when
+        self._names: dict[str, str] = {}  # of all nodes that were ever there
+        self._there: dict[str, str] = {}  # of those that are
+        self._slots = 0
+        self._looked_at = -LOOK_EVERY_S
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles its searcher and scheduler; nobody reads that
 
-    def next(self, trial_id: str) -> Job | None:
-        if len(self._numbers) >= self._room():
+    def next(self, trial_id: str) -> dict[str, Any] | None:
+        """The configuration of a new trial."""
+        if len(self._numbers) >= max(1, self._slots):
             return None
         job = self.conductor.next_job(trial_id)
-        if job is not None:
-            self._numbers[trial_id] = job.number
-        return job
+        if job is None:
+            return None
+        self._numbers[trial_id] = job.number
+        return {"job": asdict(job), "expected": self._expected, "left_out": sorted(self._quarantine.reasons)}
 
-    def report(self, trial_id: str, step: Step) -> bool:
-        goes_on = self.conductor.report(self._numbers[trial_id], step)
+    def report(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Hand a step on; whether its trial goes on."""
+        step: Step | None = result["step"]
+        node = self._nodes[trial_id] = result["node"]
+        self._heard[trial_id] = time.monotonic()
+        if step is None:
+            self._leave_out(node, "; ".join(result["lacks"]))
+            self.conductor.put_back(self._numbers.pop(trial_id))
+            return False
+        goes_on = self.conductor.report(self._numbers[trial_id], step, self._name(node))
         if not goes_on:
             del self._numbers[trial_id]
+        if step.error is not None:
+            self._failed(node, step.error)
+        elif step.reports:
+            self._quarantine.got_on(node)
         return goes_on
 
-    def lost(self, trial_id: str, reason: str) -> None:
+    def lost(self, trial_id: str) -> None:
+        """The process of a trial ended."""
         number = self._numbers.pop(trial_id, None)
-        if number is not None:
-            self.conductor.lost(number, reason)
+        if number is None:
+            return
+        self.conductor.lost(number, DIED)
+        if trial_id in self._nodes:
+            self._failed(self._nodes[trial_id], DIED)
 
     def give_back(self, trial_id: str) -> None:
+        """A trial that found no place will not be waited for."""
         number = self._numbers.pop(trial_id, None)
         if number is not None:
-            self.conductor.give_back(number)
+            self.conductor.put_back(number)
 
-    def _room(self) -> int:
-        if time.monotonic() - self._counted_at > CAPACITY_EVERY_S:
-            self._slots, self._counted_at = capacity(self._resources), time.monotonic()
-        return max(1, self._slots)
+    def look(self, trials: list[Trial]) -> None:
+        """See which nodes there are, and end the runs that are over their time."""
+        now = time.monotonic()
+        if now - self._looked_at < LOOK_EVERY_S:
+            return
+        self._looked_at = now
+        found = nodes()
+        self._slots = capacity(self._resources, found, self._quarantine.reasons)
+        self._tell_of({node.id: node.name for node in found})
+        for trial in trials:
+            if trial.status != Trial.RUNNING or trial.trial_id not in self._numbers:
+                continue
+            quiet_s = now - self._heard.setdefault(trial.trial_id, now)
+            if self.conductor.expired(self._numbers[trial.trial_id], quiet_s):
+                del self._numbers[trial.trial_id]
+                if trial.temporary_state.ray_actor is not None:
+                    ray.kill(trial.temporary_state.ray_actor)  # it may never answer again
+
+    def _tell_of(self, there: dict[str, str]) -> None:
+        for node in self._there.keys() - there.keys():
+            self._say(f"node {self._names[node]} is gone; room for {self._slots} runs at a time")
+        for node in there.keys() - self._there.keys() if self._there else ():
+            self._say(f"node {there[node]} joined; room for {self._slots} runs at a time")
+        self._there = there
+        self._names |= there
+
+    def _name(self, node: str) -> str:
+        return self._names.get(node, node_name("?", node))
+
+    def _failed(self, node: str, error: str) -> None:
+        if self._quarantine.failed(node, error):
+            self._say(f"no more runs on node {self._name(node)}: {self._quarantine.reasons[node]}")
+
+    def _leave_out(self, node: str, reason: str) -> None:
+        if self._quarantine.leave_out(node, reason):
+            self._say(f"no runs on node {self._name(node)}: {reason}")
 
 
-class _Silence(TrialProgressCallback):
-    """In the place of the callback that Tune adds by itself, which prints whatever the verbosity."""
+class _Watch(TrialProgressCallback):
+    """Looks around between two events; in the place of the callback that Tune adds by itself, which prints."""
+
+    def __init__(self, jobs: _Jobs) -> None:
+        super().__init__(None)
+        self._jobs = jobs
+
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        self._jobs.look(trials)
 
     def on_trial_result(self, *args: Any, **info: Any) -> None: ...
 
@@ -205,14 +296,14 @@ class _Searcher(Searcher):
         self._jobs = jobs
 
     def suggest(self, trial_id: str) -> Any:  # Ray's own annotation leaves FINISHED, a text, out
-        job = self._jobs.next(trial_id)
-        if job is not None:
-            return {"job": asdict(job)}
+        config = self._jobs.next(trial_id)
+        if config is not None:
+            return config
         return Searcher.FINISHED if self._jobs.conductor.idle else None
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         if error:
-            self._jobs.lost(trial_id, "its process ended (killed, out of memory, or its node is gone)")
+            self._jobs.lost(trial_id)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: the database has it."""
@@ -229,8 +320,8 @@ class _Scheduler(FIFOScheduler):
         self._jobs = jobs
 
     def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> str:
-        step: Step = result.pop("step")
-        goes_on = self._jobs.report(trial.trial_id, step)
+        found = {name: result.pop(name) for name in ("step", "node", "lacks")}
+        goes_on = self._jobs.report(trial.trial_id, found)
         return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
 
     def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:

@@ -10,7 +10,7 @@ from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Float, ForeignKey, L
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 
 class RunState(StrEnum):
@@ -97,6 +97,7 @@ class Run(Base):
     finished_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     optuna_trial_id: Mapped[int | None]
     ray_trial_id: Mapped[str | None]
+    node: Mapped[str | None]  # of the cluster that trained it last: its address and the start of its id
     checkpoint: Mapped[str | None]  # the trained weights, kept for the best run
     error: Mapped[str | None]
 

@@ -46,6 +46,7 @@ class RunRow:
     attempts: int
     recipe: Recipe
     checkpoint: str | None
+    node: str | None
     error: str | None
 
 
@@ -62,6 +63,7 @@ def rows(runs: pd.DataFrame) -> list[RunRow]:
             attempts=row["attempts"],
             recipe=Recipe.model_validate(row["recipe"]),
             checkpoint=_known(row["checkpoint"]),
+            node=_known(row["node"]),
             error=_known(row["error"]),
         )
         for row in runs.to_dict("records")
@@ -196,6 +198,7 @@ def run_data(row: RunRow, view: SweepView) -> dict[str, Any]:
         "searched": dict(view.values(row)),
         "recipe": row.recipe.model_dump(mode="json"),
         "checkpoint": row.checkpoint,
+        "node": row.node,
         "error": row.error,
     }
 
@@ -303,6 +306,8 @@ def print_run(view: SweepView, row: RunRow, epochs: pd.DataFrame, console: Conso
         for epoch, numbers in wide.iterrows():
             table.add_row(str(epoch), *("" if math.isnan(number) else f"{number:.3g}" for number in numbers))
         console.print(table)
+    if row.node:
+        console.print(f"node: {row.node}", highlight=False, markup=False)
     if row.checkpoint:
         console.print(f"weights: {row.checkpoint}", highlight=False, markup=False)
     if row.error:

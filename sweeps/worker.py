@@ -62,6 +62,7 @@ class Step:
         reports: Epochs, in order; empty when the run failed before the end of one.
         finished: The whole budget is trained.
         error: Traceback of what the training raised.
+        starved: The error is that memory ran out.
         fingerprint: Digests by name of what the training started from; empty for a user's own loop, and when the
             training could not be opened.
         warning: What went wrong although the training goes on; told again with every later step of the run.
@@ -70,8 +71,12 @@ class Step:
     reports: tuple[EpochReport, ...] = ()
     finished: bool = False
     error: str | None = None
+    starved: bool = False
     fingerprint: Mapping[str, str] = field(default_factory=dict)
     warning: str | None = None
+
+
+_NO_JOB = Step(error="the worker was asked to step without a job")
 
 
 class Worker:
@@ -81,7 +86,7 @@ class Worker:
         self._job: Job | None = None
         self._training: EpochTrainer | None = None
         self._fingerprint: Mapping[str, str] = {}
-        self._start_error: str | None = None
+        self._failure = _NO_JOB
         self._since_checkpoint_s = 0.0
         self._stored_epoch = 0
         self._warning: str | None = None
@@ -89,32 +94,45 @@ class Worker:
     def start(self, job: Job) -> None:
         """Take a job up where its newest sound checkpoint left it. Never raises: `step` says what went wrong."""
         self.close()
-        self._job, self._start_error = job, None
+        self._job, self._failure = job, _NO_JOB
         self._since_checkpoint_s, self._fingerprint, self._warning = 0.0, {}, None
         try:
             self._training = _open(job)
             self._fingerprint = self._training.fingerprint
             self._stored_epoch = self._training.epoch
-        except Exception:  # noqa: BLE001  the user's code may raise anything; it is recorded with its traceback
-            self._start_error = traceback.format_exc()
+        except Exception as error:  # noqa: BLE001  the user's code may raise anything; it is recorded with its traceback
+            self._failure = self._failed(error)
 
     def step(self) -> Step:
         """Train until a rung, the end of the budget, a value that is not finite, or `SLICE_S`."""
         if self._training is None or self._job is None:
-            return Step(error=self._start_error or "the worker was asked to step without a job")
+            return self._failure
         reports: list[EpochReport] = []
         try:
             self._checkpoint_if_due(self._job, self._training)
             finished = self._advance(self._job, self._training, reports)
-        except Exception:  # noqa: BLE001  as above; the epochs before the error are kept
-            return Step(tuple(reports), False, traceback.format_exc(), self._fingerprint, self._warning)
-        return Step(tuple(reports), finished, None, self._fingerprint, self._warning)
+        except Exception as error:  # noqa: BLE001  as above; the epochs before the error are kept
+            return self._failed(error, tuple(reports))
+        return Step(tuple(reports), finished, fingerprint=self._fingerprint, warning=self._warning)
 
     def close(self) -> None:
         """Let go of the job in hand, and end the processes that train it."""
         if self._training is not None:
             self._training.close()
         self._training = None
+
+    def _failed(self, error: Exception, reports: tuple[EpochReport, ...] = ()) -> Step:
+        """What becomes of a step that raised. The training is let go of: after an error it is nothing to go on from."""
+        from trainers import memory
+
+        where = memory.memory_ran_out(error)
+        text = "".join(traceback.format_exception(error))
+        if where is not None:
+            text = f"out of memory {where}\n{text}"
+            traceback.clear_frames(error.__traceback__)  # they hold the tensors
+            self.close()
+            memory.release()
+        return Step(reports, False, text, where is not None, self._fingerprint, self._warning)
 
     def _advance(self, job: Job, training: EpochTrainer, reports: list[EpochReport]) -> bool:
         began = time.perf_counter()

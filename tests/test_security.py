@@ -526,6 +526,8 @@ RAY = """
 import json, os, pathlib, sys
 os.umask(0o022)
 import psutil, ray
+from sweeps.ray_environment import prepare
+prepare(None)
 from sweeps.ray_cluster import RayCluster
 cluster = RayCluster()
 cluster.wait()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
+from search_spaces import UsageError
 from sweeps.commands.options import AsJson, Folder, Name, Storage
 from sweeps.database import DEFAULT_URL
 
@@ -127,6 +130,34 @@ def dashboard(
 
     typer.echo(f"dashboard at http://127.0.0.1:{port}/dashboard/ (Ctrl-C ends it)")
     serve_dashboard(storage, port)
+
+
+def cluster(
+    address: Annotated[str, typer.Option("--address", help="Of the cluster: auto, or HOST:PORT.")] = "auto",
+    storage: Storage = DEFAULT_URL,
+    as_json: AsJson = False,
+) -> None:
+    """The nodes of a Ray cluster, what is free on them, and the runs of each."""
+    from analysis.load import runs_frame
+    from sweeps import cluster_view, ray_environment, views
+
+    runs: list[dict[Hashable, Any]] = []
+    with suppress(UsageError):  # nothing was recorded yet
+        runs = runs_frame(storage).to_dict("records")
+    ray_environment.prepare(ray_environment.cluster_address(address))
+    from sweeps.ray_cluster import RayCluster
+    from sweeps.ray_nodes import free, nodes
+
+    connection = RayCluster(ray_environment.cluster_address(address))
+    try:
+        connection.wait()
+        rows = cluster_view.node_rows(nodes(), free(), runs)
+    finally:
+        connection.close()
+    if as_json:
+        views.print_json([cluster_view.node_data(row) for row in rows])
+    else:
+        cluster_view.print_nodes(rows, Console())
 
 
 def _views(storage: str) -> list[SweepView]:

@@ -77,6 +77,9 @@ def loops(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def ray_runner() -> Iterator[Runner]:
+    from sweeps.ray_environment import prepare
+
+    prepare(None)
     from sweeps.ray_cluster import RayCluster
     from sweeps.ray_runner import RayRunner
 

@@ -31,7 +31,7 @@ search:
 sampler: {kind: tpe, seed: 0, startup: 10}
 early_stopping: {kind: none}
 runs: 3
-resources: {cpu: 1.0, gpu: 0.0, processes: 1}
+resources: {cpu: 1.0, gpu: 0.0, processes: 1, custom: {}, labels: {}}
 checkpoint_every_s: 10.0
 """
 WRITTEN = """\
