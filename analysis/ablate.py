@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from analysis.claims import settled
+from analysis.ablation.claims import settled
 from analysis.present import present
 from search_spaces import AblationSpec, UsageError, diff_specs, dump_ablation, parse_ablation
 from sweeps.ablation_plan import AblationPlan, Finals, Table, ablation_standing
@@ -18,8 +18,6 @@ from sweeps.records import SweepRecord
 from sweeps.standing import Standing
 from sweeps.store import Store
 from sweeps.summary import Phases, states
-
-LIBRARY = Path(__file__).with_name("ablations")
 
 
 def ablate(

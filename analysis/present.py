@@ -7,14 +7,18 @@ from pathlib import Path
 
 from rich.console import Console
 
-from analysis.ablation_findings import find
-from analysis.evidence import read_evidence
-from analysis.report import FOLDER, kind_of, publish, write_report
-from analysis.sweep_evidence import read_sweep
-from analysis.sweep_findings import find_sweep
-from analysis.sweep_report import publish_sweep, write_sweep_report
-from analysis.sweep_table import print_sweep_report
-from analysis.verdict_table import print_verdicts
+from analysis.ablation.evidence import read_evidence
+from analysis.ablation.findings import find
+from analysis.load import sweeps_frame
+from analysis.report.ablation.files import publish, write_report
+from analysis.report.ablation.terminal import print_verdicts
+from analysis.report.sweep.files import publish_sweep, write_sweep_report
+from analysis.report.sweep.terminal import print_sweep_report
+from analysis.sweep.evidence import read_sweep
+from analysis.sweep.findings import find_sweep
+from search_spaces import UsageError, suggest
+
+FOLDER = Path("reports")
 
 
 def present(url: str, name: str, console: Console, folder: Path | None = None) -> None:
@@ -42,6 +46,40 @@ def present(url: str, name: str, console: Console, folder: Path | None = None) -
         pages = write_sweep_report(url, sweep, to)
         publish_sweep(url, sweep, pages)
     print_sweep_report(sweep, console, pages.page)
+
+
+def report(url: str, name: str, folder: Path | None = None) -> tuple[Path, ...]:
+    """Write the report of an ablation or a sweep from the database alone.
+
+    Args:
+        url: Of the database.
+        name: Of the ablation or the sweep.
+        folder: Where to; None for `reports/NAME`.
+
+    Returns:
+        The paths written.
+
+    Raises:
+        UsageError: There is nothing of that name.
+    """
+    to = folder or FOLDER / name
+    if kind_of(url, name) == "sweep":
+        written = write_sweep_report(url, find_sweep(read_sweep(url, name)), to)
+    else:
+        written = write_report(find(read_evidence(url, name)), to)
+    return (*written.files, *written.pictures)
+
+
+def kind_of(url: str, name: str) -> str:
+    """Return `sweep` or `ablation`.
+
+    Raises:
+        UsageError: There is nothing of that name.
+    """
+    kinds = dict(sweeps_frame(url)[["name", "kind"]].itertuples(index=False, name=None))
+    if name not in kinds:
+        raise UsageError(f"no sweep or ablation {name!r} in the database: {suggest(name, list(kinds))}")
+    return str(kinds[name])
 
 
 def _busy(console: Console) -> AbstractContextManager[object]:

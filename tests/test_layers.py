@@ -116,7 +116,7 @@ def test_every_import_keeps_the_rules(path: str) -> None:
         ("sweeps/cli.py", "def f():\n    from optuna_dashboard import run_server", "optuna_dashboard is imported in"),
         ("sweeps/drive.py", "import os, ray.tune", "ray is imported in"),
         ("sweeps/lease.py", "from sqlalchemy import text", "sqlalchemy is imported in"),
-        ("analysis/report.py", "import plotly.graph_objects", "plotly is imported in"),
+        ("analysis/report/page.py", "import plotly.graph_objects", "plotly is imported in"),
         ("sweeps/conductor.py", "def f():\n    import torch", "torch is imported in"),
         ("analysis/load.py", "async def f():\n    from torch import nn", "torch is imported in"),
     ],

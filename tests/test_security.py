@@ -22,8 +22,8 @@ import pytest
 import torch
 from sqlalchemy import create_engine, text
 
-from analysis import page as page_module
-from analysis.report import write_report
+from analysis.report import page as page_module
+from analysis.report.ablation.files import write_report
 from search_spaces.errors import CheckpointError
 from sweeps.database import connect, shown
 from sweeps.store import Store
@@ -360,7 +360,7 @@ sampler: {kind: random, seed: 0}
 runs: 3
 """
 WITHOUT_PICTURES = """
-from analysis import page
+from analysis.report import page
 from sweeps import cli
 page.write_pngs = lambda *_: "they are pictures, and take a browser"
 """

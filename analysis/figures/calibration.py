@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from analysis.calibration_page import Calibrated
+from analysis.ablation.calibration import Calibrated
+from analysis.calibration.reliability import Reliability
 from analysis.figures.drawing import BAND, COLOURS, GREY, Drawing, axis, drawn, rounded, slug
-from analysis.reliability import Reliability
-from analysis.sentences import number
+from analysis.wording import number
 
 
 def reliability_diagram(design: str, arm: str, page: Calibrated, temperature: float | None = None) -> Drawing:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from math import isfinite
 from typing import Any
 
-from analysis.ablation_findings import PowerCurve
-from analysis.claims import Claim
-from analysis.crossings import Crossing
+from analysis.ablation.claims import Claim
+from analysis.ablation.crossings import Crossing
+from analysis.ablation.findings import PowerCurve
 from analysis.figures.drawing import (
     BAND,
     COLOURS,
@@ -25,7 +25,7 @@ from analysis.figures.drawing import (
     rounded,
     slug,
 )
-from analysis.sentences import number, signed
+from analysis.wording import number, signed
 from search_spaces import Metrics
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from analysis.best_quarter import best_quarter
 from analysis.figures.drawing import (
     COLOURS,
     GREY,
@@ -19,9 +18,10 @@ from analysis.figures.drawing import (
     shortened,
 )
 from analysis.figures.run_looks import score_text, score_title, value_text, winner
-from analysis.sentences import number
-from analysis.space_data import FieldAxis
-from analysis.sweep_findings import SweepFindings
+from analysis.sweep.best_quarter import best_quarter
+from analysis.sweep.findings import SweepFindings
+from analysis.sweep.space_data import FieldAxis
+from analysis.wording import number
 
 
 def parallel(findings: SweepFindings, ranking: Sequence[str]) -> Drawing | None:

@@ -6,18 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from analysis.best_quarter import window
-from analysis.figures.drawing import (
-    Drawing,
-    axis,
-    drawn,
-    metric_axis,
-    rounded,
-    spans,
-)
+from analysis.figures.drawing import Drawing, axis, drawn, metric_axis, rounded, spans
 from analysis.figures.run_looks import BASELINE, BEST, LOOKS, dotted_line, winner
-from analysis.sentences import number
-from analysis.sweep_findings import SweepFindings
+from analysis.sweep.best_quarter import window
+from analysis.sweep.findings import SweepFindings
+from analysis.wording import number
 from sweeps.asha import rung_epochs
 from sweeps.tables import RunState
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from analysis.figures.drawing import COLOURS, GREY
-from analysis.intervals import Interval
-from analysis.sentences import number
-from analysis.sweep_findings import SweepFindings
+from analysis.statistics.intervals import Interval
+from analysis.sweep.findings import SweepFindings
+from analysis.wording import number
 from search_spaces import Value
 from search_spaces.values import show
 from sweeps.tables import RunState

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from analysis.best_quarter import Window, best_quarter, window
 from analysis.figures.drawing import (
     COLOURS,
     GREY,
@@ -21,9 +20,10 @@ from analysis.figures.drawing import (
     slug,
 )
 from analysis.figures.run_looks import LOOKS, score_text, score_title, value_text, winner
-from analysis.sentences import number
-from analysis.space_data import FieldAxis, SpaceData
-from analysis.sweep_findings import SweepFindings
+from analysis.sweep.best_quarter import Window, best_quarter, window
+from analysis.sweep.findings import SweepFindings
+from analysis.sweep.space_data import FieldAxis, SpaceData
+from analysis.wording import number
 from sweeps.tables import RunState
 
 _ROOM = 0.05  # beside the ends of a range

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from analysis.diagnosis.findings import Code, Severity
 from analysis.figures.drawing import (
     COLOURS,
     GREY,
@@ -18,10 +19,9 @@ from analysis.figures.drawing import (
     rounded,
 )
 from analysis.figures.run_looks import LOOKS, dotted_line, places, score_title
-from analysis.findings import Code, Severity
-from analysis.importance import Importances
-from analysis.sentences import number
-from analysis.sweep_findings import SweepFindings
+from analysis.sweep.findings import SweepFindings
+from analysis.sweep.importance import Importances
+from analysis.wording import number
 
 
 def importance(evaluators: Sequence[Importances]) -> Drawing | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from analysis.ablation_findings import ArmCurve
+from analysis.ablation.findings import ArmCurve
 from analysis.figures.drawing import (
     COLOURS,
     DASHES,
@@ -22,7 +22,7 @@ from analysis.figures.drawing import (
     slug,
     spans,
 )
-from analysis.sentences import number
+from analysis.wording import number
 
 
 def curves(arms: Sequence[ArmCurve]) -> Drawing:

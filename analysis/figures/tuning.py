@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from analysis.ablation.tuning import Try, Tuning
 from analysis.figures.drawing import (
     COLOURS,
     DASHES,
@@ -18,8 +19,7 @@ from analysis.figures.drawing import (
     rounded,
     slug,
 )
-from analysis.sentences import number
-from analysis.tuning_page import Try, Tuning
+from analysis.wording import number
 from search_spaces import Value
 
 

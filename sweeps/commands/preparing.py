@@ -74,7 +74,7 @@ def check(space: Space, settings: Settings = None) -> None:
 def lr_find(space: Space, settings: Settings = None, to: Folder = None) -> None:
     """Scan the learning rates of a recipe, and suggest which range to search."""
     from analysis.figures.rates import lr_scan, write_page
-    from analysis.report import FOLDER
+    from analysis.present import FOLDER
     from sweeps.inspect_task import lr_find as scan_rates
 
     spec = load_space(space, settings or ())

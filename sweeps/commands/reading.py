@@ -101,9 +101,9 @@ def diagnose(
     storage: Storage = DEFAULT_URL,
 ) -> None:
     """What the curves of a sweep's runs show: overfit, too hot, too short, ..., and what to try next."""
-    from analysis.sweep_evidence import read_sweep
-    from analysis.sweep_findings import find_sweep
-    from analysis.sweep_table import print_diagnosis
+    from analysis.report.sweep.terminal import print_diagnosis
+    from analysis.sweep.evidence import read_sweep
+    from analysis.sweep.findings import find_sweep
 
     print_diagnosis(find_sweep(read_sweep(storage, name)), Console(), number)
 
@@ -114,8 +114,8 @@ def apply(
     storage: Storage = DEFAULT_URL,
 ) -> None:
     """Print the recipe of a sweep's winner as a space of one run, ready to be used."""
-    from analysis.follow_up import apply as recipe_of
-    from analysis.sweep_evidence import read_sweep
+    from analysis.sweep.evidence import read_sweep
+    from analysis.sweep.follow_up import apply as recipe_of
 
     typer.echo(recipe_of(read_sweep(storage, name), top), nl=False)
 

@@ -85,8 +85,9 @@ def ablate(
     wait: Wait = False,
 ) -> None:
     """Answer a question by a paired ablation, or go on with one, and write its report."""
-    from analysis.ablate import LIBRARY, ablate
-    from analysis.toggles import toggled
+    from analysis.ablate import ablate
+    from analysis.ablation.shipped import LIBRARY
+    from analysis.sweep.toggles import toggled
 
     overrides = Overrides(settings or (), pairs, design, seed, name)
     if (ablation is None) == (source is None):
@@ -111,8 +112,8 @@ def confirm(
 ) -> None:
     """Compare a sweep's finalists with its baseline on fresh seeds and the test split: the winner's honest score."""
     from analysis.ablate import ablate
-    from analysis.follow_up import confirm as ablation_of
-    from analysis.sweep_evidence import read_sweep
+    from analysis.sweep.evidence import read_sweep
+    from analysis.sweep.follow_up import confirm as ablation_of
 
     spec = ablation_of(read_sweep(storage, name), top, pairs)
     from sweeps.drive import Options
@@ -130,8 +131,8 @@ def extend(
     local: Local = False,
 ) -> None:
     """Search on where a sweep's best point lies at the edge of its space, starting from its best runs."""
-    from analysis.follow_up import extend as space_of
-    from analysis.sweep_evidence import read_sweep
+    from analysis.sweep.evidence import read_sweep
+    from analysis.sweep.follow_up import extend as space_of
 
     spec = space_of(read_sweep(storage, name), edge, runs, new_name)
     from sweeps.drive import Options, drive, sweep_work

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pandas as pd
 
-from analysis.evidence import Evidence, RunFacts
+from analysis.ablation.evidence import Evidence, RunFacts
 from search_spaces import AblationSpec, derive_seed, parse_ablation
 from sweeps.ablation_plan import Table
 from sweeps.tables import RunState

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.sweep_evidence import SweepEvidence, SweepRun
-from analysis.tuning_page import position
+from analysis.range_position import position
+from analysis.sweep.evidence import SweepEvidence, SweepRun
 from search_spaces import (
     AdamW,
     Budget,

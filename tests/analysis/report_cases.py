@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from analysis.ablation_findings import Findings, find
+from analysis.ablation.findings import Findings, find
 from search_spaces import AblationSpec
 from tests.analysis.made_evidence import Score, evidence_of, seeded, spec_of
 

@@ -14,10 +14,10 @@ import pytest
 from rich.console import Console
 
 from analysis.ablate import ablate
-from analysis.claims import claims
-from analysis.evidence import Evidence, read_evidence
-from analysis.paired import Verdict
-from analysis.toggles import toggled
+from analysis.ablation.claims import claims
+from analysis.ablation.evidence import Evidence, read_evidence
+from analysis.statistics.paired import Verdict
+from analysis.sweep.toggles import toggled
 from search_spaces import AblationSpec, Overrides, UsageError, lookup, parse_ablation
 from sweeps.drive import Options
 from tests.fakes import rows, run_sweep, space
@@ -43,7 +43,7 @@ def url(tmp_path: Path) -> str:
 @pytest.fixture(autouse=True)
 def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """A browser that draws the report's pictures takes longer than these trainings."""
-    monkeypatch.setattr("analysis.page.write_pngs", lambda *arguments: "they were not asked for")
+    monkeypatch.setattr("analysis.report.page.write_pngs", lambda *arguments: "they were not asked for")
 
 
 def train(url: str, folder: Path, *changes: tuple[str, str], more: int = 0) -> int:

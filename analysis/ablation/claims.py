@@ -1,0 +1,255 @@
+"""What the pairs of an ablation say of each treatment: one claim a contrast, on the primary metric."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.ablation.evidence import Evidence, Floats, arm_values
+from analysis.ablation.pairing import mismatches
+from analysis.statistics.intervals import Interval
+from analysis.statistics.paired import (
+    Comparison,
+    Goal,
+    TwoLevel,
+    Verdict,
+    WorstRank,
+    compare,
+    compare_deltas,
+    contrast,
+    holm,
+    instability,
+    judge,
+    two_level,
+    worst_rank,
+)
+from analysis.statistics.sequential import E_STOP, Decision, Rule, decide, e_interval
+from search_spaces import MATCHED, RETUNED, AblationSpec, Contrast
+from search_spaces.evaluations import read_from
+from sweeps.ablation_plan import Finals, Table
+from sweeps.tables import RunState
+
+ALPHA = 0.05
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One treatment against its control in one design, on the primary metric.
+
+    Attributes:
+        design: `matched` or `retuned`.
+        contrast: What is compared.
+        verdict: In one word.
+        comparison: Over the complete pairs; None when there are none.
+        interval: That the verdict is judged by: of the paired t, or the confidence sequence of the e-process.
+        p: Adjusted by Holm over the treatments of this design, and for the looks that were taken.
+        decision: The looks that were taken; None when the test was planned once.
+        pairs: Complete in every arm of the contrast.
+        started: Pairs of which every run has ended.
+        failed: Arm -> pairs in which its run diverged or failed.
+        worst_rank: The sensitivity line, where a run failed and two arms are compared.
+        two_level: For new seeds and new examples, where the metric is a mean over examples.
+        mismatches: What the runs of a pair should share and do not, a line each.
+    """
+
+    design: str
+    contrast: Contrast
+    verdict: Verdict
+    comparison: Comparison | None
+    interval: Interval | None
+    p: float | None
+    decision: Decision | None
+    pairs: int
+    started: int
+    failed: Mapping[str, int]
+    worst_rank: WorstRank | None
+    two_level: TwoLevel | None
+    mismatches: tuple[str, ...]
+
+
+def claims(evidence: Evidence) -> tuple[Claim, ...]:
+    """Return every treatment's claim: design by design, in the order of the arms."""
+    spec = evidence.spec
+    drafts = {design: [_draft(evidence, design, one) for one in _treatments(spec)] for design in spec.designs}
+    adjusted = {design: _adjusted(drafts[design]) for design in spec.designs}
+    found = []
+    for design in spec.designs:
+        for index, draft in enumerate(drafts[design]):
+            other = drafts[RETUNED][index].comparison if design == MATCHED and RETUNED in drafts else None
+            found.append(_claim(evidence, draft, adjusted[design][index], other))
+    return tuple(found)
+
+
+def settled(spec: AblationSpec, finals: Finals, pairs: int) -> bool:
+    """Whether a look at so many pairs ends the ablation: every treatment of every design is decided there.
+
+    Pairs of which a run failed do not count, so a look may see fewer than it planned for, and decide less.
+    """
+    rule = look_rule(spec)
+    if rule is None:
+        return False
+    treatments, table = _treatments(spec), Table(spec)
+    for design in spec.designs:
+        for one in treatments:
+            deltas = _deltas(table, finals, design, one, pairs)
+            decision = decide(deltas, rule, spec.metrics.margin, len(treatments), ALPHA)
+            if decision.stopped_at is None:
+                return False
+    return True
+
+
+def look_rule(spec: AblationSpec) -> Rule | None:
+    """The looks that the statistics have to know of; None for a test that was planned once."""
+    return None if spec.looks == "none" else spec.looks
+
+
+def _treatments(spec: AblationSpec) -> list[Contrast]:
+    return [one for one in spec.contrasts if one.kind == "treatment"]
+
+
+def _complete(values: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Each arm in the pairs that are complete in all of them."""
+    finite = np.all([np.isfinite(arm) for arm in values.values()], axis=0)
+    return {name: arm[finite] for name, arm in values.items()}
+
+
+def _deltas(table: Table, finals: Finals, design: str, one: Contrast, pairs: int) -> Floats:
+    """The contrast of the primary metric in every complete pair."""
+    primary = table.spec.metrics.primary
+    values = {arm: arm_values(table, finals, design, arm, primary, pairs) for arm in one.coefficients}
+    complete = _complete(values)
+    return contrast(complete, one.coefficients) if len(next(iter(complete.values()))) else np.empty(0)
+
+
+def compared(
+    evidence: Evidence,
+    design: str,
+    one: Contrast,
+    metric: str,
+    goal: Goal,
+    alpha: float = ALPHA,
+    margin: float | None = None,
+    limit: int | None = None,
+) -> Comparison | None:
+    """Compare a contrast over its complete pairs, or the first `limit` of them; None when there are none."""
+    values = _complete({arm: evidence.values(design, arm, metric, evidence.pairs) for arm in one.coefficients})
+    values = {arm: found[:limit] for arm, found in values.items()}
+    if not len(next(iter(values.values()))):
+        return None
+    # The stream depends on what is compared and on nothing else: a report comes out the same each time.
+    rng = np.random.default_rng([len(metric), *metric.encode(), *design.encode(), *one.name.encode()])
+    if one.simple is None:
+        return compare_deltas(contrast(values, one.coefficients), goal, rng, margin, alpha)
+    control, treatment = one.simple
+    return compare(values[control], values[treatment], goal, rng, margin, alpha)
+
+
+@dataclass(frozen=True)
+class _Draft:
+    design: str
+    contrast: Contrast
+    comparison: Comparison | None
+    decision: Decision | None
+
+
+def _draft(evidence: Evidence, design: str, one: Contrast) -> _Draft:
+    spec, metrics = evidence.spec, evidence.spec.metrics
+    rule, pairs, alpha, decision = look_rule(spec), evidence.pairs, ALPHA, None
+    if rule is not None:
+        deltas = _deltas(evidence.table, evidence.finals, design, one, pairs)
+        decision = decide(deltas, rule, metrics.margin, len(_treatments(spec)), ALPHA)
+        alpha = decision.alpha
+    # Between two planned looks the pairs since the last one are no evidence yet, and before the first there is none.
+    limit = decision.history[-1].n if decision and decision.history else None
+    margin = None if decision and not decision.history else metrics.margin
+    comparison = compared(evidence, design, one, metrics.primary, metrics.goal, alpha, margin, limit)
+    return _Draft(design, one, comparison, decision)
+
+
+def _adjusted(drafts: Sequence[_Draft]) -> tuple[float | None, ...]:
+    """The p-values of one design's treatments, adjusted for each other and for the looks that were taken."""
+    return holm([_p(draft) for draft in drafts])
+
+
+def _p(draft: _Draft) -> float | None:
+    if draft.decision is not None:
+        return draft.decision.p
+    return None if draft.comparison is None else draft.comparison.p
+
+
+def _claim(evidence: Evidence, draft: _Draft, p: float | None, retuned: Comparison | None) -> Claim:
+    design, one, comparison = draft.design, draft.contrast, draft.comparison
+    spec, metrics, started = evidence.spec, evidence.spec.metrics, evidence.pairs
+    failed = {arm: _failed(evidence, design, arm, started) for arm in one.coefficients}
+    wrong = mismatches(evidence, design, one, started)
+    interval = comparison.interval if comparison else None
+    sequence = None
+    if comparison is not None and spec.looks == "e_process" and comparison.n >= 2:
+        interval = sequence = e_interval(comparison.deltas, threshold=E_STOP)
+    unstable = len(set(failed.values())) > 1
+    if one.simple is not None:
+        unstable = instability(failed[one.simple[0]], failed[one.simple[1]], max(started, 1))
+    if comparison is None:
+        verdict = Verdict.UNSTABLE if unstable else Verdict.INCONCLUSIVE
+    else:
+        verdict = judge(
+            comparison,
+            p,
+            interval=sequence,
+            family_alpha=ALPHA,
+            comparable=not wrong,
+            unstable=unstable,
+            retuned=retuned,
+        )
+    worst = None
+    if one.simple is not None and any(failed.values()):
+        control, treatment = (evidence.values(design, arm, metrics.primary, started) for arm in one.simple)
+        worst = worst_rank(control, treatment, metrics.goal)
+    return Claim(
+        design=design,
+        contrast=one,
+        verdict=verdict,
+        comparison=comparison,
+        interval=interval,
+        p=p,
+        decision=draft.decision,
+        pairs=comparison.n if comparison else 0,
+        started=started,
+        failed=failed,
+        worst_rank=worst,
+        two_level=_two_level(evidence, design, one, started),
+        mismatches=wrong,
+    )
+
+
+def _failed(evidence: Evidence, design: str, arm: str, pairs: int) -> int:
+    runs = (evidence.run(design, pair, arm) for pair in range(pairs))
+    return sum(run is not None and run.state is not RunState.COMPLETE for run in runs)
+
+
+def _two_level(evidence: Evidence, design: str, one: Contrast, pairs: int) -> TwoLevel | None:
+    """The contrast over pairs and test examples, where the metric is a mean of what is stored of every example."""
+    name = evidence.spec.metrics.primary
+    if name not in ("test/nll", "test/accuracy"):
+        return None
+    rows = []
+    for pair in range(pairs):
+        found = [_per_example(evidence, design, pair, arm, name) for arm in one.coefficients]
+        arms = [values for values in found if values is not None]
+        if len(arms) == len(found) and len({len(values) for values in arms}) == 1:
+            rows.append(np.tensordot(list(one.coefficients.values()), np.stack(arms), axes=1))
+    if len(rows) < 2 or len({len(row) for row in rows}) > 1:
+        return None
+    return two_level(np.stack(rows), ALPHA)
+
+
+def _per_example(evidence: Evidence, design: str, pair: int, arm: str, name: str) -> Floats | None:
+    number = evidence.table.number(design, pair, arm)
+    weights = evidence.spec.all_arms[arm].weights
+    found = evidence.predictions.get((number, weights))
+    if found is None or read_from(name, weights) not in evidence.finals.get(number, {}):
+        return None
+    values = found.nll if name == "test/nll" else found.predicted == found.label
+    return np.asarray(values, dtype=np.float64)

@@ -1,0 +1,295 @@
+"""Everything that a report says of an ablation, as numbers and sentences; what it looks like is the report's business.
+
+A pure function of what the database holds: the same database gives the same findings, to the last digit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from analysis.ablation.calibration import CalibrationRow, calibration_rows
+from analysis.ablation.caveats import caveats
+from analysis.ablation.claims import Claim, claims, compared
+from analysis.ablation.crossings import Crossing, crossings
+from analysis.ablation.evidence import Evidence, RunFacts
+from analysis.ablation.sentences import verdict_sentence, wider_scope
+from analysis.ablation.tuning import Tuning, tunings
+from analysis.statistics.intervals import Interval, power
+from search_spaces import AblationSpec, Contrast, dump_ablation
+from sweeps.ablation_plan import Finals
+from sweeps.tables import RunState
+
+CURVE_METRICS = ("val/nll", "val/accuracy", "train/loss")
+HEALTH_METRICS = (
+    "train/loss",
+    "train/grad_norm",
+    "train/clip_rate",
+    "train/update_ratio",
+    "train/weight_norm",
+    "train/samples_per_second",
+)
+
+
+@dataclass(frozen=True)
+class ArmFacts:
+    """One arm in one design.
+
+    Attributes:
+        design: `matched` or `retuned`.
+        arm: Its name.
+        settings: What it changes, as `field value` texts.
+        weights: Which evaluation it reads.
+        trained_as: The arm whose training it reads; itself where it has its own.
+        states: How many of its runs ended in which way.
+        values: The primary metric in each pair; NaN where the run is not complete.
+        mean: Of `values`, where there are any.
+        epochs: Trained, all runs together.
+        seconds: Of training, all runs together.
+        health: What its runs reported of their training in the last epoch, means over pairs.
+    """
+
+    design: str
+    arm: str
+    settings: tuple[str, ...]
+    weights: str
+    trained_as: str
+    states: Mapping[RunState, int]
+    values: tuple[float, ...]
+    mean: float | None
+    epochs: int
+    seconds: float
+    health: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Exploratory:
+    """A contrast that nothing was claimed about beforehand: a secondary metric, or an interaction.
+
+    Attributes:
+        design: `matched` or `retuned`.
+        contrast: What is compared.
+        metric: On which metric.
+        delta: Mean over pairs.
+        interval: Paired t, 95 %, not adjusted for how many there are; None without spread.
+        pairs: That are complete.
+    """
+
+    design: str
+    contrast: Contrast
+    metric: str
+    delta: float
+    interval: Interval | None
+    pairs: int
+
+
+@dataclass(frozen=True)
+class ArmCurve:
+    """A metric of one arm along the training, over pairs.
+
+    Attributes:
+        design: `matched` or `retuned`.
+        arm: Its name.
+        metric: Its name.
+        epochs: From 1.
+        mean: Over the pairs that reached the epoch.
+        low: The least of them.
+        high: The largest of them.
+    """
+
+    design: str
+    arm: str
+    metric: str
+    epochs: tuple[int, ...]
+    mean: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class PowerCurve:
+    """What more pairs would buy.
+
+    Attributes:
+        design: `matched` or `retuned`.
+        contrast: What is compared.
+        effect: The difference to be detected: the margin, or else what these pairs detect with power .8.
+        pairs: Numbers of pairs.
+        power: Probability of detecting the effect with so many, at this claim's spread.
+    """
+
+    design: str
+    contrast: Contrast
+    effect: float
+    pairs: tuple[int, ...]
+    power: tuple[float, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """Everything that the report of one ablation says.
+
+    Attributes:
+        spec: The ablation, as it is stored.
+        created_at: UTC.
+        provenance: Versions, machine and commit of its first driver.
+        digest: 12 hexadecimal digits that stand for the file.
+        pairs: Pairs of which every run has ended.
+        claims: One a treatment and design, on the primary metric.
+        sentences: What each claim comes to, in the order of `claims`.
+        wider: What it comes to for new examples, too, where that can be told; in the same order.
+        secondary: Other metrics.
+        interactions: Of factors.
+        crossings: The means behind them, where every arm has one.
+        arms: One an arm and design.
+        calibration: One an arm and design.
+        tunings: One a trained arm, in the re-tuned design.
+        curves: Of some metrics.
+        power: One a claim that has a spread.
+        failures: Runs that diverged or failed.
+        caveats: What the design does not let one say.
+        commands: That repeat it.
+        runs: Every run.
+        finals: What the complete runs reported in their last epoch, by run number.
+    """
+
+    spec: AblationSpec
+    created_at: datetime
+    provenance: Mapping[str, Any]
+    digest: str
+    pairs: int
+    claims: tuple[Claim, ...]
+    sentences: tuple[str, ...]
+    wider: tuple[str | None, ...]
+    secondary: tuple[Exploratory, ...]
+    interactions: tuple[Exploratory, ...]
+    crossings: tuple[Crossing, ...]
+    arms: tuple[ArmFacts, ...]
+    calibration: tuple[CalibrationRow, ...]
+    tunings: tuple[Tuning, ...]
+    curves: tuple[ArmCurve, ...]
+    power: tuple[PowerCurve, ...]
+    failures: tuple[RunFacts, ...]
+    caveats: tuple[str, ...]
+    commands: tuple[str, ...]
+    runs: tuple[RunFacts, ...]
+    finals: Finals
+
+
+def find(evidence: Evidence) -> Findings:
+    """Return what the evidence of an ablation comes to."""
+    spec = evidence.spec
+    found = claims(evidence)
+    arms = tuple(_arm(evidence, design, arm) for design in spec.designs for arm in spec.all_arms)
+    return Findings(
+        spec=spec,
+        created_at=evidence.created_at,
+        provenance=evidence.provenance,
+        digest=hashlib.sha256(dump_ablation(spec).encode()).hexdigest()[:12],
+        pairs=evidence.pairs,
+        claims=found,
+        sentences=tuple(verdict_sentence(spec, claim) for claim in found),
+        wider=tuple(wider_scope(claim) for claim in found),
+        secondary=_secondary(evidence),
+        interactions=_interactions(evidence),
+        crossings=crossings(spec, {(arm.design, arm.arm): arm.mean for arm in arms}),
+        arms=arms,
+        calibration=calibration_rows(evidence),
+        tunings=tunings(evidence),
+        curves=_curves(evidence),
+        power=tuple(curve for claim in found if (curve := _power(claim)) is not None),
+        failures=tuple(run for run in evidence.runs if run.state in (RunState.DIVERGED, RunState.FAILED)),
+        caveats=caveats(evidence, found),
+        commands=_commands(spec),
+        runs=tuple(evidence.runs),
+        finals=evidence.finals,
+    )
+
+
+def _exploratory(evidence: Evidence, design: str, one: Contrast, metric: str) -> Exploratory | None:
+    comparison = compared(evidence, design, one, metric, evidence.spec.metrics.goal)
+    if comparison is None:
+        return None
+    return Exploratory(design, one, metric, comparison.delta, comparison.interval, comparison.n)
+
+
+def _secondary(evidence: Evidence) -> tuple[Exploratory, ...]:
+    spec = evidence.spec
+    treatments = [one for one in spec.contrasts if one.kind == "treatment"]
+    rows = [
+        _exploratory(evidence, design, one, metric)
+        for design in spec.designs
+        for metric in spec.metrics.others
+        for one in treatments
+    ]
+    return tuple(row for row in rows if row is not None)
+
+
+def _interactions(evidence: Evidence) -> tuple[Exploratory, ...]:
+    spec = evidence.spec
+    crossed = [one for one in spec.contrasts if one.kind == "interaction"]
+    rows = [_exploratory(evidence, design, one, spec.metrics.primary) for design in spec.designs for one in crossed]
+    return tuple(row for row in rows if row is not None)
+
+
+def _arm(evidence: Evidence, design: str, arm: str) -> ArmFacts:
+    spec, pairs = evidence.spec, evidence.pairs
+    runs = [run for pair in range(pairs) if (run := evidence.run(design, pair, arm)) is not None]
+    values = evidence.values(design, arm, spec.metrics.primary, pairs)
+    finite = values[np.isfinite(values)]
+    health = {name: evidence.named(design, arm, name, pairs) for name in HEALTH_METRICS}
+    known = {name: found[np.isfinite(found)] for name, found in health.items()}
+    return ArmFacts(
+        design=design,
+        arm=arm,
+        settings=tuple(f"{field} {value}" for field, value in spec.all_arms[arm].settings.items()),
+        weights=spec.all_arms[arm].weights,
+        trained_as=spec.trained_as()[arm],
+        states=Counter(run.state for run in runs),
+        values=tuple(values.tolist()),
+        mean=float(finite.mean()) if len(finite) else None,
+        epochs=sum(run.epoch for run in runs),
+        seconds=sum(run.seconds for run in runs),
+        health={name: float(found.mean()) for name, found in known.items() if len(found)},
+    )
+
+
+def _curves(evidence: Evidence) -> tuple[ArmCurve, ...]:
+    curves = []
+    for design in evidence.spec.designs:
+        for arm in evidence.table.arms:
+            runs = [evidence.run(design, pair, arm) for pair in range(evidence.pairs)]
+            frame = evidence.epochs[evidence.epochs["number"].isin([run.number for run in runs if run is not None])]
+            for metric in CURVE_METRICS:
+                values = frame[frame["name"] == metric].dropna(subset=["value"]).groupby("epoch")["value"]
+                table = values.agg(["mean", "min", "max"])
+                columns = (tuple(table[name].astype(float).tolist()) for name in ("mean", "min", "max"))
+                if len(table):
+                    curves.append(ArmCurve(design, arm, metric, tuple(table.index.astype(int).tolist()), *columns))
+    return tuple(curves)
+
+
+def _power(claim: Claim) -> PowerCurve | None:
+    comparison = claim.comparison
+    if comparison is None or not comparison.sd or comparison.n < 2:
+        return None
+    effect = comparison.margin or comparison.detectable
+    if not effect:
+        return None
+    most = max(2 * comparison.n, comparison.n + (comparison.needed or 0), 10)
+    pairs = tuple(sorted({int(n) for n in np.linspace(2, min(most, 500), 40)}))
+    curve = tuple(power(comparison.sd, effect, n, comparison.alpha) for n in pairs)
+    return PowerCurve(claim.design, claim.contrast, effect, pairs, curve)
+
+
+def _commands(spec: AblationSpec) -> tuple[str, ...]:
+    return (
+        f"sweeps ablate ablation.yaml --name {spec.name}    # ablation.yaml lies beside this report",
+        f"sweeps report {spec.name}    # this report again, from the database alone",
+    )

@@ -1,0 +1,51 @@
+"""Whether the runs of a pair share what a pair must share: asserted from what each training recorded of itself."""
+
+from __future__ import annotations
+
+from analysis.ablation.evidence import Evidence, RunFacts
+from search_spaces import Contrast
+
+_WORDS = {"split": "the same split", "order": "the same order of the examples", "weights": "the same initial weights"}
+
+
+def mismatches(evidence: Evidence, design: str, one: Contrast, pairs: int) -> tuple[str, ...]:
+    """Return a line for each thing that the arms of a contrast should share in some pair and do not.
+
+    Arms whose models differ start from different weights; an arm with seeds of its own shares nothing by design.
+
+    Args:
+        evidence: The ablation.
+        design: `matched` or `retuned`.
+        one: The arms that are compared.
+        pairs: How many of the first pairs are looked at.
+    """
+    paired = [arm for arm in one.coefficients if evidence.spec.all_arms[arm].seeds == "paired"]
+    lines = []
+    for part, words in _WORDS.items():
+        if part == "weights" and len({_model(evidence, arm) for arm in paired}) > 1:
+            continue
+        wrong = [pair for pair in range(pairs) if len(_marks(evidence, design, pair, paired, part)) > 1]
+        if wrong:
+            lines.append(f"the runs of {len(wrong)} of {pairs} pairs, the first one {wrong[0]}, do not have {words}")
+    return tuple(lines)
+
+
+def checked(evidence: Evidence, design: str, pairs: int) -> tuple[int, int]:
+    """Return ``(runs with a fingerprint, runs)`` of the first pairs; a user's own training loop has none."""
+    runs = [
+        run
+        for pair in range(pairs)
+        for arm in evidence.table.arms
+        if (run := evidence.run(design, pair, arm)) is not None
+    ]
+    return sum(bool(run.fingerprint) for run in runs), len(runs)
+
+
+def _model(evidence: Evidence, arm: str) -> str:
+    recipe = evidence.spec.recipe(arm)
+    return f"{recipe.model!r} {sorted(recipe.custom.items())!r}"
+
+
+def _marks(evidence: Evidence, design: str, pair: int, arms: list[str], part: str) -> set[str]:
+    runs: list[RunFacts | None] = [evidence.run(design, pair, arm) for arm in arms]
+    return {run.fingerprint[part] for run in runs if run is not None and part in run.fingerprint}

@@ -1,0 +1,122 @@
+"""Whether every arm was tuned alike, and what the winner's score was worth on fresh seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.ablation.evidence import Evidence
+from analysis.range_position import EDGE, position
+from analysis.statistics.best_of_n import expected_best
+from search_spaces import RETUNED, TUNING, Value, lookup, tuning_ranges
+from search_spaces.evaluations import read_from
+from sweeps.ablation_plan import tried_point, winners
+from sweeps.tables import RunState
+
+
+@dataclass(frozen=True)
+class Try:
+    """One run of an arm's tuning.
+
+    Attributes:
+        index: From 0, the arm's own recipe.
+        point: Tuned field -> value.
+        value: Of the selection metric; None where the run is not complete.
+        state: Of the run.
+    """
+
+    index: int
+    point: Mapping[str, Value]
+    value: float | None
+    state: RunState
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How one arm was tuned.
+
+    Attributes:
+        arm: One that was trained.
+        metric: What the best try was chosen by.
+        tries: In order.
+        best: Index of the best one.
+        positions: Tuned numeric field -> where the best point lies in its (log) range, 0 at the lower end, 1 at the
+            upper; a value outside is below 0 or above 1.
+        edges: Fields whose best value is at an edge of the range, or outside.
+        infeasible: Share of the tries that diverged or failed.
+        selection: The best try's own score: optimistic, since it was chosen for it.
+        confirmation: Mean of the same metric over the pairs, on fresh seeds.
+        best_of_n: Expected best score of 1 .. N tries.
+        epochs: Of training.
+        seconds: Of training.
+    """
+
+    arm: str
+    metric: str
+    tries: tuple[Try, ...]
+    best: int
+    positions: Mapping[str, float]
+    edges: tuple[str, ...]
+    infeasible: float
+    selection: float | None
+    confirmation: float | None
+    best_of_n: tuple[float, ...]
+    epochs: int
+    seconds: float
+
+
+def tunings(evidence: Evidence) -> tuple[Tuning, ...]:
+    """Return how each trained arm was tuned; nothing for a matched design, or before all tries ended."""
+    spec, table = evidence.spec, evidence.table
+    done = len(evidence.runs) >= table.tries and all(run.state.finished for run in evidence.runs[: table.tries])
+    if spec.retune is None or not done:
+        return ()
+    best = winners(spec, evidence.finals)
+    return tuple(_tuning(evidence, arm, best[arm]) for arm in table.arms)
+
+
+def _tuning(evidence: Evidence, arm: str, best: int) -> Tuning:
+    spec = evidence.spec
+    metric = read_from(spec.metrics.selection, spec.all_arms[arm].weights)
+    tries = tuple(_try(evidence, arm, index, metric) for index in range(spec.retune.runs if spec.retune else 0))
+    runs = [run for index in range(len(tries)) if (run := evidence.run(TUNING, index, arm)) is not None]
+    ranges = tuning_ranges(spec, arm)
+    positions = {
+        field: place
+        for field, value in tries[best].point.items()
+        if (place := position(ranges[field], value)) is not None
+    }
+    confirmed = evidence.named(RETUNED, arm, metric, evidence.pairs)
+    confirmed = confirmed[np.isfinite(confirmed)]
+    values = [math.nan if one.value is None else one.value for one in tries]
+    known = any(math.isfinite(value) for value in values)
+    return Tuning(
+        arm=arm,
+        metric=metric,
+        tries=tries,
+        best=best,
+        positions=positions,
+        edges=tuple(field for field, place in positions.items() if not EDGE <= place <= 1 - EDGE),
+        infeasible=sum(one.value is None for one in tries) / len(tries),
+        selection=tries[best].value,
+        confirmation=float(confirmed.mean()) if len(confirmed) else None,
+        best_of_n=tuple(expected_best(values, spec.metrics.goal).tolist()) if known else (),
+        epochs=sum(run.epoch for run in runs),
+        seconds=sum(run.seconds for run in runs),
+    )
+
+
+def _try(evidence: Evidence, arm: str, index: int, metric: str) -> Try:
+    spec = evidence.spec
+    recipe = spec.recipe(arm, tried_point(spec, arm, index))
+    number = evidence.table.number(TUNING, index, arm)
+    value = evidence.finals.get(number, {}).get(metric, math.nan)
+    return Try(
+        index=index,
+        point={field: lookup(recipe, field) for field in (spec.retune.over if spec.retune else ())},
+        value=value if math.isfinite(value) else None,
+        state=evidence.runs[number].state,
+    )

@@ -1,0 +1,157 @@
+"""Findings of many runs -> how many runs have each, and in which region of the space."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeGuard
+
+from analysis.diagnosis.findings import Code, Finding, Severity
+from search_spaces.values import Value, show
+
+BY_VALUE = 5  # a field with no more distinct values is told value by value
+LOG_SPAN = 100.0  # times: a positive field that spans more is cut in thirds of its logarithm
+THIRDS = ("lower third", "middle third", "upper third")
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The range of a numeric field.
+
+    Attributes:
+        low: End.
+        high: The other.
+        log: Whether equal factors are equal distances.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+
+    def third(self, value: float) -> int:
+        """Return 0, 1 or 2; an end of the range and whatever lies beyond it belong to the third at that end."""
+        low, high, at = (math.log(n) if self.log else n for n in (self.low, self.high, value))
+        return 0 if high <= low else min(2, max(0, math.floor(3.0 * (at - low) / (high - low))))
+
+    def bounds(self, third: int) -> tuple[float, float]:
+        """Return the ends of a third."""
+        if self.log:
+            step = (self.high / self.low) ** (1.0 / 3.0)
+            return self.low * step**third, self.low * step ** (third + 1)
+        width = (self.high - self.low) / 3.0
+        return self.low + width * third, self.low + width * (third + 1)
+
+
+@dataclass(frozen=True)
+class Share:
+    """How many runs have a finding. One row a code and severity: a clip rate of 0 % is no high one."""
+
+    code: Code
+    severity: Severity
+    runs: int
+    of: int
+
+    @property
+    def share(self) -> float:
+        """In `[0, 1]`."""
+        return self.runs / self.of if self.of else 0.0
+
+
+@dataclass(frozen=True)
+class RegionShare(Share):
+    """The same among the runs of one region.
+
+    Attributes:
+        field: Dotted name of what was searched.
+        region: A third with its ends, or a value.
+    """
+
+    field: str
+    region: str
+
+
+@dataclass(frozen=True)
+class FindingTable:
+    """What a sweep's runs have.
+
+    Attributes:
+        runs: How many were diagnosed.
+        without_alarm: How many of them have neither error nor warning.
+        shares: The most frequent first, alarms before infos.
+        regions: In the order of `shares`, then field by field, each from its low end.
+    """
+
+    runs: int
+    without_alarm: int
+    shares: tuple[Share, ...]
+    regions: tuple[RegionShare, ...]
+
+
+def summarize(
+    findings: Mapping[int, Sequence[Finding]],
+    values: Mapping[int, Mapping[str, Value]],
+    axes: Mapping[str, Axis] | None = None,
+) -> FindingTable:
+    """Count findings over runs and over regions of the space.
+
+    Args:
+        findings: All findings of every run, by its number.
+        values: The searched fields of every run, by its number. A run lacks a field that its space has no use for.
+        axes: Range of each numeric field; of a field that is not in it, the range of its values, logarithmic if they
+            are positive and span more than a factor 100.
+    """
+    kinds = {number: {(one.code, one.severity) for one in every} for number, every in findings.items()}
+    shares = [
+        Share(code, severity, sum((code, severity) in had for had in kinds.values()), len(findings))
+        for code, severity in set().union(*kinds.values())
+    ]
+    shares.sort(key=lambda one: (one.severity is Severity.INFO, -one.runs, list(Code).index(one.code), one.severity))
+    regions = _regions({number: values.get(number, {}) for number in findings}, axes or {})
+    return FindingTable(
+        runs=len(findings),
+        without_alarm=sum(not any(one.alarm for one in every) for every in findings.values()),
+        shares=tuple(shares),
+        regions=tuple(
+            RegionShare(
+                share.code,
+                share.severity,
+                sum((share.code, share.severity) in kinds[number] for number in numbers),
+                len(numbers),
+                field,
+                region,
+            )
+            for share in shares
+            for (field, region), numbers in regions.items()
+        ),
+    )
+
+
+def _regions(values: Mapping[int, Mapping[str, Value]], axes: Mapping[str, Axis]) -> dict[tuple[str, str], list[int]]:
+    """Return the runs of every region that has any: `(field, region)` -> numbers, low ends first."""
+    regions: dict[tuple[str, str], list[int]] = {}
+    for name in dict.fromkeys(name for fields in values.values() for name in fields):
+        held = {number: fields[name] for number, fields in values.items() if name in fields}
+        numbers = {number: float(value) for number, value in held.items() if _numeric(value)}
+        distinct = {show(value) for value in held.values()}
+        if len(numbers) == len(held) and (name in axes or len(distinct) > BY_VALUE):
+            axis = axes.get(name) or _observed(list(numbers.values()))
+            for third, title in enumerate(THIRDS):
+                low, high = axis.bounds(third)
+                inside = [number for number, value in numbers.items() if axis.third(value) == third]
+                if inside:
+                    regions[name, f"{title}, {low:.2g} to {high:.2g}"] = inside
+        else:
+            by_size = sorted(held, key=lambda number: (numbers.get(number, math.inf), show(held[number])))
+            for number in by_size:
+                regions.setdefault((name, show(held[number])), []).append(number)
+    return regions
+
+
+def _numeric(value: Value) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _observed(values: Sequence[float]) -> Axis:
+    low, high = min(values), max(values)
+    return Axis(low, high, log=low > 0 and high > LOG_SPAN * low)

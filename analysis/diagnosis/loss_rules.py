@@ -1,0 +1,205 @@
+"""Rules about a loss that goes wrong: NAN, DIVERGED, SPIKES, LR_TOO_HIGH, OSCILLATING.
+
+The thresholds were chosen for losses of single steps; a run records the mean of an epoch. It hides a spike of one
+step in a long epoch, and what it shows is real all the more.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from analysis.diagnosis.curves import Curves
+from analysis.diagnosis.findings import Code, Finding, Severity
+from analysis.diagnosis.smoothing import FloatArray, first_run, noise
+
+CHECKS = 5  # records in a row that make a divergence rather than a spike
+RISE = 2.0  # times the lowest loss so far (divergence) or the rolling mean (spike)
+ABOVE_CHANCE = 1.5  # times ln K: worse than knowing nothing, by more than a bad first epoch
+LEARNT = 0.9  # times ln K: below it, a run has learnt something
+SMALL = 0.05  # of the fall so far: 2 x next to nothing is still next to nothing
+SPIKE_SIGMAS = 6.0
+WINDOW = 8  # calm records before a spike, for their noise
+LEVEL = 3  # calm records before a spike, for their mean: a longer one lags behind a falling loss
+MIN_WINDOW = 4
+SPIKES_TOO_HOT = 3
+EARLY = 0.1  # of the epochs, after the warmup
+EARLY_RISE = 1.1
+SIGN_CHANGES = 0.5  # of all inner evaluations; independent noise on a flat curve turns at 2/3 (Bienaymé 1874)
+STEP_OF_RANGE = 0.03
+STEP_OF_LEVEL = 0.01  # a flat curve's range is its noise: a smaller swing does not matter whatever its share
+NEIGHBOURHOOD = 10.0  # neighbours within a decade of learning rates
+MIN_NEIGHBOURS = 2  # one run that diverged may have had other reasons
+
+
+def not_finite(curves: Curves) -> Finding | None:
+    """NAN: something that was recorded is not finite, or the run says so itself."""
+    bad = curves.first_not_finite()
+    if bad is None and curves.state != "DIVERGED":
+        return None
+    index = len(curves) - 1 if bad is None else bad
+    names = [name for name, values in curves.series.items() if bad is not None and not math.isfinite(values[bad])]
+    what = names[0] if names else "a reported number"
+    where = curves.at(index) if index >= 0 else "its first epoch"
+    norms = curves.finite().series.get("train/grad_norm")
+    last = "" if norms is None or not len(norms) else f"; the last finite gradient norm was {norms[-1]:.3g}"
+    return Finding(
+        Code.NAN,
+        Severity.ERROR,
+        f"{what} is not finite at {where}{last}.",
+        "Divide the learning rate by 10, clip at norm 1.0, normalise the inputs, and with fp16 check the loss scaler.",
+        int(curves.epochs[index]) if index >= 0 else None,
+    )
+
+
+def diverged(curves: Curves) -> Finding | None:
+    """DIVERGED: far above its lowest value for 5 records, or above 1.5 ln K after the warmup and never learning again.
+
+    The end of the second condition is an addition: after one spike above 1.5 ln K a run may train well.
+    """
+    loss = curves.smoothed
+    if loss is None:
+        return None
+    lowest = np.minimum.accumulate(loss)
+    start = first_run((lowest > 0) & (loss > RISE * lowest) & (loss - lowest > SMALL * _fall(curves, loss)), CHECKS)
+    if start is not None:
+        evidence = (
+            f"The training loss is above twice its lowest value {lowest[start]:.3g} from {curves.at(start)} on,"
+            f" for {CHECKS} epochs or more."
+        )
+        return _diverged(evidence, int(curves.epochs[start]))
+    if curves.chance_loss is None:
+        return None
+    above = curves.after_warmup & (loss > ABOVE_CHANCE * max(curves.chance_loss, curves.initial_loss or 0.0))
+    if not above.any() or loss[-1] < LEARNT * curves.chance_loss:
+        return None
+    first = int(np.argmax(above))
+    evidence = (
+        f"The training loss is {loss[first]:.3g} at {curves.at(first)}, above 1.5 ln K = "
+        f"{ABOVE_CHANCE * curves.chance_loss:.3g}, and {loss[-1]:.3g} in the end: no better than chance."
+    )
+    return _diverged(evidence, int(curves.epochs[first]))
+
+
+def _diverged(evidence: str, epoch: int) -> Finding:
+    next_step = (
+        "Divide the learning rate by 10; if it exploded late, clip at norm 1.0 and check precision and schedule."
+    )
+    return Finding(Code.DIVERGED, Severity.ERROR, evidence, next_step, epoch)
+
+
+def _fall(curves: Curves, loss: FloatArray) -> float:
+    """How far the loss has come down from where it started, or from where a model starts that knows nothing."""
+    return max(float(loss[0]), curves.chance_loss or 0.0) - float(loss.min())
+
+
+def spikes(curves: Curves) -> Finding | None:
+    """SPIKES: a record above mean + 6 sigma and above twice the mean of the calm records before it."""
+    loss = curves.loss
+    found = [] if loss is None else _spikes(curves, loss)
+    if loss is None or not found:
+        return None
+    worst = max(found, key=lambda index: float(loss[index]))
+    times = "once" if len(found) == 1 else f"{len(found)} times"
+    return Finding(
+        Code.SPIKES,
+        Severity.WARNING,
+        f"The training loss spikes {times}, to {loss[worst]:.3g} at {curves.at(worst)}.",
+        "Clip at norm 1.0; if spikes come back, lower the learning rate.",
+        int(curves.epochs[worst]),
+    )
+
+
+def _spikes(curves: Curves, loss: FloatArray) -> list[int]:
+    """Where spikes begin. What stays high for `CHECKS` records is no spike."""
+    small = SMALL * _fall(curves, loss)
+    calm: list[float] = []
+    high = np.zeros(len(loss), dtype=np.bool_)
+    for i, value in enumerate(loss.tolist()):
+        # About the trend, not about the mean: the spread of a falling window is its fall.
+        window = np.array(calm[-WINDOW:])
+        mean = float(window[-LEVEL:].mean()) if len(window) >= MIN_WINDOW else math.inf
+        high[i] = value > max(mean + SPIKE_SIGMAS * noise(window), RISE * mean, mean + small)
+        if not high[i]:
+            calm.append(value)
+    starts = np.flatnonzero(high & ~np.concatenate([[False], high[:-1]])).tolist()
+    return [start for start in starts if not high[start : start + CHECKS].all() or start + CHECKS > len(loss)]
+
+
+def lr_too_high(curves: Curves) -> Finding | None:
+    """LR_TOO_HIGH: three spikes, or a rise by 10 % in the first 10 % after the warmup."""
+    raw, loss = curves.loss, curves.smoothed
+    if raw is None or loss is None:
+        return None
+    found = _spikes(curves, raw)
+    if len(found) >= SPIKES_TOO_HOT:
+        evidence = f"The training loss spikes {len(found)} times, first at {curves.at(found[0])}."
+        return _too_high(evidence, int(curves.epochs[found[0]]))
+    warm = max(0, int(np.argmax(curves.after_warmup)) - 1)  # the last record of the warmup, or the first of all
+    early = loss[warm + 1 : warm + 1 + max(1, math.ceil(EARLY * len(loss)))]
+    if not len(early) or loss[warm] <= 0 or early.max() <= EARLY_RISE * loss[warm]:
+        return None
+    top = warm + 1 + int(np.argmax(early))
+    return _too_high(
+        f"Right after the warmup the training loss rises from {loss[warm]:.3g} to {loss[top]:.3g} at {curves.at(top)}.",
+        int(curves.epochs[top]),
+    )
+
+
+def _too_high(evidence: str, epoch: int) -> Finding:
+    next_step = "Divide the learning rate by 3 to 10; a longer warmup or clipping at norm 1.0 bears more of it."
+    return Finding(Code.LR_TOO_HIGH, Severity.WARNING, evidence, next_step, epoch)
+
+
+def next_to_blow_up(curves: Curves, neighbours: Sequence[Curves]) -> Finding | None:
+    """LR_TOO_HIGH as an info: all neighbours with a higher learning rate diverged.
+
+    No alarm, since nothing is wrong with this run: the best learning rate is often the last stable one.
+
+    Args:
+        curves: Of the run.
+        neighbours: Other runs whose learning rates compare with its own: of the same optimizer.
+    """
+    if curves.lr is None:
+        return None
+    hotter = [n for n in neighbours if n.lr is not None and curves.lr < n.lr <= NEIGHBOURHOOD * curves.lr]
+    if len(hotter) < MIN_NEIGHBOURS or not all(_blew_up(n) for n in hotter):
+        return None
+    return Finding(
+        Code.LR_TOO_HIGH,
+        Severity.INFO,
+        f"All {len(hotter)} neighbours with a higher learning rate, within a factor {NEIGHBOURHOOD:g} of"
+        f" {curves.lr:.2g}, diverged.",
+        "Keep to this learning rate or a lower one, or make room above it with a longer warmup or clipping at 1.0.",
+    )
+
+
+def _blew_up(curves: Curves) -> bool:
+    return not_finite(curves) is not None or (len(curves) > 0 and diverged(curves) is not None)
+
+
+def oscillating(curves: Curves) -> Finding | None:
+    """OSCILLATING: the validation loss turns at half of its evaluations and more, in steps that matter.
+
+    The range counts from ln K: an evaluation after a first epoch that taught nearly everything leaves but noise.
+    """
+    loss = curves.val_loss
+    if loss is None or len(loss) < 3:
+        return None
+    steps = np.diff(loss)
+    turns = float((np.sign(steps[1:]) * np.sign(steps[:-1]) < 0).mean())
+    step = float(np.median(np.abs(steps)))
+    span = max(float(loss.max()), curves.chance_loss or -math.inf) - float(loss.min())
+    if turns < SIGN_CHANGES or step <= max(STEP_OF_RANGE * span, STEP_OF_LEVEL * abs(float(np.median(loss)))):
+        return None
+    worst = int(np.argmax(np.abs(steps))) + 1
+    return Finding(
+        Code.OSCILLATING,
+        Severity.WARNING,
+        f"The validation loss turns at {turns:.0%} of its evaluations, by {step:.2g} in the median"
+        f" ({step / span:.0%} of its range), most at {curves.at(worst)}.",
+        "Lower the learning rate; else clip at norm 1.0 or warm up longer.",
+        int(curves.epochs[worst]),
+    )

@@ -1,0 +1,190 @@
+"""Sections 0 to 3: what was asked, what the answer is, and the pairs that it rests on."""
+
+from __future__ import annotations
+
+from analysis.ablation.claims import Claim
+from analysis.ablation.findings import Findings
+from analysis.figures import Drawing, forest, slopes
+from analysis.report.blocks import NONE, Section, Text, pictures, section, table
+from analysis.statistics.paired import Verdict
+from analysis.wording import between, number, p_words, signed
+from search_spaces import AblationSpec
+
+SYMBOLS = {
+    Verdict.BETTER: "▲",
+    Verdict.WORSE: "▼",
+    Verdict.EQUIVALENT: "≈",
+    Verdict.NEGLIGIBLE: "≃",
+    Verdict.INCONCLUSIVE: "?",
+    Verdict.TUNING_DEPENDENT: "⇄",
+    Verdict.UNSTABLE: "!",
+    Verdict.NOT_COMPARABLE: "≠",
+    Verdict.IDENTICAL: "=",
+}
+"""A sign beside each verdict, so that it is told apart without colour."""
+
+MOST_SLOPES = 6
+
+VERDICT_HEAD = ("treatment", "design", "change", "interval", "pairs won", "p (Holm)", "verdict")
+
+
+def header(findings: Findings) -> Section:
+    """What was asked, of what, and what it cost."""
+    spec, runs = findings.spec, findings.runs
+    metrics, provenance = spec.metrics, findings.provenance
+    margin = "none declared" if metrics.margin is None else f"±{number(metrics.margin)}"
+    versions = provenance.get("packages") or {}
+    facts = [
+        ("question", spec.question),
+        ("primary metric", f"{metrics.primary}, {metrics.goal}; smallest change that matters: {margin}"),
+        ("design", _design(spec)),
+        ("task", spec.space.task),
+        ("pairs", f"{findings.pairs} of {spec.pairs} ended"),
+        ("looks", _looks(spec)),
+        ("cost", _cost(findings)),
+        ("first trained", f"{findings.created_at:%Y-%m-%d %H:%M} UTC on {provenance.get('machine') or 'a machine'}"),
+        ("file", f"{findings.digest} (first digits of its SHA-256)"),
+        ("commit", f"{provenance.get('git_commit') or 'none'}{' with changes' if provenance.get('git_dirty') else ''}"),
+        ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
+    ]
+    arms = [
+        (arm.arm, "; ".join(arm.settings) or "the base recipe", arm.weights)
+        for arm in findings.arms[: len(spec.all_arms)]
+    ]
+    return section(
+        0,
+        "What was asked",
+        table("The ablation", ("", ""), facts, words=2),
+        table("The arms, the control first", ("arm", "changes", "weights read"), arms, words=3),
+        None if runs else Text("No run has been recorded yet."),
+    )
+
+
+def _design(spec: AblationSpec) -> str:
+    words = {"matched": "matched: only the arm changes", "retuned": "re-tuned: each arm at its own best point"}
+    text = "; ".join(words[design] for design in spec.designs)
+    return f"{text}; factors arranged as {spec.arrangement}" if spec.factors else text
+
+
+def _looks(spec: AblationSpec) -> str:
+    if spec.looks == "none":
+        return "one test, at the end"
+    return (
+        "after every pair (e-process)"
+        if spec.looks == "e_process"
+        else f"planned at {', '.join(map(str, spec.looks))} pairs"
+    )
+
+
+def _cost(findings: Findings) -> str:
+    seconds, epochs = sum(run.seconds for run in findings.runs), sum(run.epoch for run in findings.runs)
+    return f"{len(findings.runs)} runs, {epochs} epochs, {number(seconds)} s of training"
+
+
+def verdicts(findings: Findings) -> Section:
+    """The answer in one table; its words are the headline."""
+    levels = sorted({f"{100 * (1 - one.comparison.alpha):g} %" for one in findings.claims if one.comparison})
+    kind = "confidence sequences" if findings.spec.looks == "e_process" else "paired t intervals"
+    note = (
+        f"Intervals are {kind}, level {' and '.join(levels)}; p-values are adjusted for {_family(findings)}."
+        if levels
+        else ""
+    )
+    return section(
+        1,
+        "Verdicts",
+        table("The verdict table", VERDICT_HEAD, [verdict_row(claim) for claim in findings.claims], words=2),
+        Text(note) if note else None,
+    )
+
+
+def _family(findings: Findings) -> str:
+    count = len({one.contrast.name for one in findings.claims})
+    return f"{count} treatment{'s' * (count != 1)} (Holm)"
+
+
+def verdict_row(claim: Claim) -> tuple[str, ...]:
+    """A claim as a line of the verdict table."""
+    comparison = claim.comparison
+    word = f"{SYMBOLS[claim.verdict]} {claim.verdict.value}"
+    if comparison is None:
+        return (claim.contrast.name, claim.design, NONE, NONE, f"0 of {claim.started}", NONE, word)
+    return (
+        claim.contrast.name,
+        claim.design,
+        signed(comparison.delta),
+        NONE if claim.interval is None else between(claim.interval),
+        f"{comparison.wins} of {comparison.n}",
+        NONE if claim.p is None else p_words(claim.p).removeprefix("p = ").removeprefix("p "),
+        word,
+    )
+
+
+def effects(findings: Findings) -> Section:
+    """The forest."""
+    drawing = forest(findings.claims, findings.spec.metrics)
+    return section(2, "Effects", pictures([drawing] if findings.claims else []), why="There is no treatment.")
+
+
+def pairs(findings: Findings) -> Section:
+    """Pair by pair."""
+    rows = [_pairing_row(claim) for claim in findings.claims if claim.comparison is not None]
+    found = [drawing for claim in findings.claims if (drawing := _slopes(findings, claim)) is not None]
+    left = (
+        f"The first {MOST_SLOPES} of {len(found)} are drawn; pairs.csv has them all."
+        if len(found) > MOST_SLOPES
+        else ""
+    )
+    head = (
+        "treatment",
+        "design",
+        "P(better)",
+        "correlation",
+        "var. left",
+        "sign-flip p",
+        "leave one out",
+        "hangs on one pair",
+    )
+    return section(
+        3,
+        "Pair by pair",
+        pictures(found[:MOST_SLOPES]),
+        Text(left) if left else None,
+        table("What pairing gave, and whether one pair makes the result", head, rows, words=2),
+        Text(
+            "Var. left: variance of the difference over the sum of the arms' variances; from 1 on pairing bought "
+            "nothing. "
+            "Leave one out: range of the mean change when any one pair is left out."
+        )
+        if rows
+        else None,
+        why="No pair is complete.",
+    )
+
+
+def _slopes(findings: Findings, claim: Claim) -> Drawing | None:
+    if claim.contrast.simple is None or claim.comparison is None:
+        return None
+    values = {arm.arm: arm.values for arm in findings.arms if arm.design == claim.design}
+    control, treatment = claim.contrast.simple
+    return slopes(claim, values[control], values[treatment], findings.spec.metrics.primary)
+
+
+def _pairing_row(claim: Claim) -> tuple[str, ...]:
+    one = claim.comparison
+    if one is None:
+        raise ValueError("a claim without complete pairs has no row")
+    left = one.leave_one_out
+    hangs = NONE
+    if left is not None:
+        hangs = "the sign" if left.changes_sign else "the conclusion" if left.changes_conclusion else "no"
+    return (
+        claim.contrast.name,
+        claim.design,
+        between(one.p_win),
+        NONE if one.rho is None else f"{one.rho:.3f}",
+        NONE if one.efficiency is None else number(one.efficiency),
+        NONE if one.p_permutation is None else p_words(one.p_permutation).removeprefix("p = ").removeprefix("p "),
+        NONE if left is None else f"{signed(left.low)} to {signed(left.high)}",
+        hangs,
+    )

@@ -1,0 +1,257 @@
+"""Sections 4 to 8: calibration, what else was measured, whether the comparison was fair, and how sure it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from analysis.ablation.calibration import Calibrated, CalibrationRow
+from analysis.ablation.claims import Claim
+from analysis.ablation.findings import Exploratory, Findings
+from analysis.ablation.tuning import Tuning
+from analysis.figures import Drawing, best_of_n, interaction, isolation, power_curves, reliability_diagram
+from analysis.report.blocks import NONE, Section, Text, pictures, section, table
+from analysis.wording import between, number, signed
+
+MOST_DIAGRAMS = 6
+
+_SCORES = (
+    "arm",
+    "design",
+    "read",
+    "NLL",
+    "accuracy",
+    "Brier",
+    "ECE",
+    "ECE if calibrated",
+    "debiased CE²",
+    "confidence - accuracy",
+    "MCE",
+    "AURC",
+)
+
+
+def calibration(findings: Findings) -> Section:
+    """Whether each arm is as sure as it is right, before and after one temperature."""
+    rows = findings.calibration
+    drawings = [drawing for row in rows[:MOST_DIAGRAMS] for drawing in _diagrams(row)]
+    left = (
+        "" if len(rows) <= MOST_DIAGRAMS else f"The first {MOST_DIAGRAMS} of {len(rows)} are drawn; the table has all."
+    )
+    scores = [line for row in rows for line in _score_lines(row)]
+    parts = [_part_line(row) for row in rows if row.after is not None]
+    return section(
+        4,
+        "Calibration",
+        pictures(drawings),
+        Text(left) if left else None,
+        table("Scores on test, means over pairs", _SCORES, scores, words=3),
+        Text(
+            "ECE (15 bins of equal width) is biased upwards: a calibrated model with these confidences would score the "
+            "first number beside it, and 95 % of the time stay below the second. Compare arms by NLL, Brier score and "
+            "the debiased squared calibration error. MCE counts bins of 30 examples or more."
+        )
+        if rows
+        else None,
+        table("What one temperature repairs", _PARTS, parts, words=2),
+        why="No predictions of a classifier are stored.",
+    )
+
+
+_PARTS = ("arm", "design", "temperature", "NLL", "= calibration part", "+ refinement")
+
+
+def _diagrams(row: CalibrationRow) -> list[Drawing]:
+    found = [reliability_diagram(row.design, row.arm, row.before)]
+    if row.after is not None:
+        found.append(reliability_diagram(row.design, row.arm, row.after, row.temperature or 1.0))
+    return found
+
+
+def _score_lines(row: CalibrationRow) -> list[tuple[str, ...]]:
+    lines = [_score_line(row, "as trained", row.before)]
+    if row.after is not None:
+        lines.append(_score_line(row, "after T", row.after))
+    return lines
+
+
+def _score_line(row: CalibrationRow, read: str, page: Calibrated) -> tuple[str, ...]:
+    return (
+        row.arm,
+        row.design,
+        read,
+        number(page.nll),
+        f"{page.accuracy:.4f}",
+        _or_dash(page.brier),
+        f"{page.ece:.4f}",
+        f"{page.null_mean:.4f}, {page.null_upper:.4f}",
+        NONE if page.debiased is None else f"{page.debiased:+.5f}",
+        f"{page.gap:+.4f}",
+        NONE if page.mce is None else f"{page.mce:.3f}",
+        number(page.aurc),
+    )
+
+
+def _part_line(row: CalibrationRow) -> tuple[str, ...]:
+    parts = (row.temperature, row.before.nll, row.calibration_part, row.refinement)
+    return (row.arm, row.design, *map(_or_dash, parts))
+
+
+def secondary(findings: Findings) -> Section:
+    """Other metrics, as exploration."""
+    rows = [_exploratory_row(one) for one in findings.secondary]
+    return section(
+        5,
+        "Secondary metrics (exploratory)",
+        table("Changes with raw 95 % intervals", _EXPLORATORY, rows, words=3),
+        Text("Nothing was claimed about these beforehand, and their intervals are not adjusted for how many there are.")
+        if rows
+        else None,
+        why="No secondary metric was measured in a complete pair.",
+    )
+
+
+_EXPLORATORY = ("metric", "contrast", "design", "change", "95 % interval", "pairs")
+
+
+def _exploratory_row(one: Exploratory) -> tuple[str, ...]:
+    interval = NONE if one.interval is None else between(one.interval)
+    return (one.metric, one.contrast.name, one.design, signed(one.delta), interval, str(one.pairs))
+
+
+def interactions(findings: Findings) -> Section:
+    """What two factors do beyond their sum."""
+    spec = findings.spec
+    rows = [_exploratory_row(one) for one in findings.interactions]
+    lines = [_redundancy(one) for one in findings.interactions]
+    return section(
+        6,
+        "Interactions",
+        pictures([interaction(one, spec.metrics.primary) for one in findings.crossings]),
+        table("Half of what one factor does with the other less what it does without", _EXPLORATORY, rows, words=3),
+        Text(" ".join(lines)) if lines else None,
+        why="The arms differ in one thing each, so that no two factors meet."
+        if not spec.factors
+        else f"{spec.arrangement} tells main effects only, or no pair is complete.",
+    )
+
+
+def _redundancy(one: Exploratory) -> str:
+    name = one.contrast.name
+    if one.interval is None or not one.interval.excludes(0.0):
+        return f"{name}: the interval holds 0, so the factors may simply add up."
+    return f"{name}: together they change the metric by {signed(2 * one.delta)} more than the sum of the two alone."
+
+
+def fairness(findings: Findings) -> Section:
+    """How each arm was tuned, and what its best score was worth."""
+    tunings, spec = findings.tunings, findings.spec
+    if not tunings:
+        why = "The design is matched: no arm was tuned, every arm has the recipe of the control but for its own change."
+        return section(7, "Fairness and tuning", why=why if spec.retune is None else "The tuning has not ended yet.")
+    budget = [_budget_row(one) for one in tunings]
+    head = ("arm", "tries", "epochs", "seconds", "failed", "best point", "in its range", "at an edge")
+    scores = ("arm", "metric", "selection", "confirmation", "gap")
+    return section(
+        7,
+        "Fairness and tuning",
+        pictures([*(isolation(tunings, field) for field in tunings[0].tries[0].point), best_of_n(tunings)]),
+        table("The budget of each arm", head, budget, words=1),
+        table("The best try's own score, and on fresh seeds", scores, list(map(_selection_row, tunings)), words=2),
+        Text(
+            "A best try's own score is optimistic, since it was chosen for it; the gap to its pairs shows by how much."
+        ),
+    )
+
+
+def _budget_row(one: Tuning) -> tuple[str, ...]:
+    best = one.tries[one.best].point
+    return (
+        one.arm,
+        str(len(one.tries)),
+        str(one.epochs),
+        number(one.seconds),
+        f"{100 * one.infeasible:.0f} %",
+        ", ".join(f"{field} {_plain(value)}" for field, value in best.items()),
+        ", ".join(f"{place:.2f}" for place in one.positions.values()) or NONE,
+        ", ".join(one.edges) or "no",
+    )
+
+
+def _selection_row(one: Tuning) -> tuple[str, ...]:
+    gap = None if one.selection is None or one.confirmation is None else one.confirmation - one.selection
+    return (
+        one.arm,
+        one.metric,
+        _or_dash(one.selection),
+        _or_dash(one.confirmation),
+        NONE if gap is None else signed(gap),
+    )
+
+
+_SPREADS = (
+    "The curve takes the spread of the change as it was seen. How many more pairs are needed is told by the upper end "
+    "of its 80 % interval, since few pairs often look too alike."
+)
+
+
+def uncertainty(findings: Findings) -> Section:
+    """Where the width of the intervals comes from, what was looked at, and what more pairs would buy."""
+    known = [claim for claim in findings.claims if claim.comparison is not None]
+    head = ("treatment", "design", "pairs", "sd of the change", "detectable (power .8)", "more pairs needed")
+    levels = ("treatment", "design", "var. of seeds", "of examples", "of both", "interval for new examples, too")
+    looks = ("treatment", "design", "pairs", "change", "p or e", "stops at", "interval", "stop")
+    return section(
+        8,
+        "How sure this is",
+        pictures([power_curves(findings.power, findings.spec.metrics)] if findings.power else []),
+        table("What these pairs can detect", head, [_power_row(one) for one in known], words=2),
+        Text(_SPREADS) if known else None,
+        table("Seeds and examples: variance of the mean change", levels, _level_rows(known), words=2),
+        table("The looks that were taken", looks, _look_rows(known), words=2),
+        why="No pair is complete.",
+    )
+
+
+def _power_row(claim: Claim) -> tuple[str, ...]:
+    one = claim.comparison
+    if one is None:
+        raise ValueError("a claim without complete pairs has no row")
+    needed = NONE if one.needed is None else str(one.needed)
+    return (claim.contrast.name, claim.design, str(one.n), _or_dash(one.sd), _or_dash(one.detectable), needed)
+
+
+def _level_rows(claims: Sequence[Claim]) -> list[tuple[str, ...]]:
+    rows = []
+    for claim in claims:
+        level = claim.two_level
+        if level is not None:
+            interval = NONE if level.interval is None else between(level.interval)
+            parts = (f"{value:.2g}" for value in (level.v_seed, level.v_example, level.v_residual))
+            rows.append((claim.contrast.name, claim.design, *parts, interval))
+    return rows
+
+
+def _look_rows(claims: Sequence[Claim]) -> list[tuple[str, ...]]:
+    return [
+        (
+            claim.contrast.name,
+            claim.design,
+            str(look.n),
+            signed(look.delta),
+            _or_dash(look.p if look.e is None else look.e),
+            f"{'p ≤' if look.e is None else 'e ≥'} {number(look.threshold)}",
+            NONE if look.interval is None else between(look.interval),
+            look.stop or "go on",
+        )
+        for claim in claims
+        if claim.decision is not None
+        for look in claim.decision.history
+    ]
+
+
+def _or_dash(value: float | None) -> str:
+    return NONE if value is None else number(value)
+
+
+def _plain(value: object) -> str:
+    return number(value) if isinstance(value, float) else str(value)

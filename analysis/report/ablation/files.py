@@ -1,0 +1,92 @@
+"""An ablation -> the files that present it, and its place in the dashboard. The same database gives the same bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from analysis.ablation.findings import Findings
+from analysis.figures import Drawing
+from analysis.report.ablation.answer import SYMBOLS, VERDICT_HEAD, verdict_row
+from analysis.report.ablation.sections import sections
+from analysis.report.ablation.tables import pairs_csv, runs_csv
+from analysis.report.blocks import drawings
+from analysis.report.markdown import escaped, markdown_table
+from analysis.report.page import Headline, Page, Report, write_page
+from analysis.report.plain import to_json
+from analysis.statistics.paired import Verdict
+from analysis.wording import number
+from search_spaces import dump_ablation
+
+_TONES = dict.fromkeys(Verdict, "even") | {
+    Verdict.BETTER: "good",
+    Verdict.WORSE: "bad",
+    Verdict.UNSTABLE: "bad",
+    Verdict.NOT_COMPARABLE: "bad",
+}
+_IN_DASHBOARD = 3  # figures: it reads all that a study carries whenever it looks
+
+
+def write_report(findings: Findings, folder: Path, png: bool = True) -> Report:
+    """Write ``index.html``, ``report.md``, ``pairs.csv``, ``runs.csv``, ``report.json`` and ``ablation.yaml``.
+
+    Args:
+        findings: What to say of an ablation.
+        folder: Made when missing; files of these names are replaced.
+        png: Whether the Markdown has its figures, as files in ``figures``, where a browser can draw them.
+    """
+    beside = {
+        "pairs.csv": pairs_csv(findings),
+        "runs.csv": runs_csv(findings),
+        "report.json": _json(findings),
+        "ablation.yaml": dump_ablation(findings.spec),
+    }
+    return write_page(_page(findings), beside, folder, png)
+
+
+def dashboard_note(findings: Findings) -> str:
+    """Return the Markdown that the dashboard shows: the verdicts, and their table."""
+    lines = [f"# {escaped(findings.spec.question)}", ""]
+    for claim, sentence in zip(findings.claims, findings.sentences, strict=True):
+        lines += [f"**{SYMBOLS[claim.verdict]} {claim.verdict.value}** {escaped(sentence)}", ""]
+    lines += markdown_table(VERDICT_HEAD, [verdict_row(claim) for claim in findings.claims])
+    return "\n".join([*lines, "", "The whole report is among the artifacts: index.html."])
+
+
+def publish(url: str, findings: Findings, written: Report) -> None:
+    """Show the verdicts, the first figures and the files of a report in the Optuna dashboard over the database."""
+    from sweeps.study_pages import push_report
+
+    shown: dict[str, Any] = {one.name: one.titled for one in _for_dashboard(findings)}
+    push_report(url, findings.spec.name, dashboard_note(findings), shown, written.files)
+
+
+def _for_dashboard(findings: Findings) -> tuple[Drawing, ...]:
+    return drawings(sections(findings)[2:4])[:_IN_DASHBOARD]
+
+
+def _page(findings: Findings) -> Page:
+    headlines = tuple(
+        Headline(_TONES[one.verdict], SYMBOLS[one.verdict], one.verdict.value, text, wider or "")
+        for one, text, wider in zip(findings.claims, findings.sentences, findings.wider, strict=True)
+    )
+    spec = findings.spec
+    return Page("Ablation", spec.name, spec.question, headlines, _facts(findings), sections(findings))
+
+
+def _facts(findings: Findings) -> tuple[tuple[str, str], ...]:
+    metrics = findings.spec.metrics
+    margin = "none" if metrics.margin is None else f"±{number(metrics.margin)}"
+    return (
+        ("metric", f"{metrics.primary} ({metrics.goal})"),
+        ("margin", margin),
+        ("pairs", str(findings.pairs)),
+        ("design", " and ".join(findings.spec.designs)),
+        ("runs", str(len(findings.runs))),
+        ("training", f"{number(sum(run.seconds for run in findings.runs))} s"),
+    )
+
+
+def _json(findings: Findings) -> str:
+    every = {name: getattr(findings, name) for name in type(findings).__dataclass_fields__ if name != "spec"}
+    return to_json({"name": findings.spec.name, "question": findings.spec.question, **every})

@@ -1,0 +1,30 @@
+"""The report of an ablation, section by section, in the order in which a reader asks."""
+
+from __future__ import annotations
+
+from analysis.ablation.findings import Findings
+from analysis.report.ablation.answer import effects, header, pairs, verdicts
+from analysis.report.ablation.detail import calibration, fairness, interactions, secondary, uncertainty
+from analysis.report.ablation.record import caveats, failures, health, reproduce
+from analysis.report.blocks import Section, with_own_names
+
+_ALL = (
+    header,
+    verdicts,
+    effects,
+    pairs,
+    calibration,
+    secondary,
+    interactions,
+    fairness,
+    uncertainty,
+    health,
+    failures,
+    caveats,
+    reproduce,
+)
+
+
+def sections(findings: Findings) -> tuple[Section, ...]:
+    """Return the 13 sections of a report; every drawing has a name of its own."""
+    return with_own_names([make(findings) for make in _ALL])

@@ -1,0 +1,54 @@
+"""The tables of a report that other tools read."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+
+from analysis.ablation.findings import Findings
+from analysis.export import csv
+from search_spaces import Recipe, flatten
+from search_spaces.evaluations import read_from
+from sweeps.ablation_plan import Table
+
+
+def pairs_csv(findings: Findings) -> str:
+    """Return one line for each design, pair and arm: its metrics, and the run that they are read from."""
+    spec, table = findings.spec, Table(findings.spec)
+    runs = {run.number: run for run in findings.runs}
+    names = (spec.metrics.primary, *spec.metrics.others)
+    rows: list[dict[str, Any]] = []
+    for design in spec.designs:
+        for pair in range(findings.pairs):
+            for arm, one in spec.all_arms.items():
+                run = runs[table.number(design, pair, arm)]
+                finals = findings.finals.get(run.number, {})
+                values = {name: finals.get(read_from(name, one.weights), math.nan) for name in names}
+                facts = {"weights": one.weights, "state": run.state.value, "run": run.number, "seed": run.seed}
+                rows.append({"design": design, "pair": pair, "arm": arm, **values, **facts})
+    columns = ["design", "pair", "arm", *names, "weights", "state", "run", "seed"]
+    return csv(pd.DataFrame(rows, columns=columns))
+
+
+def runs_csv(findings: Findings) -> str:
+    """Return one line for each run, the tries of the tuning among them, with every field of its recipe."""
+    rows = [
+        {
+            "run": run.number,
+            "design": run.design,
+            "arm": run.arm,
+            "pair": run.pair,
+            "state": run.state.value,
+            "epoch": run.epoch,
+            "seconds": run.seconds,
+            "seed": run.seed,
+            "attempts": run.attempts,
+            "error": run.error,
+            **{f"fingerprint.{part}": mark for part, mark in sorted(run.fingerprint.items())},
+            **flatten(Recipe.model_validate(run.recipe)),
+        }
+        for run in findings.runs
+    ]
+    return csv(pd.DataFrame(rows))

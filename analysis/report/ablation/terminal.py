@@ -1,0 +1,90 @@
+"""The answer of an ablation in a terminal: sentences, a table, and what to do next."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from analysis.ablation.claims import Claim
+from analysis.ablation.findings import Findings
+from analysis.ablation.shipped import LIBRARY
+from analysis.report.ablation.answer import SYMBOLS, VERDICT_HEAD, verdict_row
+from analysis.statistics.paired import Verdict
+
+_STYLES = {Verdict.BETTER: "green", Verdict.WORSE: "red", Verdict.UNSTABLE: "red", Verdict.NOT_COMPARABLE: "red"}
+_BROKEN = {Verdict.UNSTABLE, Verdict.NOT_COMPARABLE, Verdict.IDENTICAL}  # more of the same pairs would not help
+_WORDS = {"treatment": 9, "design": 7, "verdict": 12}  # columns of words, and the room that each must have
+_ROOMY = 100
+
+
+def print_verdicts(findings: Findings, console: Console, page: Path | None = None) -> None:
+    """Print each verdict in a sentence, then all in a table, where the report lies, and the next command.
+
+    Args:
+        findings: What the ablation comes to.
+        console: Where to. No text of the ablation is taken for markup.
+        page: The report's page, if it was written.
+    """
+    for claim, sentence in zip(findings.claims, findings.sentences, strict=True):
+        word = Text(
+            f"{SYMBOLS[claim.verdict]} {claim.verdict.value}", style=f"bold {_STYLES.get(claim.verdict, '')}".strip()
+        )
+        console.print(Text.assemble(word, "  ", sentence))
+    console.print(_table(findings, narrow=console.width < _ROOMY))
+    if page is not None:
+        console.print(Text(f"report   {page}"), soft_wrap=True)
+    following = next_step(findings, page)
+    if following is not None:
+        console.print(Text(f"next     {following}"), soft_wrap=True)
+
+
+def next_step(findings: Findings, page: Path | None = None) -> str | None:
+    """Return the command that would tell more; None where the question is answered, or more pairs would not help."""
+    spec = findings.spec
+    if findings.pairs < spec.pairs and any(not run.state.finished for run in findings.runs):
+        return "the same command continues"
+    verdicts = {claim.verdict for claim in findings.claims}
+    if Verdict.INCONCLUSIVE not in verdicts or verdicts & _BROKEN:
+        return None
+    more = max((_needed(claim) for claim in findings.claims), default=0) or max(findings.pairs, 1)
+    source = _source(findings, page)
+    if isinstance(spec.looks, tuple):  # its looks are over, and one more would not be a planned one
+        total, seed = findings.pairs + more, spec.space.sampler.seed + 1
+        return f"{source} --name {spec.name}_2 --seed {seed} --pairs {total} (with other looks in the file)"
+    return f"{source} --add-pairs {more}"
+
+
+def _source(findings: Findings, page: Path | None) -> str:
+    """The command with the file that the ablation came from, as far as that is known."""
+    name = findings.spec.name
+    if (LIBRARY / f"{name}.yaml").exists():
+        return f"sweeps ablate {name}"
+    beside = "ablation.yaml" if page is None else str(page.with_name("ablation.yaml"))
+    return f"sweeps ablate {shlex.quote(beside)} --name {name}"
+
+
+def _needed(claim: Claim) -> int:
+    if claim.verdict is not Verdict.INCONCLUSIVE or claim.comparison is None:
+        return 0
+    return claim.comparison.needed or 0
+
+
+def _table(findings: Findings, narrow: bool) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    # A column that says the same in every line is the first to go where there is no room.
+    left_out = "design" if narrow and len(findings.spec.designs) == 1 else ""
+    for name in VERDICT_HEAD:
+        words = name in _WORDS
+        if name != left_out:
+            justify: Literal["left", "right"] = "left" if words else "right"
+            table.add_column(name, justify=justify, overflow="fold", no_wrap=not words, min_width=_WORDS.get(name))
+    for claim in findings.claims:
+        cells = [Text(cell) for name, cell in zip(VERDICT_HEAD, verdict_row(claim), strict=True) if name != left_out]
+        cells[-1].stylize(_STYLES.get(claim.verdict, ""))
+        table.add_row(*cells)
+    return table

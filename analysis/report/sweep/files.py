@@ -1,0 +1,90 @@
+"""A sweep -> the files that present it, and its place in the dashboard. The same database gives the same bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from analysis.export import export_texts
+from analysis.figures import Drawing
+from analysis.report.blocks import drawings
+from analysis.report.markdown import escaped, markdown_table
+from analysis.report.page import Page, Report, write_page
+from analysis.report.plain import to_json
+from analysis.report.sweep.headline import SIGNS, headline, question
+from analysis.report.sweep.sections import sweep_sections
+from analysis.sweep.findings import SweepFindings
+from analysis.wording import number
+from sweeps.tables import RunState
+
+_IN_DASHBOARD = ("importance", "curves", "parallel")  # it reads all that a study carries whenever it looks
+_CHECK_HEAD = ("check", "outcome", "evidence", "next step")
+
+
+def write_sweep_report(url: str, findings: SweepFindings, folder: Path, png: bool = True) -> Report:
+    """Write ``index.html``, ``report.md``, ``report.json`` and what `analysis.export.export_sweep` writes.
+
+    Args:
+        url: Of the database that the findings are from: the tables are read from it.
+        findings: What to say of a sweep.
+        folder: Made when missing; files of these names are replaced.
+        png: Whether the Markdown has its figures, as files in ``figures``, where a browser can draw them.
+    """
+    beside = {"report.json": _json(findings), **export_texts(findings.spec, url)}
+    return write_page(sweep_page(findings), beside, folder, png)
+
+
+def sweep_page(findings: SweepFindings) -> Page:
+    """Return what the report of a sweep shows."""
+    parts = sweep_sections(findings)
+    return Page("Sweep", findings.spec.name, question(findings), (headline(findings),), _facts(findings), parts)
+
+
+def sweep_note(findings: SweepFindings) -> str:
+    """Return the Markdown that the dashboard shows: the headline, and the table of the checks."""
+    answer = headline(findings)
+    rows = [
+        (one.name, f"{SIGNS[one.outcome]} {one.outcome.value}", one.evidence, one.next_step) for one in findings.checks
+    ]
+    return "\n".join(
+        [
+            f"# {escaped(question(findings))}",
+            "",
+            f"**{answer.symbol} {answer.word}** {escaped(f'{answer.sentence} {answer.wider}'.strip())}",
+            "",
+            *markdown_table(_CHECK_HEAD, rows),
+            "",
+            "The whole report is among the artifacts: index.html.",
+        ]
+    )
+
+
+def publish_sweep(url: str, findings: SweepFindings, written: Report) -> None:
+    """Show the headline, the checks, three figures and the files of a report in the Optuna dashboard."""
+    from sweeps.study_pages import push_report
+
+    shown: dict[str, Any] = {one.name: one.titled for one in _for_dashboard(findings)}
+    push_report(url, findings.spec.name, sweep_note(findings), shown, written.files)
+
+
+def _for_dashboard(findings: SweepFindings) -> tuple[Drawing, ...]:
+    return tuple(one for one in drawings(sweep_sections(findings)) if one.name in _IN_DASHBOARD)
+
+
+def _facts(findings: SweepFindings) -> tuple[tuple[str, str], ...]:
+    spec = findings.spec
+    complete = sum(row.runs for row in findings.ledger if row.state is RunState.COMPLETE)
+    return (
+        ("metric", f"{spec.metric.name} ({spec.metric.goal})"),
+        ("searched", f"{len(spec.search)} fields"),
+        ("runs", f"{len(findings.data.numbers)} of {spec.runs}"),
+        ("complete", str(complete)),
+        ("epochs", f"{findings.epochs_spent}, {findings.epochs_saved} saved"),
+        ("training", f"{number(sum(row.seconds for row in findings.ledger))} s"),
+    )
+
+
+def _json(findings: SweepFindings) -> str:
+    every = {name: getattr(findings, name) for name in type(findings).__dataclass_fields__ if name != "spec"}
+    answer = headline(findings)
+    return to_json({"name": findings.spec.name, "question": question(findings), "headline": answer, **every})

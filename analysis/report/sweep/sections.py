@@ -1,0 +1,31 @@
+"""The report of a sweep, section by section, in the order in which a reader asks."""
+
+from __future__ import annotations
+
+from analysis.report.blocks import Section, with_own_names
+from analysis.report.sweep.answer import best_runs, checks, searched
+from analysis.report.sweep.course import best_of_runs, costs, curves, stopping
+from analysis.report.sweep.fields import good_runs, importances
+from analysis.report.sweep.record import caveats, diagnosis, failures, reproduce
+from analysis.sweep.findings import SweepFindings
+
+_ALL = (
+    searched,
+    best_runs,
+    checks,
+    importances,
+    good_runs,
+    curves,
+    stopping,
+    best_of_runs,
+    costs,
+    diagnosis,
+    failures,
+    caveats,
+    reproduce,
+)
+
+
+def sweep_sections(findings: SweepFindings) -> tuple[Section, ...]:
+    """Return the 13 sections of a report; every drawing has a name of its own."""
+    return with_own_names([make(findings) for make in _ALL])

@@ -1,0 +1,139 @@
+"""A sweep's answer and its diagnosis in a terminal: sentences, short tables, and what to do next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from analysis.diagnosis.findings import Finding, Severity
+from analysis.report.sweep.headline import SIGNS, headline
+from analysis.report.sweep.record import MOST_FINDINGS, REGION_HEAD, SHARE_HEAD, region_rows, share_rows, too_short
+from analysis.sweep.check import Outcome
+from analysis.sweep.findings import SweepFindings
+from search_spaces import UsageError
+
+_STYLES = {"good": "green", "bad": "red", "even": "yellow"}
+_OUTCOMES = {Outcome.PASS: "green", Outcome.WARN: "yellow", Outcome.FAIL: "red"}
+_SEVERE = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "dim"}
+_WORST = 5  # runs
+
+
+def print_sweep_report(findings: SweepFindings, console: Console, page: Path | None = None) -> None:
+    """Print the best run against the baseline, the checks to act on, where the report lies, and the next command.
+
+    Args:
+        findings: What the sweep comes to.
+        console: Where to. No text of the sweep is taken for markup.
+        page: The report's page, if it was written.
+    """
+    answer = headline(findings)
+    word = Text(f"{answer.symbol} {answer.word}", style=f"bold {_STYLES[answer.tone]}")
+    console.print(Text.assemble(word, "  ", answer.sentence))
+    if answer.wider:
+        console.print(Text(answer.wider, style="dim"))
+    for check in sorted(findings.checks, key=lambda one: one.outcome is not Outcome.FAIL):
+        if check.outcome is not Outcome.PASS:
+            sign = Text(f"{SIGNS[check.outcome]} {check.outcome.value}", style=_OUTCOMES[check.outcome])
+            console.print(Text.assemble(sign, f"  {check.name}: {check.evidence} ", (check.next_step, "bold")))
+    passed = sum(one.outcome is Outcome.PASS for one in findings.checks)
+    console.print(Text(f"{passed} of {len(findings.checks)} checks pass"))
+    if page is not None:
+        console.print(Text(f"report   {page}"), soft_wrap=True)
+    console.print(Text(f"next     {next_command(findings)}"), soft_wrap=True)
+
+
+def next_command(findings: SweepFindings) -> str:
+    """Return the command that would tell more."""
+    name = shlex.quote(findings.spec.name)
+    ended = sum(row.runs for row in findings.ledger if row.state.finished)
+    if ended < findings.spec.runs:
+        return "the same command continues"
+    if not findings.best:
+        return f"sweeps diagnose {name}"
+    if findings.ranges:
+        return f"sweeps extend {name} --edge"
+    return f"sweeps confirm {name} --top 3 --pairs 10"
+
+
+def print_diagnosis(findings: SweepFindings, console: Console, number: int | None = None) -> None:
+    """Print the findings of one run, or how many runs of the sweep have each, where, and the worst runs.
+
+    Args:
+        findings: What the sweep comes to.
+        console: Where to. No text of the sweep is taken for markup.
+        number: A run; None for the whole sweep.
+
+    Raises:
+        UsageError: There is no such run.
+    """
+    if number is not None:
+        _print_run(findings, console, number)
+        return
+    table = findings.diagnosis
+    if not table.runs:
+        console.print(Text("No run has reported an epoch yet."))
+        return
+    short = too_short(findings)
+    note = f"; {short} are too short for most rules" if short else ""
+    console.print(Text(f"{table.without_alarm} of {table.runs} runs have neither an error nor a warning{note}."))
+    for head, rows in ((SHARE_HEAD, share_rows(findings)), (REGION_HEAD, region_rows(findings))):
+        if rows:
+            console.print(_table(head, rows))
+    for worst in _worst(findings):
+        every = findings.findings[worst]
+        codes = ", ".join(one.code.value for one in every if one.alarm)
+        console.print(Text(f"run {worst}  {codes}: {every[0].evidence}"))
+    if _worst(findings):
+        name = shlex.quote(findings.spec.name)
+        console.print(Text(f"next     sweeps diagnose {name} {_worst(findings)[0]}"), soft_wrap=True)
+
+
+def _worst(findings: SweepFindings) -> list[int]:
+    """Runs with errors first, then by how many alarms they have."""
+    alarms = {run: [one for one in every if one.alarm] for run, every in findings.findings.items()}
+    errors = {run: sum(one.severity is Severity.ERROR for one in every) for run, every in alarms.items()}
+    ranked = sorted(alarms, key=lambda run: (-errors[run], -len(alarms[run]), run))
+    return [run for run in ranked if alarms[run]][:_WORST]
+
+
+def _print_run(findings: SweepFindings, console: Console, number: int) -> None:
+    data = findings.data
+    if number not in data.numbers:
+        raise UsageError(f"{findings.spec.name} has no run {number}: its runs are 0 to {len(data.numbers) - 1}")
+    place = data.numbers.index(number)
+    state, epoch, every = data.states[place], data.epochs[place], findings.findings.get(number, ())
+    console.print(Text(f"run {number} is {state.value.lower()} after epoch {epoch} of {_budget(findings)}"))
+    for one in every[:MOST_FINDINGS]:
+        _print_finding(console, one)
+    if not every:
+        console.print(
+            Text("Its curves have no finding." if epoch else "It has reported no epoch, so it has no curves.")
+        )
+    left = len(every) - MOST_FINDINGS
+    if left > 0:
+        console.print(Text(f"{left} more, later in precedence: report.json has all"))
+
+
+def _budget(findings: SweepFindings) -> int:
+    return findings.spec.recipe.budget.epochs
+
+
+def _print_finding(console: Console, one: Finding) -> None:
+    word = Text(f"{one.severity.value.upper()} {one.code.value}", style=_SEVERE[one.severity])
+    console.print(Text.assemble(word, f"  {one.evidence} ", (one.next_step, "bold")))
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for index, name in enumerate(head):
+        justify: Literal["left", "right"] = "left" if index < 2 else "right"
+        table.add_column(name, justify=justify, overflow="fold", no_wrap=index != 1)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    return table

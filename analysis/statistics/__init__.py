@@ -1,0 +1,1 @@
+"""Paired comparisons in numpy and scipy alone: effects, intervals, verdicts, and when to look. Start with paired.py."""

@@ -1,0 +1,41 @@
+"""What the best of n tries is worth: a curve that shows whether a search was long enough."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from analysis.statistics.comparison import Goal
+from analysis.statistics.intervals import Floats
+
+
+def expected_best(values: ArrayLike, goal: Goal) -> Floats:
+    """Return the expected best of n of these tries drawn without replacement, for n = 1 .. N; shape ``(N,)``.
+
+    Source: Dodge et al., "Show Your Work: Improved Reporting of Experimental Results", EMNLP 2019, in its unbiased
+    form (Tang et al., "Showing Your Work Doesn't Always Work", ACL 2020).
+
+    Args:
+        values: What each try scored, shape ``(N,)``; one that is not finite is as bad as the worst that is.
+        goal: Whether more or less is better.
+
+    Raises:
+        ValueError: No finite value.
+    """
+    scores = np.asarray(values, dtype=np.float64)
+    finite = scores[np.isfinite(scores)]
+    if not len(finite):
+        raise ValueError("expected_best needs a finite value")
+    worst = finite.min() if goal == "maximize" else finite.max()
+    ranked = np.sort(np.where(np.isfinite(scores), scores, worst))
+    if goal == "minimize":
+        ranked = ranked[::-1]  # from worst to best
+    total = len(ranked)
+    curve = []
+    for n in range(1, total + 1):
+        # P(the i-th of the ranked is the best of n): all n are among the first i, and it is one of them.
+        shares = [math.comb(i, n - 1) / math.comb(total, n) for i in range(total)]
+        curve.append(float(np.dot(shares, ranked)))
+    return np.array(curve)

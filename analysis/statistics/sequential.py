@@ -1,0 +1,252 @@
+"""When to look at a growing number of pairs, and when to stop: planned looks, or the t e-process.
+
+Testing at .05 after every pair up to 20 finds a difference in 26 % of the studies in which there is none. Planned
+looks keep it at 5 %; the e-process keeps it below 5 % however often one looks and however long one goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from math import sqrt
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import special
+
+from analysis.statistics.e_process import E_STOP, e_interval, e_path, e_value
+from analysis.statistics.intervals import Floats, Interval, fraction, sample, t_interval, t_p_value
+from analysis.statistics.leave_one_out import spread
+from analysis.statistics.permutation import LEAST
+
+__all__ = [
+    "E_PROCESS",
+    "E_STOP",
+    "LOOKS",
+    "LOOK_ALPHA",
+    "Decision",
+    "LookResult",
+    "Rule",
+    "decide",
+    "e_interval",
+    "e_path",
+    "e_value",
+    "look_alpha",
+    "next_look",
+    "overall_p",
+]
+
+LOOKS = (5, 10, 20)
+"""Numbers of pairs at which a study looks, unless its plan names others."""
+
+LOOK_ALPHA = 0.0194
+"""Level of each of these three looks, .05 over all of them."""
+
+E_PROCESS = "e_process"
+
+Rule = Sequence[int] | Literal["e_process"]
+
+_DRAWS = 1_000_000  # a level of .05 has a standard error of .0002
+_ENOUGH = 1_000  # draws below a quantile; with fewer it is too rough, and Bonferroni's bound stands in
+
+
+@dataclass(frozen=True, slots=True)
+class LookResult:
+    """What one look saw.
+
+    Attributes:
+        n: Pairs.
+        delta: Mean delta, in metric units.
+        p: p-value of the paired t-test; without spread that of the sign-flip test, from 6 pairs on. None without
+            either, and for the e-process.
+        e: The e-process; None for planned looks.
+        threshold: What p has to be at most, or e at least, to find a difference.
+        interval: Of the mean delta: t at level 1 - look_alpha, or the confidence sequence; None without spread.
+        stop: Why to stop here; None to go on.
+    """
+
+    n: int
+    delta: float
+    p: float | None
+    e: float | None
+    threshold: float
+    interval: Interval | None
+    stop: Literal["difference", "equivalence", "last look"] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The look history of a comparison, and what follows from it.
+
+    Attributes:
+        history: The looks up to the one that stopped, or to the last that was reached.
+        stopped_at: Pairs of the look that stopped; the pairs after them are not part of the analysis. None to go on.
+        next_n: How many pairs the next look needs; None when stopped.
+        alpha: Level of the comparison at a look: what `compare` takes for the pairs of the last look.
+        p: p-value of the study so far, for `holm` and for `judge` with family_alpha .05: `overall_p` of the last look,
+            or 1 / e. It is 1 before the first look, so that nothing is found between looks.
+    """
+
+    history: tuple[LookResult, ...]
+    stopped_at: int | None
+    next_n: int | None
+    alpha: float
+    p: float
+
+
+def next_look(n_done: int, looks: Sequence[int] = LOOKS) -> int | None:
+    """Return how many pairs the next planned look needs when n_done are complete; None after the last.
+
+    Raises:
+        ValueError: Looks that do not increase from at least 2.
+    """
+    return next((n for n in _checked(looks) if n > n_done), None)
+
+
+def look_alpha(looks: Sequence[int] = LOOKS, alpha: float = 0.05) -> float:
+    """Return the level of every look with which all of them together have level alpha (Pocock 1977).
+
+    For t-tests at these numbers of pairs: the .0221 of Pocock's table is for three equally spaced normal tests. From
+    a million simulated studies with a fixed seed, so that its relative error is below 1 %.
+
+    Args:
+        looks: Numbers of pairs, increasing, the first at least 2.
+        alpha: Probability of finding a difference at any look where there is none.
+
+    Raises:
+        ValueError: Other looks, or alpha outside (0, 1).
+    """
+    looks = _checked(looks)
+    fraction("alpha", alpha)
+    if len(looks) == 1:
+        return alpha
+    if looks == LOOKS and alpha == 0.05:
+        return LOOK_ALPHA
+    count = int(alpha * (_DRAWS + 1)) - 1  # of the draws, as many as `overall_p` may find at this level
+    simulated = float(_smallest_p(looks)[count - 1]) if count >= _ENOUGH else 0.0
+    return max(alpha / len(looks), simulated)
+
+
+def overall_p(p: float, looks: Sequence[int] = LOOKS) -> float:
+    """Return the p-value of a whole study whose look found p: P(some look finds as small a one by chance).
+
+    At most alpha when p is at most `look_alpha`; for `holm` over arms that stopped at different looks.
+
+    Args:
+        p: The p-value of the t-test at the look that stopped, or at the last one reached.
+        looks: All the looks of the plan, also those that were not needed.
+
+    Raises:
+        ValueError: A p outside [0, 1], or looks that do not increase from at least 2.
+    """
+    looks = _checked(looks)
+    if not 0.0 <= p <= 1.0:
+        raise ValueError(f"p-values lie in [0, 1], found {p}")
+    if len(looks) == 1:
+        return p
+    share = (float(np.searchsorted(_smallest_p(looks), p, side="right")) + 1.0) / (_DRAWS + 1.0)
+    return min(1.0, len(looks) * p, max(p, share))
+
+
+def decide(
+    deltas: ArrayLike, rule: Rule = LOOKS, margin: float | None = None, arms: int = 1, alpha: float = 0.05
+) -> Decision:
+    """Replay the looks that these pairs have reached, and say whether to stop or how many pairs the next look needs.
+
+    A look stops when it finds a difference (p <= look_alpha, or e >= 1 / alpha), when its interval at twice that
+    level (the confidence sequence, for the e-process) lies inside +-margin, or when it is the last.
+
+    Args:
+        deltas: In the order in which the pairs were planned, not in that of their completion; shape (n,), n >= 0.
+        rule: Planned looks, or "e_process", which looks after every pair from the second on and has no last look.
+        margin: Smallest delta that matters, in metric units; None to stop for a difference alone.
+        arms: Treatment arms of the ablation. A difference then stops an arm at alpha / arms, so that `holm` over the
+            arms agrees with it; the intervals stay those of one arm.
+        alpha: Of the whole study.
+
+    Raises:
+        ValueError: An unknown rule, looks that do not increase from at least 2, arms < 1, a delta that is not finite.
+    """
+    x = sample(deltas, 0, "deltas")
+    if arms < 1:
+        raise ValueError(f"arms >= 1, found {arms}")
+    if isinstance(rule, str) and rule != E_PROCESS:
+        raise ValueError(f"the rule is a sequence of looks or {E_PROCESS!r}, found {rule!r}")
+    looks = None if isinstance(rule, str) else _checked(rule)
+    level = alpha if looks is None else look_alpha(looks, alpha)
+    history: list[LookResult] = []
+    for n in looks or range(2, len(x) + 1):
+        if n > len(x) or (history and history[-1].stop):
+            break
+        history.append(
+            _e_look(x[:n], margin, arms, alpha) if looks is None else _t_look(x[:n], looks, margin, arms, alpha)
+        )
+    stopped_at = history[-1].n if history and history[-1].stop else None
+    following = None
+    if stopped_at is None:
+        following = max(2, len(x) + 1) if looks is None else next_look(len(x), looks)
+    p = 1.0
+    if history and looks is not None and history[-1].p is not None:
+        p = overall_p(history[-1].p, looks)
+    elif history and history[-1].e is not None and history[-1].interval is not None:
+        p = min(1.0, 1.0 / history[-1].e)
+    return Decision(tuple(history), stopped_at, following, level, p)
+
+
+def _t_look(x: Floats, looks: tuple[int, ...], margin: float | None, arms: int, alpha: float) -> LookResult:
+    n, delta, sd = len(x), float(x.mean()), spread(x)
+    level, threshold = look_alpha(looks, alpha), look_alpha(looks, alpha / arms)
+    p = t_p_value(delta / (sd / sqrt(n)), n - 1) if sd else _sign_flip_of_equals(x)
+    stop: Literal["difference", "equivalence", "last look"] | None = "last look" if n == looks[-1] else None
+    if p is not None and p <= threshold:
+        stop = "difference"
+    elif sd and margin is not None and t_interval(x, 1.0 - 2.0 * level).inside(margin):
+        stop = "equivalence"
+    return LookResult(n, delta, p, None, threshold, t_interval(x, 1.0 - level) if sd else None, stop)
+
+
+def _sign_flip_of_equals(x: Floats) -> float | None:
+    if len(x) < LEAST:
+        return None
+    return 2.0 ** (1 - len(x)) if x.any() else 1.0
+
+
+def _e_look(x: Floats, margin: float | None, arms: int, alpha: float) -> LookResult:
+    e, interval = e_value(x), e_interval(x, threshold=1.0 / alpha)
+    stop: Literal["difference", "equivalence"] | None = None
+    if interval is not None and e >= arms / alpha:
+        stop = "difference"
+    elif interval is not None and margin is not None and interval.inside(margin):
+        stop = "equivalence"
+    return LookResult(len(x), float(x.mean()), None, e, arms / alpha, interval, stop)
+
+
+def _checked(looks: Sequence[int]) -> tuple[int, ...]:
+    numbers = tuple(looks)
+    if not numbers or numbers[0] < 2 or any(b <= a for a, b in pairwise(numbers)):
+        raise ValueError(f"looks increase from at least 2 pairs, found {numbers}")
+    return numbers
+
+
+@lru_cache(maxsize=8)
+def _smallest_p(looks: tuple[int, ...]) -> Floats:
+    """The smallest p-value over the looks of studies without a difference, sorted; shape (_DRAWS,)."""
+    rng = np.random.default_rng(0)
+    mean, squares, smallest = np.zeros(_DRAWS), np.zeros(_DRAWS), np.ones(_DRAWS)
+    done = 0
+    for n in looks:
+        new = n - done
+        # The pairs since the last look enter by their mean and sum of squares, which are independent.
+        away = rng.normal(0.0, 1.0 / sqrt(new), _DRAWS) - mean
+        squares += away**2 * (done * new / n)
+        if new > 1:
+            squares += rng.chisquare(new - 1, _DRAWS)
+        mean += away * (new / n)
+        t = mean / np.sqrt(squares / (n - 1) / n)
+        smallest = np.minimum(smallest, 2.0 * special.stdtr(n - 1, -np.abs(t)))
+        done = n
+    smallest.sort()
+    return smallest

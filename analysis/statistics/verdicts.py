@@ -1,0 +1,151 @@
+"""From a comparison to one of nine words, by rules that were fixed before the data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from math import sqrt
+
+from analysis.statistics.comparison import Comparison
+from analysis.statistics.intervals import Interval, fraction, t_quantile
+
+
+class Verdict(StrEnum):
+    """What a comparison comes to; the value is how it is printed."""
+
+    BETTER = "BETTER"
+    WORSE = "WORSE"
+    EQUIVALENT = "EQUIVALENT"
+    NEGLIGIBLE = "REAL BUT NEGLIGIBLE"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    TUNING_DEPENDENT = "TUNING-DEPENDENT"
+    UNSTABLE = "CONFOUNDED BY INSTABILITY"
+    NOT_COMPARABLE = "NOT COMPARABLE"
+    IDENTICAL = "IDENTICAL"
+
+
+def holm(p: Sequence[float | None]) -> tuple[float | None, ...]:
+    """Return p-values adjusted for the whole family (Holm 1979), in the order given.
+
+    Args:
+        p: One a treatment arm of the ablation, of the primary metric. None for an arm that has none (yet): it stays
+            None but counts, as if it were 1, since the family is the arms that were planned and not those that
+            finished.
+
+    Raises:
+        ValueError: A p-value outside [0, 1].
+    """
+    for each in p:
+        if each is not None and not 0.0 <= each <= 1.0:
+            raise ValueError(f"p-values lie in [0, 1], found {each}")
+    present = [(each, index) for index, each in enumerate(p) if each is not None]
+    adjusted: list[float | None] = [None] * len(p)
+    largest = 0.0
+    for rank, (each, index) in enumerate(sorted(present)):
+        largest = max(largest, min(1.0, (len(p) - rank) * each))
+        adjusted[index] = largest
+    return tuple(adjusted)
+
+
+def judge(
+    comparison: Comparison,
+    p_adjusted: float | None = None,
+    *,
+    interval: Interval | None = None,
+    family_alpha: float | None = None,
+    comparable: bool = True,
+    unstable: bool = False,
+    retuned: Comparison | None = None,
+) -> Verdict:
+    """Return the verdict of a comparison, by the first of these rules that applies.
+
+    1. NOT COMPARABLE when the arms differ in budget, steps or data.
+    2. CONFOUNDED BY INSTABILITY when one arm diverged more (`instability`).
+    3. IDENTICAL when every delta is exactly 0.
+    4. TUNING-DEPENDENT when the matched and the re-tuned design clearly disagree in sign (`tuning_dependent`).
+    5. The comparison is *real* when its interval excludes 0 and, where there are several treatment arms, its
+       Holm-adjusted p-value is at most alpha. It is *small* when a margin was declared and the 1 - 2 alpha interval
+       lies inside it (TOST; each arm at its own alpha).
+       Real and small: REAL BUT NEGLIGIBLE. Real: BETTER or WORSE, by the goal. Small: EQUIVALENT.
+    6. INCONCLUSIVE otherwise.
+
+    The interval and the p-value for Holm are both of the paired t-test, whose size is right from 3 pairs on and which
+    therefore also decides below 6 pairs, where the sign-flip test cannot reach .05: that p-value is printed, and
+    decides only when all deltas are equal, so that there is no spread for a t-test.
+
+    Args:
+        comparison: At the level of the look, where looks were planned.
+        p_adjusted: From `holm` over the treatment arms (of `Comparison.p`, or of `sequential.overall_p` when the
+            number of pairs was decided while looking); None for the only arm.
+        interval: What stands in for both intervals of the comparison: the confidence sequence of the e-process.
+        family_alpha: What p_adjusted is compared with; the comparison's alpha when None. With planned looks, .05.
+        comparable: Whether both arms had the same budget, steps and data.
+        unstable: What `instability` says.
+        retuned: The same treatment in the re-tuned design; the comparison is then the matched one.
+
+    Raises:
+        ValueError: family_alpha outside (0, 1).
+    """
+    if family_alpha is not None:
+        fraction("family_alpha", family_alpha)
+    if not comparable:
+        return Verdict.NOT_COMPARABLE
+    if unstable:
+        return Verdict.UNSTABLE
+    if comparison.ties == comparison.n:
+        return Verdict.IDENTICAL
+    if retuned is not None and tuning_dependent(comparison, retuned):
+        return Verdict.TUNING_DEPENDENT
+    real = _is_real(comparison, interval)
+    if p_adjusted is not None:
+        real = real and p_adjusted <= (comparison.alpha if family_alpha is None else family_alpha)
+    narrow = interval or comparison.interval90
+    small = comparison.margin is not None and narrow is not None and narrow.inside(comparison.margin)
+    if real and not small:
+        return Verdict.BETTER if comparison.improvement > 0.0 else Verdict.WORSE
+    if small:
+        return Verdict.NEGLIGIBLE if real else Verdict.EQUIVALENT
+    return Verdict.INCONCLUSIVE
+
+
+def _is_real(comparison: Comparison, interval: Interval | None) -> bool:
+    interval = interval or comparison.interval
+    if interval is not None:
+        return interval.excludes(0.0)
+    p = comparison.p
+    return p is not None and p <= comparison.alpha
+
+
+def tuning_dependent(matched: Comparison, retuned: Comparison) -> bool:
+    """Whether two designs disagree in sign by more than noise.
+
+    Opposite signs alone would be found in half of the ablations of a factor that does nothing. So the signs of the
+    mean deltas are opposite, and the interval of their difference (Welch 1947, at the level of the matched
+    comparison; the designs have fresh seeds) excludes 0.
+    """
+    if not matched.delta * retuned.delta < 0.0 or not matched.sd or not retuned.sd:
+        return False
+    one, two = matched.sd**2 / matched.n, retuned.sd**2 / retuned.n
+    df = (one + two) ** 2 / (one**2 / (matched.n - 1) + two**2 / (retuned.n - 1))
+    return abs(matched.delta - retuned.delta) > t_quantile(1.0 - matched.alpha, df) * sqrt(one + two)
+
+
+def instability(diverged_control: int, diverged_treatment: int, n: int) -> bool:
+    """Whether one arm diverged more than the other: the counts differ.
+
+    No test of the counts: the pairs share their seeds, so that a divergence in one arm alone is the factor's doing or
+    a sign of an arm at its edge, and complete pairs are then a selection by outcome. With few pairs a test would find
+    nothing (3 of 5 against 0 of 5 has p = .17). Whether the selection matters is what `worst_rank` shows.
+
+    Args:
+        diverged_control: Diverged or failed runs of the control.
+        diverged_treatment: Those of the treatment.
+        n: Pairs that were started.
+
+    Raises:
+        ValueError: A count outside [0, n].
+    """
+    for count in (diverged_control, diverged_treatment):
+        if not 0 <= count <= n:
+            raise ValueError(f"0 <= diverged runs <= n = {n}, found {count}")
+    return diverged_control != diverged_treatment

@@ -1,0 +1,43 @@
+"""A run of a sweep as the curve rules want it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+from analysis.diagnosis.curves import Curves
+from analysis.diagnosis.diagnose import curves_of, diagnose
+from analysis.diagnosis.findings import Finding
+from analysis.sweep.evidence import SweepEvidence, SweepRun
+
+
+def run_curves(evidence: SweepEvidence, numbers: Collection[int] | None = None) -> Mapping[int, Curves]:
+    """Return the curves of every run that reported an epoch, or of some of them, by number."""
+    by_run = {int(str(number)): frame for number, frame in evidence.epochs.groupby("number")}
+    found = {}
+    for run in evidence.runs:
+        if run.number in by_run and (numbers is None or run.number in numbers):
+            curves = curves_of(
+                by_run[run.number],
+                run.recipe,
+                state=run.state.value,
+                metric=evidence.spec.metric.name,
+                maximize=evidence.maximize,
+                classes=evidence.classes,
+            )
+            found[run.number] = replace(curves, val_examples=evidence.val_examples)
+    return found
+
+
+def diagnoses(evidence: SweepEvidence) -> Mapping[int, tuple[Finding, ...]]:
+    """Return the findings of every run that reported an epoch; runs of the same optimizer are its neighbours."""
+    curves = run_curves(evidence)
+    runs = {run.number: run for run in evidence.runs}
+
+    def alike(run: SweepRun) -> list[Curves]:
+        kind = run.recipe.optimizer.kind
+        return [
+            one for number, one in curves.items() if number != run.number and runs[number].recipe.optimizer.kind == kind
+        ]
+
+    return {number: diagnose(one, alike(runs[number])) for number, one in curves.items()}

@@ -1,0 +1,202 @@
+"""Everything that a report says of a sweep, as numbers and sentences; what it looks like is the report's business.
+
+A pure function of what the database holds: the same database gives the same findings, to the last digit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from analysis.diagnosis.finding_table import Axis, FindingTable, summarize
+from analysis.diagnosis.findings import Finding
+from analysis.statistics.best_of_n import expected_best
+from analysis.sweep.caveats import sweep_caveats
+from analysis.sweep.checks import SweepCheck, check_sweep
+from analysis.sweep.diagnoses import diagnoses
+from analysis.sweep.evidence import SweepEvidence, SweepRun
+from analysis.sweep.fidelity import Fidelity, matched
+from analysis.sweep.importance import Importances, rank_fields
+from analysis.sweep.new_ranges import suggested_ranges
+from analysis.sweep.rung_correlation import RungCorrelation, rung_correlations
+from analysis.sweep.score_noise import ScoreNoise, score_noise, selection_optimism
+from analysis.sweep.space_data import SpaceData, space_data
+from search_spaces import Distribution, SpaceSpec, Value, derive_seed, dump_space, flatten
+from sweeps.tables import RunState
+
+TOP = 5
+
+
+@dataclass(frozen=True)
+class BestRun:
+    """One of the best complete runs.
+
+    Attributes:
+        rank: From 1.
+        run: Itself, with its recipe.
+        changes: Recipe field -> `(baseline, here)`, where they differ.
+        gain: Over the baseline's score, positive where better; None where the baseline is not complete.
+    """
+
+    rank: int
+    run: SweepRun
+    changes: Mapping[str, tuple[Value, Value]]
+    gain: float | None
+
+
+@dataclass(frozen=True)
+class LedgerRow:
+    """What the runs of one state cost."""
+
+    state: RunState
+    runs: int
+    epochs: int
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class SweepFindings:
+    """Everything that the report of one sweep says.
+
+    Attributes:
+        spec: The sweep, as it is stored.
+        created_at: UTC.
+        provenance: Versions, machine and commit of its first driver.
+        digest: 12 hexadecimal digits that stand for the file.
+        best: The best complete runs.
+        checks: What to act on.
+        ranges: Suggested for a follow-up sweep.
+        importances: fANOVA, then PED-ANOVA.
+        rungs: How well early scores rank runs.
+        fidelity: After which epoch runs are compared; None where too few share one.
+        best_of_n: Expected best of 1 .. N of the runs compared, in units of the metric.
+        noise: Of a final score; None where it cannot be told.
+        optimism: By how much the winner's score is expected to be flattered; None likewise.
+        epochs_spent: Trained, all runs together.
+        epochs_saved: That stopped runs did not train.
+        ledger: One row a state that any run is in.
+        diagnosis: Which curves have which problem, and where in the space.
+        findings: The same run by run.
+        data: The runs as columns.
+        curves: Run number -> epoch -> the sweep's metric.
+        failures: Runs that failed, with their tracebacks.
+        caveats: What the sweep does not let one say.
+        commands: What to do next.
+    """
+
+    spec: SpaceSpec
+    created_at: datetime
+    provenance: Mapping[str, Any]
+    digest: str
+    best: tuple[BestRun, ...]
+    checks: tuple[SweepCheck, ...]
+    ranges: Mapping[str, Distribution]
+    importances: tuple[Importances, ...]
+    rungs: tuple[RungCorrelation, ...]
+    fidelity: Fidelity | None
+    best_of_n: tuple[float, ...]
+    noise: ScoreNoise | None
+    optimism: float | None
+    epochs_spent: int
+    epochs_saved: int
+    ledger: tuple[LedgerRow, ...]
+    diagnosis: FindingTable
+    findings: Mapping[int, tuple[Finding, ...]]
+    data: SpaceData
+    curves: Mapping[int, Mapping[int, float]]
+    failures: tuple[SweepRun, ...]
+    caveats: tuple[str, ...]
+    commands: tuple[str, ...]
+
+
+def find_sweep(evidence: SweepEvidence, top: int = TOP, repeats: int | None = None) -> SweepFindings:
+    """Return what the evidence of a sweep comes to; its random draws are seeded by the sweep's name and seed.
+
+    Args:
+        evidence: The sweep.
+        top: How many of the best runs are told.
+        repeats: Of the bootstrap of each importance; `analysis.sweep.importance.REPEATS` by default.
+    """
+    spec, runs, compared = evidence.spec, evidence.runs, matched(evidence)
+    importances = tuple(rank_fields(evidence, one, _seed(evidence, one), repeats) for one in ("fANOVA", "PED-ANOVA"))
+    noise, findings, ranges = score_noise(evidence), diagnoses(evidence), suggested_ranges(evidence)
+    data = space_data(evidence, compared, tuple(one.field for one in importances[0].fields))
+    return SweepFindings(
+        spec=spec,
+        created_at=evidence.created_at,
+        provenance=evidence.provenance,
+        digest=hashlib.sha256(dump_space(spec).encode()).hexdigest()[:12],
+        best=tuple(_best(evidence, rank) for rank in range(1, 1 + min(top, len(evidence.ranked)))),
+        checks=check_sweep(evidence),
+        ranges=ranges,
+        importances=importances,
+        rungs=rung_correlations(evidence, np.random.default_rng(_seed(evidence, "rungs"))),
+        fidelity=compared,
+        best_of_n=() if compared is None else tuple(expected_best(list(compared.scores.values()), spec.metric.goal)),
+        noise=noise,
+        optimism=_optimism(evidence, noise),
+        epochs_spent=sum(run.epoch for run in runs),
+        epochs_saved=sum(evidence.budget - run.epoch for run in runs if run.state is RunState.STOPPED),
+        ledger=_ledger(evidence),
+        diagnosis=_diagnosis(evidence, data, findings),
+        findings=findings,
+        data=data,
+        curves={run.number: run.curve for run in runs},
+        failures=tuple(run for run in runs if run.state is RunState.FAILED),
+        caveats=sweep_caveats(evidence, importances),
+        commands=_commands(spec.name, bool(ranges)),
+    )
+
+
+def _seed(evidence: SweepEvidence, of: str) -> int:
+    return derive_seed(of, evidence.spec.name, evidence.spec.sampler.seed)
+
+
+def _best(evidence: SweepEvidence, rank: int) -> BestRun:
+    run, baseline = evidence.ranked[rank - 1], evidence.runs[0]
+    before, now = flatten(evidence.spec.recipe), flatten(run.recipe)
+    changes = {
+        field: (before.get(field), now.get(field))
+        for field in dict.fromkeys([*now, *before])
+        if before.get(field) != now.get(field)
+    }
+    known = baseline.state is RunState.COMPLETE and baseline.value is not None and run.value is not None
+    gain = evidence.sign * ((run.value or 0.0) - (baseline.value or 0.0)) if known else None
+    return BestRun(rank, run, changes, gain)
+
+
+def _optimism(evidence: SweepEvidence, noise: ScoreNoise | None) -> float | None:
+    scores = [run.value for run in evidence.ranked if run.value is not None]
+    return selection_optimism(scores, noise.sd, evidence.maximize) if noise is not None and scores else None
+
+
+def _ledger(evidence: SweepEvidence) -> tuple[LedgerRow, ...]:
+    rows = []
+    for state in RunState:
+        runs = [run for run in evidence.runs if run.state is state]
+        if runs:
+            rows.append(LedgerRow(state, len(runs), sum(run.epoch for run in runs), sum(run.seconds for run in runs)))
+    return tuple(rows)
+
+
+def _diagnosis(evidence: SweepEvidence, data: SpaceData, findings: Mapping[int, tuple[Finding, ...]]) -> FindingTable:
+    axes = {
+        axis.field: Axis(axis.low, axis.high, axis.kind == "log")
+        for axis in data.axes
+        if axis.low is not None and axis.high is not None
+    }
+    return summarize(findings, {run.number: run.values for run in evidence.runs}, axes)
+
+
+def _commands(name: str, edge: bool) -> tuple[str, ...]:
+    return (
+        f"sweeps apply {name} --top 1 > best.yaml    # the winner's recipe as a space of its own",
+        *((f"sweeps extend {name} --edge    # search on beyond the edges",) if edge else ()),
+        f"sweeps confirm {name} --top 3 --pairs 10    # the honest score: fresh seeds, test split",
+        f"sweeps diagnose {name}    # every finding of every run",
+    )

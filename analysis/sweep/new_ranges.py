@@ -1,0 +1,127 @@
+"""The range to try next where the best point lies at an edge of the space."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from analysis.sweep.evidence import SweepEvidence
+from analysis.sweep.good_region import Edge, GoodRegion, edges, good_region, places
+from search_spaces import (
+    Distribution,
+    LogUniform,
+    Normal,
+    QUniform,
+    RandInt,
+    Recipe,
+    Uniform,
+    UsageError,
+    Value,
+    resolve,
+)
+
+SHIFT = 1.0 / 3.0  # of the (log) range
+_SHRINKS = (1.0, 0.5, 0.25, 0.125)
+
+
+@dataclass(frozen=True)
+class NewRange:
+    """An edge, and where to look next.
+
+    Attributes:
+        edge: Where the best point lies.
+        distribution: To search next; None where the field cannot go further: its end is a law of the recipe.
+    """
+
+    edge: Edge
+    distribution: Distribution | None
+
+
+def suggested_ranges(evidence: SweepEvidence) -> Mapping[str, Distribution]:
+    """Return a new distribution for each field whose best value lies at an edge that the other good runs back.
+
+    The rule: the end at the edge moves outwards by a third of the (log) range, and so that the best value has a third
+    of the old range above it; the other end follows by as much unless a good run lies in what it would leave. An end
+    that the recipe refuses is taken back by halves; where even an eighth of the step is refused, nothing is suggested.
+    A normal distribution keeps its spread and moves its mean to the best value. Log ends have two digits.
+    """
+    return {
+        one.edge.field: one.distribution
+        for one in new_ranges(evidence)
+        if one.distribution is not None and one.edge.backed
+    }
+
+
+def new_ranges(evidence: SweepEvidence) -> tuple[NewRange, ...]:
+    """Return every edge with the range that `suggested_ranges` would give it, whether the good runs back it or not."""
+    region = good_region(evidence)
+    if region is None:
+        return ()
+    # The range of an alternative is part of its `one_of`, and is widened there by hand.
+    plain = (edge for edge in edges(evidence, region) if edge.field in evidence.spec.search)
+    return tuple(NewRange(edge, _moved(evidence, region, edge)) for edge in plain)
+
+
+def _moved(evidence: SweepEvidence, region: GoodRegion, edge: Edge) -> Distribution | None:
+    distribution = evidence.spec.search[edge.field]
+    best = evidence.best
+    recipe = evidence.spec.recipe if best is None else best.recipe
+    inside = [places(evidence, evidence.runs[number]).get(edge.field) for number in region.runs]
+    good = [place for place in inside if place is not None and math.isfinite(place)]
+    outwards = (
+        max(SHIFT, (edge.place - 1.0 if edge.upper else -edge.place) + SHIFT) if math.isfinite(edge.place) else 0.0
+    )
+    for shrink in _SHRINKS:
+        step = outwards * shrink
+        left = any(place < step if edge.upper else place > 1.0 - step for place in good)
+        low, high = (0.0 if left else step, 1.0 + step) if edge.upper else (-step, 1.0 if left else 1.0 - step)
+        try:
+            moved = _between(distribution, low, high, edge.value)
+        except UsageError:  # no such range
+            continue
+        if moved is not None and moved != distribution and _lawful(recipe, edge.field, moved.edges()):
+            return moved
+    return None
+
+
+def _between(old: Distribution, low: float, high: float, best: Value) -> Distribution | None:
+    """The old range from one place to another, 0 and 1 being its own ends."""
+    if isinstance(old, LogUniform):
+        a, width = math.log(old.low), math.log(old.high) - math.log(old.low)
+        ends = (_end(old, place, math.exp(a + width * place)) for place in (low, high))
+        return LogUniform(*ends)
+    if isinstance(old, Uniform):
+        ends = (_end(old, place, old.low + (old.high - old.low) * place) for place in (low, high))
+        return Uniform(*ends)
+    if isinstance(old, RandInt):
+        return RandInt(*(_outwards(place, old.high - old.low) + old.low for place in (low, high)))
+    if isinstance(old, QUniform):
+        first, last = (_outwards(place, old.size - 1) for place in (low, high))
+        return QUniform(old.at(first), old.at(last), old.q)
+    if isinstance(old, Normal) and isinstance(best, int | float):
+        return Normal(best, old.sd)
+    return None
+
+
+def _outwards(place: float, steps: int) -> int:
+    """A place in whole steps; one beyond an end is a step away from it at least."""
+    at = place * steps
+    return math.floor(at) if place < 0 else math.ceil(at) if place > 1 else round(at)
+
+
+def _end(old: Uniform | LogUniform, place: float, value: float) -> float:
+    """An end that stays is left as it was written; one that moves gets two digits, of itself or of the width."""
+    if place in (0.0, 1.0):
+        return old.low if place == 0.0 else old.high
+    scale = abs(value) if isinstance(old, LogUniform) else old.high - old.low
+    return round(value, 1 - math.floor(math.log10(scale))) + 0.0  # no -0.0
+
+
+def _lawful(recipe: Recipe, field: str, ends: Sequence[Value]) -> bool:
+    try:
+        for value in ends:
+            resolve(recipe, {field: value})
+    except UsageError:
+        return False
+    return True

@@ -1,0 +1,224 @@
+"""What pairs with known effects are said to come to, in a word and in a sentence."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from analysis.ablation.caveats import caveats
+from analysis.ablation.claims import Claim, claims, settled
+from analysis.ablation.evidence import Evidence
+from analysis.ablation.sentences import verdict_sentence, wider_scope
+from analysis.statistics.paired import Verdict
+from search_spaces import AblationSpec
+from tests.analysis.made_evidence import TEXT, Score, evidence_of, seeded, spec_of
+
+FORBIDDEN = re.compile(r"no effect|trend|proves|marginally|significant", re.IGNORECASE)
+
+
+def claim_of(score: Score, text: str = TEXT, **changes: object) -> tuple[AblationSpec, Claim]:
+    spec = spec_of(text, **changes)
+    [claim] = claims(evidence_of(spec, score))
+    return spec, claim
+
+
+@pytest.mark.parametrize(
+    ("effect", "spread", "verdict", "words"),
+    [
+        (-0.2, 0.01, Verdict.BETTER, "Smoothing the labels lowers test NLL by 0.2"),
+        (0.2, 0.01, Verdict.WORSE, "Smoothing the labels raises test NLL by 0."),
+        (0.0, 0.005, Verdict.EQUIVALENT, "which is within the margin 0.05 either way"),
+        (-0.03, 0.002, Verdict.NEGLIGIBLE, "real, and within the margin 0.05"),
+        (-0.05, 0.4, Verdict.INCONCLUSIVE, "more pairs would detect the margin 0.05"),
+    ],
+)
+def test_verdicts(effect: float, spread: float, verdict: Verdict, words: str) -> None:
+    spec, claim = claim_of(seeded(effect, spread))
+    assert claim.verdict is verdict
+    sentence = verdict_sentence(spec, claim)
+    assert words in sentence
+    assert not FORBIDDEN.search(sentence)
+    assert (claim.pairs, claim.started, claim.failed) == (10, 10, {"control": 0, "treatment": 0})
+
+
+def test_the_goal_turns_the_verdict_around() -> None:
+    _, claim = claim_of(seeded(0.2), TEXT.replace("goal: minimize", "goal: maximize"))
+    assert claim.verdict is Verdict.BETTER
+
+
+def test_a_sentence_has_effect_interval_pairs_p_margin_and_scope() -> None:
+    spec, claim = claim_of(seeded(-0.2))
+    assert re.fullmatch(
+        r"Smoothing the labels lowers test NLL by 0\.\d+ \[0\.\d+, 0\.\d+\] \(10 of 10 pairs, p < \.001\), "
+        r"beyond the margin 0\.05, at this recipe, on this test set\.",
+        verdict_sentence(spec, claim),
+    )
+    assert "200 examples, 10 pairs" in (wider_scope(claim) or "")
+
+
+def test_identical_arms() -> None:
+    spec, claim = claim_of(seeded(0.0, 0.0))
+    assert claim.verdict is Verdict.IDENTICAL
+    assert "was the switch wired?" in verdict_sentence(spec, claim)
+
+
+def test_a_run_that_diverged_never_leaves_its_pair_silently() -> None:
+    good = seeded(-0.2)
+    spec, claim = claim_of(
+        lambda design, arm, pair: None if arm == "treatment" and pair < 3 else good(design, arm, pair)
+    )
+    assert claim.verdict is Verdict.UNSTABLE
+    assert (claim.pairs, claim.failed) == (7, {"control": 0, "treatment": 3})
+    sentence = verdict_sentence(spec, claim)
+    assert "'control' in 0, 'treatment' in 3 of 10 pairs" in sentence
+    assert "Over the pairs that are left: lowers test NLL" in sentence
+    assert claim.worst_rank is not None
+    assert (claim.worst_rank.wins, claim.worst_rank.losses) == (7, 3)
+
+
+def test_as_many_failures_in_both_arms_confound_nothing() -> None:
+    good = seeded(-0.2)
+    _, claim = claim_of(lambda design, arm, pair: None if pair < 2 else good(design, arm, pair))
+    assert (claim.verdict, claim.pairs) == (Verdict.BETTER, 8)
+
+
+def test_an_arm_that_never_finishes() -> None:
+    good = seeded(0.0)
+    spec, claim = claim_of(lambda design, arm, pair: None if arm == "treatment" else good(design, arm, pair))
+    assert (claim.verdict, claim.pairs, claim.comparison) == (Verdict.UNSTABLE, 0, None)
+    assert "'treatment' in 10 of 10 pairs" in verdict_sentence(spec, claim)
+
+
+def test_runs_that_should_share_a_split_and_do_not() -> None:
+    spec = spec_of()
+    marks = {3: {"split": "another", "order": "matched 1", "weights": "matched 1"}}
+    evidence = evidence_of(spec, seeded(-0.2), marks)
+    [claim] = claims(evidence)
+    assert claim.verdict is Verdict.NOT_COMPARABLE
+    assert "the runs of 1 of 10 pairs, the first one 1, do not have the same split" in verdict_sentence(spec, claim)
+
+
+def test_models_that_differ_start_from_other_weights() -> None:
+    spec = spec_of(TEXT.replace("regularization.label_smoothing: 0.1", "model.width: 32"))
+    marks = {
+        number: {"split": f"matched {number // 2}", "order": f"matched {number // 2}", "weights": str(number)}
+        for number in range(20)
+    }
+    [claim] = claims(evidence_of(spec, seeded(-0.2), marks))
+    assert claim.verdict is Verdict.BETTER
+
+
+def test_an_arm_with_seeds_of_its_own_shares_nothing() -> None:
+    spec = spec_of(TEXT.replace("says: Smoothing", "seeds: own, says: Smoothing"))
+    marks = {number: {"split": "x", "order": "x", "weights": "x"} for number in range(1, 20, 2)}
+    evidence = evidence_of(spec, seeded(-0.2), marks)
+    [claim] = claims(evidence)
+    assert claim.mismatches == ()
+    assert any("pairs in name only" in line for line in caveats(evidence, [claim]))
+
+
+def test_holm_over_the_arms() -> None:
+    text = TEXT.replace("pairs: 10", "  third: {regularization.dropout: 0.1}\npairs: 10")
+    spec = spec_of(text)
+    found = claims(evidence_of(spec, seeded(-0.02, 0.03)))
+    raw = [claim.comparison.p_t for claim in found if claim.comparison]
+    assert sorted(claim.p or 0 for claim in found) == pytest.approx(
+        [min(1, 2 * min(raw)), max(*raw, min(1, 2 * min(raw)))]
+    )
+
+
+# --- looks ------------------------------------------------------------------------------------------------------
+
+
+def test_planned_looks_are_judged_at_their_own_level() -> None:
+    _, claim = claim_of(seeded(-0.2), TEXT.replace("pairs: 10", "pairs: 20\nlooks: [5, 10, 20]"))
+    assert claim.verdict is Verdict.BETTER
+    assert claim.decision is not None
+    assert (claim.decision.stopped_at, claim.pairs) == (5, 5)  # what came after the look that ended it is no evidence
+    assert claim.comparison is not None
+    assert claim.comparison.alpha == pytest.approx(0.0194)
+
+
+def test_the_e_process() -> None:
+    _, claim = claim_of(seeded(-0.2), TEXT.replace("pairs: 10", "pairs: 10\nlooks: e_process"))
+    assert claim.verdict is Verdict.BETTER
+    assert claim.decision is not None
+    assert claim.decision.history[-1].e > 20
+    assert claim.interval is not None
+    assert claim.interval.high < 0
+
+
+def test_looks_end_an_ablation_when_every_arm_is_settled() -> None:
+    spec = spec_of(TEXT.replace("pairs: 10", "pairs: 20\nlooks: [5, 10, 20]"))
+    clear, unclear = (evidence_of(spec, seeded(effect, spread)) for effect, spread in ((-0.2, 0.01), (-0.1, 0.4)))
+    assert settled(spec, clear.finals, 5)
+    assert not settled(spec, unclear.finals, 5)
+    assert not settled(spec_of(), clear.finals, 5)  # no looks, no early end
+    arms = spec_of(TEXT.replace("pairs: 10", "  third: {regularization.dropout: 0.1}\npairs: 20\nlooks: [5, 10, 20]"))
+
+    def third_unclear(design: str, arm: str, pair: int) -> float:
+        return seeded(-0.1, 0.4)(design, arm, pair) if arm == "third" else seeded(-0.2)(design, arm, pair) or 0.0
+
+    assert not settled(arms, evidence_of(arms, third_unclear).finals, 5)
+
+
+# --- designs ----------------------------------------------------------------------------------------------------
+
+RETUNED = f"{TEXT}retune: {{runs: 3, over: [optimizer.lr]}}\n"
+
+
+def test_designs_that_disagree_depend_on_tuning() -> None:
+    def score(design: str, arm: str, pair: int) -> float:
+        return seeded(-0.2 if design == "matched" else 0.2)(design, arm, pair) or 0.0
+
+    spec = spec_of(RETUNED)
+    matched, retuned = claims(evidence_of(spec, score))
+    assert (matched.design, matched.verdict) == ("matched", Verdict.TUNING_DEPENDENT)
+    assert (retuned.design, retuned.verdict) == ("retuned", Verdict.WORSE)
+    assert "the other way when each arm is tuned for itself" in verdict_sentence(spec, matched)
+    assert "each arm at the best of 3 tries" in verdict_sentence(spec, retuned)
+
+
+def test_a_factorial_finds_the_effects_that_were_put_in() -> None:
+    text = TEXT[: TEXT.index("arms:")] + (
+        "factors:\n  drop: {regularization.dropout: 0.2}\n  smooth: {regularization.label_smoothing: 0.1}\n"
+        "pairs: 10\nmetrics: {primary: test/nll, goal: minimize, margin: 0.01}\n"
+    )
+
+    def score(design: str, arm: str, pair: int) -> float:
+        rng = np.random.default_rng([pair, len(arm)])
+        level = np.random.default_rng(pair).normal()
+        return float(level - 0.3 * ("drop" in arm) + 0.1 * ("smooth" in arm) + 0.01 * rng.normal())
+
+    spec = spec_of(text)
+    evidence: Evidence = evidence_of(spec, score)
+    drop, smooth = claims(evidence)
+    assert (drop.contrast.name, drop.verdict, smooth.verdict) == ("drop", Verdict.BETTER, Verdict.WORSE)
+    assert drop.comparison is not None
+    assert drop.comparison.delta == pytest.approx(-0.3, abs=0.02)
+    assert "Turning drop on lowers test NLL by 0.3" in verdict_sentence(spec, drop) or drop.comparison.delta < -0.28
+
+
+def test_caveats_follow_from_the_design() -> None:
+    def lines(text: str) -> str:
+        evidence = evidence_of(spec_of(text), seeded(-0.2))
+        return "\n".join(caveats(evidence, claims(evidence)))
+
+    assert "No arm was re-tuned" in lines(TEXT)
+    assert "No arm was re-tuned" not in lines(RETUNED)
+    assert "sign-flip test cannot reach .05" in lines(TEXT.replace("pairs: 10", "pairs: 4"))
+    assert "Looks were planned at 3, 10 pairs" in lines(TEXT.replace("pairs: 10", "pairs: 10\nlooks: [3, 10]"))
+    assert "The arms differ in their budget by design" in lines(
+        TEXT.replace("label_smoothing: 0.1", "dropout: 0.1, budget.epochs: 5")
+    )
+    shared = TEXT.replace("control: {}", "control: {averaging.kind: ema}").replace(
+        "{regularization.label_smoothing: 0.1,", "{averaging.kind: ema, weights: ema,"
+    )
+    spec = spec_of(shared)
+    assert any(
+        "another evaluation of the same training" in line for line in caveats(evidence_of(spec, seeded(0.0)), [])
+    )
+    added = evidence_of(spec_of(looks="e_process", looks_taken=(5,)), seeded(-0.2))
+    assert any("Pairs were added after the result at 5" in line for line in caveats(added, []))

@@ -1,0 +1,120 @@
+"""Every shipped ablation is a question with a reason, can be read, and comes to verdicts when it is run."""
+
+from __future__ import annotations
+
+import io
+import re
+import time
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from analysis.ablate import ablate
+from analysis.ablation.claims import claims
+from analysis.ablation.evidence import read_evidence
+from analysis.ablation.shipped import LIBRARY
+from analysis.statistics.paired import Verdict
+from search_spaces import AblationSpec, Overrides, Recipe, dump_ablation, load_ablation, parse_ablation
+from sweeps.drive import Options
+from sweeps.tables import RunState
+
+NAMES = sorted(path.stem for path in LIBRARY.glob("*.yaml"))
+EXPECTED = {
+    "accumulation_scaling",
+    "adam_l2_vs_adamw",
+    "adamw_vs_sgd",
+    "batch_size",
+    "beta2",
+    "compression",
+    "cutmix",
+    "dropout",
+    "ema",
+    "init",
+    "instability_rescue",
+    "label_smoothing",
+    "lookahead",
+    "mixup",
+    "normalization",
+    "precision",
+    "robustness",
+    "schedules",
+    "stacked_regularizers",
+    "swa",
+    "wd_exclusion",
+}
+YEAR = re.compile(r"\b(19|20)\d\d\b")
+
+
+def load(name: str) -> AblationSpec:
+    return load_ablation(name, LIBRARY)
+
+
+def comments(name: str) -> str:
+    lines = (LIBRARY / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+    return "\n".join(line.partition("#")[2] for line in lines if line.lstrip().startswith("#"))
+
+
+def test_nothing_is_missing() -> None:
+    assert set(NAMES) >= EXPECTED
+
+
+@pytest.mark.parametrize("name", NAMES)
+class TestFile:
+    def test_asks_a_question(self, name: str) -> None:
+        spec = load(name)
+        assert spec.name == name
+        assert spec.question.endswith("?")
+
+    def test_has_a_source_and_a_reason_for_its_margin(self, name: str) -> None:
+        text = comments(name)
+        assert YEAR.search(text), "a source has its year"
+        assert load(name).metrics.margin is not None
+        lines = (LIBRARY / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+        [metrics] = [index for index, line in enumerate(lines) if line.startswith("metrics:")]
+        assert lines[metrics - 1].startswith("# ")
+
+    def test_every_treatment_says_what_it_does(self, name: str) -> None:
+        _, *treatments = load(name).arms or {"": None}
+        for arm in treatments:
+            assert load(name).arms[arm].says, arm
+
+    def test_is_written_out_and_read_back(self, name: str) -> None:
+        spec = load(name)
+        text = dump_ablation(spec)
+        assert parse_ablation(text, "dumped", name) == spec
+        assert dump_ablation(parse_ablation(text, "dumped", name)) == text
+
+    def test_every_arm_is_a_recipe_and_no_two_are_the_same(self, name: str) -> None:
+        spec = load(name)
+        assert all(isinstance(spec.recipe(arm), Recipe) for arm in spec.all_arms)
+        assert len({(repr(spec.recipe(arm)), one.weights) for arm, one in spec.all_arms.items()}) == len(spec.all_arms)
+
+    def test_the_weights_that_an_arm_reads_are_there(self, name: str) -> None:
+        spec = load(name)
+        for arm, one in spec.all_arms.items():
+            recipe = spec.recipe(arm)
+            kept = {"raw", "temperature", recipe.averaging.kind}
+            kept |= {f"pruned{100 * share:g}" for share in recipe.signals.pruning}
+            kept |= {f"fgsm{epsilon:g}" for epsilon in recipe.signals.fgsm}
+            assert one.weights in kept, arm
+
+    @pytest.mark.slow
+    def test_comes_to_verdicts(self, name: str, tmp_path: Path) -> None:
+        spec = load_ablation(name, LIBRARY, Overrides(("budget.epochs=2",), pairs=2))
+        if spec.retune is not None:
+            spec = spec.model_copy(update={"retune": spec.retune.model_copy(update={"runs": 2})})
+        url = f"sqlite:///{tmp_path / 'sweeps.db'}"
+        assert ablate(spec, Options(url, local=True), Console(file=io.StringIO()), time.monotonic(), to=tmp_path) == 0
+        evidence = read_evidence(url, name)
+        # A diverged run is a result of an ablation about instability; a failed one is a mistake in the file.
+        assert not [run.error for run in evidence.runs if run.state is RunState.FAILED]
+        assert evidence.pairs == 2
+        found = claims(evidence)
+        assert len(found) == len(spec.designs) * sum(one.kind == "treatment" for one in spec.contrasts)
+        for claim in found:
+            assert claim.verdict is not Verdict.NOT_COMPARABLE, claim.mismatches
+            # Of 2 epochs the last one is mostly the best one, too: two readings of one training may agree.
+            trained = {spec.trained_as()[arm] for arm in claim.contrast.coefficients}
+            assert claim.verdict is not Verdict.IDENTICAL or len(trained) == 1, claim.contrast.name
+            assert claim.comparison is not None or any(claim.failed.values())
