@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -154,9 +155,10 @@ def drive(work: Work, options: Options, console: Console, began: float) -> int:
         if conductor.idle:
             console.print(f"{work.kind} {spec.name!r} is complete: nothing to train", highlight=False)
         else:
-            starting = stack.enter_context(_start(spec, options, folder, say))
-            say(_opening(work, conductor, options))
-            _train(conductor, starting, Progress(conductor, console, work.standing, writer), console, phases)
+            progress = Progress(conductor, console, work.standing, writer)
+            with _start(spec, options, folder, say, partial(_end_now, stack)) as starting:
+                say(_opening(work, conductor, options))
+                _train(conductor, starting, progress, console, phases)
         stack.close()  # the copy and the lease are done before the summary says so
         phases.end()
         work.summary(conductor, phases, options.storage, console)
@@ -234,7 +236,9 @@ class _Starting:
 
 
 @contextmanager
-def _start(spec: SpaceSpec, options: Options, folder: Path, say: Callable[[str], None]) -> Iterator[_Starting]:
+def _start(
+    spec: SpaceSpec, options: Options, folder: Path, say: Callable[[str], None], gone: Callable[[str], None]
+) -> Iterator[_Starting]:
     own = ":" in spec.task
     with ExitStack() as stack:
         preparation = Preparation(spec, _import_paths()) if needed(spec) else None
@@ -254,7 +258,17 @@ def _start(spec: SpaceSpec, options: Options, folder: Path, say: Callable[[str],
         from sweeps.ray_runner import RayRunner  # takes a second, while Ray starts
 
         expected = None if address is None else stack.enter_context(expectation(spec, folder, _import_paths()))
-        yield _Starting(RayRunner(cluster, spec.resources, expected, say), preparation)
+        yield _Starting(RayRunner(cluster, spec.resources, expected, say, gone), preparation)
+
+
+def _end_now(recording: ExitStack, what: str) -> None:
+    """Bring in what was recorded, and end without Ray, whose calls on the main thread do not return any more."""
+    try:
+        recording.close()
+    finally:
+        sys.stderr.write(f"{what}; nothing that was recorded is lost: once Ray is back, the same command continues\n")
+        sys.stderr.flush()
+        os._exit(1)
 
 
 def _train(conductor: Conductor, starting: _Starting, progress: Progress, console: Console, phases: Phases) -> None:

@@ -10,7 +10,9 @@ import logging
 import os
 import socket
 import threading
-from typing import Any
+import time
+from collections.abc import Callable
+from typing import Any, Self
 
 import ray
 
@@ -18,6 +20,8 @@ from search_spaces import SweepError
 from sweeps.reaper import Reaper
 
 PROBE_S = 10.0
+LOOK_EVERY_S = 5.0
+GONE_S = 30.0  # a head node that is started again within this time may still be joined; Ray aborts after 60
 OBJECT_STORE_BYTES = 256 * 2**20  # steps are small; the default takes a third of the memory
 # What of the current folder is not brought to the nodes, besides what .gitignore names.
 _LEFT_HERE = [".git", ".venv", "__pycache__", "runs", "reports", "*.db", "*.ckpt"]
@@ -82,12 +86,52 @@ class RayCluster:
             _probe(self._address)
             ray.init(address=self._address, runtime_env=self._runtime_env(), **quiet)
         else:
-            ray.init(include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **quiet)
+            # "local", or Ray would join whatever cluster this machine belongs to.
+            ray.init("local", include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **quiet)
 
     def _runtime_env(self) -> dict[str, Any] | None:
         if self._code is None or _SUBMITTED in os.environ:
             return None
         return {"working_dir": self._code, "excludes": _LEFT_HERE}
+
+
+class Lifeline:
+    """Notices that the head node is gone. Ray's own calls wait for it, and after a minute they abort the process.
+
+    Args:
+        gone: Called on another thread, with what happened; it ends the process.
+    """
+
+    def __init__(self, gone: Callable[[str], None]) -> None:
+        self._gone = gone
+        self._address = _head()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="lifeline", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._over.set()
+
+    def _watch(self) -> None:
+        seen = time.monotonic()
+        while not self._over.wait(LOOK_EVERY_S):
+            try:
+                _probe(self._address)
+                seen = time.monotonic()
+            except OSError as error:
+                if time.monotonic() - seen > GONE_S and not self._over.is_set():
+                    self._gone(f"Ray's head node at {self._address} is gone ({error.strerror or error})")
+                    return
+
+
+def _head() -> str:
+    """Where the head node listens; with ``ray://``, where the server of clients does."""
+    if ray.util.client.ray.is_connected():
+        return str(ray.util.client.ray.get_context().client_worker.connection_info()["address"])
+    return str(ray.get_runtime_context().gcs_address)
 
 
 def _probe(address: str) -> None:

@@ -22,10 +22,7 @@ _ENVIRONMENT = {
     "RAY_TQDM_PATCH_PRINT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # the user's own task may open files by relative paths
 }
-_QUIET = {  # nodes of a cluster come and go: ray_runner.py says so in a line, Ray in thirty
-    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
-    "RAY_BACKEND_LOG_LEVEL": "fatal",
-}
+_QUIET = {"RAY_DEDUP_LOGS_SKIP_REGEX": "."}  # that a node is gone is said by ray_runner.py in a line, by Ray in thirty
 _MODE = "RAY_AUTH_MODE"
 _CLIENT = "ray://"
 _KNOCK = """

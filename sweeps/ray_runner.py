@@ -30,7 +30,7 @@ from ray.tune.search import Searcher
 from search_spaces import Resources, SweepError, UsageError
 from sweeps.node_check import Expectation, lacks
 from sweeps.quarantine import Quarantine
-from sweeps.ray_cluster import RayCluster
+from sweeps.ray_cluster import Lifeline, RayCluster
 from sweeps.ray_nodes import bundle, capacity, check, lacking, node_name, nodes, selector
 from sweeps.worker import Job, Step, Worker
 
@@ -51,6 +51,7 @@ class RayRunner:
         resources: Of one run; a share of a GPU is possible.
         expected: What every node of a joined cluster must have in common with the driver.
         say: Tells the person at the keyboard a line.
+        gone: Called on another thread when the head node is gone and Ray answers no more; it ends the process.
     """
 
     def __init__(
@@ -59,11 +60,13 @@ class RayRunner:
         resources: Resources,
         expected: Expectation | None = None,
         say: Callable[[str], None] = lambda text: None,
+        gone: Callable[[str], None] = lambda what: None,
     ) -> None:
         self._cluster = cluster
         self._resources = resources
         self._expected = expected
         self._say = say
+        self._gone = gone
         self.slots = 1
 
     def start(self) -> None:
@@ -94,7 +97,7 @@ class RayRunner:
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(1, self.slots))  # else actors start one after the other
         jobs = _Jobs(conductor, self._resources, self._expected, self._say)
         try:
-            with _scratch() as folder:
+            with _scratch() as folder, Lifeline(self._gone):
                 _train(jobs, self._resources, folder)
         except (TuneError, RayError) as error:
             raise SweepError(f"Ray Tune gave up: {error}") from error

@@ -102,6 +102,7 @@ _KEPT = (
     "early_stopping",
     "resources",
     "checkpoint_every_s",
+    "time_limit_s",
 )
 
 
@@ -204,4 +205,5 @@ def one_recipe(spec: SpaceSpec, recipe: Recipe, name: str, seed: int) -> SpaceSp
         runs=1,
         resources=spec.resources,
         checkpoint_every_s=spec.checkpoint_every_s,
+        time_limit_s=spec.time_limit_s,
     )
