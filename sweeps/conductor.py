@@ -13,9 +13,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 
 from search_spaces import Asha, SpaceSpec, SweepError, recipe_hash
 from search_spaces.seeds import derive_seed
@@ -32,6 +32,7 @@ from sweeps.tables import RunState
 from sweeps.trial_view import TrialView
 from sweeps.worker import Job, Step
 from sweeps.writer import Writer
+from trainers.folders import Folder
 
 MAX_ATTEMPTS = 3  # a run whose worker died this often without recording an epoch in between is FAILED
 
@@ -57,7 +58,7 @@ class Conductor:
         sweep_id: int,
         writer: Writer,
         plan: Plan,
-        checkpoints: Path,
+        checkpoints: Folder,
         watch: Callable[[TrialView], None] = lambda view: None,
         import_paths: tuple[str, ...] = (),
     ) -> None:
@@ -96,14 +97,24 @@ class Conductor:
         self._kept = self.best()
         self._files.tidy(wanted={run.number for run in (*self._queue, self._kept) if run is not None})
         # A driver may have died while the best run changed.
-        path = None if self._kept is None else self._files.final(self._kept.number)
         stored = {record.number: record.checkpoint for record in records if record.checkpoint is not None}
+        path = None if self._kept is None else self._stored_weights(self._kept.number, stored.get(self._kept.number))
         if stored != ({} if self._kept is None or path is None else {self._kept.number: path}):
             self._writer.put(WeightsKept(None if self._kept is None else self._kept.number, path))
         if self._kept is not None:
             self._files.keep_final(self._kept.number)
         for run in self.runs:
             self._tell(run)
+
+    def _stored_weights(self, number: int, known: str | None) -> str | None:
+        """Where the weights of the best run are, which a driver with another folder may have written there."""
+        try:
+            found = self._files.final(number)
+        except OSError as error:
+            raise SweepError(
+                f"{self._files.root}: cannot be read ({printable(str(error))}); try again later"
+            ) from error
+        return known if found is None and known != self._files.place(number) else found
 
     def _rebuild_rungs(self, curve: tuple[tuple[int, int, float], ...]) -> Rungs:
         rule = self.spec.early_stopping
@@ -270,7 +281,10 @@ class Conductor:
             return
         if self._kept is not None:
             self._drop(self._kept)
-        self._writer.put(WeightsKept(run.number, self._files.final(run.number)))
+        path = None
+        with suppress(OSError):  # a folder that is away ends no sweep; the next driver looks again
+            path = self._files.final(run.number)
+        self._writer.put(WeightsKept(run.number, path))
         self._writer.then(partial(self._files.keep_final, run.number))
         self._kept = run
 

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from search_spaces import SpaceSpec, SweepError, UsageError, diff_specs, dump_space, parse_space
 from search_spaces.dump import DRIVING
+from sweeps.checkpoint_files import reachable
 from sweeps.conductor import Conductor
 from sweeps.dashboard_copy import DashboardCopy
 from sweeps.database import parse_url
@@ -33,6 +34,7 @@ from sweeps.store import Store
 from sweeps.study import open_study
 from sweeps.summary import Phases, summary
 from sweeps.writer import Writer, bring_in
+from trainers.folders import Folder, LocalFolder
 
 INTERRUPTED_EXIT = 130
 
@@ -45,14 +47,14 @@ class Options:
         storage: Database URL.
         address: Of a running Ray cluster; None starts one here.
         local: Train in this process, without Ray.
-        checkpoints: Folder of the checkpoints; None puts them beside a SQLite file, or under ``runs``.
+        checkpoints: Path or URL of their folder; None puts them beside a SQLite file, or under ``runs``.
         wait: For another driver of the same sweep to end, in place of an error.
     """
 
     storage: str
     address: str | None = None
     local: bool = False
-    checkpoints: Path | None = None
+    checkpoints: str | None = None
     wait: bool = False
 
 
@@ -132,6 +134,8 @@ def drive(work: Work, options: Options, console: Console, began: float) -> int:
         UsageError: Something has to be mended first.
         SweepError: The sweep cannot go on; the same command continues it.
     """
+    beside = _beside(options.storage)
+    checkpoints = LocalFolder(beside) if options.checkpoints is None else reachable(options.checkpoints)
     with ExitStack() as stack:
         store = stack.enter_context(Store(options.storage))
         say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
@@ -139,8 +143,8 @@ def drive(work: Work, options: Options, console: Console, began: float) -> int:
         _adopted(store, work)  # a file that cannot be continued is said before anybody waits
         lease = stack.enter_context(Lease(store, work.spec.name, options.wait, say))
         fence = lease.fence
-        spec, folder = work.spec, (options.checkpoints or _beside(options.storage)) / work.spec.name
-        spool = folder.with_name(f"{folder.name}.spool")
+        spec, folder = work.spec, checkpoints.child(work.spec.name)
+        spool = beside / f"{spec.name}.spool"  # on this machine, and the same one wherever the checkpoints go
         if brought_in := bring_in(store, fence, spool):
             say(f"{brought_in} records of the last driver, which the database did not have yet, are in now")
         sweep = _adopted(store, work, fence)
@@ -237,7 +241,7 @@ class _Starting:
 
 @contextmanager
 def _start(
-    spec: SpaceSpec, options: Options, folder: Path, say: Callable[[str], None], gone: Callable[[str], None]
+    spec: SpaceSpec, options: Options, folder: Folder, say: Callable[[str], None], gone: Callable[[str], None]
 ) -> Iterator[_Starting]:
     own = ":" in spec.task
     with ExitStack() as stack:
@@ -300,7 +304,7 @@ def _drain_on_signal(conductor: Conductor, console: Console) -> Iterator[None]:
 
 
 def _beside(storage: str) -> Path:
-    """Checkpoints lie beside a SQLite file; for a server, under the current folder."""
+    """Where the spool lies, and the checkpoints if nobody says: beside a SQLite file; for a server, under `runs`."""
     url = parse_url(storage)
     folder = Path(str(url.database)).parent if url.get_backend_name() == "sqlite" else Path("runs")
     return folder / "checkpoints"

@@ -111,6 +111,7 @@ def _answer(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _timing(request: dict[str, Any]) -> dict[str, Any]:
     """Seconds of an epoch, the second one where there is one, and bytes of a checkpoint; by the run's own training."""
     from trainers.checkpoints import save_final
+    from trainers.folders import LocalFolder
     from trainers.open import open_training, prepare
 
     recipe = Recipe.model_validate(request["recipe"])
@@ -123,7 +124,7 @@ def _timing(request: dict[str, Any]) -> dict[str, Any]:
         state, size = training.state_dict(), 0
         if state is not None:
             with tempfile.TemporaryDirectory() as folder:
-                save_final(Path(folder), state)
+                save_final(LocalFolder(Path(folder)), state)
                 size = sum(path.stat().st_size for path in Path(folder).iterdir())
     finally:
         training.close()

@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from search_spaces import SpaceSpec, UsageError
+from trainers.folders import Folder
 
 PACKAGES = ("ray", "torch", "numpy")
 OURS = ("search_spaces", "trainers", "sweeps")
@@ -42,25 +43,23 @@ MARKER = ".driver"
 
 
 @contextmanager
-def expectation(spec: SpaceSpec, folder: Path, import_paths: tuple[str, ...]) -> Iterator[Expectation]:
+def expectation(spec: SpaceSpec, folder: Folder, import_paths: tuple[str, ...]) -> Iterator[Expectation]:
     """What a sweep expects of every node, while it runs; its folder carries the driver's marker as long.
 
     Raises:
         UsageError: The folder cannot be written to.
     """
-    marker, token = folder / MARKER, secrets.token_hex(8)
+    token = secrets.token_hex(8)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        marker.write_text(token, encoding="utf-8")
+        folder.write(MARKER, token.encode())
     except OSError as error:
         raise UsageError(f"--checkpoints: {folder} cannot be written to: {error.strerror or error}") from error
     try:
-        yield Expectation(
-            versions(), str(folder.absolute()), token, spec.task if ":" in spec.task else "", import_paths
-        )
+        task = spec.task if ":" in spec.task else ""
+        yield Expectation(versions(), str(folder), token, task, import_paths)
     finally:
         with suppress(OSError):
-            marker.unlink(missing_ok=True)
+            folder.delete(MARKER)
 
 
 def versions() -> dict[str, str]:
@@ -104,10 +103,10 @@ def _lacks(expected: Expectation) -> Iterator[str]:
 
 def _folder_problem(expected: Expectation) -> str | None:
     try:
-        seen = (Path(expected.folder) / MARKER).read_text(encoding="utf-8")
-    except OSError:
-        seen = ""
-    if seen == expected.token:
+        seen = Folder.of(expected.folder).read(MARKER)
+    except (OSError, UsageError):  # the latter: a package that reads such a URL is not there
+        seen = b""
+    if seen == expected.token.encode():
         return None
     return (
         f"it does not see the checkpoints in {expected.folder}: name a folder that every node shares, or a bucket, "

@@ -11,10 +11,10 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search_spaces import CheckpointError, Recipe
+from trainers.folders import Folder
 from trainers.reports import EpochReport
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Job:
         recipe: As JSON.
         seed: Of every random stream of the training.
         rungs: Epochs at which the driver decides; a step never runs past one.
-        directory: Where this run keeps its checkpoints; empty for none.
+        directory: Path or URL of the folder where this run keeps its checkpoints; empty for none.
         checkpoint_every_s: Seconds of training between checkpoints that are at no rung.
         threads: CPU threads of torch.
         recorded: Epochs of the run that are recorded; a checkpoint that is ahead of them is of no use.
@@ -97,7 +97,7 @@ class Worker:
         self._job, self._failure = job, _NO_JOB
         self._since_checkpoint_s, self._fingerprint, self._warning = 0.0, {}, None
         try:
-            self._training = _open(job)
+            self._training = self._open(job)
             self._fingerprint = self._training.fingerprint
             self._stored_epoch = self._training.epoch
         except Exception as error:  # noqa: BLE001  the user's code may raise anything; it is recorded with its traceback
@@ -134,6 +134,28 @@ class Worker:
             memory.release()
         return Step(reports, False, text, where is not None, self._fingerprint, self._warning)
 
+    def _open(self, job: Job) -> EpochTrainer:
+        import torch
+
+        from trainers import checkpoints
+        from trainers.open import open_training
+
+        torch.set_num_threads(job.threads)
+        sys.path.extend(path for path in job.import_paths if path not in sys.path)
+        recipe = Recipe.model_validate(job.recipe)
+        training = open_training(job.task, recipe, job.seed, job.processes)
+        found = None
+        with self._warned("checkpoints not read, trained from the start"):
+            found = checkpoints.latest(Folder.of(job.directory), job.recorded) if job.directory else None
+        if found is None:
+            return training
+        try:
+            training.load_state_dict(found[1])
+        except CheckpointError:  # of another release, or not ours: the run starts over, its epochs come out the same
+            training.close()
+            return open_training(job.task, recipe, job.seed, job.processes)
+        return training
+
     def _advance(self, job: Job, training: EpochTrainer, reports: list[EpochReport]) -> bool:
         began = time.perf_counter()
         while not training.finished:
@@ -159,16 +181,16 @@ class Worker:
         if job.directory and state is not None:
             from trainers import checkpoints
 
-            with self._warned("checkpoint"):
-                checkpoints.save(Path(job.directory), training.epoch, state)
+            with self._warned("checkpoint not written"):
+                checkpoints.save(Folder.of(job.directory), training.epoch, state)
 
     def _keep_weights(self, job: Job, training: EpochTrainer) -> None:
         state = training.state_dict()
         if job.directory and state is not None:
             from trainers import checkpoints
 
-            with self._warned("trained weights"):
-                checkpoints.save_final(Path(job.directory), state)
+            with self._warned("trained weights not written"):
+                checkpoints.save_final(Folder.of(job.directory), state)
 
     @contextmanager
     def _warned(self, what: str) -> Iterator[None]:
@@ -176,25 +198,4 @@ class Worker:
         try:
             yield
         except OSError as error:
-            self._warning = f"{what} not written: {error.strerror or error}"
-
-
-def _open(job: Job) -> EpochTrainer:
-    import torch
-
-    from trainers import checkpoints
-    from trainers.open import open_training
-
-    torch.set_num_threads(job.threads)
-    sys.path.extend(path for path in job.import_paths if path not in sys.path)
-    recipe = Recipe.model_validate(job.recipe)
-    training = open_training(job.task, recipe, job.seed, job.processes)
-    found = checkpoints.latest(Path(job.directory), job.recorded) if job.directory else None
-    if found is None:
-        return training
-    try:
-        training.load_state_dict(found[1])
-    except CheckpointError:  # of another release, or not ours: the run starts over, its epochs come out the same
-        training.close()
-        return open_training(job.task, recipe, job.seed, job.processes)
-    return training
+            self._warning = f"{what}: {' '.join(str(error.strerror or error).split())}"

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -56,3 +58,28 @@ def database_url(request: pytest.FixtureRequest) -> str:
     """The URL of an empty database, of each kind that we promise."""
     url: str = request.getfixturevalue(f"{request.param}_url")
     return url
+
+
+@pytest.fixture(scope="session")
+def _s3_endpoint() -> Iterator[str]:
+    """A real S3 over HTTP in a thread of this process, which other processes reach as well."""
+    moto_server = pytest.importorskip("moto.server", reason="needs the extra dev")
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = moto_server.ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3_url(_s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A folder that is not there yet in a bucket that is new; the credentials are in the environment."""
+    from pyarrow.fs import S3FileSystem
+
+    for name, value in (("ACCESS_KEY_ID", "tests"), ("SECRET_ACCESS_KEY", "s3cret"), ("EC2_METADATA_DISABLED", "true")):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    bucket = f"bucket-{uuid.uuid4().hex}"
+    where = {"endpoint_override": _s3_endpoint, "scheme": "http"}
+    S3FileSystem(**where, allow_bucket_creation=True).create_dir(bucket)
+    return f"s3://{bucket}/sweeps?{'&'.join(f'{name}={value}' for name, value in where.items())}"

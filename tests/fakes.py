@@ -38,6 +38,7 @@ from sweeps.records import Fence
 from sweeps.store import Store
 from sweeps.worker import Job, Step
 from sweeps.writer import Writer
+from trainers.folders import LocalFolder
 from trainers.reports import EpochReport
 
 if TYPE_CHECKING:
@@ -297,7 +298,7 @@ def conductor_of(
     """A conductor of this space, new or going on."""
     writer = writer or writer_of(store, spec, folder)
     sweep_id = add_sweep(store, spec)  # type: ignore[arg-type]
-    return Conductor(spec, store, sweep_id, writer, SearchPlan(spec), folder, **options)  # type: ignore[arg-type]
+    return Conductor(spec, store, sweep_id, writer, SearchPlan(spec), LocalFolder(folder), **options)  # type: ignore[arg-type]
 
 
 def run_sweep(

@@ -23,6 +23,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "ray": ("sweeps/ray_cluster.py", "sweeps/ray_nodes.py", "sweeps/ray_runner.py"),
     "sqlalchemy": ("sweeps/tables.py", "sweeps/database.py", "sweeps/store.py", "sweeps/apply.py", "analysis/load.py"),
     "plotly": ("analysis/figures/",),
+    "pyarrow": ("trainers/remote_folders.py",),
     "torch": ("trainers/", "sweeps/worker.py"),
 }
 
@@ -119,6 +120,7 @@ def test_every_import_keeps_the_rules(path: str) -> None:
         ("analysis/report/page.py", "import plotly.graph_objects", "plotly is imported in"),
         ("sweeps/conductor.py", "def f():\n    import torch", "torch is imported in"),
         ("analysis/load.py", "async def f():\n    from torch import nn", "torch is imported in"),
+        ("trainers/folders.py", "from pyarrow.fs import FileSystem", "pyarrow is imported in"),
     ],
 )
 def test_the_check_finds_a_breach(path: str, source: str, words: str) -> None:
@@ -146,7 +148,7 @@ def test_a_relative_import_is_resolved() -> None:
     assert found.module == "trainers.sweeps.asha"
 
 
-HEAVY = ("torch", "ray", "optuna", "pandas", "scipy", "sklearn")
+HEAVY = ("torch", "ray", "optuna", "pandas", "pyarrow", "scipy", "sklearn")
 
 
 @pytest.mark.parametrize(
@@ -156,10 +158,11 @@ HEAVY = ("torch", "ray", "optuna", "pandas", "scipy", "sklearn")
         ("import analysis", HEAVY),
         ("import analysis.load", ("torch", "ray", "optuna")),
         ("import analysis.load, analysis.export, sweeps.views", ("torch", "ray")),
-        ("import sweeps.cli", ("torch", "ray", "optuna", "pandas")),
-        ("import sweeps.drive, sweeps.ray_cluster", ("torch", "pandas")),
+        ("import sweeps.cli", ("torch", "ray", "optuna", "pandas", "pyarrow")),
+        ("import sweeps.drive, sweeps.ray_cluster", ("torch", "pandas", "pyarrow")),
         ("import sweeps.drive, sweeps.ray_runner", ("torch",)),
-        ("import sweeps.worker", ("torch", "ray", "optuna", "sqlalchemy")),
+        ("import sweeps.worker", ("torch", "ray", "optuna", "sqlalchemy", "pyarrow")),
+        ("import trainers.checkpoints", ("ray", "optuna", "sqlalchemy", "pyarrow")),
     ],
 )
 def test_what_an_import_loads(statement: str, absent: tuple[str, ...]) -> None:

@@ -31,6 +31,7 @@ from tests.analysis.report_cases import CASES
 from tests.command import Command, in_this_process
 from tests.fakes import add_sweep, space
 from trainers import checkpoints
+from trainers.folders import LocalFolder
 from trainers.sealed import write_sealed
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -206,9 +207,9 @@ def test_a_checkpoint_with_a_payload_runs_nothing(
     marker, path = tmp_path / "code ran", tmp_path / "epoch-000002.ckpt"
     write(path, content(Payload(marker)))
     with pytest.raises(CheckpointError) as refusal:
-        checkpoints.load(path)
+        checkpoints.load(LocalFolder(tmp_path), path.name)
     assert len(str(refusal.value).splitlines()) == 1
-    assert checkpoints.latest(tmp_path) is None
+    assert checkpoints.latest(LocalFolder(tmp_path)) is None
     assert not marker.exists()
 
 

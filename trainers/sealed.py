@@ -1,18 +1,17 @@
 """Sealed files: bytes that are read back exactly as written, or refused. For checkpoints and caches.
 
 A sealed file is one header line, ``sweeps-sealed-1 <sha256 of the payload>``, and the payload. It appears
-under its name by an atomic rename of a complete, synced file, so a process that dies while writing leaves
+under its name when it is whole (`trainers/folders.py`), so a process that dies while writing leaves
 the old one in place; what a dying disk or a careless copy does to it afterwards, the checksum finds.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-import uuid
 from pathlib import Path
 
 from search_spaces.errors import CheckpointError
+from trainers.folders import Folder, LocalFolder, write_whole
 
 _MAGIC = b"sweeps-sealed-1 "
 
@@ -23,18 +22,7 @@ def write_sealed(path: Path, payload: bytes | memoryview) -> None:
     Raises:
         OSError: The directory is missing or cannot be written, or the disk is full. ``path`` is as it was.
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(_header(payload))
-            file.write(payload)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _sync_directory(path.parent)
+    write_whole(path, _header(payload), payload)
 
 
 def read_sealed(path: Path) -> bytes:
@@ -43,24 +31,33 @@ def read_sealed(path: Path) -> bytes:
     Raises:
         CheckpointError: The file is missing or unreadable, or is not what ``write_sealed`` wrote.
     """
+    return get_sealed(LocalFolder(path.parent), path.name)
+
+
+def put_sealed(folder: Folder, name: str, payload: bytes | memoryview) -> None:
+    """Write ``payload`` as a file of a folder, which is made when it is missing.
+
+    Raises:
+        OSError: The file system refuses it. What was there under this name is as it was.
+    """
+    folder.write(name, _header(payload), payload)
+
+
+def get_sealed(folder: Folder, name: str) -> bytes:
+    """Return the payload of a sealed file of a folder.
+
+    Raises:
+        CheckpointError: The file is missing or unreadable, or is not what was written.
+    """
     try:
-        content = path.read_bytes()
+        content = folder.read(name)
     except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
+        raise CheckpointError(f"{folder.url(name)}: cannot be read ({error.strerror or error})") from error
     header, newline, payload = content.partition(b"\n")
     if header + newline != _header(payload):
-        raise CheckpointError(f"{path}: damaged (its checksum does not match its content)")
+        raise CheckpointError(f"{folder.url(name)}: damaged (its checksum does not match its content)")
     return payload
 
 
 def _header(payload: bytes | memoryview) -> bytes:
     return _MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n"
-
-
-def _sync_directory(directory: Path) -> None:
-    """Make the rename itself durable: on Linux a new name is on the disk once its directory is."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -17,6 +17,14 @@ Address = Annotated[
     str | None, typer.Option("--address", help="Ray cluster to join: auto, or HOST:PORT. Default: start one.")
 ]
 Local = Annotated[bool, typer.Option("--local", help="Train in this process without Ray, for a debugger.")]
+Checkpoints = Annotated[
+    str | None,
+    typer.Option(
+        "--checkpoints",
+        metavar="FOLDER",
+        help="Where checkpoints go: a folder that all nodes see, or s3://... Default: beside the database.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Space = Annotated[str, typer.Argument(metavar="SPACE", help="A shipped space (finetune, ...) or a YAML file.")]
 Settings = Annotated[

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from search_spaces import Overrides, SpaceSpec, UsageError, load_ablation, load_space
 from search_spaces.lint import lint, lint_lines
-from sweeps.commands.options import BEGAN, Address, Folder, Local, Name, Settings, Space, Storage, Wait
+from sweeps.commands.options import BEGAN, Address, Checkpoints, Folder, Local, Name, Settings, Space, Storage, Wait
 from sweeps.database import DEFAULT_URL
 
 
@@ -24,6 +24,7 @@ def run(
     storage: Storage = DEFAULT_URL,
     address: Address = None,
     local: Local = False,
+    checkpoints: Checkpoints = None,
     wait: Wait = False,
 ) -> None:
     """Run a sweep, or continue it where it stopped."""
@@ -36,7 +37,9 @@ def run(
         return
     from sweeps.drive import Options, drive, sweep_work
 
-    raise typer.Exit(drive(sweep_work(spec, forced), Options(storage, address, local, wait=wait), Console(), BEGAN))
+    raise typer.Exit(
+        drive(sweep_work(spec, forced), Options(storage, address, local, checkpoints, wait), Console(), BEGAN)
+    )
 
 
 def _flagged(spec: SpaceSpec, force: bool) -> tuple[str, ...]:
@@ -82,6 +85,7 @@ def ablate(
     storage: Storage = DEFAULT_URL,
     address: Address = None,
     local: Local = False,
+    checkpoints: Checkpoints = None,
     wait: Wait = False,
 ) -> None:
     """Answer a question by a paired ablation, or go on with one, and write its report."""
@@ -98,7 +102,7 @@ def ablate(
         spec = load_ablation(str(ablation), LIBRARY, overrides)
     from sweeps.drive import Options
 
-    raise typer.Exit(ablate(spec, Options(storage, address, local, wait=wait), Console(), BEGAN, add_pairs, to))
+    raise typer.Exit(ablate(spec, Options(storage, address, local, checkpoints, wait), Console(), BEGAN, add_pairs, to))
 
 
 def confirm(
@@ -109,6 +113,7 @@ def confirm(
     storage: Storage = DEFAULT_URL,
     address: Address = None,
     local: Local = False,
+    checkpoints: Checkpoints = None,
 ) -> None:
     """Compare a sweep's finalists with its baseline on fresh seeds and the test split: the winner's honest score."""
     from analysis.ablate import ablate
@@ -118,7 +123,7 @@ def confirm(
     spec = ablation_of(read_sweep(storage, name), top, pairs)
     from sweeps.drive import Options
 
-    raise typer.Exit(ablate(spec, Options(storage, address, local), Console(), BEGAN, to=to))
+    raise typer.Exit(ablate(spec, Options(storage, address, local, checkpoints), Console(), BEGAN, to=to))
 
 
 def extend(
@@ -129,6 +134,7 @@ def extend(
     storage: Storage = DEFAULT_URL,
     address: Address = None,
     local: Local = False,
+    checkpoints: Checkpoints = None,
 ) -> None:
     """Search on where a sweep's best point lies at the edge of its space, starting from its best runs."""
     from analysis.sweep.evidence import read_sweep
@@ -137,4 +143,4 @@ def extend(
     spec = space_of(read_sweep(storage, name), edge, runs, new_name)
     from sweeps.drive import Options, drive, sweep_work
 
-    raise typer.Exit(drive(sweep_work(spec), Options(storage, address, local), Console(), BEGAN))
+    raise typer.Exit(drive(sweep_work(spec), Options(storage, address, local, checkpoints), Console(), BEGAN))

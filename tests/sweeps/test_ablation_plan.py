@@ -25,6 +25,7 @@ from sweeps.store import Store
 from sweeps.tables import RunState
 from sweeps.worker import Job
 from tests.fakes import Curve, CurveRunner, DriverDiedError, PatchyWriter, rows
+from trainers.folders import LocalFolder
 
 MATCHED = """
 kind: ablation
@@ -81,7 +82,7 @@ def run(
         fence = store.take_lease(row.id, owner, 3600, instead_of=row.lease_owner)
         assert fence is not None
         writer = PatchyWriter(store, fence, folder.with_name("toy.spool"), patience=10)
-        conductor = Conductor(spec.space, store, row.id, writer, plan, folder)
+        conductor = Conductor(spec.space, store, row.id, writer, plan, LocalFolder(folder))
         try:
             (runner or CurveRunner(by_job=by_job)).run(conductor)
         finally:

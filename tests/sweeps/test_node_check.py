@@ -10,10 +10,11 @@ import pytest
 from search_spaces import UsageError
 from sweeps.node_check import MARKER, Expectation, expectation, lacks, versions
 from tests.fakes import space
+from trainers.folders import LocalFolder
 
 
 def test_a_node_like_the_driver_lacks_nothing(tmp_path: Path) -> None:
-    with expectation(space(), tmp_path / "shared", ()) as expected:
+    with expectation(space(), LocalFolder(tmp_path / "shared"), ()) as expected:
         assert set(expected.versions) == {"Python", "sweeps", "ray", "torch", "numpy"}
         assert lacks(expected) == ()
         assert (tmp_path / "shared" / MARKER).exists()
@@ -54,6 +55,6 @@ def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(UsageError, match=r"--checkpoints: .*/file/x cannot be written to: Not a directory"),
-        expectation(space(), tmp_path / "file" / "x", ()),
+        expectation(space(), LocalFolder(tmp_path / "file" / "x"), ()),
     ):
         pass

@@ -16,6 +16,7 @@ from search_spaces import SGD, Budget, Recipe
 from sweeps import worker as worker_module
 from sweeps.worker import Job, Step, Worker
 from trainers import checkpoints
+from trainers.folders import Folder, LocalFolder
 from trainers.reports import EpochReport
 
 RECIPE = Recipe(optimizer=SGD(lr=0.1), budget=Budget(epochs=6, batch_size=256))
@@ -116,7 +117,7 @@ def test_checkpoints_are_written_at_the_start_of_a_step(tmp_path: Path) -> None:
         # What is stored was in the hands of the driver before this step began.
         assert all(int(name[6:12]) <= done for name in expected if name.startswith("epoch"))
         done = step.reports[-1].epoch
-    weights = checkpoints.load(tmp_path / "000000" / "final.ckpt")
+    weights = checkpoints.load(LocalFolder(tmp_path / "000000"), "final.ckpt")
     assert weights["epoch"] == 6
 
 
@@ -164,7 +165,8 @@ def test_damaged_checkpoints_cost_epochs_only(tmp_path: Path, whole: Any) -> Non
 
 
 def test_a_checkpoint_of_something_else_starts_over(tmp_path: Path, whole: Any) -> None:
-    checkpoints.save(tmp_path / "000000", 4, {"epoch": 4, "model": {"weight": torch.zeros(3)}, "optimizer": {}})
+    other = {"epoch": 4, "model": {"weight": torch.zeros(3)}, "optimizer": {}}
+    checkpoints.save(LocalFolder(tmp_path / "000000"), 4, other)
     worker = Worker()
     worker.start(job(tmp_path))
     assert values(steps(worker)) == whole
@@ -370,3 +372,35 @@ def test_a_folder_that_cannot_be_made_costs_checkpoints_and_no_run(tmp_path: Pat
     assert values(found) == whole
     assert found[-1].finished
     assert found[-1].warning == "trained weights not written: File exists"
+
+
+def test_a_remote_folder_that_goes_away_costs_checkpoints_and_no_run(
+    whole: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    folder = Folder.of("memory://goes-away")
+
+    def away(*_: Any, **__: Any) -> None:
+        raise ConnectionResetError("the store\nis away")
+
+    worker = Worker()
+    worker.start(job(None, directory=str(folder)))
+    found = steps(worker, 2)
+    assert folder.names() == ["epoch-000001.ckpt"]
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryFileSystem, "_open", away)
+        patch.setattr(MemoryFileSystem, "find", away)
+        found += steps(worker)
+        other = Worker()
+        other.start(job(None, directory=str(folder)))
+        first = other.step()
+    assert values(found) == whole
+    assert [step.error for step in found] == [None] * 3
+    assert [step.warning for step in found] == [None, None, "trained weights not written: the store is away"]
+    # Who starts while it is away trains from the start, and writes again once it is back.
+    assert (first.error, first.warning) == (None, "checkpoints not read, trained from the start: the store is away")
+    again = [first, *steps(other)]
+    assert values(again) == whole
+    assert sorted(folder.names()) == ["epoch-000001.ckpt", "epoch-000003.ckpt", "final.ckpt"]
+    folder.remove()

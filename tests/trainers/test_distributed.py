@@ -25,6 +25,7 @@ from search_spaces.recipe import Budget, Patience, Precision, Recipe, Regulariza
 from search_spaces.schedules import Cosine, Plateau
 from sweeps.worker import Job, Worker
 from trainers import checkpoints
+from trainers.folders import LocalFolder
 from trainers.open import open_training, prepare
 from trainers.ranks import ALONE, Rank
 from trainers.reports import EpochReport
@@ -122,8 +123,8 @@ def test_continues_bit_by_bit_from_a_file(tmp_path: Path) -> None:
         end = whole.state_dict()
     with closing(open_training(f"{TASKS}:Blobs", recipe, 3, 2)) as first:
         before = run(first, 2)
-        checkpoints.save(tmp_path, first.epoch, first.state_dict())
-    found = checkpoints.latest(tmp_path)
+        checkpoints.save(LocalFolder(tmp_path), first.epoch, first.state_dict())
+    found = checkpoints.latest(LocalFolder(tmp_path))
     with closing(open_training(f"{TASKS}:Blobs", recipe, 3, 2)) as second:
         second.load_state_dict(found[1])
         assert (second.epoch, second.finished) == (2, False)

@@ -8,6 +8,7 @@ from search_spaces.errors import CheckpointError, RunError
 from search_spaces.optimizers import AdamW
 from search_spaces.recipe import Budget, Recipe
 from trainers import checkpoints, generator
+from trainers.folders import LocalFolder
 from trainers.generator import GeneratorTraining
 
 
@@ -45,9 +46,9 @@ def test_continues_from_a_file_bit_by_bit(tmp_path):
     before = run(first, 2)
     state = first.state_dict()
     run(first, 1)  # the snapshot does not follow the training
-    checkpoints.save(tmp_path, 2, state)
+    checkpoints.save(LocalFolder(tmp_path), 2, state)
     second = GeneratorTraining(train, RECIPE, 1)
-    second.load_state_dict(checkpoints.latest(tmp_path)[1])
+    second.load_state_dict(checkpoints.latest(LocalFolder(tmp_path))[1])
     assert second.epoch == 2
     assert before + run(second) == expected
 

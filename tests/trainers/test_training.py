@@ -12,6 +12,7 @@ from search_spaces.optimizers import SGD, Adam, AdamW, Lookahead, ScheduleFreeAd
 from search_spaces.recipe import Budget, Patience, Precision, Recipe, Regularization, Signals, Switch
 from search_spaces.schedules import Constant, Cosine, Linear, Plateau, WeightDecaySchedule
 from trainers import augmentation, checkpoints
+from trainers.folders import LocalFolder
 from trainers.reports import EpochReport
 from trainers.schedules import factor
 from trainers.training import Training
@@ -114,9 +115,9 @@ def test_continues_bit_by_bit_from_a_file(recipe, blobs, tmp_path):
 
     first = Training(recipe, blobs, seed=3)
     before = run(first, 2)
-    checkpoints.save(tmp_path, first.epoch, first.state_dict())
+    checkpoints.save(LocalFolder(tmp_path), first.epoch, first.state_dict())
     torch.rand(10)  # somebody else draws from the global generator in between
-    epoch, state = checkpoints.latest(tmp_path)
+    epoch, state = checkpoints.latest(LocalFolder(tmp_path))
     second = Training(recipe, blobs, seed=3)
     second.load_state_dict(state)
     assert epoch == second.epoch == 2
@@ -134,19 +135,20 @@ IN_A_NEW_PROCESS = """
 import sys, pathlib, torch
 from search_spaces.recipe import Budget, Recipe, Regularization
 from trainers import checkpoints
+from trainers.folders import LocalFolder
 from trainers.open import open_training
 
 torch.set_num_threads(1)
-directory, epochs = pathlib.Path(sys.argv[1]), int(sys.argv[2])
+folder, epochs = LocalFolder(pathlib.Path(sys.argv[1])), int(sys.argv[2])
 recipe = Recipe(regularization=Regularization(dropout=0.2, clip_norm=1.0), budget=Budget(epochs=4))
 training = open_training("mnist1d_transfer", recipe, 11)
-found = checkpoints.latest(directory)
+found = checkpoints.latest(folder)
 if found:
     training.load_state_dict(found[1])
 for _ in range(epochs):
     metrics = training.run_epoch().metrics
     print(sorted((name, value.hex()) for name, value in metrics.items() if "second" not in name))
-checkpoints.save(directory, training.epoch, training.state_dict())
+checkpoints.save(folder, training.epoch, training.state_dict())
 """
 
 
@@ -373,7 +375,7 @@ def test_a_snapshot_holds_only_what_the_safe_loader_reads(blobs, tmp_path):
     for index, recipe in enumerate(RECIPES.values()):
         training = Training(recipe, blobs, 0)
         for epoch in range(2):
-            checkpoints.save(tmp_path / str(index), epoch, training.state_dict())
+            checkpoints.save(LocalFolder(tmp_path / str(index)), epoch, training.state_dict())
             training.run_epoch()
 
 
