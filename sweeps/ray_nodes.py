@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from search_spaces import Resources
 from sweeps.node_check import Expectation, lacks
 
 NODE_ID = "ray.io/node-id"  # a label that Ray gives every node
+ANSWER_S = 1.0
 CHECK_S = 120.0  # a worker's start on a cold node takes ten or twenty
 
 
@@ -25,12 +27,14 @@ class Node:
     Attributes:
         id: Ray's.
         address: IP address.
+        port: Where its raylet listens; when it does not, the node is dead, whether Ray knows it yet or not.
         resources: What it has in all, by Ray's names.
         labels: As it was started with, and Ray's own.
     """
 
     id: str
     address: str
+    port: int
     resources: Mapping[str, float]
     labels: Mapping[str, str]
 
@@ -49,7 +53,13 @@ def nodes() -> list[Node]:
     """The nodes that live."""
     found: list[dict[str, Any]] = ray.nodes()
     return [
-        Node(node["NodeID"], node["NodeManagerAddress"], node["Resources"], node.get("Labels") or {})
+        Node(
+            node["NodeID"],
+            node["NodeManagerAddress"],
+            node["NodeManagerPort"],
+            node["Resources"],
+            node.get("Labels") or {},
+        )
         for node in found
         if node["Alive"]
     ]
@@ -61,6 +71,19 @@ def free() -> dict[str, dict[str, float]]:
 
     found: dict[str, dict[str, float]] = available_resources_per_node()
     return found
+
+
+def dying(found: Iterable[Node]) -> set[str]:
+    """Ids of the nodes that do not answer, although Ray counts them among the living: it takes some seconds to know."""
+    return {node.id for node in found if not _answers(node)}
+
+
+def _answers(node: Node) -> bool:
+    try:
+        socket.create_connection((node.address, node.port), timeout=ANSWER_S).close()
+    except OSError:
+        return False
+    return True
 
 
 # --- what fits --------------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ from search_spaces import Resources, SweepError, UsageError
 from sweeps.node_check import Expectation, lacks
 from sweeps.quarantine import Quarantine
 from sweeps.ray_cluster import Lifeline, RayCluster
-from sweeps.ray_nodes import bundle, capacity, check, lacking, node_name, nodes, selector
+from sweeps.ray_nodes import Node, bundle, capacity, check, dying, lacking, node_name, nodes, selector
 from sweeps.worker import Job, Step, Worker
 
 if TYPE_CHECKING:
@@ -186,7 +186,8 @@ class _Jobs:
         self._nodes: dict[str, str] = {}  # trial -> id of the node where it was seen last
         self._heard: dict[str, float] = {}  # trial -> when
         self._names: dict[str, str] = {}  # of all nodes that were ever there
-        self._there: dict[str, str] = {}  # of those that are
+        self._there: dict[str, Node] = {}  # those that are, by their ids
+        self._dying: set[str] = set()  # those that Ray believes to be there
         self._slots = 0
         self._looked_at = -LOOK_EVERY_S
 
@@ -201,7 +202,7 @@ class _Jobs:
         if job is None:
             return None
         self._numbers[trial_id] = job.number
-        return {"job": asdict(job), "expected": self._expected, "left_out": sorted(self._quarantine.reasons)}
+        return {"job": asdict(job), "expected": self._expected, "left_out": sorted(self._left_out())}
 
     def report(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Hand a step on; whether its trial goes on."""
@@ -218,17 +219,23 @@ class _Jobs:
         if step.error is not None:
             self._failed(node, step.error)
         elif step.reports:
-            self._quarantine.got_on(node)
+            for other in self._quarantine.got_on(node):
+                self._say_left_out(other)
         return goes_on
 
     def lost(self, trial_id: str) -> None:
-        """The process of a trial ended."""
+        """The process of a trial ended, alone or with its node."""
         number = self._numbers.pop(trial_id, None)
         if number is None:
             return
+        self._dying = dying(self._there.values())
+        node = self._nodes.get(trial_id)
+        if self._dying if node is None else node in self._dying or node not in self._there:
+            self.conductor.put_back(number)  # a run is not to blame for its node
+            return
         self.conductor.lost(number, DIED)
-        if trial_id in self._nodes:
-            self._failed(self._nodes[trial_id], DIED)
+        if node is not None:
+            self._failed(node, DIED)
 
     def give_back(self, trial_id: str) -> None:
         """A trial that found no place will not be waited for."""
@@ -242,9 +249,7 @@ class _Jobs:
         if now - self._looked_at < LOOK_EVERY_S:
             return
         self._looked_at = now
-        found = nodes()
-        self._slots = capacity(self._resources, found, self._quarantine.reasons)
-        self._tell_of({node.id: node.name for node in found})
+        self._tell_of({node.id: node for node in nodes()})
         for trial in trials:
             if trial.status != Trial.RUNNING or trial.trial_id not in self._numbers:
                 continue
@@ -254,24 +259,34 @@ class _Jobs:
                 if trial.temporary_state.ray_actor is not None:
                     ray.kill(trial.temporary_state.ray_actor)  # it may never answer again
 
-    def _tell_of(self, there: dict[str, str]) -> None:
-        for node in self._there.keys() - there.keys():
-            self._say(f"node {self._names[node]} is gone; room for {self._slots} runs at a time")
-        for node in there.keys() - self._there.keys() if self._there else ():
-            self._say(f"node {there[node]} joined; room for {self._slots} runs at a time")
-        self._there = there
-        self._names |= there
+    def _tell_of(self, there: dict[str, Node]) -> None:
+        before, self._there = self._there, there
+        self._dying = dying(there[node] for node in self._dying & there.keys())
+        self._names |= {node.id: node.name for node in there.values()}
+        self._slots = capacity(self._resources, there.values(), self._left_out())
+        room = f"room for {self._slots} runs at a time"
+        for one in before.keys() - there.keys():
+            self._say(f"node {self._name(one)} is gone; {room}")
+        for one in there.keys() - before.keys() if before else ():
+            self._say(f"node {self._name(one)} joined; {room}")
+
+    def _left_out(self) -> set[str]:
+        able = [node.id for node in self._there.values() if capacity(self._resources, [node])]
+        return self._quarantine.left_out(able) | self._dying
 
     def _name(self, node: str) -> str:
         return self._names.get(node, node_name("?", node))
 
     def _failed(self, node: str, error: str) -> None:
         if self._quarantine.failed(node, error):
-            self._say(f"no more runs on node {self._name(node)}: {self._quarantine.reasons[node]}")
+            self._say_left_out(node)
 
     def _leave_out(self, node: str, reason: str) -> None:
         if self._quarantine.leave_out(node, reason):
-            self._say(f"no runs on node {self._name(node)}: {reason}")
+            self._say_left_out(node)
+
+    def _say_left_out(self, node: str) -> None:
+        self._say(f"no more runs on node {self._name(node)}: {self._quarantine.reasons[node]}")
 
 
 class _Watch(TrialProgressCallback):

@@ -15,9 +15,15 @@ from pathlib import Path
 import psutil
 import pytest
 
+from sweeps.node_check import MARKER
 from tests.fakes import rows
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(240),
+    # Ray's class for clusters on one machine leaves sockets and threads of its own behind.
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 SMALL = {"object_store_memory": 80 * 2**20}
 LOOP = """
@@ -137,8 +143,9 @@ needs_mounts = pytest.mark.skipif(os.geteuid() != 0, reason="hides folders by mo
 
 
 def test_a_sweep_waits_for_a_node_and_brings_its_task_there(cluster: Nodes) -> None:
-    driver = cluster.sweep("--checkpoints", str(cluster.folder / "shared"))
-    until(lambda: "toy.spool" in os.listdir(cluster.folder / "shared") if cluster.url else False, driver)
+    shared = cluster.folder / "shared"
+    driver = cluster.sweep("--checkpoints", str(shared))
+    until(lambda: (shared / "toy" / MARKER).exists(), driver)
     if os.geteuid() == 0:
         cluster.add_blind(cluster.work)  # the task comes by Ray alone
     else:
@@ -189,14 +196,15 @@ def test_a_node_that_does_not_see_the_checkpoints(cluster: Nodes) -> None:
 def test_a_node_that_joins_later_and_does_not_see_them(cluster: Nodes) -> None:
     shared = cluster.folder / "shared"
     cluster.add()
-    driver = cluster.sweep("--checkpoints", str(shared), "--runs", "12", "--set", "custom.pause=0.5")
+    # Runs long enough for a worker to start on the new node before the old one is free again.
+    driver = cluster.sweep("--checkpoints", str(shared), "--runs", "5", "--set", "custom.pause=2.5")
     until(lambda: cluster.epochs() > 1, driver)
     cluster.add_blind(shared)
     code, out = finished(driver)
     assert code == 0, out
-    assert "no runs on node" in out
+    assert "no more runs on node" in out, out
     assert "does not see the checkpoints" in out
-    assert cluster.states() == {"COMPLETE": 12}
+    assert cluster.states() == {"COMPLETE": 5}
     assert len(rows(cluster.url, "SELECT DISTINCT node FROM run")) == 1
 
 
@@ -207,7 +215,7 @@ def test_a_node_on_which_everything_fails_is_left_out(cluster: Nodes) -> None:
     assert code == 0, out
     assert "3 runs in a row failed there, and not elsewhere: RuntimeError: card N fell off the bus" in out
     states = cluster.states()
-    assert 3 <= states["FAILED"] <= 5  # one may have been on its way there
+    assert 3 <= states["FAILED"] <= 4  # one may have been on its way there
     assert states["COMPLETE"] == 14 - states["FAILED"]
 
 

@@ -35,8 +35,27 @@ def test_success_ends_a_streak() -> None:
     assert seen(*[("bad", CARD)] * 2, ("good", None), ("bad", None), ("bad", CARD)).reasons == {}
 
 
-def test_what_others_did_before_the_streak_does_not_count() -> None:
-    assert seen(("good", None), *[("bad", CARD)] * IN_A_ROW).reasons == {}
+def test_a_suspect_waits_until_the_others_have_shown_whose_fault_it_is() -> None:
+    found = seen(("good", None), *[("bad", CARD)] * IN_A_ROW)
+    assert found.reasons == {}
+    assert found.left_out({"bad", "good", "idle"}) == {"bad"}
+    assert found.got_on("good") == ["bad"]
+    assert found.left_out({"bad", "good"}) == {"bad"}
+
+
+def test_a_suspect_is_in_use_again_when_another_node_fails_alike() -> None:
+    found = seen(*[("first", CARD)] * IN_A_ROW)
+    assert found.left_out({"first", "second"}) == {"first"}
+    assert not found.failed("second", CARD)
+    assert found.left_out({"first", "second"}) == set()
+    assert found.got_on("third") == []
+
+
+def test_suspects_alone_are_better_than_none() -> None:
+    found = seen(*[("first", CARD)] * IN_A_ROW)
+    assert found.left_out({"first"}) == set()
+    found.leave_out("first", "no checkpoints")
+    assert found.left_out({"first"}) == {"first"}
 
 
 def test_different_errors_are_no_streak() -> None:
@@ -45,7 +64,7 @@ def test_different_errors_are_no_streak() -> None:
 
 
 def test_it_is_said_once() -> None:
-    found = seen(("bad", CARD), ("bad", CARD), ("good", None))
+    found = seen(("bad", CARD), ("good", None), ("bad", CARD))
     assert found.failed("bad", CARD)
     assert not found.failed("bad", CARD)
     assert not found.leave_out("bad", "another reason")

@@ -8,8 +8,8 @@ from search_spaces import Resources
 from sweeps.cluster_view import node_data, node_rows
 from sweeps.ray_nodes import NODE_ID, Node, bundle, capacity, lacking, matches, selector
 
-CPU4 = Node("aa" * 28, "10.0.0.1", {"CPU": 4.0, "memory": 1e9, "node:10.0.0.1": 1.0}, {"rack": "left"})
-GPU2 = Node("bb" * 28, "10.0.0.2", {"CPU": 8.0, "GPU": 2.0, "disks": 3.0}, {"rack": "right"})
+CPU4 = Node("aa" * 28, "10.0.0.1", 1, {"CPU": 4.0, "memory": 1e9, "node:10.0.0.1": 1.0}, {"rack": "left"})
+GPU2 = Node("bb" * 28, "10.0.0.2", 1, {"CPU": 8.0, "GPU": 2.0, "disks": 3.0}, {"rack": "right"})
 
 
 @pytest.mark.parametrize(
