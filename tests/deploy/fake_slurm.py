@@ -1,0 +1,255 @@
+"""SLURM for one machine: namespaces are its nodes, and `srun` and `scontrol` are small programs that enter them.
+
+A node has network, processes, mounts and names of its own, as far as this machine lets us: `ray symmetric-run` tells
+the head by its address, looks for Ray among all processes, and ends all of Ray's that it finds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+SUBNET = "10.213.77"  # of the bridge between the nodes; nothing else is on it
+
+# Process 1 of a node: adopts what is left behind, as init does, and takes everything with it when it is killed.
+INIT = (
+    "import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN)\nprint('up', flush=True)\nwhile True: signal.pause()"
+)
+
+SRUN = """#!{python}
+import contextlib, json, psutil, signal, subprocess, sys
+options, command = {{}}, sys.argv[1:]
+while command and command[0].startswith("--"):
+    name, _, value = command.pop(0)[2:].partition("=")
+    options[name] = value
+nodes = json.load(open({nodes!r}))
+names = options["nodelist"].split(",") if "nodelist" in options else list(nodes)[: int(options["nodes"])]
+with open({log!r}, "a") as log:
+    print("srun", *sys.argv[1:], file=log)
+tasks = [subprocess.Popen([*nodes[name], *command]) for name in names]
+def forward(number, frame):  # to every process of the step, as slurmstepd does
+    for task in tasks:
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(task.pid)
+            for inside in [*process.children(recursive=True), *([] if nodes[names[0]] else [process])]:
+                inside.send_signal(number)
+signal.signal(signal.SIGTERM, forward)
+codes = [task.wait() for task in tasks]
+if "overlap" not in options:  # what the tasks left behind ends with their step, as slurmstepd sees to
+    for name in names:
+        if nodes[name]:
+            subprocess.run([*nodes[name], "sh", "-c", "kill -9 -1"], capture_output=True)
+sys.exit(max(code if code >= 0 else 128 - code for code in codes))
+"""
+
+SCONTROL = """#!{python}
+import json, sys
+with open({log!r}, "a") as log:
+    print("scontrol", *sys.argv[1:], file=log)
+if sys.argv[1:3] == ["show", "hostnames"]:
+    print(*json.load(open({nodes!r})), sep="\\n")
+"""
+
+# TODO: remove with its use below, once `sweeps run` has --checkpoints.
+WITHOUT_CHECKPOINTS = """#!{python}
+import os, sys
+arguments = sys.argv[1:]
+if "--checkpoints" in arguments:
+    at = arguments.index("--checkpoints")
+    del arguments[at : at + 2]
+os.execv({sweeps!r}, [{sweeps!r}, *arguments])
+"""
+
+
+class UnavailableError(Exception):
+    """This machine makes no such namespaces; the text says why."""
+
+
+@dataclass
+class Cluster:
+    """A SLURM cluster.
+
+    Attributes:
+        folder: Shared by all nodes; jobs start in it.
+        job: Its number.
+        nodes: Host name -> the words that start a command there.
+    """
+
+    folder: Path
+    job: int
+    nodes: dict[str, list[str]]
+    node_tmp: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        tools = self.folder / "bin"
+        tools.mkdir()
+        facts = {
+            "python": sys.executable,
+            "nodes": str(self.folder / "nodes.json"),
+            "log": str(self.folder / "slurm.log"),
+        }
+        (self.folder / "nodes.json").write_text(json.dumps(self.nodes))
+        for name, text in {"srun": SRUN, "scontrol": SCONTROL}.items():
+            (tools / name).write_text(text.format(**facts))
+        sweeps = str(BIN / "sweeps")
+        if "--checkpoints" not in subprocess.run([sweeps, "run", "--help"], capture_output=True, text=True).stdout:
+            (tools / "sweeps").write_text(WITHOUT_CHECKPOINTS.format(python=sys.executable, sweeps=sweeps))
+        for tool in tools.iterdir():
+            tool.chmod(0o755)
+        (self.folder / "home").mkdir()
+        self.environment = {
+            "PATH": f"{tools}:{BIN}:{os.environ['PATH']}",
+            "HOME": str(self.folder / "home"),
+            "LANG": "C.UTF-8",
+            "COLUMNS": "200",
+            "SLURM_JOB_ID": str(self.job),
+            "SLURM_JOB_NODELIST": f"node[1-{len(self.nodes)}]",
+            "SLURM_NNODES": str(len(self.nodes)),
+            "SLURM_CPUS_PER_TASK": "1",
+            "SWEEPS_NODE_TMP": str(self.node_tmp),
+            "SWEEPS_CHECKPOINTS": str(self.folder / "checkpoints"),
+        }
+
+    def submit(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start the script as SLURM does: on the first machine, in the folder of the submission."""
+        with (self.folder / "job.log").open("ab") as log:
+            return subprocess.Popen(
+                ["bash", str(ROOT / "deploy/slurm/sweep.sbatch"), *arguments],
+                cwd=self.folder,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def log(self) -> str:
+        return (self.folder / "job.log").read_text()
+
+    def calls(self) -> list[str]:
+        """What the script asked of SLURM."""
+        return (self.folder / "slurm.log").read_text().splitlines()
+
+    def processes(self) -> dict[psutil.Process, str]:
+        """Everything of this job that runs, on all nodes, and its command line."""
+        found = {}
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):  # gone, or a zombie
+                if process.environ().get("SLURM_JOB_ID") == str(self.job):
+                    found[process] = " ".join(process.cmdline())[:200]
+        return found
+
+
+@contextmanager
+def cluster(folder: Path, job: int, count: int) -> Iterator[Cluster]:
+    """A cluster of so many nodes; nothing of it is left afterwards.
+
+    Raises:
+        UnavailableError: The machine cannot do that.
+    """
+    with ExitStack() as stack:
+        node_tmp = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="node-", ignore_cleanup_errors=True)))
+        names = [f"node{number}" for number in range(1, count + 1)] if _networks() else ["localhost"]
+        if count > len(names):
+            raise UnavailableError(_reason("ip", "netns", "add", "sweeps-try"))
+        if _networks():
+            enter = _bridged(stack, folder, names, node_tmp, f"sw{os.getpid() % 10000}")
+        else:
+            enter = {"localhost": _isolated(stack, folder, [], node_tmp, None) if _mounts() else []}
+        made = Cluster(folder, job, enter, node_tmp)
+        stack.callback(_end, made)
+        yield made
+
+
+def _bridged(stack: ExitStack, folder: Path, names: list[str], node_tmp: Path, mark: str) -> dict[str, list[str]]:
+    """Nodes with addresses of their own on one bridge, which is in a namespace of its own, too."""
+    hosts = folder / "hosts"
+    addresses = {name: f"{SUBNET}.{number}" for number, name in enumerate(names, 1)}
+    hosts.write_text("127.0.0.1 localhost\n" + "".join(f"{address} {name}\n" for name, address in addresses.items()))
+    switch = f"{mark}-0"
+    _namespace(stack, switch)
+    _run("ip", "-n", switch, "link", "add", "bridge", "type", "bridge")
+    _run("ip", "-n", switch, "link", "set", "bridge", "up")
+    enter = {}
+    for number, (name, address) in enumerate(addresses.items(), 1):
+        space = f"{mark}-{number}"
+        _namespace(stack, space)
+        pair = ("type", "veth", "peer", "name", f"port{number}", "netns", switch)
+        _run("ip", "-n", space, "link", "add", "eth0", *pair)
+        _run("ip", "-n", switch, "link", "set", f"port{number}", "master", "bridge", "up")
+        _run("ip", "-n", space, "address", "add", f"{address}/24", "dev", "eth0")
+        for device in ("lo", "eth0"):
+            _run("ip", "-n", space, "link", "set", device, "up")
+        enter[name] = _isolated(stack, folder, ["ip", "netns", "exec", space], node_tmp, hosts)
+    return enter
+
+
+def _isolated(stack: ExitStack, folder: Path, outer: list[str], node_tmp: Path, hosts: Path | None) -> list[str]:
+    """Processes and mounts of its own; how to enter."""
+    mounts = f"mount -t tmpfs none {node_tmp}" + (f" && mount --bind {hosts} /etc/hosts" if hosts else "")
+    enter = ["unshare", "--pid", "--mount", "--fork", "--mount-proc", "--kill-child"]
+    init = subprocess.Popen(
+        [*outer, *enter, "sh", "-c", f'{mounts} && exec "$0" -c "$1"', sys.executable, INIT],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+    )
+    stack.callback(init.communicate)
+    stack.callback(init.kill)  # --kill-child: process 1 of the node ends, and with it every process there
+    assert init.stdout is not None
+    assert init.stdout.readline() == b"up\n"
+    (first,) = psutil.Process(init.pid).children()  # `ip netns exec` became `unshare`
+    return ["nsenter", "--target", str(first.pid), "--pid", "--mount", "--net", "env", f"--chdir={folder}"]
+
+
+def _namespace(stack: ExitStack, name: str) -> None:
+    _run("ip", "netns", "add", name)
+    stack.callback(_run, "ip", "netns", "del", name)
+
+
+def _networks() -> bool:
+    """Whether this machine makes network namespaces for us."""
+    try:
+        _run("ip", "netns", "add", "sweeps-try")
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    _run("ip", "netns", "del", "sweeps-try")
+    return True
+
+
+def _mounts() -> bool:
+    try:
+        _run("unshare", "--pid", "--mount", "--fork", "--mount-proc", "true")
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    return True
+
+
+def _reason(*command: str) -> str:
+    if shutil.which(command[0]) is None:
+        return f"{command[0]} is not installed"
+    result = subprocess.run(command, capture_output=True, text=True)
+    return f"{' '.join(command)}: {result.stderr.strip()}"
+
+
+def _run(*command: str) -> None:
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def _end(made: Cluster) -> None:
+    for process in made.processes():
+        with suppress(psutil.Error):
+            process.send_signal(signal.SIGKILL)
