@@ -6,7 +6,7 @@ NAME     ?= $(SPACE)
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep ablate report status dashboard export check test test-slow clean
+.PHONY: help sweep ablate report status dashboard export check test test-slow faults clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ test: .venv/installed  ## the tests, in a few minutes
 
 test-slow: .venv/installed  ## the tests that start Ray, kill processes or open a browser again and again
 	$(BIN)/pytest -m slow $(ARGS)
+
+faults: .venv/installed  ## kill, fill, cut and stop real sweeps, for hours: make faults [ARGS="driver --quick"]
+	$(BIN)/python benchmarks/faults/run.py $(ARGS)
 
 clean:  ## forget the environment and the caches of the tools; sweeps under runs/ stay
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

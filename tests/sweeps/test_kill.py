@@ -1,4 +1,4 @@
-"""Real processes that end in every way a process can end; the checker is that of benchmarks/kill_trials.py."""
+"""Real processes that end in every way a process can end; the checker is that of benchmarks/faults."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ import termios
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-import psutil
 import pytest
 
-sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))  # scripts, no package
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks" / "faults"))  # scripts, no package
 
-from kill_checks import Rule, changes, snapshot, verdicts
-from kill_trials import SWEEPS, Command, Trial, recorded, retrained
+from command import Command
+from kills import Trial, recorded
+from retrain import retrained
+from snapshot import changes, snapshot
+from verdicts import Rule, verdicts
 
 SPACE = """
 kind: sweep
@@ -50,9 +52,7 @@ def ended(trial: Trial) -> Iterator[Trial]:
     try:
         yield trial
     finally:
-        for process in trial.command.processes():
-            with suppress(psutil.Error):
-                process.kill()
+        trial.command.end()
 
 
 def breaches(trial: Trial, runs: int = 8, epochs: int = 27) -> list[str]:
@@ -122,6 +122,10 @@ def _the_checker_finds(trial: Trial, folder: Path) -> None:
         assert law is None or any(law in line for line in found), (breach, found)
         if "lease" not in breach and "copy" not in breach and "checkpoint" not in breach:
             assert changes(before, snapshot(url)), breach
+    with closing(sqlite3.connect(copy)) as connection:
+        connection.execute("UPDATE epoch_metric SET value = value * (1 + 1e-15) WHERE name = 'train/loss'")
+        connection.commit()
+    assert retrained(url, "killed", 1).breaches
 
 
 def test_what_may_change_and_what_may_not() -> None:
@@ -137,6 +141,13 @@ def test_what_may_change_and_what_may_not() -> None:
     assert changes(run(state="STOPPED"), run(state="STOPPED", attempts=2)) != []
     assert changes(run(), {"run": run()["run"]}) == ["epoch_metric (1, 1, 'val/accuracy'): disappeared"]
     assert changes({}, run()) == []
+    sweep = {(1,): {"id": 1, "spec_yaml": "old", "lease_owner": None}}
+    other = {"sweep": {(1,): {"id": 1, "spec_yaml": "new", "lease_owner": "somebody"}}}
+    assert changes({"sweep": sweep}, other) == []  # it has no runs yet
+    assert changes({"sweep": sweep, "run": {(1,): {"sweep_id": 1}}}, other | {"run": {(1,): {"sweep_id": 1}}}) == [
+        "sweep (1,): spec_yaml was 'old' and is 'new'"
+    ]
+    assert changes({"sweep": sweep}, {}) == ["sweep (1,): disappeared"]
 
 
 # --- with Ray ---------------------------------------------------------------------------------------------------
@@ -174,9 +185,9 @@ class Terminal:
         self._trial = trial
         self._master, slave = os.openpty()
         self.process = subprocess.Popen(
-            [SWEEPS, *trial.command.arguments],
+            trial.command.words,
             cwd=trial.command.folder,
-            env={**os.environ, "SWEEPS_KILL_TRIAL": trial.command.mark, "TERM": "xterm"},
+            env={**trial.command.surroundings, "TERM": "xterm"},
             stdin=slave,
             stdout=slave,
             stderr=slave,

@@ -1,139 +1,17 @@
-"""What must be true of a sweep's database, checked with SQL and numpy alone: no code of the product decides here.
-
-`snapshot` and `changes` compare two moments: nothing that was recorded may disappear or change. `verdicts` judges a
-finished sweep. kill_trials.py uses both between and after its kills, tests/sweeps/test_kill.py on small sweeps.
-"""
+"""What must be true of a finished sweep, judged with SQL and numpy alone: no code of the product decides here."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
 import numpy as np
-from sqlalchemy import Engine, create_engine, inspect, make_url, text
-from sqlalchemy.pool import NullPool
+from snapshot import FINISHED, OPTUNA_FINISHED, OPTUNA_STATE, Rows, read_only, snapshot
+from sqlalchemy import text
 
-Rows = dict[tuple, dict[str, Any]]
-FINISHED = ("COMPLETE", "STOPPED", "DIVERGED", "FAILED")
-OPTUNA_FINISHED = ("COMPLETE", "PRUNED", "FAIL")
-OPTUNA_STATE = {"COMPLETE": "COMPLETE", "STOPPED": "PRUNED", "DIVERGED": "PRUNED", "FAILED": "FAIL"}
-
-# Table -> its key. Whatever is not in MAY_CHANGE must stay as it was first seen.
-KEYS = {
-    "sweep": ("id",),
-    "run": ("id",),
-    "epoch_metric": ("run_id", "epoch", "name"),
-    "prediction": ("run_id", "split", "weights"),
-    "studies": ("study_id",),
-    "study_directions": ("study_id", "objective"),
-    "study_user_attributes": ("study_id", "key"),
-    "trials": ("trial_id",),
-    "trial_params": ("trial_id", "param_name"),
-    "trial_values": ("trial_id", "objective"),
-    "trial_intermediate_values": ("trial_id", "step"),
-    "trial_user_attributes": ("trial_id", "key"),
-}
-LEASE = ("lease_owner", "lease_since", "lease_expires", "lease_token", "written_by", "written")
-GROWS = {"run": ("epoch", "seconds", "attempts")}
-MAY_CHANGE = {
-    "sweep": LEASE,
-    "run": (
-        "state",
-        "value",
-        "ray_trial_id",
-        "checkpoint",
-        "optuna_trial_id",
-        "started_at",
-        "finished_at",
-        "error",
-        "fingerprint",
-    ),
-    "trials": ("state", "datetime_start", "datetime_complete"),
-}
-# Even of a finished row: the weights of a best run go when a better one comes; the study is a copy that comes later.
-ALWAYS = {"sweep": LEASE, "run": ("checkpoint", "optuna_trial_id"), "trials": ()}
-ONCE = {  # set, then fixed
-    "run": ("optuna_trial_id", "started_at", "finished_at", "fingerprint"),
-    "trials": ("datetime_complete",),
-}
-
-
-def read_only(url: str) -> Engine:
-    """An engine that cannot write."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite":
-        return create_engine(parsed, poolclass=NullPool, execution_options={"postgresql_readonly": True})
-    path = quote(str(Path(str(parsed.database)).absolute()))
-    return create_engine(f"sqlite:///file:{path}?mode=ro&uri=true", poolclass=NullPool, connect_args={"timeout": 30})
-
-
-def snapshot(url: str) -> dict[str, Rows]:
-    """Every row that may matter, by table and key, as of one moment; empty while there is no database."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite" and not Path(str(parsed.database)).exists():
-        return {}
-    engine = read_only(url)
-    found: dict[str, Rows] = {}
-    with engine.connect() as connection:
-        if engine.dialect.name == "postgresql":
-            connection.execution_options(isolation_level="REPEATABLE READ")
-        else:
-            connection.exec_driver_sql("BEGIN")  # one moment for all tables: pysqlite begins none for a SELECT
-        present = set(inspect(connection).get_table_names())
-        for table, key in KEYS.items():
-            if table in present:
-                rows = connection.execute(text(f"SELECT * FROM {table}")).mappings()
-                found[table] = {tuple(row[name] for name in key): _plain(row) for row in rows}
-    return found
-
-
-def _plain(row: Any) -> dict[str, Any]:
-    def cell(value: Any) -> Any:
-        if isinstance(value, bytes | memoryview):
-            return hashlib.sha256(bytes(value)).hexdigest()
-        if isinstance(value, float) and math.isnan(value):
-            return "nan"  # equal to itself
-        return json.dumps(value, sort_keys=True) if isinstance(value, dict | list) else value
-
-    return {name: cell(value) for name, value in row.items()}
-
-
-def changes(before: dict[str, Rows], after: dict[str, Rows]) -> list[str]:
-    """What disappeared or changed against the law; empty when nothing did."""
-    found = []
-    for table, rows in before.items():
-        now = after.get(table, {})
-        for key, old in rows.items():
-            if key not in now:
-                found.append(f"{table} {key}: disappeared")
-            else:
-                found += [f"{table} {key}: {what}" for what in _row_changes(table, old, now[key])]
-    return found
-
-
-def _row_changes(table: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
-    done = old.get("state") in FINISHED + OPTUNA_FINISHED
-    free = ALWAYS.get(table, ()) if done else MAY_CHANGE.get(table, ())
-    for name, value in old.items():
-        other = new[name]
-        if value == other:
-            continue
-        once = name in ONCE.get(table, ()) and value is not None
-        if name in GROWS.get(table, ()) and not done:
-            if other < value:
-                yield f"{name} fell from {value} to {other}"
-        elif name not in free or once:
-            yield f"{name} was {value!r:.80} and is {other!r:.80}"
-
-
-# --- the judgement of a finished sweep --------------------------------------------------------------------------
+ODD = {"NAN": math.nan, "INF_POS": math.inf, "INF_NEG": -math.inf}  # as Optuna writes what is not finite
 
 
 @dataclass
@@ -166,12 +44,14 @@ class Rule:
         epochs: Full budget.
         rungs: Epochs at which ASHA decides.
         factor: Its reduction factor.
+        curve: The metric whose curve every run has and the study shows, where the sweep's own is another one.
     """
 
     runs: int
     epochs: int
     rungs: tuple[int, ...]
     factor: int
+    curve: str = ""
 
     @classmethod
     def asha(cls, runs: int, epochs: int, grace: int = 1, factor: int = 3) -> Rule:
@@ -182,7 +62,7 @@ class Rule:
 
 def verdicts(url: str, name: str, rule: Rule, allow_failed: bool = False) -> list[Verdict]:
     """Every invariant of a finished sweep."""
-    db = _Sweep(snapshot(url), name)
+    db = _Sweep(snapshot(url), name, rule.curve)
     return [
         _finished(db, rule, allow_failed),
         _baseline(db),
@@ -200,17 +80,17 @@ def verdicts(url: str, name: str, rule: Rule, allow_failed: bool = False) -> lis
 class _Sweep:
     """The rows of one sweep, joined by hand."""
 
-    def __init__(self, rows: dict[str, Rows], name: str) -> None:
+    def __init__(self, rows: dict[str, Rows], name: str, curve: str) -> None:
         [self.row] = [row for row in rows["sweep"].values() if row["name"] == name]
         self.maximize = self.row["goal"] == "maximize"
         runs = [row for row in rows["run"].values() if row["sweep_id"] == self.row["id"]]
         self.runs = sorted(runs, key=lambda row: row["number"])
         ids = {row["id"] for row in self.runs}
         self.metrics = [row for row in rows["epoch_metric"].values() if row["run_id"] in ids]
-        # run id -> epoch -> (value, seq) of the sweep's metric
+        # run id -> epoch -> (value, seq)
         self.curves: dict[int, dict[int, tuple[float, int]]] = defaultdict(dict)
         for row in self.metrics:
-            if row["name"] == self.row["metric"]:
+            if row["name"] == (curve or self.row["metric"]):
                 value = math.nan if row["value"] is None else float(row["value"])
                 self.curves[row["run_id"]][row["epoch"]] = (value, row["seq"])
         self.predictions = {row["run_id"] for row in rows["prediction"].values()}
@@ -218,8 +98,8 @@ class _Sweep:
         self.trials = {row["number"]: row for row in rows.get("trials", {}).values() if row["study_id"] in studies}
         self.intermediate: dict[int, dict[int, float]] = defaultdict(dict)
         for row in rows.get("trial_intermediate_values", {}).values():
-            value = row["intermediate_value"]
-            self.intermediate[row["trial_id"]][row["step"]] = math.nan if value in (None, "nan") else value
+            value = ODD.get(str(row["intermediate_value_type"]), row["intermediate_value"])
+            self.intermediate[row["trial_id"]][row["step"]] = value
         self.values = {row["trial_id"]: row["value"] for row in rows.get("trial_values", {}).values()}
 
     def at(self, rung: int) -> list[tuple[int, int, float]]:
