@@ -14,6 +14,7 @@ from sweeps.trial_view import TrialView
 
 EVERY_S = 1.0
 LAST_TRIES = 5
+LAST_S = 60.0  # so long the end of a driver waits for a database in the middle of a write
 
 
 class DashboardCopy:
@@ -53,7 +54,10 @@ class DashboardCopy:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._over.set()
-        self._thread.join()
+        self._thread.join(LAST_S)
+        if self._thread.is_alive():
+            self.behind = TimeoutError(f"the database has not answered for {LAST_S:.0f} s")
+            return
         for _ in range(LAST_TRIES):
             if self._write():
                 return

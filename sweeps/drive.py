@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -20,6 +19,7 @@ from sweeps.checkpoint_files import reachable
 from sweeps.conductor import Conductor
 from sweeps.dashboard_copy import DashboardCopy
 from sweeps.database import parse_url
+from sweeps.interrupts import Interrupts
 from sweeps.lease import Lease
 from sweeps.node_check import expectation
 from sweeps.plan import Plan, SearchPlan
@@ -136,12 +136,13 @@ def drive(work: Work, options: Options, console: Console, began: float) -> int:
     """
     beside = _beside(options.storage)
     checkpoints = LocalFolder(beside) if options.checkpoints is None else reachable(options.checkpoints)
-    with ExitStack() as stack:
+    say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
+    with Interrupts(say) as interrupts, ExitStack() as stack:
         store = stack.enter_context(Store(options.storage))
-        say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
         _put_sweep(store, work)
         _adopted(store, work)  # a file that cannot be continued is said before anybody waits
-        lease = stack.enter_context(Lease(store, work.spec.name, options.wait, say))
+        with interrupts.at_once():
+            lease = stack.enter_context(Lease(store, work.spec.name, options.wait, say))
         fence = lease.fence
         spec, folder = work.spec, checkpoints.child(work.spec.name)
         spool = beside / f"{spec.name}.spool"  # on this machine, and the same one wherever the checkpoints go
@@ -160,9 +161,12 @@ def drive(work: Work, options: Options, console: Console, began: float) -> int:
             console.print(f"{work.kind} {spec.name!r} is complete: nothing to train", highlight=False)
         else:
             progress = Progress(conductor, console, work.standing, writer)
-            with _start(spec, options, folder, say, partial(_end_now, stack)) as starting:
+            with _start(spec, options, folder, say, interrupts, partial(_end_now, stack)) as starting:
                 say(_opening(work, conductor, options))
-                _train(conductor, starting, progress, console, phases)
+                _wait(starting, interrupts, console)
+                with interrupts.draining(conductor.drain), progress:
+                    starting.runner.run(conductor)
+                phases.trained(conductor, starting.runner.slots)
         stack.close()  # the copy and the lease are done before the summary says so
         phases.end()
         work.summary(conductor, phases, options.storage, console)
@@ -241,7 +245,12 @@ class _Starting:
 
 @contextmanager
 def _start(
-    spec: SpaceSpec, options: Options, folder: Folder, say: Callable[[str], None], gone: Callable[[str], None]
+    spec: SpaceSpec,
+    options: Options,
+    folder: Folder,
+    say: Callable[[str], None],
+    interrupts: Interrupts,
+    gone: Callable[[str], None],
 ) -> Iterator[_Starting]:
     own = ":" in spec.task
     with ExitStack() as stack:
@@ -249,12 +258,14 @@ def _start(
         if preparation is not None:
             stack.callback(preparation.stop)
             if own:  # what a person wrote may be wrong in many ways: that is found before anything else starts
-                preparation.wait()
+                with interrupts.at_once():
+                    preparation.wait()
         if options.local:
             yield _Starting(InProcessRunner(), preparation)
             return
         address = cluster_address(options.address)
-        prepare(address)
+        with interrupts.at_once():
+            prepare(address)
         from sweeps.ray_cluster import RayCluster
 
         cluster = RayCluster(address, os.getcwd() if own else None)
@@ -275,32 +286,12 @@ def _end_now(recording: ExitStack, what: str) -> None:
         os._exit(1)
 
 
-def _train(conductor: Conductor, starting: _Starting, progress: Progress, console: Console, phases: Phases) -> None:
-    with console.status("starting workers, preparing the task") if console.is_terminal else ExitStack():
+def _wait(starting: _Starting, interrupts: Interrupts, console: Console) -> None:
+    status = console.status("starting workers, preparing the task") if console.is_terminal else ExitStack()
+    with status, interrupts.at_once():
         if starting.preparation is not None:
             starting.preparation.wait()  # once more for a task of one's own: it answers again
         starting.runner.start()
-    with _drain_on_signal(conductor, console), progress:
-        starting.runner.run(conductor)
-    phases.trained(conductor, starting.runner.slots)
-
-
-@contextmanager
-def _drain_on_signal(conductor: Conductor, console: Console) -> Iterator[None]:
-    """The first Ctrl-C (or SIGTERM) lets the steps that run come in; the second one does not wait for them."""
-
-    def handle(number: int, frame: object) -> None:
-        if conductor.draining:
-            raise KeyboardInterrupt
-        conductor.drain()
-        console.print("stopping: waiting for the epochs that run now (Ctrl-C again: not waiting)")
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _beside(storage: str) -> Path:

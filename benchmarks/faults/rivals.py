@@ -13,7 +13,7 @@ from kills import one, recorded, until
 from servers import Postgres
 from stage import Stage, fault
 
-REFUSED = 2  # the exit code of a second driver
+REFUSED = 1  # the exit code of a second driver
 SHORT = {"sweeps.lease.DURATION_S": 2.0, "sweeps.lease.RENEW_EVERY_S": 0.3, "sweeps.lease.ASK_EVERY_S": 0.2}
 
 

@@ -145,7 +145,7 @@ needs_mounts = pytest.mark.skipif(os.geteuid() != 0, reason="hides folders by mo
 def test_a_sweep_waits_for_a_node_and_brings_its_task_there(cluster: Nodes) -> None:
     shared = cluster.folder / "shared"
     driver = cluster.sweep("--checkpoints", str(shared))
-    until(lambda: (shared / "toy" / MARKER).exists(), driver)
+    until((shared / "toy" / MARKER).exists, driver)
     if os.geteuid() == 0:
         cluster.add_blind(cluster.work)  # the task comes by Ray alone
     else:
