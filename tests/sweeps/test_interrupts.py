@@ -35,9 +35,8 @@ def test_a_signal_while_it_waits_ends_the_waiting(said: list[str]) -> None:
 
 def test_one_that_is_swallowed_is_raised_again(said: list[str]) -> None:
     with Interrupts(said.append) as interrupts:
-        with pytest.raises(KeyboardInterrupt), interrupts.at_once():  # noqa: PT012
-            with suppress(KeyboardInterrupt):
-                signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt), interrupts.at_once(), suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt), interrupts.draining(lambda: None):
             pytest.fail("it trained")
 
