@@ -41,6 +41,7 @@ MAY_CHANGE = {
         "state",
         "value",
         "ray_trial_id",
+        "node",  # of the last worker
         "checkpoint",
         "optuna_trial_id",
         "started_at",
