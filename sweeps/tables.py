@@ -10,6 +10,8 @@ from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Float, ForeignKey, L
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
+from trainers.reports import LONGEST_NAME
+
 SCHEMA_VERSION = 4
 
 
@@ -109,7 +111,7 @@ class EpochMetric(Base):
 
     run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), primary_key=True)
     epoch: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(String(128), primary_key=True)
+    name: Mapped[str] = mapped_column(String(LONGEST_NAME), primary_key=True)
     value: Mapped[float | None] = mapped_column(Float)  # NULL is NaN: SQLite has no other way to keep one
     seq: Mapped[int]  # order of recording within the sweep, one step per epoch report
 

@@ -9,6 +9,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from search_spaces.errors import RunError
+
+LONGEST_NAME = 128  # characters of a metric's name, the split included
+
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
@@ -40,12 +44,21 @@ class EpochReport:
         metrics: ``split/name`` -> value, such as ``val/accuracy``.
         seconds: Wall time of this epoch, its evaluation included.
         predictions: Filled in by the last epoch of a full budget only.
+
+    Raises:
+        RunError: A metric's name is longer than any database would keep it.
     """
 
     epoch: int
     metrics: Mapping[str, float]
     seconds: float
     predictions: tuple[Predictions, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        longest = max(self.metrics, key=len, default="")
+        if len(longest) > LONGEST_NAME:
+            law = f"a metric's name has at most {LONGEST_NAME} characters"
+            raise RunError(f"epoch {self.epoch}: {law}, found {len(longest)}: {longest[:60]}...")
 
     @property
     def finite(self) -> bool:

@@ -134,51 +134,53 @@ def states(conductor: Conductor) -> Counter[str]:
     return Counter(one.state.value for one in conductor.runs)
 
 
-def test_trains_every_run_to_its_end(runner: Runner, sqlite_url: str, loops: str, tmp_path: Path) -> None:
+def test_trains_every_run_to_its_end(runner: Runner, database_url: str, loops: str, tmp_path: Path) -> None:
     spec = loop_space("steady")
-    conductor = run(runner, spec, sqlite_url, loops, tmp_path)
+    conductor = run(runner, spec, database_url, loops, tmp_path)
     assert states(conductor) == {"COMPLETE": 6}
     assert runner.slots >= 1
     for number in range(6):
         assert conductor.runs[number].curve == expected(spec, conductor, number)
-    assert broken_rules(sqlite_url, spec) == []
-    assert [row.attempts for row in rows(sqlite_url, "SELECT attempts FROM run")] == [1] * 6
+    assert broken_rules(database_url, spec) == []
+    assert [row.attempts for row in rows(database_url, "SELECT attempts FROM run")] == [1] * 6
 
 
-def test_a_run_can_be_trained_by_several_processes(runner: Runner, sqlite_url: str, loops: str, tmp_path: Path) -> None:
+def test_a_run_can_be_trained_by_several_processes(
+    runner: Runner, database_url: str, loops: str, tmp_path: Path
+) -> None:
     threads = torch.get_num_threads()
     spec = space(runs=2, early_stopping=NoStopping(), resources=Resources(cpu=2, processes=2))
-    conductor = run(runner, spec, sqlite_url, loops, tmp_path)
+    conductor = run(runner, spec, database_url, loops, tmp_path)
     assert [one.error for one in conductor.runs] == [None] * 2
     assert states(conductor) == {"COMPLETE": 2}
     torch.set_num_threads(2)
     assert conductor.runs[1].curve == expected(spec, conductor, 1)
     torch.set_num_threads(threads)
-    assert broken_rules(sqlite_url, spec) == []
+    assert broken_rules(database_url, spec) == []
 
 
-def test_a_finished_sweep_is_left_alone(runner: Runner, sqlite_url: str, loops: str, tmp_path: Path) -> None:
+def test_a_finished_sweep_is_left_alone(runner: Runner, database_url: str, loops: str, tmp_path: Path) -> None:
     spec = loop_space("steady", runs=1)
-    run(runner, spec, sqlite_url, loops, tmp_path)
-    conductor = run(runner, spec, sqlite_url, loops, tmp_path)
+    run(runner, spec, database_url, loops, tmp_path)
+    conductor = run(runner, spec, database_url, loops, tmp_path)
     assert conductor.first_report_at is None
-    assert [row.attempts for row in rows(sqlite_url, "SELECT attempts FROM run")] == [1]
+    assert [row.attempts for row in rows(database_url, "SELECT attempts FROM run")] == [1]
 
 
-def test_a_stopped_run_trains_no_epoch_more(runner: Runner, sqlite_url: str, loops: str, tmp_path: Path) -> None:
+def test_a_stopped_run_trains_no_epoch_more(runner: Runner, database_url: str, loops: str, tmp_path: Path) -> None:
     log = tmp_path / "log"
     spec = with_custom(loop_space("steady", runs=12, early_stopping=space().early_stopping), log=str(log))
-    conductor = run(runner, spec, sqlite_url, loops, tmp_path)
-    assert broken_rules(sqlite_url, spec) == []
+    conductor = run(runner, spec, database_url, loops, tmp_path)
+    assert broken_rules(database_url, spec) == []
     assert states(conductor)["STOPPED"] >= 3
     trained = Counter(line.split()[0] for line in log.read_text().splitlines())
     assert trained == {str(one.recipe.optimizer.lr): one.epoch for one in conductor.runs}
 
 
 def test_a_run_that_raises_is_recorded_and_the_others_go_on(
-    runner: Runner, sqlite_url: str, loops: str, tmp_path: Path
+    runner: Runner, database_url: str, loops: str, tmp_path: Path
 ) -> None:
-    conductor = run(runner, loop_space("fragile", runs=8), sqlite_url, loops, tmp_path)
+    conductor = run(runner, loop_space("fragile", runs=8), database_url, loops, tmp_path)
     for one in conductor.runs:
         if one.recipe.optimizer.lr > 2e-3:
             assert (one.state, one.epoch) == (RunState.FAILED, 1)
@@ -189,15 +191,15 @@ def test_a_run_that_raises_is_recorded_and_the_others_go_on(
 
 
 def test_a_task_that_cannot_be_loaded_fails_its_runs(
-    runner: Runner, sqlite_url: str, loops: str, tmp_path: Path
+    runner: Runner, database_url: str, loops: str, tmp_path: Path
 ) -> None:
-    conductor = run(runner, loop_space("absent", runs=3), sqlite_url, loops, tmp_path)
+    conductor = run(runner, loop_space("absent", runs=3), database_url, loops, tmp_path)
     assert states(conductor) == {"FAILED": 3}
     assert all("absent" in (one.error or "") for one in conductor.runs)
 
 
-def test_a_run_that_diverges_ends_there(runner: Runner, sqlite_url: str, loops: str, tmp_path: Path) -> None:
-    conductor = run(runner, loop_space("unstable", runs=8), sqlite_url, loops, tmp_path)
+def test_a_run_that_diverges_ends_there(runner: Runner, database_url: str, loops: str, tmp_path: Path) -> None:
+    conductor = run(runner, loop_space("unstable", runs=8), database_url, loops, tmp_path)
     for one in conductor.runs:
         diverged = one.recipe.optimizer.lr > 2e-3
         assert one.state is (RunState.DIVERGED if diverged else RunState.COMPLETE)
@@ -205,38 +207,38 @@ def test_a_run_that_diverges_ends_there(runner: Runner, sqlite_url: str, loops: 
         assert one.value is not None
         assert math.isfinite(one.value)
     assert set(states(conductor)) == {"DIVERGED", "COMPLETE"}
-    [[nulls]] = rows(sqlite_url, "SELECT count(*) FROM epoch_metric WHERE value IS NULL AND name = 'train/loss'")
+    [[nulls]] = rows(database_url, "SELECT count(*) FROM epoch_metric WHERE value IS NULL AND name = 'train/loss'")
     assert nulls == states(conductor)["DIVERGED"]
 
 
 def test_drains_and_continues_from_the_checkpoint_bit_by_bit(
-    runner: Runner, sqlite_url: str, loops: str, tmp_path: Path
+    runner: Runner, database_url: str, loops: str, tmp_path: Path
 ) -> None:
     log = tmp_path / "log"
     # A step ends at each rung: asked after epoch 1, the run ends with epoch 3, and has the checkpoint of epoch 1.
     spec = loop_space("steady", early_stopping=space().early_stopping)
     spec = with_custom(spec, log=str(log)).model_copy(update={"search": {}, "runs": 1})
-    first = run(runner, spec, sqlite_url, loops, tmp_path, drain_at=1)
+    first = run(runner, spec, database_url, loops, tmp_path, drain_at=1)
     assert states(first) == {"INTERRUPTED": 1}
     assert [line.split()[1] for line in log.read_text().splitlines()] == ["1", "2", "3"]
-    before = rows(sqlite_url, "SELECT * FROM epoch_metric ORDER BY run_id, epoch, name")
+    before = rows(database_url, "SELECT * FROM epoch_metric ORDER BY run_id, epoch, name")
 
-    second = run(runner, spec, sqlite_url, loops, tmp_path)
+    second = run(runner, spec, database_url, loops, tmp_path)
     assert states(second) == {"COMPLETE": 1}
     assert second.runs[0].curve == expected(spec, second, 0)
     epochs = [int(line.split()[1]) for line in log.read_text().splitlines()][3:]
     assert epochs[:8] == list(range(2, 10)), "the checkpoint of the first rung was not used"
-    after = rows(sqlite_url, "SELECT * FROM epoch_metric ORDER BY run_id, epoch, name")
+    after = rows(database_url, "SELECT * FROM epoch_metric ORDER BY run_id, epoch, name")
     assert after[: len(before)] == before
-    assert broken_rules(sqlite_url, spec) == []
+    assert broken_rules(database_url, spec) == []
 
 
 @pytest.mark.slow
-def test_a_worker_that_dies_costs_an_attempt(ray_runner: Runner, sqlite_url: str, loops: str, tmp_path: Path) -> None:
+def test_a_worker_that_dies_costs_an_attempt(ray_runner: Runner, database_url: str, loops: str, tmp_path: Path) -> None:
     spec = with_custom(loop_space("mortal", runs=4, early_stopping=space().early_stopping), died=str(tmp_path / "died"))
-    conductor = run(ray_runner, spec, sqlite_url, loops, tmp_path)
+    conductor = run(ray_runner, spec, database_url, loops, tmp_path)
     assert (tmp_path / "died").exists()
-    assert broken_rules(sqlite_url, spec) == []
+    assert broken_rules(database_url, spec) == []
     assert conductor.runs[0].state is RunState.COMPLETE
     assert conductor.runs[0].curve == expected(spec, conductor, 0)
-    assert [row.attempts for row in rows(sqlite_url, "SELECT attempts FROM run ORDER BY number")] == [2, 1, 1, 1]
+    assert [row.attempts for row in rows(database_url, "SELECT attempts FROM run ORDER BY number")] == [2, 1, 1, 1]

@@ -103,6 +103,7 @@ def test_numbers_of_all_kinds_and_non_finite_ones():
         (({"val/x": 1.0}, {}, 3), "found tuple"),
         (({"val/x": 1.0}, "state"), "the state is a dict, found str 'state'"),
         ({"accuracy": 1.0}, "named split/name, such as val/accuracy; found 'accuracy'"),
+        ({"val/" + "x" * 125: 1.0}, "a metric's name has at most 128 characters, found 129: val/xxx"),
         ({"val/x/y": 1.0}, "found 'val/x/y'"),
         ({3: 1.0}, "found 3"),
         ({"val/x": "high"}, "val/x is a number .* found str 'high'"),
