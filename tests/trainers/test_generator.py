@@ -99,7 +99,7 @@ def test_numbers_of_all_kinds_and_non_finite_ones():
 def test_a_name_that_no_database_keeps(length):
     name = "val/" + "x" * (length - 4)
 
-    def loop(config, seed):
+    def loop(config, seed, state=None):
         yield {name: 1.0}
 
     training = GeneratorTraining(loop, RECIPE, 0)
