@@ -78,7 +78,7 @@ class RayCluster:
         finally:
             self._ready.set()
             if reaper is not None:
-                reaper.dismiss()
+                reaper.release()
 
     def _connect(self) -> None:
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}

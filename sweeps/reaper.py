@@ -1,69 +1,74 @@
-"""Ends what Ray leaves behind when its driver is killed.
+"""Ends what Ray leaves behind when its driver ends suddenly.
 
-Ray's servers and workers end with their driver, but two of its agents look for them for another minute. A small child
-process waits at a pipe that the driver holds open; when the driver dies, however it dies, the pipe closes, and the
-child ends whatever still carries the driver's mark in its environment.
+Ray's servers and workers end with their driver, but two of its agents look for the servers for another minute. A small
+child process remembers which processes Ray has started, and waits at a pipe that the driver holds open. When the driver
+ends, however it ends, the pipe closes, and the child ends those of them that still live some seconds later.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import secrets
+import select
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 
 import psutil
 
-MARK = "SWEEPS_DRIVER"
-GRACE_S = 3.0  # for those that end by themselves
-ROUNDS = 5
+BUSY_S = 30.0  # so long Ray is starting: it is looked at often
+LOOK_OFTEN_S, LOOK_S = 0.5, 5.0
+GRACE_S = 5.0  # for those that end by themselves
 
 
 class Reaper:
-    """The child of this process. What is started after it was made carries the mark."""
+    """The child of this process; it knows what Ray starts under this process from now on."""
 
     def __init__(self) -> None:
-        mark = os.environ[MARK] = secrets.token_hex(8)
         self._child = subprocess.Popen(  # noqa: S603  this interpreter and this file
-            [sys.executable, "-m", "sweeps.reaper", mark],
+            [sys.executable, "-m", "sweeps.reaper", str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is for the driver
         )
 
-    def dismiss(self) -> None:
-        """Ray was shut down as it should be: there is nothing to end."""
-        self._child.kill()
-        self._child.wait()
+    def release(self) -> None:
+        """Ray was told to end: whatever does not within some seconds is ended."""
         if self._child.stdin is not None:
             self._child.stdin.close()
 
 
-def marked(mark: str) -> list[psutil.Process]:
-    """The other processes that were started with this mark."""
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if process.pid != os.getpid() and process.environ().get(MARK) == mark:
-                found.append(process)
+def of_ray(driver: psutil.Process) -> set[psutil.Process]:
+    """What Ray has started under a process, with all that these started."""
+    found: set[psutil.Process] = set()
+    with contextlib.suppress(psutil.Error):
+        for child in driver.children():
+            with contextlib.suppress(psutil.Error):
+                if any(f"{os.sep}ray{os.sep}" in word for word in child.cmdline()[:4]):
+                    found |= {child, *child.children(recursive=True)}
     return found
 
 
+def end(processes: Iterable[psutil.Process]) -> None:
+    """End those that do not end by themselves; a process that has taken over the id of one is another one."""
+    _, alive = psutil.wait_procs(list(processes), timeout=GRACE_S)
+    for process in alive:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+
+
 def main() -> None:
-    """The child: wait for the end of the pipe, then end those that carry the mark of the argument."""
-    sys.stdin.buffer.read()
-    time.sleep(GRACE_S)
-    for _ in range(ROUNDS):
-        left = marked(sys.argv[1])
-        if not left:
-            return
-        for process in left:
-            with contextlib.suppress(psutil.Error):
-                process.kill()
-        time.sleep(1.0)
+    """The child: look on while the driver lives, then end what it left."""
+    driver, began = psutil.Process(int(sys.argv[1])), time.monotonic()
+    seen: set[psutil.Process] = set()
+    while True:
+        seen |= of_ray(driver)
+        pause = LOOK_OFTEN_S if time.monotonic() - began < BUSY_S else LOOK_S
+        if select.select([sys.stdin], [], [], pause)[0]:  # nothing is ever written: the pipe has closed
+            break
+    end(seen)
 
 
 if __name__ == "__main__":

@@ -1,26 +1,35 @@
-"""Real processes that a killed driver leaves behind."""
+"""Real processes that a driver leaves behind."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
 
-from sweeps.reaper import MARK
-
+# A server of "Ray" that dies with its driver, and an agent of it that does not.
+SERVER = """
+import ctypes, signal, subprocess, sys
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+agent = subprocess.Popen(["sleep", "60"], start_new_session=True)
+print(agent.pid, flush=True)
+agent.wait()
+"""
 DRIVER = """
 import subprocess, sys, time
 from sweeps.reaper import Reaper
-before = subprocess.Popen(["sleep", "60"])
 reaper = Reaper()
-after = subprocess.Popen(["sleep", "60"], start_new_session=True)
-print(before.pid, after.pid, reaper._child.pid, flush=True)
-if sys.argv[1] == "dismiss":
-    reaper.dismiss()
-    sys.exit()
+server = subprocess.Popen([sys.executable, sys.argv[1]], stdout=subprocess.PIPE, text=True)
+other = subprocess.Popen(["sleep", "60"])
+agent = int(server.stdout.readline())
+time.sleep(1.5)
+print(agent, other.pid, reaper._child.pid, flush=True)
+if sys.argv[2] == "release":
+    server.kill()
+    reaper.release()
 time.sleep(60)
 """
 
@@ -34,21 +43,25 @@ def gone(pid: int, seconds: float) -> bool:
     return False
 
 
-@pytest.mark.parametrize("end", ["kill", "dismiss"])
-def test_what_was_started_after_it_ends_with_a_killed_driver(end: str) -> None:
-    driver = subprocess.Popen([sys.executable, "-c", DRIVER, end], stdout=subprocess.PIPE, text=True)
+@pytest.mark.parametrize("end", ["kill", "release"])
+def test_what_ray_left_ends_and_nothing_else(end: str, tmp_path: Path) -> None:
+    server = tmp_path / "ray" / "server.py"
+    server.parent.mkdir()
+    server.write_text(SERVER)
+    driver = subprocess.Popen([sys.executable, "-c", DRIVER, str(server), end], stdout=subprocess.PIPE, text=True)
     assert driver.stdout is not None
-    before, after, reaper = map(int, driver.stdout.readline().split())
+    agent, other, reaper = map(int, driver.stdout.readline().split())
     try:
         if end == "kill":
-            assert psutil.Process(reaper).environ()[MARK] == psutil.Process(after).environ()[MARK]
+            assert psutil.pid_exists(agent)
             driver.kill()
-        driver.wait(10)
-        assert gone(reaper, 15)
-        assert gone(after, 0.5) is (end == "kill")
-        assert not gone(before, 0.2)
+        assert gone(agent, 20)
+        assert gone(reaper, 5)
+        assert psutil.pid_exists(other)
     finally:
+        driver.kill()
+        driver.wait()
         driver.stdout.close()
-        for pid in (before, after):
+        for pid in (agent, other):
             if psutil.pid_exists(pid):
                 psutil.Process(pid).kill()
