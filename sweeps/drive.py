@@ -272,8 +272,10 @@ def _start(
         stack.callback(cluster.close)
         from sweeps.ray_runner import RayRunner  # takes a second, while Ray starts
 
+        interrupts.arm()
+
         expected = None if address is None else stack.enter_context(expectation(spec, folder, _import_paths()))
-        yield _Starting(RayRunner(cluster, spec.resources, expected, say, gone), preparation)
+        yield _Starting(RayRunner(cluster, spec.resources, expected, say, interrupts.arm, gone), preparation)
 
 
 def _end_now(recording: ExitStack, what: str) -> None:

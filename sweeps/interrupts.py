@@ -30,8 +30,14 @@ class Interrupts:
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        self._before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        self._before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        self.arm()
         return self
+
+    def arm(self) -> None:
+        """Take the signals, again after somebody else took them: Ray does so when it is imported and when it starts."""
+        for number in self._before:
+            signal.signal(number, self._handle)
 
     def __exit__(self, *exception: object) -> None:
         for number, handler in self._before.items():

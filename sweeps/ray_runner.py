@@ -51,6 +51,7 @@ class RayRunner:
         resources: Of one run; a share of a GPU is possible.
         expected: What every node of a joined cluster must have in common with the driver.
         say: Tells the person at the keyboard a line.
+        ready: Called when Ray is there, before anything is asked of it.
         gone: Called on another thread when the head node is gone and Ray answers no more; it ends the process.
     """
 
@@ -60,12 +61,14 @@ class RayRunner:
         resources: Resources,
         expected: Expectation | None = None,
         say: Callable[[str], None] = lambda text: None,
+        ready: Callable[[], None] = lambda: None,
         gone: Callable[[str], None] = lambda what: None,
     ) -> None:
         self._cluster = cluster
         self._resources = resources
         self._expected = expected
         self._say = say
+        self._ready = ready
         self._gone = gone
         self.slots = 1
 
@@ -77,6 +80,7 @@ class RayRunner:
             UsageError: No node can hold a run, or nodes lack something.
         """
         self._cluster.wait()
+        self._ready()
         found = nodes()
         if self._expected is not None and (problems := check(self._expected, found, self._say)):
             raise UsageError(*problems)

@@ -51,6 +51,14 @@ def test_while_runs_train_the_first_drains_and_the_second_does_not_wait(said: li
             signal.raise_signal(signal.SIGINT)
 
 
+def test_signals_that_somebody_else_took_are_taken_back(said: list[str]) -> None:
+    with Interrupts(said.append) as interrupts:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        interrupts.arm()
+        with pytest.raises(KeyboardInterrupt), interrupts.at_once():
+            signal.raise_signal(signal.SIGTERM)
+
+
 def test_at_the_end_of_a_sweep_one_signal_changes_nothing(said: list[str]) -> None:
     before = signal.getsignal(signal.SIGINT)
     with Interrupts(said.append) as interrupts:
