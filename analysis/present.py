@@ -48,28 +48,6 @@ def present(url: str, name: str, console: Console, folder: Path | None = None) -
     print_sweep_report(sweep, console, pages.page)
 
 
-def report(url: str, name: str, folder: Path | None = None) -> tuple[Path, ...]:
-    """Write the report of an ablation or a sweep from the database alone.
-
-    Args:
-        url: Of the database.
-        name: Of the ablation or the sweep.
-        folder: Where to; None for `reports/NAME`.
-
-    Returns:
-        The paths written.
-
-    Raises:
-        UsageError: There is nothing of that name.
-    """
-    to = folder or FOLDER / name
-    if kind_of(url, name) == "sweep":
-        written = write_sweep_report(url, find_sweep(read_sweep(url, name)), to)
-    else:
-        written = write_report(find(read_evidence(url, name)), to)
-    return (*written.files, *written.pictures)
-
-
 def kind_of(url: str, name: str) -> str:
     """Return `sweep` or `ablation`.
 

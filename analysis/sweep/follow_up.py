@@ -135,7 +135,7 @@ def confirm(evidence: SweepEvidence, top: int = 3, pairs: int = 10) -> AblationS
         UsageError: There is nothing but the baseline to confirm.
     """
     spec = evidence.spec
-    metric, weights = _metric(spec)
+    metric, weights = metric_and_weights(spec)
     finalists = _finalists(evidence)[: max(0, top)]
     if not finalists:
         raise UsageError(
@@ -157,7 +157,7 @@ def confirm(evidence: SweepEvidence, top: int = 3, pairs: int = 10) -> AblationS
         raise UsageError(f"confirm {spec.name}: {error.errors()[0]['msg']}") from None
 
 
-def _metric(spec: SpaceSpec) -> tuple[str, str]:
+def metric_and_weights(spec: SpaceSpec) -> tuple[str, str]:
     """The metric of a sweep without its split, and the weights that it reads."""
     metric, _, weights = spec.metric.name.partition("/")[2].partition("@")
     return metric, weights or "raw"

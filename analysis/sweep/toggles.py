@@ -9,10 +9,11 @@ from pydantic import ValidationError
 
 from analysis.export import best_recipe
 from analysis.load import runs_frame, sweeps_frame
-from analysis.sweep.follow_up import one_recipe
+from analysis.sweep.follow_up import metric_and_weights, one_recipe
 from search_spaces import (
     AblationSpec,
     Arm,
+    Metric,
     Metrics,
     Overrides,
     Problem,
@@ -49,11 +50,13 @@ def toggled(url: str, source: str, fields: Sequence[str], overrides: Overrides) 
     chosen = tuple(fields) or tuple(
         field for field in searched_fields(winner, space) if lookup(winner, field) != _baseline(space.recipe, field)
     )
-    arms = {"winner": Arm(), **{f"without {field}": _arm(space.recipe, winner, field) for field in chosen}}
-    metric = space.metric.name.partition("/")[2]
+    metric, weights = metric_and_weights(space)
+    arms = {"winner": Arm(weights=weights)}
+    arms |= {f"without {field}": _arm(space.recipe, winner, field, weights) for field in chosen}
+    trained = space.model_copy(update={"metric": Metric(name=f"val/{metric}", goal=space.metric.goal)})
     parts: dict[str, Any] = {
         "question": f"Which of its changes does the winner of {name} owe its score to?",
-        "space": one_recipe(space, winner, overrides.name or f"{name}-toggles", overrides.seed or 0),
+        "space": one_recipe(trained, winner, overrides.name or f"{name}-toggles", overrides.seed or 0),
         "arms": arms,
         "pairs": overrides.pairs or PAIRS,
         "metrics": Metrics(primary=f"test/{metric}", goal=space.metric.goal),
@@ -85,11 +88,13 @@ def _baseline(baseline: Recipe, field: str) -> object:
     return None if unknown_field(baseline, field) else lookup(baseline, field)
 
 
-def _arm(baseline: Recipe, winner: Recipe, field: str) -> Arm:
+def _arm(baseline: Recipe, winner: Recipe, field: str, weights: str) -> Arm:
     refusal = unknown_field(baseline, field) or unknown_field(winner, field)
     if refusal:
         raise UsageError(Problem("--toggle", field, refusal))
     before, now = lookup(baseline, field), lookup(winner, field)
     if before == now:
         raise UsageError(Problem("--toggle", field, f"winner and baseline agree on {show(now)}"))
-    return Arm(settings={field: before}, says=f"Taking {field} back from {show(now)} to {show(before)}")
+    return Arm(
+        settings={field: before}, weights=weights, says=f"Taking {field} back from {show(now)} to {show(before)}"
+    )

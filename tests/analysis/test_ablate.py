@@ -18,9 +18,20 @@ from analysis.ablation.claims import claims
 from analysis.ablation.evidence import Evidence, read_evidence
 from analysis.statistics.paired import Verdict
 from analysis.sweep.toggles import toggled
-from search_spaces import AblationSpec, Overrides, UsageError, lookup, parse_ablation
+from search_spaces import (
+    AblationSpec,
+    AdamW,
+    Budget,
+    Metric,
+    Overrides,
+    Recipe,
+    UsageError,
+    lookup,
+    parse_ablation,
+)
+from search_spaces.averaging import EMA
 from sweeps.drive import Options
-from tests.fakes import rows, run_sweep, space
+from tests.fakes import CurveRunner, analytic, rows, run_sweep, space
 
 TEXT = """
 kind: ablation
@@ -157,6 +168,18 @@ def test_a_winner_is_taken_apart(url: str, tmp_path: Path) -> None:
     assert list(one.all_arms) == ["winner", "without optimizer.lr"]
     assert "Taking optimizer.lr back from" in str(one.arms["without optimizer.lr"].says)
     assert best
+
+
+def test_a_winner_by_averaged_weights_is_judged_by_them(url: str, tmp_path: Path) -> None:
+    def curve(recipe: Recipe, epoch: int) -> dict[str, float]:
+        return {f"{name}@ema": value for name, value in analytic(recipe, epoch).items()}
+
+    averaged = Recipe(optimizer=AdamW(lr=1e-3), averaging=EMA(), budget=Budget(epochs=9))
+    metric = Metric(name="val/accuracy@ema", goal="maximize")
+    run_sweep(space(name="found", metric=metric, recipe=averaged), url, tmp_path / "c", CurveRunner(curve))
+    made = toggled(url, "best:found", ["optimizer.lr"], Overrides())
+    assert (made.metrics.primary, made.space.metric.name) == ("test/accuracy", "val/accuracy")
+    assert {arm.weights for arm in made.arms.values()} == {"ema"}
 
 
 @pytest.mark.parametrize(

@@ -229,12 +229,13 @@ def test_one_command_writes_the_report_of_either_kind(
 ) -> None:
     one = made["nll"]
     monkeypatch.setattr(present, "find_sweep", lambda evidence: find_sweep(evidence, repeats=3))
+    monkeypatch.setattr(present, "publish_sweep", lambda *found: None)  # this sweep has no study
     monkeypatch.setattr("analysis.report.page.write_pngs", lambda drawings, folder: "no browser was asked")
-    paths = present.report(one.url, "toy", tmp_path)
-    assert [path.name for path in paths] == [*NAMES, "best.yaml"]
+    present.present(one.url, "toy", Console(quiet=True), tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*NAMES, "best.yaml"])
     assert present.kind_of(one.url, "toy") == "sweep"
     with pytest.raises(UsageError, match="no sweep or ablation 'toi'"):
-        present.report(one.url, "toi", tmp_path)
+        present.present(one.url, "toi", Console(quiet=True), tmp_path)
 
 
 def test_the_dashboard_gets_the_headline_three_figures_and_the_files(made: dict[str, Made]) -> None:
