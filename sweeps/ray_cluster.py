@@ -1,7 +1,7 @@
 """The connection to Ray, made while the driver does other things.
 
-This file, ray_nodes.py and ray_runner.py are the only ones that know Ray. They are several because `import ray.tune`
-takes a second that is better spent while Ray starts.
+Four files know Ray: this one, ray_nodes.py (what nodes there are), ray_runner.py (Tune) and ray_jobs.py (which trial
+trains which run). `import ray.tune`, which the last two need, takes a second that is better spent while Ray starts.
 """
 
 from __future__ import annotations

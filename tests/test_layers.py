@@ -20,7 +20,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "ruamel": ("search_spaces/yaml_text.py",),
     "optuna": ("sweeps/study.py", "sweeps/study_pages.py", "sweeps/study_importance.py"),
     "optuna_dashboard": ("sweeps/study_pages.py",),
-    "ray": ("sweeps/ray_cluster.py", "sweeps/ray_nodes.py", "sweeps/ray_runner.py"),
+    "ray": ("sweeps/ray_cluster.py", "sweeps/ray_jobs.py", "sweeps/ray_nodes.py", "sweeps/ray_runner.py"),
     "sqlalchemy": ("sweeps/tables.py", "sweeps/database.py", "sweeps/store.py", "sweeps/apply.py", "analysis/load.py"),
     "plotly": ("analysis/figures/",),
     "pyarrow": ("trainers/remote_folders.py",),
