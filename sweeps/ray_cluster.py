@@ -24,7 +24,7 @@ LOOK_EVERY_S = 5.0
 GONE_S = 30.0  # a head node that is started again within this time may still be joined; Ray aborts after 60
 OBJECT_STORE_BYTES = 256 * 2**20  # steps are small; the default takes a third of the memory
 # What of the current folder is not brought to the nodes, besides what .gitignore names.
-_LEFT_HERE = [".git", ".venv", "__pycache__", "runs", "reports", "*.db", "*.ckpt"]
+_LEFT_HERE = [".git", ".venv", ".env", ".env.*", "__pycache__", "runs", "reports", "*.db", "*.ckpt"]
 _SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # `ray job submit` has brought the code to the nodes already
 
 

@@ -30,6 +30,8 @@ LOOP = """
 import os, time
 
 def train(config, seed, state=None):
+    if os.path.exists(".env") or not os.path.exists("cluster_loops.py"):
+        raise RuntimeError("the current folder is not what should have been brought here")
     if os.environ.get("BROKEN_CARD"):
         raise RuntimeError(f"card {os.getpid()} fell off the bus")
     for epoch in range(1 if state is None else state["epoch"] + 1, config["budget"]["epochs"] + 1):
@@ -60,6 +62,7 @@ class Nodes:
         self.work.mkdir()
         (self.work / "cluster_loops.py").write_text(LOOP)
         (self.work / "toy.yaml").write_text(SPACE)
+        (self.work / ".env").write_text("TOKEN=secret")
         self.url = f"sqlite:///{folder / 'sweeps.db'}"
         head = {"num_cpus": 0, "include_dashboard": False, **SMALL}
         self._cluster = Cluster(initialize_head=True, head_node_args=head)
