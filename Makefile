@@ -4,6 +4,9 @@ SPACE    ?= finetune
 ABLATION ?= wd_exclusion
 NAME     ?= $(SPACE)
 ARGS   ?=
+WORKERS  ?= 2
+# Tests go to processes that train with one thread each; ARGS="-n 0 --pdb" is one process again.
+PARALLEL := -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help sweep ablate report status dashboard export check test test-slow faults clean
@@ -34,13 +37,15 @@ check: .venv/installed  ## what CI runs: format, lint, types, layers and tests
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest tests/test_layers.py
-	$(BIN)/pytest --ignore tests/test_layers.py -m "not slow" $(ARGS)
+	$(BIN)/pytest $(PARALLEL) --ignore tests/test_layers.py -m "not slow" $(ARGS)
 
 test: .venv/installed  ## the tests, in a few minutes
-	$(BIN)/pytest -m "not slow" $(ARGS)
+	$(BIN)/pytest $(PARALLEL) -m "not slow" $(ARGS)
 
+# pytest ends with 5 when ARGS choose no test of a half.
 test-slow: .venv/installed  ## the tests that start Ray, kill processes or open a browser again and again
-	$(BIN)/pytest -m slow $(ARGS)
+	$(BIN)/pytest $(PARALLEL) -m "slow and parallel" $(ARGS) || [ $$? -eq 5 ]
+	$(BIN)/pytest -m "slow and not parallel" $(ARGS) || [ $$? -eq 5 ]
 
 faults: .venv/installed  ## kill, fill, cut and stop real sweeps, for hours: make faults [ARGS="driver --quick"]
 	$(BIN)/python benchmarks/faults/run.py $(ARGS)

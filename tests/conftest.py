@@ -11,6 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # several test processes share the cores: before numpy and torch are imported
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture
 def sqlite_url(tmp_path: Path) -> str:

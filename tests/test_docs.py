@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from search_spaces import parse_space, shipped_spaces
+from tests.command import in_this_process
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -45,16 +46,19 @@ def test_there_are_space_files_to_check() -> None:
 
 
 @pytest.mark.parametrize("name", ["stripes", "line"])
-def test_the_examples_of_own_tasks_and_loops_train(name: str, tmp_path: Path) -> None:
+def test_the_examples_of_own_tasks_and_loops_train(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     page = ROOT / "docs/tasks.md"
     for language in ("python", "yaml"):
         for text in blocks(page, language):
             first = text.splitlines()[0].removeprefix("# ")
             (tmp_path / first).write_text(text, encoding="utf-8")
-    done = run([SWEEPS, "run", f"{name}.yaml", "--local"], tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "6 of 6" in done.stdout
-    assert "failed" not in done.stdout
+    monkeypatch.chdir(tmp_path)
+    done = in_this_process(monkeypatch, capsys)("run", f"{name}.yaml", "--local")
+    assert done.code == 0, done.text
+    assert "6 of 6" in done.out
+    assert "failed" not in done.out
 
 
 def test_the_bad_file_that_is_shown_has_the_mistakes_that_are_shown(tmp_path: Path) -> None:

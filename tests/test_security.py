@@ -220,6 +220,7 @@ def test_the_payload_is_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parallel
 def test_a_run_whose_checkpoint_has_a_payload_starts_over(tmp_path: Path) -> None:
     from sweeps.worker import Job, Worker
 
@@ -246,6 +247,7 @@ def test_a_run_whose_checkpoint_has_a_payload_starts_over(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.parallel
 def test_weights_in_a_model_folder_run_nothing(tmp_path: Path) -> None:
     from trainers.models.pretrained import load_backbone
 
@@ -286,6 +288,7 @@ def test_300_damaged_space_files_are_read_or_refused() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parallel
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", [6, 7, 8, 9])
 def test_10000_damaged_space_files_are_read_or_refused(seed: int) -> None:
@@ -426,6 +429,7 @@ def _cells_with(url: str, secret: str) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.parallel
 def test_a_password_is_in_no_file_and_in_no_line_and_reading_runs_no_task(tmp_path: Path, postgres_url: str) -> None:
     secret = SECRET % "run"
     url, environment = _with_password(postgres_url, secret), _contained(tmp_path)
@@ -481,6 +485,7 @@ def test_a_password_is_in_no_file_and_in_no_line_and_reading_runs_no_task(tmp_pa
 
 
 @pytest.mark.slow
+@pytest.mark.parallel
 def test_a_password_is_in_no_file_of_an_ablation(tmp_path: Path, postgres_url: str) -> None:
     secret = SECRET % "ablation"
     url, environment = _with_password(postgres_url, secret), _contained(tmp_path)

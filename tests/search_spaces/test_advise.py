@@ -78,6 +78,7 @@ def test_the_placeholder_is_of_the_family(model: Model, task: Start) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parallel
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("task", get_args(Start))
 def test_the_file_can_be_trained_as_it_is(model: Model, task: Start) -> None:

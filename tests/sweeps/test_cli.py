@@ -143,16 +143,16 @@ def test_no_complete_run_is_1(sweeps, tmp_path: Path) -> None:
     assert "RuntimeError: nothing works" in one.out
 
 
-def test_a_task_that_cannot_be_prepared_is_2(project: Path, tmp_path: Path) -> None:
+def test_a_task_that_cannot_be_prepared_is_2(sweeps, tmp_path: Path) -> None:
     (tmp_path / "absent.yaml").write_text(SPACE.replace("cli_loops:train", "cli_lops:train"))
     url = f"sqlite:///{tmp_path / 'absent.db'}"
-    answer = process(project, "run", str(tmp_path / "absent.yaml"), "--storage", url, "--local")
+    answer = sweeps("run", str(tmp_path / "absent.yaml"), "--storage", url, "--local")
     assert answer.code == 2
     assert "cli_lops" in answer.err
     assert "Traceback" not in answer.text
 
 
-def test_an_interrupted_sweep_is_130_and_continues(project: Path, tmp_path: Path) -> None:
+def test_an_interrupted_sweep_is_130_and_continues(sweeps, project: Path, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'slow.db'}"
     arguments = ("run", "toy.yaml", "--storage", url, "--runs", "2", "--set", "custom.pause=0.3", "--local")
     driver = subprocess.Popen(
@@ -166,10 +166,10 @@ def test_an_interrupted_sweep_is_130_and_continues(project: Path, tmp_path: Path
     assert driver.returncode == 130, text
     assert "stopping: waiting for the epochs that run now" in text
     assert "Traceback" not in text
-    state = json.loads(process(project, "status", "toy", "--storage", url, "--json").out)
+    state = json.loads(sweeps("status", "toy", "--storage", url, "--json").out)
     assert state["driver"] is None
     assert state["states"].get("RUNNING", 0) == 0
-    assert process(project, *arguments).code == 0
+    assert sweeps(*arguments).code == 0
 
 
 def epochs(url: str) -> int:

@@ -137,6 +137,7 @@ def test_confirm_says_what_is_missing(sweeps: Command, finished: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parallel
 def test_confirm_compares_the_finalists_on_fresh_seeds(sweeps: Command, tmp_path: Path) -> None:
     small = ("--set", "budget.epochs=3", "--local")
     assert sweeps("run", "finetune", "--runs", "4", *small).code == 0

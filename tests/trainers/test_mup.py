@@ -51,6 +51,7 @@ def test_the_best_learning_rate_of_an_mlp_is_that_of_one_16_times_as_wide():
 
 
 @pytest.mark.slow
+@pytest.mark.parallel
 @pytest.mark.timeout(400)
 def test_the_best_learning_rate_of_a_transformer_is_that_of_one_4_times_as_wide():
     narrow = best(losses("transformer", 32, 32, depth=1, steps=120))

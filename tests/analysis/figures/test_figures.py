@@ -178,6 +178,7 @@ def test_without_kaleido_the_reason_is_given(tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.slow
+@pytest.mark.parallel
 def test_pngs_where_a_browser_is(tmp_path: Path) -> None:
     pytest.importorskip("kaleido", reason="needs the extra png")
     some = all_drawings("hostile")[:2]

@@ -16,7 +16,7 @@ from analysis.statistics.intervals import pairs_needed, sd_upper
 from analysis.statistics.paired import Comparison, Verdict, compare, compare_deltas, holm, judge, sign_flip_p, two_level
 from analysis.statistics.sequential import E_STOP, LOOKS, Decision, decide, e_interval, e_path
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.parallel]
 
 DIFFERENT = (Verdict.BETTER, Verdict.WORSE)
 SMALL = (Verdict.EQUIVALENT, Verdict.NEGLIGIBLE)

@@ -179,6 +179,7 @@ def _line(evidence: SweepEvidence, field: str) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.parallel
 def test_edges_are_found_and_chance_is_not() -> None:
     """Over random points: most planted edges, and few where an optimum inside, or nothing, decides."""
 
