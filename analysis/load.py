@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sqlalchemy import Select, select
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from search_spaces import UsageError
 from sweeps.database import connect_read_only, shown
@@ -19,7 +19,7 @@ def sweeps_frame(url: str) -> pd.DataFrame:
     """One row a sweep: name, kind, metric, goal, seed, created_at, spec_yaml, provenance, lease_owner, lease_expires.
 
     Raises:
-        UsageError: There is no database, or it holds no sweeps.
+        UsageError: There is no database, it cannot be reached, or it holds no sweeps.
     """
     columns = (
         Sweep.name,
@@ -100,6 +100,9 @@ def _read(url: str, query: Select[Any]) -> pd.DataFrame:
         with engine.connect() as connection:
             frame = pd.read_sql(query, connection)
     except (DatabaseError, pd.errors.DatabaseError) as error:  # pandas puts its own around those of a query
+        if isinstance(error, OperationalError) and engine.dialect.name != "sqlite":  # a file that is absent is no news
+            reason = " ".join(str(error.orig).split())
+            raise UsageError(f"--storage: {shown(url)} cannot be read: {reason}") from error
         raise UsageError(
             f"no sweeps at {shown(url)}: run one first (make sweep SPACE=finetune), or name another --storage"
         ) from error

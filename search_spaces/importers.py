@@ -55,7 +55,7 @@ class _Placement:
             return
         wanted = field_of(parameter.name, self.recipe)
         reason = "no field of a recipe: your task reads recipe.custom"
-        if wanted and wanted.endswith(".kind"):
+        if wanted and wanted.endswith(".kind") and not wanted.startswith("custom."):
             self._leave(parameter, f"a kind is not searched; this space has {getattr(self.recipe, wanted[:-5]).kind}")
             return
         foreign = unknown_field(self.recipe, wanted) if wanted else None

@@ -60,7 +60,7 @@ def _field_problem(
     unknown = None if conditional else unknown_field(recipe, field)
     if unknown:
         return f"{unknown}{_way_out(field, one_of)}"
-    if field.endswith(".kind"):
+    if field.endswith(".kind") and not field.startswith("custom."):
         return f"a kind is not searched: its fields would change with it; {_instead(field)}"
     if any(field.startswith(f"{other}.") for other in search):
         return f"{field.rpartition('.')[0]} is searched as a whole, too; leave one of them out"
@@ -236,7 +236,8 @@ def _given(parameters: Parameters, parameter: Parameter, flat: Mapping[str, Valu
     """Return values of other fields with which a parameter is active, or None if these alternatives have none."""
     given: dict[str, Value] = {}
     for name, allowed in parameter.when.items():
-        setters = [one for one in parameters.every if one.field == name and not name.endswith(".kind")]
+        chosen = name.removesuffix(".kind") in parameters.one_of
+        setters = [one for one in parameters.every if one.field == name and not chosen]
         for setter in setters:
             value = next((value for value in allowed if lies_in(setter.distribution, value)), None)
             inner = _given(parameters, setter, flat)

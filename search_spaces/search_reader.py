@@ -223,7 +223,9 @@ def fix_start(
     others = [
         setting.field.removesuffix("kind")
         for setting in settings
-        if setting.field.endswith(".kind") and start.get(setting.field, base.get(setting.field)) != setting.value
+        if setting.field.endswith(".kind")
+        and setting.field != "custom.kind"
+        and start.get(setting.field, base.get(setting.field)) != setting.value
     ]
     left = {field: value for field, value in start.items() if field not in gone and not field.startswith(tuple(others))}
     return left or None

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import threading
 import time
 from collections.abc import Callable
 from typing import Any, Self
 
 import ray
+from ray._private.services import canonicalize_bootstrap_address_or_die
 
 from search_spaces import SweepError
+from sweeps.ray_environment import probe
 from sweeps.reaper import Reaper
 
-PROBE_S = 10.0
 LOOK_EVERY_S = 5.0
 GONE_S = 30.0  # a head node that is started again within this time may still be joined; Ray aborts after 60
 OBJECT_STORE_BYTES = 256 * 2**20  # steps are small; the default takes a third of the memory
@@ -60,6 +60,13 @@ class RayCluster:
             what = f"the cluster at {self._address} cannot be joined" if self.joined else "Ray cannot be started"
             raise SweepError(f"{what}: {_first_line(self._error)}") from self._error
 
+    @property
+    def head(self) -> str:
+        """Where the head node listens; with ``ray://``, where the server of clients does. Known after `wait`."""
+        if self._address is not None and self._address.startswith("ray://"):
+            return self._address
+        return str(ray.get_runtime_context().gcs_address)
+
     def close(self) -> None:
         """Leave the cluster; one that was started here ends."""
         self._over.set()
@@ -83,7 +90,8 @@ class RayCluster:
     def _connect(self) -> None:
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         if self._address is not None:
-            _probe(self._address)
+            # `auto` may be a cluster that was killed, whose address is still noted.
+            probe(canonicalize_bootstrap_address_or_die(self._address) if self._address == "auto" else self._address)
             ray.init(address=self._address, runtime_env=self._runtime_env(), **quiet)
         else:
             # "local", or Ray would join whatever cluster this machine belongs to.
@@ -99,12 +107,13 @@ class Lifeline:
     """Notices that the head node is gone. Ray's own calls wait for it, and after a minute they abort the process.
 
     Args:
+        address: Where it listens.
         gone: Called on another thread, with what happened; it ends the process.
     """
 
-    def __init__(self, gone: Callable[[str], None]) -> None:
+    def __init__(self, address: str, gone: Callable[[str], None]) -> None:
         self._gone = gone
-        self._address = _head()
+        self._address = address
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="lifeline", daemon=True)
 
@@ -119,30 +128,12 @@ class Lifeline:
         seen = time.monotonic()
         while not self._over.wait(LOOK_EVERY_S):
             try:
-                _probe(self._address)
+                probe(self._address)
                 seen = time.monotonic()
             except OSError as error:
                 if time.monotonic() - seen > GONE_S and not self._over.is_set():
                     self._gone(f"Ray's head node at {self._address} is gone ({error.strerror or error})")
                     return
-
-
-def _head() -> str:
-    """Where the head node listens; with ``ray://``, where the server of clients does."""
-    if ray.util.client.ray.is_connected():
-        return str(ray.util.client.ray.get_context().client_worker.connection_info()["address"])
-    return str(ray.get_runtime_context().gcs_address)
-
-
-def _probe(address: str) -> None:
-    """Find out in seconds what takes Ray minutes: that nobody listens at ``host:port``.
-
-    Raises:
-        OSError: Nobody does.
-    """
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if colon and port.isdigit():
-        socket.create_connection((host.strip("[]"), int(port)), timeout=PROBE_S).close()
 
 
 def _first_line(error: BaseException) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,7 @@ except AuthenticationError:
 """
 _REFUSED = 3
 _KNOCK_S = 30.0
+_PROBE_S = 10.0
 
 
 def prepare(address: str | None) -> None:
@@ -65,6 +67,10 @@ def prepare(address: str | None) -> None:
 
 def _asks_for_token(address: str) -> bool:
     """Whether a cluster turns away who has none. Asked in a child process: here Ray reads its settings only once."""
+    try:
+        probe(address)
+    except OSError:
+        return False  # nobody listens there, which whoever connects will say
     if address.startswith(_CLIENT):  # a client that shows a token is let in by everybody
         return _has_token()
     without = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
@@ -75,9 +81,21 @@ def _asks_for_token(address: str) -> bool:
     return False
 
 
+def probe(address: str) -> None:
+    """Find out in seconds what takes Ray minutes: that nobody listens at ``host:port``.
+
+    Raises:
+        OSError: Nobody does.
+    """
+    host, colon, port = address.removeprefix(_CLIENT).rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_PROBE_S).close()
+
+
 def cluster_address(address: str | None) -> str | None:
-    """The cluster to join: the one that is named, or that of `RAY_ADDRESS`; None starts one."""
-    return address or os.environ.get("RAY_ADDRESS") or None
+    """The cluster to join: the one that is named, or that of `RAY_ADDRESS`, as with `auto`; None starts one."""
+    told = os.environ.get("RAY_ADDRESS")
+    return told if told and address in (None, "", "auto") else address or None
 
 
 def _token_file() -> Path:

@@ -69,7 +69,11 @@ def free() -> dict[str, dict[str, float]]:
     """Node id -> what of its resources nobody uses now."""
     from ray._private.state import available_resources_per_node  # no public function tells
 
-    found: dict[str, dict[str, float]] = available_resources_per_node()
+    found: dict[str, dict[str, float]]
+    if ray.util.client.ray.is_connected():  # with `ray://` only a process of the cluster can ask
+        found = ray.get(ray.remote(num_cpus=0)(available_resources_per_node).remote())
+    else:
+        found = available_resources_per_node()
     return found
 
 

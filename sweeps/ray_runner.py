@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray import tune
 from ray.exceptions import RayError
+from ray.train._internal import storage
 from ray.tune import CheckpointConfig, Trainable, TuneError, with_resources
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 from ray.tune.experiment import Trial
@@ -96,7 +97,7 @@ class RayRunner:
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(1, self.slots))  # else actors start one after the other
         jobs = RayJobs(conductor, self._resources, self._expected, self._say)
         try:
-            with _scratch() as folder, Lifeline(self._gone):
+            with _scratch() as folder, Lifeline(self._cluster.head, self._gone):
                 _train(jobs, self._resources, folder)
         except (TuneError, RayError) as error:
             raise SweepError(f"Ray Tune gave up: {error}") from error
@@ -106,6 +107,8 @@ class RayRunner:
 
 def _train(jobs: RayJobs, resources: Resources, folder: str) -> None:
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # errors of runs are recorded, not logged
+    if ray.util.client.ray.is_connected():  # Tune asks this process for the folder of its node, and it has none
+        vars(storage)["_get_ray_train_session_dir"] = lambda: folder
     tune.run(
         with_resources(RunTrainable, partial(_place, resources)),
         search_alg=_Searcher(jobs),

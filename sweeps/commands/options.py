@@ -14,7 +14,8 @@ Storage = Annotated[
     str, typer.Option("--storage", metavar="URL", help="Database: sqlite:///PATH or postgresql+psycopg://...")
 ]
 Address = Annotated[
-    str | None, typer.Option("--address", help="Ray cluster to join: auto, or HOST:PORT. Default: start one.")
+    str | None,
+    typer.Option("--address", help="Ray cluster to join: auto, HOST:PORT or ray://HOST:PORT. Default: start one."),
 ]
 Local = Annotated[bool, typer.Option("--local", help="Train in this process without Ray, for a debugger.")]
 Checkpoints = Annotated[

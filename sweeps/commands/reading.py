@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -133,7 +132,9 @@ def dashboard(
 
 
 def cluster(
-    address: Annotated[str, typer.Option("--address", help="Of the cluster: auto, or HOST:PORT.")] = "auto",
+    address: Annotated[
+        str, typer.Option("--address", help="Of the cluster: auto, HOST:PORT or ray://HOST:PORT.")
+    ] = "auto",
     storage: Storage = DEFAULT_URL,
     as_json: AsJson = False,
 ) -> None:
@@ -142,13 +143,17 @@ def cluster(
     from sweeps import cluster_view, ray_environment, views
 
     runs: list[dict[Hashable, Any]] = []
-    with suppress(UsageError):  # nothing was recorded yet
+    try:
         runs = runs_frame(storage).to_dict("records")
-    ray_environment.prepare(ray_environment.cluster_address(address))
+    except UsageError as error:
+        if storage != DEFAULT_URL:  # there, nothing was recorded yet
+            typer.echo(str(error), err=True)
+    where = ray_environment.cluster_address(address) or "auto"  # a cluster that is looked at is never started here
+    ray_environment.prepare(where)
     from sweeps.ray_cluster import RayCluster
     from sweeps.ray_nodes import free, nodes
 
-    connection = RayCluster(ray_environment.cluster_address(address))
+    connection = RayCluster(where)
     try:
         connection.wait()
         rows = cluster_view.node_rows(nodes(), free(), runs)

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import math
+import time
 from pathlib import Path
 
 import pandas as pd
+import psycopg
 import pytest
 
 from analysis.load import epochs_frame, runs_frame, sweeps_frame
 from search_spaces import Recipe, UsageError
 from sweeps.conductor import Conductor
 from sweeps.store import Store
+from tests.command import in_this_process
 from tests.fakes import CurveRunner, add_sweep, run_sweep, snapshot, space, unstable
 
 
@@ -92,6 +95,32 @@ def test_no_password_is_shown() -> None:
     with pytest.raises(UsageError) as refusal:
         sweeps_frame("postgresql+psycopg://ann:s3cret@127.0.0.1:1/db?connect_timeout=2")
     assert "s3cret" not in str(refusal.value)
+
+
+def test_a_server_that_refuses_is_told_with_its_reason(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweeps = in_this_process(monkeypatch, capsys)
+    with psycopg.connect(postgres_url.replace("+psycopg", ""), autocommit=True) as server:
+        [place] = server.execute("SELECT current_setting('hba_file')").fetchone() or [""]
+        rules = Path(place).read_text()
+        try:
+            server.execute("CREATE ROLE ann LOGIN PASSWORD 'right'")
+            Path(place).write_text(f"local all ann scram-sha-256\n{rules}")
+            server.execute("SELECT pg_reload_conf()")
+            monkeypatch.setenv("PGPASSWORD", "wr0ng")
+            command = ["list", "--storage", postgres_url.replace("//postgres@", "//ann@")]
+            while "no sweeps" in (answer := sweeps(*command)).err:  # the server reads its rules a moment later
+                time.sleep(0.1)
+        finally:
+            Path(place).write_text(rules)
+            server.execute("SELECT pg_reload_conf()")
+            server.execute("DROP ROLE ann")
+    assert answer.code == 2
+    [line] = answer.err.splitlines()
+    assert line.startswith("--storage: postgresql+psycopg://ann@")
+    assert line.endswith('password authentication failed for user "ann"')
+    assert "wr0ng" not in line
 
 
 def test_a_sweep_without_runs(sqlite_url: str) -> None:

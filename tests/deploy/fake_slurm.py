@@ -63,16 +63,6 @@ if sys.argv[1:3] == ["show", "hostnames"]:
     print(*json.load(open({nodes!r})), sep="\\n")
 """
 
-# TODO: remove with its use below, once `sweeps run` has --checkpoints.
-WITHOUT_CHECKPOINTS = """#!{python}
-import os, sys
-arguments = sys.argv[1:]
-if "--checkpoints" in arguments:
-    at = arguments.index("--checkpoints")
-    del arguments[at : at + 2]
-os.execv({sweeps!r}, [{sweeps!r}, *arguments])
-"""
-
 
 class UnavailableError(Exception):
     """This machine makes no such namespaces; the text says why."""
@@ -105,9 +95,6 @@ class Cluster:
         (self.folder / "nodes.json").write_text(json.dumps(self.nodes))
         for name, text in {"srun": SRUN, "scontrol": SCONTROL}.items():
             (tools / name).write_text(text.format(**facts))
-        sweeps = str(BIN / "sweeps")
-        if "--checkpoints" not in subprocess.run([sweeps, "run", "--help"], capture_output=True, text=True).stdout:
-            (tools / "sweeps").write_text(WITHOUT_CHECKPOINTS.format(python=sys.executable, sweeps=sweeps))
         for tool in tools.iterdir():
             tool.chmod(0o755)
         (self.folder / "home").mkdir()

@@ -19,8 +19,6 @@ import psutil
 import psycopg
 import pytest
 
-from tests.deploy.fake_slurm import WITHOUT_CHECKPOINTS
-
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 SPACE = """
@@ -49,14 +47,8 @@ class Head:
         port, self.jobs, client, agent = free_ports(4)
         self.folder = folder
         (folder / "home").mkdir()
-        tools = folder / "bin"
-        tools.mkdir()
-        sweeps = str(BIN / "sweeps")
-        if "--checkpoints" not in subprocess.run([sweeps, "run", "--help"], capture_output=True, text=True).stdout:
-            (tools / "sweeps").write_text(WITHOUT_CHECKPOINTS.format(python=sys.executable, sweeps=sweeps))
-            (tools / "sweeps").chmod(0o755)
         self.environment = {
-            "PATH": f"{tools}:{BIN}:{os.environ['PATH']}",
+            "PATH": f"{BIN}:{os.environ['PATH']}",
             "HOME": str(folder / "home"),
             "LANG": "C.UTF-8",
             "COLUMNS": "200",

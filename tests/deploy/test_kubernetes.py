@@ -107,8 +107,7 @@ def test_the_entrypoint_names_options_that_exist() -> None:
     assert (program, command, space) == ("sweeps", "run", "finetune")
     named = [option for option in options if option.startswith("--")]
     told = CliRunner().invoke(app, ["run", "--help"], env={"COLUMNS": "200"}).output
-    # TODO: --checkpoints, too, once `sweeps run` has it.
-    assert [option for option in named if option not in told and option != "--checkpoints"] == []
+    assert [option for option in named if option not in told] == []
 
 
 def test_the_image_copies_what_is_there() -> None:

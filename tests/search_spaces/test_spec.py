@@ -181,6 +181,17 @@ def test_a_search_that_fits() -> None:
     space(recipe=Recipe(optimizer=SGD()), search={"optimizer.momentum": Uniform(0.5, 0.9)})
 
 
+def test_a_kind_of_ones_own_is_searched_and_asked_for_like_any_field() -> None:
+    recipe = Recipe(custom={"kind": "small", "width": 8})
+    search: dict[str, Distribution] = {"custom.kind": Choice(["small", "large"]), "custom.width": RandInt(8, 64)}
+    asked = {"custom.width": {"custom.kind": ("large",)}}
+    found = space(recipe=recipe, search=search, when=asked)
+    assert found.search == search
+    assert found.parameters.resolved({"custom.kind": "large", "custom.width": 9}).custom["kind"] == "large"
+    with pytest.raises(UsageError, match="never holds: it is never 'huge'"):
+        space(recipe=recipe, search=search, when={"custom.width": {"custom.kind": ("huge",)}})
+
+
 def test_a_grid_tells_how_many_runs_it_has() -> None:
     search = {"optimizer.betas.1": Choice([0.9, 0.99]), "budget.batch_size": Choice([16, 32, 64])}
     grid = Sampler(kind="grid")

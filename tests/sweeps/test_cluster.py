@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -64,9 +65,13 @@ class Nodes:
         (self.work / "toy.yaml").write_text(SPACE)
         (self.work / ".env").write_text("TOKEN=secret")
         self.url = f"sqlite:///{folder / 'sweeps.db'}"
-        head = {"num_cpus": 0, "include_dashboard": False, **SMALL}
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            clients = free.getsockname()[1]
+        head = {"num_cpus": 0, "include_dashboard": False, "ray_client_server_port": clients, **SMALL}
         self._cluster = Cluster(initialize_head=True, head_node_args=head)
         self.address = self._cluster.address
+        self.client = f"ray://127.0.0.1:{clients}"  # for drivers that are no nodes
         self._processes: list[subprocess.Popen[str]] = []
 
     def add(self, **arguments: object) -> object:
@@ -84,7 +89,9 @@ class Nodes:
         )
 
     def sweep(self, *more: str) -> subprocess.Popen[str]:
-        arguments = ["run", "toy.yaml", "--storage", self.url, "--address", self.address, *more]
+        return self.command("run", "toy.yaml", "--storage", self.url, "--address", self.address, *more)
+
+    def command(self, *arguments: str) -> subprocess.Popen[str]:
         return self._start([sys.executable, "-m", "sweeps.cli", *arguments], self.work)
 
     def _start(self, command: list[str], folder: str | Path) -> subprocess.Popen[str]:
@@ -180,6 +187,17 @@ def test_a_sweep_waits_for_a_node_and_brings_its_task_there(cluster: Nodes) -> N
         (True, {"free": 1.0, "total": 1.0}, 6)
     ]
     assert len(told) == 2
+
+
+def test_a_driver_that_is_no_node(cluster: Nodes) -> None:
+    cluster.add()
+    code, out = finished(cluster.sweep("--runs", "3", "--address", cluster.client))
+    assert code == 0, out
+    assert f"on Ray at {cluster.client}" in out
+    assert cluster.states() == {"COMPLETE": 3}
+    code, out = finished(cluster.command("cluster", "--address", cluster.client, "--storage", cluster.url, "--json"))
+    assert code == 0, out
+    assert sorted(node["trained"] for node in json.loads(out)) == [0, 3]
 
 
 @needs_mounts

@@ -28,8 +28,10 @@ def test_the_cluster_that_is_meant(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cluster_address("auto") == "auto"
     monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
     assert cluster_address(None) == "10.0.0.1:6379"
-    assert cluster_address("auto") == "auto"
+    assert cluster_address("auto") == "10.0.0.1:6379"
+    assert cluster_address("10.0.0.2:6379") == "10.0.0.2:6379"
     monkeypatch.setenv("RAY_ADDRESS", "")
+    assert cluster_address("auto") == "auto"
     assert cluster_address(None) is None
 
 
