@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import Select, select
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy import Engine, Select, select
+from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
 from search_spaces import UsageError
 from sweeps.database import connect_read_only, shown
-from sweeps.tables import EpochMetric, Prediction, Run, Sweep
+from sweeps.tables import EpochMetric, Prediction, Run, Sweep, missing_columns, other_release
 from trainers.reports import Predictions
 
 
@@ -94,6 +95,12 @@ def _of(query: Any, name: str | None) -> Any:
     return query if name is None else query.where(Sweep.name == name)
 
 
+def _missing(engine: Engine) -> list[str]:
+    with suppress(SQLAlchemyError), engine.connect() as connection:  # no file, or no table, is no other release
+        return missing_columns(connection)
+    return []
+
+
 def _read(url: str, query: Select[Any]) -> pd.DataFrame:
     engine = connect_read_only(url)
     try:
@@ -103,6 +110,8 @@ def _read(url: str, query: Select[Any]) -> pd.DataFrame:
         if isinstance(error, OperationalError) and engine.dialect.name != "sqlite":  # a file that is absent is no news
             reason = " ".join(str(error.orig).split())
             raise UsageError(f"--storage: {shown(url)} cannot be read: {reason}") from error
+        if missing := _missing(engine):
+            raise UsageError(other_release(missing)) from error
         raise UsageError(
             f"no sweeps at {shown(url)}: run one first (make sweep SPACE=finetune), or name another --storage"
         ) from error

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from sqlalchemy import ColumnElement, Connection, Row, exists, func, inspect, select, update
+from sqlalchemy import ColumnElement, Connection, Row, exists, func, select, update
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, TimeoutError
 
 from search_spaces import LeaseLostError, SweepError, UsageError
@@ -16,7 +16,16 @@ from sweeps.apply import apply_entry, insert_or_ignore, interrupt
 from sweeps.database import connect, database_now
 from sweeps.entries import Entry
 from sweeps.records import Fence, RunRecord, SweepRecord
-from sweeps.tables import SCHEMA_VERSION, Base, EpochMetric, Run, RunState, Sweep
+from sweeps.tables import (
+    SCHEMA_VERSION,
+    Base,
+    EpochMetric,
+    Run,
+    RunState,
+    Sweep,
+    missing_columns,
+    other_release,
+)
 
 _CREATION_LOCK = 0x7377656570  # two drivers that make the tables at the same moment take turns
 
@@ -38,16 +47,13 @@ class Store:
                 if self._engine.dialect.name == "postgresql":  # SQLite's transactions wait for each other anyway
                     connection.execute(select(func.pg_advisory_xact_lock(_CREATION_LOCK)))
                 Base.metadata.create_all(connection)
-                lacking = _lacking(connection)
+                lacking = missing_columns(connection)
         except SQLAlchemyError as error:
             self._engine.dispose()
             raise UsageError(f"--storage: cannot create the tables: {error.__cause__ or error}") from error
         if lacking:
             self._engine.dispose()
-            raise UsageError(
-                f"--storage: its tables are of another release (they lack {', '.join(lacking)}): use the release that "
-                "made them, or another --storage"
-            )
+            raise UsageError(other_release(lacking))
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
@@ -286,14 +292,3 @@ class Store:
         with self._transaction() as connection:
             last: int | None = connection.execute(query).scalar_one()
         return 0 if last is None else last + 1
-
-
-def _lacking(connection: Connection) -> list[str]:
-    """Columns of ours that the tables do not have."""
-    found = inspect(connection)
-    return [
-        f"{name}.{column.name}"
-        for name, table in Base.metadata.tables.items()
-        for column in table.columns
-        if column.name not in {there["name"] for there in found.get_columns(name)}
-    ]

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Float, ForeignKey, LargeBinary, String, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Connection,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    LargeBinary,
+    String,
+    UniqueConstraint,
+    inspect,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
@@ -129,3 +142,26 @@ class Prediction(Base):
     predicted: Mapped[bytes] = mapped_column(LargeBinary)  # int32
     confidence: Mapped[bytes] = mapped_column(LargeBinary)  # float32
     nll: Mapped[bytes] = mapped_column(LargeBinary)  # float32, nats
+
+
+def missing_columns(connection: Connection) -> list[str]:
+    """Columns of ours that the tables of a database do not have, such as ``run.node``.
+
+    Raises:
+        NoSuchTableError: A whole table is not there.
+    """
+    found = inspect(connection)
+    return [
+        f"{name}.{column.name}"
+        for name, table in Base.metadata.tables.items()
+        for column in table.columns
+        if column.name not in {there["name"] for there in found.get_columns(name)}
+    ]
+
+
+def other_release(missing: Sequence[str]) -> str:
+    """What is said of tables that lack these columns."""
+    return (
+        f"--storage: its tables are of another release (they lack {', '.join(missing)}): use the release that "
+        "made them, or another --storage"
+    )

@@ -11,6 +11,7 @@ import pytest
 from analysis.load import epochs_frame, runs_frame, sweeps_frame
 from search_spaces import Recipe, UsageError
 from sweeps.conductor import Conductor
+from sweeps.database import connect
 from sweeps.store import Store
 from tests.command import in_this_process
 from tests.fakes import CurveRunner, add_sweep, run_sweep, snapshot, space, unstable
@@ -129,3 +130,13 @@ def test_a_sweep_without_runs(sqlite_url: str) -> None:
     assert len(sweeps_frame(sqlite_url)) == 1
     assert runs_frame(sqlite_url, "toy").empty
     assert epochs_frame(sqlite_url, "toy").empty
+
+
+def test_tables_of_another_release_are_told_as_such(database_url: str, tmp_path: Path) -> None:
+    run_sweep(space(runs=1), database_url, tmp_path / "c")
+    engine = connect(database_url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE run DROP COLUMN node")
+    engine.dispose()
+    with pytest.raises(UsageError, match=r"its tables are of another release \(they lack run\.node\): use the release"):
+        runs_frame(database_url)
