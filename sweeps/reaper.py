@@ -18,7 +18,7 @@ from collections.abc import Iterable
 import psutil
 
 BUSY_S = 30.0  # so long Ray is starting: it is looked at often
-LOOK_OFTEN_S, LOOK_S = 0.5, 5.0
+LOOK_OFTEN_S, LOOK_S = 1.0, 5.0
 GRACE_S = 5.0  # for those that end by themselves
 
 
@@ -42,13 +42,13 @@ class Reaper:
 
 def of_ray(driver: psutil.Process) -> set[psutil.Process]:
     """What Ray has started under a process, with all that these started."""
-    found: set[psutil.Process] = set()
+    found: dict[int, psutil.Process] = {}
     with contextlib.suppress(psutil.Error):
-        for child in driver.children():
+        for process in driver.children(recursive=True):  # parents before their children
             with contextlib.suppress(psutil.Error):
-                if any(f"{os.sep}ray{os.sep}" in word for word in child.cmdline()[:4]):
-                    found |= {child, *child.children(recursive=True)}
-    return found
+                if process.ppid() in found or any(f"{os.sep}ray{os.sep}" in word for word in process.cmdline()[:4]):
+                    found[process.pid] = process
+    return set(found.values())
 
 
 def end(processes: Iterable[psutil.Process]) -> None:

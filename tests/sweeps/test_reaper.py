@@ -25,7 +25,7 @@ reaper = Reaper()
 server = subprocess.Popen([sys.executable, sys.argv[1]], stdout=subprocess.PIPE, text=True)
 other = subprocess.Popen(["sleep", "60"])
 agent = int(server.stdout.readline())
-time.sleep(1.5)
+time.sleep(2.5)
 print(agent, other.pid, reaper._child.pid, flush=True)
 if sys.argv[2] == "release":
     server.kill()
