@@ -54,21 +54,29 @@ def main() -> None:
     logging.captureWarnings(True)  # a library's warning is no news to the person at the keyboard
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # schedulers of clusters say Ctrl-C this way
     try:
+        code = _command()
+    except KeyboardInterrupt:  # one more, while the first was dealt with
+        code = INTERRUPTED_EXIT
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is written: a late Ctrl-C must not change the exit code
+    sys.exit(code)
+
+
+def _command() -> int:
+    """Do what was typed; its exit code."""
+    try:
         app()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
     except UsageError as error:
-        _fail(error, USAGE_EXIT)
+        sys.stderr.write(f"{error}\n")
+        return USAGE_EXIT
     except SweepError as error:
-        _fail(error, FAILED_EXIT)
+        sys.stderr.write(f"{error}\n")
+        return FAILED_EXIT
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; the same command continues\n")
-        sys.exit(INTERRUPTED_EXIT)
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is written: a late Ctrl-C must not change the exit code
-
-
-def _fail(error: Exception, code: int) -> None:
-    sys.stderr.write(f"{error}\n")
-    sys.exit(code)
+        return INTERRUPTED_EXIT
+    return 0
 
 
 if __name__ == "__main__":
