@@ -92,6 +92,20 @@ def test_every_import_keeps_the_rules(path: str) -> None:
     assert breaches((ROOT / path).read_text(encoding="utf-8"), path) == []
 
 
+# Of analysis: a part imports itself, those before it, and the files beside them.
+PARTS = ("statistics", "calibration", "diagnosis", "sweep", "ablation", "figures", "report")
+
+
+@pytest.mark.parametrize("path", [path for path in files() if path.count("/") > 1 and path.startswith("analysis/")])
+def test_the_parts_of_the_analysis_keep_their_order(path: str) -> None:
+    own = PARTS.index(path.split("/")[1])
+    for one in imports((ROOT / path).read_text(encoding="utf-8"), path):
+        package, _, rest = one.module.partition(".")
+        part = rest.partition(".")[0]
+        if package == "analysis" and part in PARTS:
+            assert PARTS.index(part) <= own, f"{path}:{one.line} imports {one.module}"
+
+
 @pytest.mark.parametrize(
     ("path", "source", "words"),
     [
