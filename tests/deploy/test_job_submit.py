@@ -72,7 +72,7 @@ class Head:
 
     def _wait(self) -> None:
         """For the job server, which comes up after the head."""
-        end = time.monotonic() + 60
+        end = time.monotonic() + 120
         while self.asked() != 401:  # it is there, and lets nobody in without the token
             assert time.monotonic() < end, (self.folder / "head.log").read_text()
             time.sleep(0.5)
