@@ -152,7 +152,7 @@ def check(expected: Expectation, found: Sequence[Node], say: Callable[[str], Non
         found: The nodes.
         say: Told once when it takes long.
     """
-    probe = ray.remote(num_cpus=0, max_retries=1, retry_exceptions=True)(lacks)
+    probe = ray.remote(num_cpus=0, max_retries=0)(lacks)
     asked = {
         probe.options(
             scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False),
