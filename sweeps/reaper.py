@@ -12,6 +12,7 @@ import os
 import select
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterable
 
@@ -38,6 +39,7 @@ class Reaper:
         """Ray was told to end: whatever does not within some seconds is ended."""
         if self._child.stdin is not None:
             self._child.stdin.close()
+        threading.Thread(target=self._child.wait, name="reaper", daemon=True).start()  # nobody else collects it
 
 
 def of_ray(driver: psutil.Process) -> set[psutil.Process]:
