@@ -36,14 +36,14 @@ def test_epochs_are_ordered_as_numbers(tmp_path):
 
 
 def test_damage_falls_back_to_the_previous_then_to_none(tmp_path):
-    _damaged(LocalFolder(tmp_path), tries=60)
+    assert_damage_falls_back(LocalFolder(tmp_path), tries=60)
 
 
 def test_damage_on_s3_falls_back_to_the_previous_then_to_none(s3_url):
-    _damaged(Folder.of(s3_url), tries=6)
+    assert_damage_falls_back(Folder.of(s3_url), tries=6)
 
 
-def _damaged(folder, tries):
+def assert_damage_falls_back(folder, tries):
     first = checkpoints.save(folder, 1, state(1))
     second = checkpoints.save(folder, 2, state(2))
     whole = folder.read(second)
