@@ -48,7 +48,7 @@ def two_drivers(stage: Stage) -> None:
         stage.whole(pair[0], rule, name, again=0)
 
 
-def _stop_between_transactions(process: subprocess.Popen[bytes], url: str) -> None:
+def stop_between_transactions(process: subprocess.Popen[bytes], url: str) -> None:
     """SIGSTOP at a moment when the driver holds no lock on the file, which nobody could take from it."""
     while True:
         process.send_signal(signal.SIGSTOP)
@@ -69,7 +69,7 @@ def asleep(stage: Stage) -> None:
         space, rule = spaces.loop(runs=5)
         first, second = (stage.sweep(space, name=name, altered={"set": SHORT}) for _ in range(2))
         sleeper = first.under_way(stage.rng.randint(3, 15))
-        _stop_between_transactions(sleeper, first.url)
+        stop_between_transactions(sleeper, first.url)
         first.look()
         second.last = first.last
         stopped_at = recorded(first.url)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
 from pathlib import Path
 
 import pytest
+
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks" / "faults"))  # scripts, no package
+
+from rivals import stop_between_transactions
 
 from sweeps.store import Store
 from tests.fakes import rows
@@ -139,24 +141,11 @@ def test_a_driver_that_waits_goes_on_when_the_first_one_is_killed(drivers: Drive
     is_whole(sqlite_url)
 
 
-def _stop_between_transactions(process: subprocess.Popen[str], url: str) -> None:
-    while True:
-        process.send_signal(signal.SIGSTOP)
-        try:
-            with closing(sqlite3.connect(url.removeprefix("sqlite:///"), 0.2, isolation_level=None)) as connection:
-                connection.execute("BEGIN IMMEDIATE")
-                connection.execute("ROLLBACK")
-            return
-        except sqlite3.OperationalError:
-            process.send_signal(signal.SIGCONT)
-            time.sleep(0.03)
-
-
 @pytest.mark.slow
 def test_a_driver_that_wakes_up_after_its_lease_writes_nothing(drivers: Drivers, sqlite_url: str) -> None:
     first = drivers.start(sqlite_url, lease=SHORT)
     until(lambda: epochs(sqlite_url) > 5)
-    _stop_between_transactions(first, sqlite_url)
+    stop_between_transactions(first, sqlite_url)
     before = {tuple(row) for row in rows(sqlite_url, "SELECT run_id, epoch, value, seq FROM epoch_metric")}
     time.sleep(SHORT["DURATION_S"])
     second = drivers.start(sqlite_url, lease=SHORT)
