@@ -48,7 +48,7 @@ test-slow: .venv/installed  ## the tests that start Ray, kill processes or open 
 	$(BIN)/pytest -m "slow and not parallel" $(ARGS) || [ $$? -eq 5 ]
 
 faults: .venv/installed  ## kill, fill, cut and stop real sweeps, for hours: make faults [ARGS="driver --quick"]
-	$(BIN)/python benchmarks/faults/run.py $(ARGS)
+	$(BIN)/python tests/faults/run.py $(ARGS)
 
 clean:  ## forget the environment and the caches of the tools; sweeps under runs/ stay
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

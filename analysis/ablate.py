@@ -7,17 +7,17 @@ from pathlib import Path
 from rich.console import Console
 
 from analysis.ablation.claims import settled
-from analysis.present import present
+from analysis.report.present import present
 from search_spaces import AblationSpec, UsageError, diff_specs, dump_ablation, parse_ablation
-from sweeps.ablation_plan import AblationPlan, Finals, Table, ablation_standing
-from sweeps.conductor import Conductor
-from sweeps.database import shown
-from sweeps.drive import INTERRUPTED_EXIT, Options, Work, drive
-from sweeps.live_run import warnings
-from sweeps.records import SweepRecord
-from sweeps.standing import Standing
-from sweeps.store import Store
-from sweeps.summary import Phases, states
+from sweeps.console.summary import Phases, states
+from sweeps.driver.driver import INTERRUPTED_EXIT, Options, Work, drive
+from sweeps.engine.conductor import Conductor
+from sweeps.engine.live_run import warnings
+from sweeps.engine.progress import Standing
+from sweeps.plan.ablation_plan import AblationPlan, Finals, Table, ablation_standing
+from sweeps.store.database import shown
+from sweeps.store.records import SweepRecord
+from sweeps.store.store import Store
 
 
 def ablate(
@@ -34,7 +34,7 @@ def ablate(
         to: Folder of the report; None for `reports/NAME`.
 
     Returns:
-        As `sweeps.drive.drive`.
+        As `sweeps.driver.driver.drive`.
 
     Raises:
         UsageError: Something has to be mended first.

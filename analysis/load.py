@@ -11,8 +11,8 @@ from sqlalchemy import Engine, Select, select
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
 from search_spaces import UsageError
-from sweeps.database import connect_read_only, shown
-from sweeps.tables import EpochMetric, Prediction, Run, Sweep, missing_columns, other_release
+from sweeps.store.database import connect_read_only, shown
+from sweeps.store.tables import EpochMetric, Prediction, Run, Sweep, missing_columns, other_release
 from trainers.reports import Predictions
 
 

@@ -48,7 +48,7 @@ def warm_cache() -> None:
     """The pretrained network is made once per machine, whoever trains first; nobody should pay for it here."""
     spec = load_space("finetune")
     code = (
-        "import sys; from search_spaces import Recipe; from trainers.open import prepare;"
+        "import sys; from search_spaces import Recipe; from trainers.factory import prepare;"
         "prepare(sys.argv[1], Recipe.model_validate_json(sys.argv[2]), 0)"
     )
     subprocess.run([sys.executable, "-c", code, spec.task, spec.recipe.model_dump_json()], check=True)

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 
 from search_spaces import SGD, AdamW, Optimizer, Recipe, derive_seed
-from trainers.lr_curve import rate_text
-from trainers.lr_finder import find_lr
+from trainers.loop.training import Training
+from trainers.sanity.lr_curve import rate_text
+from trainers.sanity.lr_finder import find_lr
 from trainers.tasks import load_task
-from trainers.training import Training
 
 LOW, HIGH = 1e-5, 10.0
 LAW = 5.0

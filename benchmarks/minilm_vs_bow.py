@@ -21,11 +21,11 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from search_spaces import AdamW, Budget, Recipe, Regularization, derive_seed
-from search_spaces.schedules import Linear
-from search_spaces.task_reference import write_reference
+from search_spaces.recipe.schedules import Linear
+from search_spaces.specs.task_reference import write_reference
+from trainers.loop.training import Training
+from trainers.task import carve
 from trainers.tasks import Split, load_task
-from trainers.tasks.task import carve
-from trainers.training import Training
 
 PACKAGE = "vaderSentiment==3.3.2"
 RESOURCES = "hutto_ICWSM_2014.tar.gz"

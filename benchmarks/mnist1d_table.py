@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from search_spaces import derive_seed, load_space
-from trainers.open import open_training
+from trainers.factory import open_training
 
 # Test accuracy in percent: Greydanus and Kobak, "Scaling Down Deep Learning with MNIST-1D", 2024.
 PUBLISHED = {"mnist1d_logistic": 32, "mnist1d_mlp": 68, "mnist1d_cnn": 94, "rnn": 91}

@@ -39,7 +39,7 @@ def open_run(config: dict):
     import torch
 
     from search_spaces import Recipe
-    from trainers.open import open_training
+    from trainers.factory import open_training
 
     torch.set_num_threads(1)
     recipe = {

@@ -15,11 +15,11 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from search_spaces.recipe import Budget, Recipe, Regularization
-from trainers import training as training_module
-from trainers.signals import EpochSignals
+from search_spaces.recipe.recipe import Budget, Recipe, Regularization
+from trainers.loop import training as training_module
+from trainers.loop.gradient_stats import EpochSignals
+from trainers.loop.training import Training
 from trainers.tasks import load_target
-from trainers.training import Training
 
 EPOCHS = 30
 

@@ -1,14 +1,30 @@
 """What can be tried: recipes, distributions over their fields, and the files that name them.
 
-`Constant` here is the distribution; the schedules are in `search_spaces.schedules`.
+`Constant` here is the distribution; the schedules are in `search_spaces.recipe.schedules`.
 """
 
-from search_spaces.ablation import MATCHED, RETUNED, TUNING, AblationSpec, Arm, Metrics, Retune, tuning_ranges
-from search_spaces.ablation_loader import Overrides, load_ablation, parse_ablation
-from search_spaces.alternatives import Alternative
-from search_spaces.arrangements import Arrangement, Contrast
-from search_spaces.constraints import Constraint
-from search_spaces.distributions import (
+from search_spaces.errors import (
+    CheckpointError,
+    LeaseLostError,
+    Problem,
+    RunError,
+    SpecError,
+    SweepError,
+    SweepsError,
+    UsageError,
+)
+from search_spaces.files.ablation_loader import Overrides, load_ablation, parse_ablation
+from search_spaces.files.dump import diff_specs, dump_ablation, dump_space
+from search_spaces.files.lookup import shipped_spaces
+from search_spaces.files.space_loader import load_space, parse_space
+from search_spaces.recipe.fields import flatten, lookup, recipe_hash, resolve, unknown_field
+from search_spaces.recipe.optimizers import SGD, Adam, AdamW, Optimizer
+from search_spaces.recipe.recipe import Budget, Recipe, Regularization
+from search_spaces.recipe.schedules import Schedule
+from search_spaces.recipe.validation import suggest
+from search_spaces.search.alternatives import Alternative
+from search_spaces.search.constraints import Constraint
+from search_spaces.search.distributions import (
     Choice,
     Constant,
     Distribution,
@@ -21,28 +37,12 @@ from search_spaces.distributions import (
     Uniform,
     Value,
 )
-from search_spaces.dump import diff_specs, dump_ablation, dump_space
-from search_spaces.errors import (
-    CheckpointError,
-    LeaseLostError,
-    Problem,
-    RunError,
-    SpecError,
-    SweepError,
-    SweepsError,
-    UsageError,
-)
-from search_spaces.loader import load_space, parse_space
-from search_spaces.optimizers import SGD, Adam, AdamW, Optimizer
-from search_spaces.parameters import Parameter, Parameters
-from search_spaces.points import grid_point, grid_points, random_point, sobol_point
-from search_spaces.problems import suggest
-from search_spaces.recipe import Budget, Recipe, Regularization
-from search_spaces.resolve import flatten, lookup, recipe_hash, resolve, unknown_field
-from search_spaces.schedules import Schedule
+from search_spaces.search.parameters import Parameter, Parameters
+from search_spaces.search.points import grid_point, grid_points, random_point, sobol_point
 from search_spaces.seeds import derive_seed
-from search_spaces.sources import shipped_spaces
-from search_spaces.spec import Asha, EarlyStopping, Metric, NoStopping, Resources, Sampler, SpaceSpec
+from search_spaces.specs.ablation import MATCHED, RETUNED, TUNING, AblationSpec, Arm, Metrics, Retune, tuning_ranges
+from search_spaces.specs.factorial import Arrangement, Contrast
+from search_spaces.specs.space import Asha, EarlyStopping, Metric, NoStopping, Resources, Sampler, SpaceSpec
 
 __all__ = [
     "MATCHED",

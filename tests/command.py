@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from sweeps import cli
+from sweeps.cli import app
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
         capsys.readouterr()
         code, path = 0, list(sys.path)
         try:
-            cli.main()
+            app.main()
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else int(end.code is not None)
         finally:

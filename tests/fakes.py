@@ -29,20 +29,20 @@ from search_spaces import (
     recipe_hash,
 )
 from search_spaces.seeds import derive_seed
-from sweeps.conductor import Conductor
-from sweeps.database import connect
-from sweeps.entries import Entry
-from sweeps.lease import owner_name
-from sweeps.plan import SearchPlan
-from sweeps.records import Fence
-from sweeps.store import Store
-from sweeps.worker import Job, Step
-from sweeps.writer import Writer
-from trainers.folders import LocalFolder
+from sweeps.engine.conductor import Conductor
+from sweeps.plan.plan import SearchPlan
+from sweeps.runners.worker import Job, Step
+from sweeps.store.database import connect
+from sweeps.store.events import Entry
+from sweeps.store.lease import owner_name
+from sweeps.store.records import Fence
+from sweeps.store.store import Store
+from sweeps.store.writer import Writer
 from trainers.reports import EpochReport
+from trainers.storage.folder import LocalFolder
 
 if TYPE_CHECKING:
-    from sweeps.preparation import Request
+    from sweeps.preflight.preparation import Request
 
 Curve = Callable[[Recipe, int], Mapping[str, float]]
 """(recipe, epoch) -> what that epoch reports."""

@@ -20,7 +20,7 @@ import psutil
 
 import analysis
 from search_spaces import UsageError, dump_ablation, dump_space, parse_ablation, parse_space
-from search_spaces.lint import lint, lint_lines
+from search_spaces.lint.lint import lint, lint_lines
 
 MORE_MEMORY = 300 * 2**20  # bytes that reading may ask for beyond what the imports took
 SECONDS = 1.0

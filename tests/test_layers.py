@@ -14,17 +14,17 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = ("search_spaces", "trainers", "sweeps", "analysis")  # a package imports itself and those before it
 
-UPWARD = {"sweeps/commands/": "analysis"}  # the composition root, and only inside a command
+UPWARD = {"sweeps/cli/": "analysis"}  # the composition root, and only inside a command
 
 DOORS: dict[str, tuple[str, ...]] = {
-    "ruamel": ("search_spaces/yaml_text.py",),
-    "optuna": ("sweeps/study.py", "sweeps/study_pages.py", "sweeps/study_importance.py"),
-    "optuna_dashboard": ("sweeps/study_pages.py",),
-    "ray": ("sweeps/ray_cluster.py", "sweeps/ray_jobs.py", "sweeps/ray_nodes.py", "sweeps/ray_runner.py"),
-    "sqlalchemy": ("sweeps/tables.py", "sweeps/database.py", "sweeps/store.py", "sweeps/apply.py", "analysis/load.py"),
+    "ruamel": ("search_spaces/files/",),
+    "optuna": ("sweeps/study/",),
+    "optuna_dashboard": ("sweeps/study/",),
+    "ray": ("sweeps/runners/ray/",),
+    "sqlalchemy": ("sweeps/store/", "analysis/load.py"),
     "plotly": ("analysis/figures/",),
-    "pyarrow": ("trainers/remote_folders.py",),
-    "torch": ("trainers/", "sweeps/worker.py"),
+    "pyarrow": ("trainers/storage/",),
+    "torch": ("trainers/", "sweeps/runners/worker.py"),
 }
 
 
@@ -109,32 +109,44 @@ def test_the_parts_of_the_analysis_keep_their_order(path: str) -> None:
 @pytest.mark.parametrize(
     ("path", "source", "words"),
     [
-        ("search_spaces/spec.py", "import trainers.reports", "search_spaces may not import trainers.reports"),
-        ("search_spaces/spec.py", "from sweeps import asha", "search_spaces may not import sweeps.asha"),
+        ("search_spaces/specs/space.py", "import trainers.reports", "search_spaces may not import trainers.reports"),
+        ("search_spaces/specs/space.py", "from sweeps import asha", "search_spaces may not import sweeps.asha"),
         (
-            "trainers/open.py",
-            "def f():\n    from sweeps.asha import Rungs",
-            "trainers may not import sweeps.asha.Rungs",
+            "trainers/factory.py",
+            "def f():\n    from sweeps.plan.asha import Rungs",
+            "trainers may not import sweeps.plan.asha.Rungs",
         ),
-        ("trainers/tasks/task.py", "from analysis.load import x", "trainers may not import analysis"),
-        ("sweeps/views.py", "def f():\n    import analysis.load", "sweeps may not import analysis.load"),
-        ("sweeps/commands/reading.py", "import analysis.load", "reading.py:1: sweeps may not import analysis.load"),
-        ("sweeps/commands/x.py", "class A:\n    from analysis import load", "x.py:2: sweeps may not import"),
-        ("sweeps/cli.py", "def f():\n    import analysis", "sweeps may not import analysis"),
+        ("trainers/task.py", "from analysis.load import x", "trainers may not import analysis"),
+        ("sweeps/console/sweep_view.py", "def f():\n    import analysis.load", "sweeps may not import analysis.load"),
         (
-            "sweeps/plan.py",
+            "sweeps/cli/read_commands.py",
+            "import analysis.load",
+            "read_commands.py:1: sweeps may not import analysis.load",
+        ),
+        ("sweeps/commands/x.py", "class A:\n    from analysis import load", "x.py:2: sweeps may not import"),
+        ("sweeps/driver/driver.py", "def f():\n    import analysis", "sweeps may not import analysis"),
+        (
+            "sweeps/plan/plan.py",
             "import importlib\nimportlib.import_module('analysis.load')",
             "may not import analysis.load",
         ),
-        ("search_spaces/loader.py", "from ruamel.yaml import YAML", "ruamel is imported in search_spaces/yaml_text.py"),
-        ("sweeps/plan.py", "try:\n    import optuna as o\nexcept ImportError:\n    pass", "optuna is imported in"),
-        ("sweeps/cli.py", "def f():\n    from optuna_dashboard import run_server", "optuna_dashboard is imported in"),
-        ("sweeps/drive.py", "import os, ray.tune", "ray is imported in"),
-        ("sweeps/lease.py", "from sqlalchemy import text", "sqlalchemy is imported in"),
+        (
+            "search_spaces/recipe/recipe.py",
+            "from ruamel.yaml import YAML",
+            "ruamel is imported in search_spaces/files/",
+        ),
+        ("sweeps/plan/plan.py", "try:\n    import optuna as o\nexcept ImportError:\n    pass", "optuna is imported in"),
+        (
+            "sweeps/cli/app.py",
+            "def f():\n    from optuna_dashboard import run_server",
+            "optuna_dashboard is imported in",
+        ),
+        ("sweeps/driver/driver.py", "import os, ray.tune", "ray is imported in"),
+        ("sweeps/plan/asha.py", "from sqlalchemy import text", "sqlalchemy is imported in"),
         ("analysis/report/page.py", "import plotly.graph_objects", "plotly is imported in"),
-        ("sweeps/conductor.py", "def f():\n    import torch", "torch is imported in"),
+        ("sweeps/engine/conductor.py", "def f():\n    import torch", "torch is imported in"),
         ("analysis/load.py", "async def f():\n    from torch import nn", "torch is imported in"),
-        ("trainers/folders.py", "from pyarrow.fs import FileSystem", "pyarrow is imported in"),
+        ("trainers/loop/training.py", "from pyarrow.fs import FileSystem", "pyarrow is imported in"),
     ],
 )
 def test_the_check_finds_a_breach(path: str, source: str, words: str) -> None:
@@ -145,11 +157,11 @@ def test_the_check_finds_a_breach(path: str, source: str, words: str) -> None:
 @pytest.mark.parametrize(
     ("path", "source"),
     [
-        ("sweeps/commands/reading.py", "def export():\n    from analysis.export import export_sweep"),
-        ("sweeps/study.py", "import optuna"),
-        ("sweeps/worker.py", "def _open():\n    import torch"),
+        ("sweeps/cli/read_commands.py", "def export():\n    from analysis.export import export_sweep"),
+        ("sweeps/study/study.py", "import optuna"),
+        ("sweeps/runners/worker.py", "def _open():\n    import torch"),
         ("trainers/tasks/digits.py", "import torch\nfrom search_spaces import Recipe\nfrom . import task"),
-        ("analysis/export.py", "from sweeps.tables import RunState\nimport search_spaces"),
+        ("analysis/export.py", "from sweeps.store.tables import RunState\nimport search_spaces"),
         ("search_spaces/raytracing.py", "import rayleigh\nimport torchless"),
     ],
 )
@@ -171,12 +183,12 @@ HEAVY = ("torch", "ray", "optuna", "pandas", "pyarrow", "scipy", "sklearn")
         ("import search_spaces", (*HEAVY, "sqlalchemy")),
         ("import analysis", HEAVY),
         ("import analysis.load", ("torch", "ray", "optuna")),
-        ("import analysis.load, analysis.export, sweeps.views", ("torch", "ray")),
-        ("import sweeps.cli", ("torch", "ray", "optuna", "pandas", "pyarrow")),
-        ("import sweeps.drive, sweeps.ray_cluster", ("torch", "pandas", "pyarrow")),
-        ("import sweeps.drive, sweeps.ray_runner", ("torch",)),
-        ("import sweeps.worker", ("torch", "ray", "optuna", "sqlalchemy", "pyarrow")),
-        ("import trainers.checkpoints", ("ray", "optuna", "sqlalchemy", "pyarrow")),
+        ("import analysis.load, analysis.export, sweeps.console.sweep_view", ("torch", "ray")),
+        ("import sweeps.cli.app", ("torch", "ray", "optuna", "pandas", "pyarrow")),
+        ("import sweeps.driver.driver, sweeps.runners.ray.connection", ("torch", "pandas", "pyarrow")),
+        ("import sweeps.driver.driver, sweeps.runners.ray.runner", ("torch",)),
+        ("import sweeps.runners.worker", ("torch", "ray", "optuna", "sqlalchemy", "pyarrow")),
+        ("import trainers.storage.checkpoints", ("ray", "optuna", "sqlalchemy", "pyarrow")),
     ],
 )
 def test_what_an_import_loads(statement: str, absent: tuple[str, ...]) -> None:

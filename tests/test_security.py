@@ -25,14 +25,14 @@ from sqlalchemy import create_engine, text
 from analysis.report import page as page_module
 from analysis.report.ablation.files import write_report
 from search_spaces.errors import CheckpointError
-from sweeps.database import connect, shown
-from sweeps.store import Store
+from sweeps.store.database import connect, shown
+from sweeps.store.store import Store
 from tests.analysis.report_cases import CASES
 from tests.command import Command, in_this_process
 from tests.fakes import add_sweep, space
-from trainers import checkpoints
-from trainers.folders import LocalFolder
-from trainers.sealed import write_sealed
+from trainers.storage import checkpoints
+from trainers.storage.checksummed import write_sealed
+from trainers.storage.folder import LocalFolder
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("search_spaces", "trainers", "sweeps", "analysis")
@@ -59,10 +59,10 @@ FORBIDDEN = (
 )
 EXCEPTIONS = {
     # Through a pipe to a process of our own, which no file and no other user reaches.
-    ("trainers/rank_process.py", "pickle.loads"): 1,
-    ("trainers/distributed.py", "pickle.loads"): 1,
+    ("trainers/distributed/rank_process.py", "pickle.loads"): 1,
+    ("trainers/distributed/distributed_training.py", "pickle.loads"): 1,
     # The one door through which a space file names code: its task.
-    ("trainers/tasks/reference.py", "importlib.import_module"): 1,
+    ("trainers/task_lookup.py", "importlib.import_module"): 1,
 }
 
 
@@ -222,7 +222,7 @@ def test_the_payload_is_one(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parallel
 def test_a_run_whose_checkpoint_has_a_payload_starts_over(tmp_path: Path) -> None:
-    from sweeps.worker import Job, Worker
+    from sweeps.runners.worker import Job, Worker
 
     marker = tmp_path / "code ran"
     write_sealed(tmp_path / "epoch-000001.ckpt", _zipped(Payload(marker)))
@@ -365,7 +365,7 @@ runs: 3
 """
 WITHOUT_PICTURES = """
 from analysis.report import page
-from sweeps import cli
+from sweeps.cli import app
 page.write_pngs = lambda *_: "they are pictures, and take a browser"
 """
 ONE_AFTER_THE_OTHER = f"""{WITHOUT_PICTURES}
@@ -374,7 +374,7 @@ for arguments in json.load(sys.stdin):
     sys.argv = ["sweeps", *arguments]
     code = 0
     try:
-        cli.main()
+        app.main()
     except SystemExit as end:
         code = end.code or 0
     except Exception as error:
@@ -491,7 +491,7 @@ def test_a_password_is_in_no_file_of_an_ablation(tmp_path: Path, postgres_url: s
     url, environment = _with_password(postgres_url, secret), _contained(tmp_path)
     (tmp_path / "project/quick.yaml").write_text(ABLATION)
     done = subprocess.run(
-        [sys.executable, "-c", f"{WITHOUT_PICTURES}cli.main()", "ablate", "quick.yaml", "--local", "--storage", url],
+        [sys.executable, "-c", f"{WITHOUT_PICTURES}app.main()", "ablate", "quick.yaml", "--local", "--storage", url],
         cwd=tmp_path / "project",
         env=environment,
         capture_output=True,
@@ -520,7 +520,7 @@ def test_a_password_in_the_query_is_hidden() -> None:
 def test_the_dashboard_listens_on_this_machine_alone(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import optuna_dashboard
 
-    from sweeps.study_pages import serve_dashboard
+    from sweeps.study.dashboard import serve_dashboard
 
     asked: dict[str, Any] = {}
     monkeypatch.setattr(optuna_dashboard, "run_server", lambda _, **options: asked.update(options))
@@ -532,9 +532,9 @@ RAY = """
 import json, os, pathlib, sys
 os.umask(0o022)
 import psutil, ray
-from sweeps.ray_environment import prepare
+from sweeps.runners.ray.environment import prepare
 prepare(None)
-from sweeps.ray_cluster import RayCluster
+from sweeps.runners.ray.connection import RayCluster
 cluster = RayCluster()
 cluster.wait()
 token = pathlib.Path.home() / ".ray" / "auth_token"

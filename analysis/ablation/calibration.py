@@ -10,7 +10,7 @@ import numpy as np
 from analysis.ablation.evidence import Evidence
 from analysis.calibration.metrics import Calibration, decompose, summarize
 from analysis.calibration.reliability import Reliability, reliability
-from search_spaces.evaluations import read_from, with_temperature
+from search_spaces.metric_names import read_from, with_temperature
 from trainers.reports import Predictions
 
 

@@ -27,9 +27,9 @@ from analysis.statistics.paired import (
 )
 from analysis.statistics.sequential import E_STOP, Decision, Rule, decide, e_interval
 from search_spaces import MATCHED, RETUNED, AblationSpec, Contrast
-from search_spaces.evaluations import read_from
-from sweeps.ablation_plan import Finals, Table
-from sweeps.tables import RunState
+from search_spaces.metric_names import read_from
+from sweeps.plan.ablation_plan import Finals, Table
+from sweeps.store.tables import RunState
 
 ALPHA = 0.05
 

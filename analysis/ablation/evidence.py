@@ -15,9 +15,9 @@ import pandas as pd
 
 from analysis.load import epochs_frame, predictions, runs_frame, sweeps_frame
 from search_spaces import AblationSpec, UsageError, parse_ablation, suggest
-from search_spaces.evaluations import read_from
-from sweeps.ablation_plan import Finals, Table
-from sweeps.tables import RunState
+from search_spaces.metric_names import read_from
+from sweeps.plan.ablation_plan import Finals, Table
+from sweeps.store.tables import RunState
 from trainers.reports import Predictions
 
 Floats = npt.NDArray[np.float64]

@@ -23,8 +23,8 @@ from analysis.ablation.sentences import verdict_sentence, wider_scope
 from analysis.ablation.tuning import Tuning, tunings
 from analysis.statistics.intervals import Interval, power
 from search_spaces import AblationSpec, Contrast, dump_ablation
-from sweeps.ablation_plan import Finals
-from sweeps.tables import RunState
+from sweeps.plan.ablation_plan import Finals
+from sweeps.store.tables import RunState
 
 CURVE_METRICS = ("val/nll", "val/accuracy", "train/loss")
 HEALTH_METRICS = (

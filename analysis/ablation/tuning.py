@@ -12,9 +12,9 @@ from analysis.ablation.evidence import Evidence
 from analysis.range_position import EDGE, position
 from analysis.statistics.best_of_n import expected_best
 from search_spaces import RETUNED, TUNING, Value, lookup, tuning_ranges
-from search_spaces.evaluations import read_from
-from sweeps.ablation_plan import tried_point, winners
-from sweeps.tables import RunState
+from search_spaces.metric_names import read_from
+from sweeps.plan.ablation_plan import tried_point, winners
+from sweeps.store.tables import RunState
 
 
 @dataclass(frozen=True)

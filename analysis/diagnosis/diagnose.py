@@ -32,7 +32,7 @@ from analysis.diagnosis.loss_rules import diverged, lr_too_high, next_to_blow_up
 from analysis.diagnosis.smoothing import FloatArray
 from analysis.diagnosis.step_rules import clipping, gradient_explodes, gradient_vanishes, initial_loss, update_ratio
 from search_spaces import Recipe
-from search_spaces.schedules import Cyclical, OneCycle
+from search_spaces.recipe.schedules import Cyclical, OneCycle
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -134,7 +134,7 @@ def curves_of(
     Args:
         frame: Rows of one run.
         recipe: Of the run.
-        state: Of the run, as `sweeps.tables.RunState` spells it.
+        state: Of the run, as `sweeps.store.tables.RunState` spells it.
         metric: What the sweep selects on.
         maximize: Whether more of it is better.
         classes: Of the task, if it is a classification.

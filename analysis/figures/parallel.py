@@ -17,7 +17,7 @@ from analysis.figures.drawing import (
     rounded,
     shortened,
 )
-from analysis.figures.run_looks import score_text, score_title, value_text, winner
+from analysis.figures.run_styles import score_text, score_title, value_text, winner
 from analysis.sweep.best_quarter import best_quarter
 from analysis.sweep.findings import SweepFindings
 from analysis.sweep.space_data import FieldAxis

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from analysis.figures.drawing import Drawing, axis, drawn, metric_axis, rounded, spans
-from analysis.figures.run_looks import BASELINE, BEST, LOOKS, dotted_line, winner
+from analysis.figures.run_styles import BASELINE, BEST, LOOKS, dotted_line, winner
 from analysis.sweep.best_quarter import window
 from analysis.sweep.findings import SweepFindings
 from analysis.wording import number
-from sweeps.asha import rung_epochs
-from sweeps.tables import RunState
+from sweeps.plan.asha import rung_epochs
+from sweeps.store.tables import RunState
 
 MOST_CURVES = 300
 REACH = 4.0  # the way of a curve is worth more room than a bad last value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from analysis.figures.drawing import COLOURS, GREY, LEGEND, PATTERNS, Drawing, axis, drawn, names_axis, rounded
-from analysis.figures.run_looks import dotted_line, places
+from analysis.figures.run_styles import dotted_line, places
 from analysis.sweep.findings import SweepFindings
 from analysis.sweep.rung_correlation import RungCorrelation
 from analysis.wording import number

@@ -19,12 +19,12 @@ from analysis.figures.drawing import (
     shortened,
     slug,
 )
-from analysis.figures.run_looks import LOOKS, score_text, score_title, value_text, winner
+from analysis.figures.run_styles import LOOKS, score_text, score_title, value_text, winner
 from analysis.sweep.best_quarter import Window, best_quarter, window
 from analysis.sweep.findings import SweepFindings
 from analysis.sweep.space_data import FieldAxis, SpaceData
 from analysis.wording import number
-from sweeps.tables import RunState
+from sweeps.store.tables import RunState
 
 _ROOM = 0.05  # beside the ends of a range
 _APART = 0.618  # successive runs at one option stand this far apart, in units of the room that it has

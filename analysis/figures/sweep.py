@@ -18,7 +18,7 @@ from analysis.figures.drawing import (
     names_axis,
     rounded,
 )
-from analysis.figures.run_looks import LOOKS, dotted_line, places, score_title
+from analysis.figures.run_styles import LOOKS, dotted_line, places, score_title
 from analysis.sweep.findings import SweepFindings
 from analysis.sweep.importance import Importances
 from analysis.wording import number

@@ -17,7 +17,7 @@ from analysis.diagnosis.finding_table import Axis, FindingTable, summarize
 from analysis.diagnosis.findings import Finding
 from analysis.statistics.best_of_n import expected_best
 from analysis.sweep.caveats import sweep_caveats
-from analysis.sweep.checks import SweepCheck, check_sweep
+from analysis.sweep.checks.search_checks import SweepCheck, check_sweep
 from analysis.sweep.diagnoses import diagnoses
 from analysis.sweep.evidence import SweepEvidence, SweepRun
 from analysis.sweep.fidelity import Fidelity, matched
@@ -27,7 +27,7 @@ from analysis.sweep.rung_correlation import RungCorrelation, rung_correlations
 from analysis.sweep.score_noise import ScoreNoise, score_noise, selection_optimism
 from analysis.sweep.space_data import SpaceData, space_data
 from search_spaces import Distribution, SpaceSpec, Value, derive_seed, dump_space, flatten
-from sweeps.tables import RunState
+from sweeps.store.tables import RunState
 
 TOP = 5
 

@@ -13,8 +13,8 @@ from analysis.statistics.intervals import Floats, Interval
 from analysis.sweep.evidence import SweepEvidence
 from analysis.sweep.fidelity import Fidelity, matched
 from search_spaces import Constant, Distribution, Value
-from search_spaces.distributions import lies_in
-from sweeps.study_importance import importances
+from search_spaces.search.distributions import lies_in
+from sweeps.study.importance import importances
 
 Evaluator = Literal["fANOVA", "PED-ANOVA"]
 

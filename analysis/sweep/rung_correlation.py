@@ -11,7 +11,7 @@ from scipy import stats
 from analysis.statistics.intervals import Floats, Interval
 from analysis.sweep.evidence import SweepEvidence
 from search_spaces import Asha
-from sweeps.asha import rung_epochs
+from sweeps.plan.asha import rung_epochs
 
 LEAST = 6  # runs: of five, one order in 120 alone is perfect
 REPEATS = 1000

@@ -10,8 +10,8 @@ import pandas as pd
 
 from analysis.ablation.evidence import Evidence, RunFacts
 from search_spaces import AblationSpec, derive_seed, parse_ablation
-from sweeps.ablation_plan import Table
-from sweeps.tables import RunState
+from sweeps.plan.ablation_plan import Table
+from sweeps.store.tables import RunState
 from trainers.reports import Predictions
 
 TEXT = """

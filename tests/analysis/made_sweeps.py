@@ -28,8 +28,8 @@ from search_spaces import (
     resolve,
     sobol_point,
 )
-from sweeps.asha import Rungs, rung_epochs
-from sweeps.tables import RunState
+from sweeps.plan.asha import Rungs, rung_epochs
+from sweeps.store.tables import RunState
 from tests.fakes import space
 
 EPOCHS = 20

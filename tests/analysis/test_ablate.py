@@ -17,7 +17,7 @@ from analysis.ablate import ablate
 from analysis.ablation.claims import claims
 from analysis.ablation.evidence import Evidence, read_evidence
 from analysis.statistics.paired import Verdict
-from analysis.sweep.toggles import toggled
+from analysis.sweep.next_steps.toggles import toggled
 from search_spaces import (
     AblationSpec,
     AdamW,
@@ -29,8 +29,8 @@ from search_spaces import (
     lookup,
     parse_ablation,
 )
-from search_spaces.averaging import EMA
-from sweeps.drive import Options
+from search_spaces.recipe.averaging import EMA
+from sweeps.driver.driver import Options
 from tests.fakes import CurveRunner, analytic, rows, run_sweep, space
 
 TEXT = """

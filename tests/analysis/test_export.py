@@ -12,7 +12,7 @@ import pytest
 from analysis.export import best_recipe, csv, export_sweep
 from analysis.load import runs_frame
 from search_spaces import Choice, LogUniform, Metric, Recipe, flatten, load_space, parse_space
-from sweeps.store import Store
+from sweeps.store.store import Store
 from tests.fakes import CurveRunner, add_sweep, analytic, run_sweep, space, unstable
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from analysis.load import epochs_frame, runs_frame, sweeps_frame
 from search_spaces import Recipe, UsageError
-from sweeps.conductor import Conductor
-from sweeps.database import connect
-from sweeps.store import Store
+from sweeps.engine.conductor import Conductor
+from sweeps.store.database import connect
+from sweeps.store.store import Store
 from tests.command import in_this_process
 from tests.fakes import CurveRunner, add_sweep, run_sweep, snapshot, space, unstable
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from search_spaces import CheckpointError, UsageError
-from trainers.folders import Folder, LocalFolder
-from trainers.remote_folders import RemoteFolder
-from trainers.sealed import get_sealed, put_sealed
+from trainers.storage.checksummed import get_sealed, put_sealed
+from trainers.storage.folder import Folder, LocalFolder
+from trainers.storage.remote import RemoteFolder
 
 KINDS = ("local", "file", "memory", "s3")
 

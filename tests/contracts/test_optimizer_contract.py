@@ -11,9 +11,9 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional
 
-from search_spaces.optimizers import Lookahead, Optimizer
-from search_spaces.parts import Part
-from trainers.optimizers import backward, build_optimizer, eval_mode, train_mode
+from search_spaces.recipe.optimizers import Lookahead, Optimizer
+from search_spaces.recipe.part import Part
+from trainers.optim.optimizers import backward, build_optimizer, eval_mode, train_mode
 
 KINDS: dict[str, type[Part]] = {part.model_fields["kind"].default: part for part in get_args(get_args(Optimizer)[0])}
 DECAYING = [kind for kind, part in KINDS.items() if "weight_decay" in part.model_fields]

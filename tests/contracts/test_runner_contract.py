@@ -14,13 +14,13 @@ import pytest
 import torch
 
 from search_spaces import LogUniform, NoStopping, Recipe, Resources, SpaceSpec
-from sweeps.conductor import Conductor
-from sweeps.runner import InProcessRunner, Runner
-from sweeps.store import Store
-from sweeps.tables import RunState
-from sweeps.trial_view import TrialView
+from sweeps.engine.conductor import Conductor
+from sweeps.runners.runner import InProcessRunner, Runner
+from sweeps.store.store import Store
+from sweeps.store.tables import RunState
+from sweeps.study.snapshot import TrialView
 from tests.fakes import broken_rules, conductor_of, rows, space
-from trainers.open import open_training
+from trainers.factory import open_training
 
 LOOPS = '''
 import math
@@ -77,11 +77,11 @@ def loops(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def ray_runner() -> Iterator[Runner]:
-    from sweeps.ray_environment import prepare
+    from sweeps.runners.ray.environment import prepare
 
     prepare(None)
-    from sweeps.ray_cluster import RayCluster
-    from sweeps.ray_runner import RayRunner
+    from sweeps.runners.ray.connection import RayCluster
+    from sweeps.runners.ray.runner import RayRunner
 
     cluster = RayCluster()
     yield RayRunner(cluster, Resources(cpu=1))

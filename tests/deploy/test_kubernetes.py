@@ -15,7 +15,7 @@ import ray
 import yaml
 from typer.testing import CliRunner
 
-from sweeps.cli import app
+from sweeps.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "deploy/kubernetes"

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from search_spaces.recipe import Recipe
+from search_spaces.recipe.recipe import Recipe
 from trainers.tasks import Data, Split
 
 

@@ -7,9 +7,9 @@ from typing import get_args
 import pytest
 from pydantic import BaseModel
 
-from search_spaces.averaging import Averaging
-from search_spaces.recipe import Budget, Patience, Precision, Recipe, Regularization, Signals, Switch
-from search_spaces.schedules import Schedule, WeightDecaySchedule
+from search_spaces.recipe.averaging import Averaging
+from search_spaces.recipe.recipe import Budget, Patience, Precision, Recipe, Regularization, Signals, Switch
+from search_spaces.recipe.schedules import Schedule, WeightDecaySchedule
 
 PAGE = Path(__file__).parents[2] / "docs" / "recipes.md"
 PARTS: dict[str, list[type[BaseModel]]] = {

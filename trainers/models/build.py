@@ -8,8 +8,8 @@ from typing import Literal, assert_never
 from torch import nn
 
 from search_spaces.errors import UsageError
-from search_spaces.model import Model
-from search_spaces.recipe import Recipe
+from search_spaces.recipe.model import Model
+from search_spaces.recipe.recipe import Recipe
 from trainers.models.cnn1d import CNN1d
 from trainers.models.cnn2d import CNN2d
 from trainers.models.embeddings import ImagePatches, ImageRows, SignalPatches, SignalSteps

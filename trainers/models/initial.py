@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from search_spaces.model import Init
+from search_spaces.recipe.model import Init
 
 _LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d)
 _GATES = {nn.GRU: 3, nn.LSTM: 4}

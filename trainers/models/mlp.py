@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from search_spaces.model import Norm
+from search_spaces.recipe.model import Norm
 from trainers.models.mup import hidden_linear, output_linear
 from trainers.models.norms import unit_norm
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from search_spaces.errors import UsageError
-from search_spaces.model import Norm
+from search_spaces.recipe.model import Norm
 
 _GROUPS = 8  # at most, and fewer when they would not divide the channels
 

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from search_spaces.model import Norm
+from search_spaces.recipe.model import Norm
 from trainers.models.norms import token_norm
 
 

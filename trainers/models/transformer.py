@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from search_spaces.model import Norm
+from search_spaces.recipe.model import Norm
 from trainers.models.mup import hidden_linear, output_linear
 from trainers.models.norms import token_norm
 

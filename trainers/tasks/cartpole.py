@@ -18,11 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces.errors import RunError
-from search_spaces.recipe import Recipe
+from search_spaces.recipe.recipe import Recipe
 from search_spaces.seeds import derive_seed
 from trainers.models.mlp import MLP
-from trainers.optimizers import backward, build_optimizer, eval_mode, train_mode
-from trainers.schedules import factor
+from trainers.optim.optimizers import backward, build_optimizer, eval_mode, train_mode
+from trainers.optim.schedules import factor
 from trainers.seeding import global_stream
 
 _LONGEST = 500  # steps of an episode, and so its largest return

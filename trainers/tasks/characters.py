@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces.errors import UsageError
-from search_spaces.recipe import Recipe
+from search_spaces.recipe.recipe import Recipe
 from trainers.models.build import Tokens, build_model
-from trainers.tasks.task import Data, Split
+from trainers.task import Data, Split
 
 _HELD_OUT = 0.1  # of the text for val, and as much for test
 _SMALLER = 8  # val and test have an eighth of train's windows

@@ -7,9 +7,9 @@ from functools import cache
 import torch
 from torch import nn
 
-from search_spaces.recipe import Recipe
+from search_spaces.recipe.recipe import Recipe
 from trainers.models.build import Images, build_model
-from trainers.tasks.task import Data, Split, carve
+from trainers.task import Data, Split, carve
 
 _CLASSES = 10
 _SIZE = 8

@@ -20,9 +20,9 @@ import torch
 from torch import nn
 
 from search_spaces.errors import UsageError
-from search_spaces.recipe import Recipe
+from search_spaces.recipe.recipe import Recipe
 from trainers.models.build import Images, build_model
-from trainers.tasks.task import Data, Split, carve
+from trainers.task import Data, Split, carve
 
 Array = npt.NDArray[Any]
 _UNSIGNED_BYTES = 8  # the code of the only element type that image data sets use

@@ -5,10 +5,10 @@ from __future__ import annotations
 from torch import nn
 
 from search_spaces.errors import UsageError
-from search_spaces.recipe import Recipe
+from search_spaces.recipe.recipe import Recipe
 from trainers.models.build import Signals, build_model
-from trainers.tasks.signals import CLASSES, LENGTH, signals
-from trainers.tasks.task import Data, Split, carve
+from trainers.task import Data, Split, carve
+from trainers.tasks.mnist1d_data import CLASSES, LENGTH, signals
 
 _TEST_FROM = 4000
 

@@ -13,15 +13,15 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
-from search_spaces.optimizers import AdamW
-from search_spaces.recipe import Budget, Recipe, Regularization
-from search_spaces.schedules import Cosine
-from trainers.cache import Arrays, cached_arrays
+from search_spaces.recipe.optimizers import AdamW
+from search_spaces.recipe.recipe import Budget, Recipe, Regularization
+from search_spaces.recipe.schedules import Cosine
+from trainers.loop.training import Training
 from trainers.models.build import refuse_other_models
 from trainers.models.cnn1d import CNN1d
-from trainers.tasks.signals import CLASSES, LENGTH, signals
-from trainers.tasks.task import Data, Split
-from trainers.training import Training
+from trainers.storage.cache import Arrays, cached_arrays
+from trainers.task import Data, Split
+from trainers.tasks.mnist1d_data import CLASSES, LENGTH, signals
 
 SOURCE = (("seed", 1), ("num_samples", 8000))
 TARGET = (

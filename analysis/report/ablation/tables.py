@@ -10,8 +10,8 @@ import pandas as pd
 from analysis.ablation.findings import Findings
 from analysis.export import csv
 from search_spaces import Recipe, flatten
-from search_spaces.evaluations import read_from
-from sweeps.ablation_plan import Table
+from search_spaces.metric_names import read_from
+from sweeps.plan.ablation_plan import Table
 
 
 def pairs_csv(findings: Findings) -> str:

@@ -13,7 +13,7 @@ from rich.text import Text
 from analysis.ablation.claims import Claim
 from analysis.ablation.findings import Findings
 from analysis.ablation.shipped import LIBRARY
-from analysis.report.ablation.answer import SYMBOLS, VERDICT_HEAD, verdict_row
+from analysis.report.ablation.overview import SYMBOLS, VERDICT_HEAD, verdict_row
 from analysis.statistics.paired import Verdict
 
 _STYLES = {Verdict.BETTER: "green", Verdict.WORSE: "red", Verdict.UNSTABLE: "red", Verdict.NOT_COMPARABLE: "red"}

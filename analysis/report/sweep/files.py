@@ -10,12 +10,12 @@ from analysis.figures import Drawing
 from analysis.report.blocks import drawings
 from analysis.report.markdown import escaped, markdown_table
 from analysis.report.page import Page, Report, write_page
-from analysis.report.plain import to_json
 from analysis.report.sweep.headline import SIGNS, headline, question
 from analysis.report.sweep.sections import sweep_sections
+from analysis.report.to_json import to_json
 from analysis.sweep.findings import SweepFindings
 from analysis.wording import number
-from sweeps.tables import RunState
+from sweeps.store.tables import RunState
 
 _IN_DASHBOARD = ("importance", "curves", "parallel")  # it reads all that a study carries whenever it looks
 _CHECK_HEAD = ("check", "outcome", "evidence", "next step")
@@ -61,7 +61,7 @@ def sweep_note(findings: SweepFindings) -> str:
 
 def publish_sweep(url: str, findings: SweepFindings, written: Report) -> None:
     """Show the headline, the checks, three figures and the files of a report in the Optuna dashboard."""
-    from sweeps.study_pages import push_report
+    from sweeps.study.dashboard import push_report
 
     shown: dict[str, Any] = {one.name: one.titled for one in _for_dashboard(findings)}
     push_report(url, findings.spec.name, sweep_note(findings), shown, written.files)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from analysis.report.page import Headline
-from analysis.sweep.check import Outcome
+from analysis.sweep.checks.check import Outcome
 from analysis.sweep.findings import SweepFindings
 from analysis.wording import number
-from sweeps.tables import RunState
+from sweeps.store.tables import RunState
 
 OPTIMISM = "selection optimism"
 """The check that says whether the winner's lead is more than its selection explains."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from analysis.report.blocks import Section, with_own_names
-from analysis.report.sweep.answer import best_runs, checks, searched
-from analysis.report.sweep.course import best_of_runs, costs, curves, stopping
-from analysis.report.sweep.fields import good_runs, importances
-from analysis.report.sweep.record import caveats, diagnosis, failures, reproduce
+from analysis.report.sweep.appendix import caveats, diagnosis, failures, reproduce
+from analysis.report.sweep.importance import good_runs, importances
+from analysis.report.sweep.overview import best_runs, checks, searched
+from analysis.report.sweep.trainings import best_of_runs, costs, curves, stopping
 from analysis.sweep.findings import SweepFindings
 
 _ALL = (

@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.diagnosis.findings import Finding, Severity
+from analysis.report.sweep.appendix import MOST_FINDINGS, REGION_HEAD, SHARE_HEAD, region_rows, share_rows, too_short
 from analysis.report.sweep.headline import SIGNS, headline
-from analysis.report.sweep.record import MOST_FINDINGS, REGION_HEAD, SHARE_HEAD, region_rows, share_rows, too_short
-from analysis.sweep.check import Outcome
+from analysis.sweep.checks.check import Outcome
 from analysis.sweep.findings import SweepFindings
 from search_spaces import UsageError
 

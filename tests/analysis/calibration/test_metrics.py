@@ -23,7 +23,7 @@ from analysis.calibration.metrics import (
     risk_coverage,
     summarize,
 )
-from trainers.evaluate import expected_calibration_error
+from trainers.evaluation.evaluate import expected_calibration_error
 
 Sample = tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]
 

@@ -13,11 +13,11 @@ import torch
 
 from analysis.diagnosis.diagnose import curves_of, diagnose, shown
 from analysis.diagnosis.findings import Code, Finding
-from search_spaces.recipe import Recipe
-from trainers.open import open_training
+from search_spaces.recipe.recipe import Recipe
+from trainers.factory import open_training
+from trainers.loop.training import Training
+from trainers.task import Data, Split
 from trainers.tasks.digits import Digits
-from trainers.tasks.task import Data, Split
-from trainers.training import Training
 
 
 def codes(findings: Sequence[Finding]) -> set[Code]:

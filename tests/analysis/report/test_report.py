@@ -14,7 +14,7 @@ from analysis.report.ablation.files import dashboard_note, write_report
 from analysis.report.ablation.sections import sections
 from analysis.report.markdown import escaped, fenced
 from analysis.report.page import Report
-from analysis.report.plain import to_json
+from analysis.report.to_json import to_json
 from search_spaces import parse_ablation
 from tests.analysis.report_cases import ATTACKS, CASES
 

@@ -11,8 +11,8 @@ from analysis.statistics.best_of_n import expected_best
 from analysis.sweep.evidence import read_sweep
 from analysis.sweep.findings import SweepFindings, find_sweep
 from search_spaces import Asha, lookup
-from sweeps.standing import standing
-from sweeps.tables import RunState
+from sweeps.engine.progress import standing
+from sweeps.store.tables import RunState
 from tests.analysis.made_sweeps import BETA, LR, WARMUP, WD, made_sweep, peak, spec_of
 from tests.fakes import CurveRunner, run_sweep, space, unstable
 

@@ -17,9 +17,9 @@ from optuna_dashboard import get_note
 from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
 from rich.console import Console
 
-from analysis import present
 from analysis.export import export_sweep
 from analysis.figures import Drawing
+from analysis.report import present
 from analysis.report.blocks import Code, Notes, drawings
 from analysis.report.page import Report
 from analysis.report.sweep.files import publish_sweep, sweep_note, write_sweep_report

@@ -1,0 +1,59 @@
+"""How the runs of a sweep look in every figure: a colour and a sign for each state, and who is singled out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from analysis.figures.drawing import COLOURS, GREY
+from analysis.statistics.intervals import Interval
+from analysis.sweep.findings import SweepFindings
+from analysis.wording import number
+from search_spaces import Value
+from search_spaces.values import show
+from sweeps.store.tables import RunState
+
+LOOKS = {
+    RunState.COMPLETE: (COLOURS[0], "circle", "solid"),
+    RunState.STOPPED: (GREY, "diamond-open", "dot"),
+    RunState.DIVERGED: (COLOURS[1], "x", "dash"),
+    RunState.FAILED: (COLOURS[3], "triangle-down", "dashdot"),
+    RunState.RUNNING: (COLOURS[2], "star", "longdash"),
+    RunState.INTERRUPTED: (COLOURS[4], "square-open", "longdashdot"),
+}
+"""State -> colour, symbol, dash."""
+
+BEST = {"color": COLOURS[1], "symbol": "diamond", "dash": "solid"}
+BASELINE = {"color": COLOURS[2], "symbol": "square", "dash": "dash"}
+
+
+def winner(findings: SweepFindings) -> int | None:
+    """The number of the best run."""
+    return findings.best[0].run.number if findings.best else None
+
+
+def score_title(findings: SweepFindings) -> str:
+    """What scores are, for a sentence or an axis."""
+    name = findings.spec.metric.name
+    return name if findings.data.epoch is None else f"{name} after epoch {findings.data.epoch}"
+
+
+def value_text(value: Value) -> str:
+    """A value of a field, short."""
+    return number(value) if isinstance(value, float) else show(value).strip("'")
+
+
+def dotted_line(along: str, at: float) -> dict[str, Any]:
+    """A thin line through the whole plot: `x` for an upright one."""
+    other = "y" if along == "x" else "x"
+    ends = {f"{other}ref": "paper", f"{other}0": 0, f"{other}1": 1, f"{along}0": at, f"{along}1": at}
+    return {"type": "line", "line": {"color": GREY, "width": 1.2, "dash": "dot"}, "layer": "below", **ends}
+
+
+def score_text(score: float | None) -> str:
+    """A score, or that there is none."""
+    return "no score" if score is None else number(score)
+
+
+def places(interval: Interval) -> str:
+    """``[0.08, 0.64]``: shares and correlations need no more places."""
+    return f"[{interval.low:.2f}, {interval.high:.2f}]"

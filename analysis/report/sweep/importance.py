@@ -1,0 +1,67 @@
+"""Sections 3 and 4: which fields matter, and where the good runs are."""
+
+from __future__ import annotations
+
+from analysis.figures.parallel import parallel
+from analysis.figures.run_styles import places
+from analysis.figures.space import contour, field_slice
+from analysis.figures.sweep import importance
+from analysis.report.blocks import NONE, Section, Text, pictures, section, table
+from analysis.sweep.findings import SweepFindings
+from analysis.sweep.importance import FieldImportance
+
+MOST_SLICES = 12
+
+
+def importances(findings: SweepFindings) -> Section:
+    """What the score hangs on, by two evaluators."""
+    drawing = importance(findings.importances)
+    rows = [
+        (each.field, one.evaluator, f"{each.share:.2f}", *_ends(each))
+        for one in findings.importances
+        for each in one.fields
+    ]
+    left = [(field, why) for one in findings.importances[:1] for field, why in one.left_out.items()]
+    return section(
+        3,
+        "Which fields matter",
+        pictures([drawing] if drawing else []),
+        *(Text(one.words) for one in findings.importances),
+        table("Importances", _IMPORTANCES, rows, words=2),
+        table("Left out", ("field", "why"), left, words=2),
+        why="Nothing can be said of importances.",
+    )
+
+
+_IMPORTANCES = ("field", "evaluator", "share", "90 % of resamples", "by chance, up to", "above chance")
+
+
+def _ends(one: FieldImportance) -> tuple[str, str, str]:
+    interval = NONE if one.interval is None else places(one.interval)
+    chance = NONE if one.chance is None else f"{one.chance:.2f}"
+    return interval, chance, "yes" if one.above_chance else "no"
+
+
+def good_runs(findings: SweepFindings) -> Section:
+    """Every run through the space, then field by field, then the two most important fields together."""
+    data = findings.data
+    ranking = [one.field for one in findings.importances[0].fields] if findings.importances else []
+    axes = sorted(data.axes, key=lambda one: ranking.index(one.field) if one.field in ranking else len(ranking))
+    scored = any(score is not None for score in data.scores)
+    if not (axes and scored):
+        why = "Too few runs reached the same epoch to compare their scores." if axes else "No field was searched."
+        return section(4, "Where the good runs are", why=why)
+    lines, both = parallel(findings, ranking), contour(findings)
+    slices = [field_slice(findings, one) for one in axes[:MOST_SLICES]]
+    left = len(axes) - MOST_SLICES
+    return section(
+        4,
+        "Where the good runs are",
+        Text(
+            f"Scores are {findings.spec.metric.name} after epoch {data.epoch}: the last values of runs that were"
+            " stopped at different epochs do not compare."
+        ),
+        pictures([lines] if lines else []),
+        pictures([both, *slices] if both else slices),
+        Text(f"{left} more fields are in runs.csv.") if left > 0 else None,
+    )

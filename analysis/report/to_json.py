@@ -1,0 +1,57 @@
+"""Frozen results as JSON: every number, in an order that does not change."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel
+
+from search_spaces import Distribution
+from search_spaces.search.distributions import canonical
+
+
+def to_json(data: object) -> str:
+    """Return JSON with sorted keys; a number that is not finite is null."""
+    return json.dumps(plain(data), indent=1, sort_keys=True, ensure_ascii=True, allow_nan=False) + "\n"
+
+
+def plain(data: object) -> Any:
+    """Return the dicts, lists and scalars that stand for dataclasses, tuples, enums, arrays, dates and recipes."""
+    match data:
+        case Enum():
+            return plain(data.value)
+        case None | bool() | int() | str():
+            return data
+        case float() | np.floating():
+            return float(data) if math.isfinite(data) else None
+        case np.bool_() | np.integer() | np.ndarray():
+            return plain(data.tolist())
+        case datetime():
+            return data.isoformat()
+        case BaseModel():
+            return plain(data.model_dump())
+        case _ if isinstance(data, Distribution):
+            return plain(canonical(data))
+        case Mapping():
+            return {_key(key): plain(value) for key, value in data.items()}
+        case _ if is_dataclass(data):
+            return {field.name: plain(getattr(data, field.name)) for field in fields(data)}
+        case tuple() if hasattr(data, "_fields"):
+            return {name: plain(getattr(data, name)) for name in data._fields}
+        case Sequence():
+            return [plain(value) for value in data]
+        case _:
+            raise TypeError(f"no JSON for {type(data).__name__}")
+
+
+def _key(key: object) -> str:
+    if isinstance(key, tuple):
+        return ",".join(_key(part) for part in key)
+    return str(key).lower() if isinstance(key, bool) else str(key)

@@ -1,0 +1,100 @@
+"""From a sweep's winner back to its baseline, one field at a time: which of the changes does the gain come from?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from analysis.export import best_recipe
+from analysis.load import runs_frame, sweeps_frame
+from analysis.sweep.next_steps.follow_up import metric_and_weights, one_recipe
+from search_spaces import (
+    AblationSpec,
+    Arm,
+    Metric,
+    Metrics,
+    Overrides,
+    Problem,
+    Recipe,
+    SpaceSpec,
+    UsageError,
+    lookup,
+    parse_space,
+    suggest,
+    unknown_field,
+)
+from search_spaces.values import show
+from sweeps.plan.plan import searched_fields
+
+PAIRS = 10
+
+
+def toggled(url: str, source: str, fields: Sequence[str], overrides: Overrides) -> AblationSpec:
+    """Return the ablation that takes the winner of a sweep as its control and each field back to the baseline.
+
+    Args:
+        url: Of the database.
+        source: `best:NAME`, the sweep.
+        fields: Dotted fields; all searched ones in which winner and baseline differ where there are none.
+        overrides: Options of the command; `design` has to be matched.
+
+    Raises:
+        UsageError: There is no such sweep, it has no winner, or a field cannot be taken back.
+    """
+    kind, _, name = source.partition(":")
+    if kind != "best" or not name:
+        raise UsageError(f"--from: must be best:NAME, such as best:finetune, found {source}")
+    space, winner = _winner(url, name)
+    chosen = tuple(fields) or tuple(
+        field for field in searched_fields(winner, space) if lookup(winner, field) != _baseline(space.recipe, field)
+    )
+    metric, weights = metric_and_weights(space)
+    arms = {"winner": Arm(weights=weights)}
+    arms |= {f"without {field}": _arm(space.recipe, winner, field, weights) for field in chosen}
+    trained = space.model_copy(update={"metric": Metric(name=f"val/{metric}", goal=space.metric.goal)})
+    parts: dict[str, Any] = {
+        "question": f"Which of its changes does the winner of {name} owe its score to?",
+        "space": one_recipe(trained, winner, overrides.name or f"{name}-toggles", overrides.seed or 0),
+        "arms": arms,
+        "pairs": overrides.pairs or PAIRS,
+        "metrics": Metrics(primary=f"test/{metric}", goal=space.metric.goal),
+    }
+    if len(arms) < 2:
+        raise UsageError(f"--from {source}: the winner is the baseline recipe, so there is nothing to take back")
+    if overrides.design not in (None, "matched"):
+        raise UsageError(f"--design: {overrides.design} needs ranges, which --from has none of; write a file")
+    try:
+        return AblationSpec(**parts)
+    except ValidationError as error:
+        raise UsageError(f"--from {source}: {error.errors()[0]['msg']}") from None
+
+
+def _winner(url: str, name: str) -> tuple[SpaceSpec, Recipe]:
+    sweeps = sweeps_frame(url)
+    found = sweeps[(sweeps["name"] == name) & (sweeps["kind"] == "sweep")]
+    if found.empty:
+        names = sweeps[sweeps["kind"] == "sweep"]["name"].tolist()
+        raise UsageError(f"--from: no sweep {name!r} in the database; {suggest(name, names)}")
+    space = parse_space(found.iloc[0]["spec_yaml"], f"{name} (stored)", name)
+    winner = best_recipe(runs_frame(url, name), space)
+    if winner is None:
+        raise UsageError(f"--from: no run of {name!r} is complete, so it has no winner yet")
+    return space, winner
+
+
+def _baseline(baseline: Recipe, field: str) -> object:
+    return None if unknown_field(baseline, field) else lookup(baseline, field)
+
+
+def _arm(baseline: Recipe, winner: Recipe, field: str, weights: str) -> Arm:
+    refusal = unknown_field(baseline, field) or unknown_field(winner, field)
+    if refusal:
+        raise UsageError(Problem("--toggle", field, refusal))
+    before, now = lookup(baseline, field), lookup(winner, field)
+    if before == now:
+        raise UsageError(Problem("--toggle", field, f"winner and baseline agree on {show(now)}"))
+    return Arm(
+        settings={field: before}, weights=weights, says=f"Taking {field} back from {show(now)} to {show(before)}"
+    )

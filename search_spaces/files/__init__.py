@@ -1,0 +1,1 @@
+"""Read YAML files into specs, and write specs as YAML."""

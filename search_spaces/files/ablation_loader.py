@@ -1,0 +1,266 @@
+"""YAML text -> AblationSpec; reports every problem at once, as the loader of spaces does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from search_spaces.errors import Problem, SpecError, UsageError
+from search_spaces.files.lookup import locate, read_base, read_text, read_tree
+from search_spaces.files.nodes import Leaf, Mark, Node, Section, drop, find, plain, put, written_names
+from search_spaces.files.search_section import read_distribution
+from search_spaces.files.space_loader import assemble
+from search_spaces.recipe.validation import refusals, suggest
+from search_spaces.specs.ablation import AblationSpec, Arm, Metrics
+from search_spaces.specs.space import Metric, SpaceSpec
+from search_spaces.values import show
+
+_SPACE_NAMES = ("task", "recipe", "search", "resources", "checkpoint_every_s", "time_limit_s")
+_OWN_NAMES = tuple(name for name in AblationSpec.model_fields if name != "space")
+_NAMES = ("kind", "extends", "space", "seed", *_SPACE_NAMES, *_OWN_NAMES)
+_NEUTRAL = SpaceSpec(name="x", task="mnist1d", metric=Metric(name="val/nll", goal="minimize"), runs=1)
+_ARM_NAMES = tuple(name for name in Arm.model_fields if name != "settings")
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What the command line says in the place of the file.
+
+    Attributes:
+        settings: Texts such as `budget.epochs=9` that set fields of the base recipe.
+        pairs: Seeds per arm.
+        design: `matched`, `retuned` or `both`.
+        seed: Of every random stream.
+        name: Of the ablation.
+    """
+
+    settings: Sequence[str] = ()
+    pairs: int | None = None
+    design: str | None = None
+    seed: int | None = None
+    name: str | None = None
+
+
+def load_ablation(name_or_path: str, library: Path, overrides: Overrides = Overrides()) -> AblationSpec:
+    """Read an ablation from an existing file, or else from a library.
+
+    Args:
+        name_or_path: Path of a file, or name of a shipped ablation.
+        library: Folder of the shipped ones.
+        overrides: Options of the command.
+
+    Raises:
+        UsageError: There is no such ablation.
+        SpecError: With every problem of the file.
+    """
+    path = locate(name_or_path, library, "ablation")
+    tree = _override(read_tree(read_text(path), str(path)), overrides)
+    return _Assembly(tree, str(path)).spec(overrides.name or path.stem, overrides.settings)
+
+
+def parse_ablation(text: str, source: str, name: str) -> AblationSpec:
+    """Read an ablation from a text.
+
+    Raises:
+        SpecError: With every problem of the text.
+    """
+    return _Assembly(read_tree(text, source), source).spec(name, ())
+
+
+def _override(tree: Section, overrides: Overrides) -> Section:
+    for name in ("pairs", "design", "seed"):
+        value = getattr(overrides, name)
+        if value is not None:
+            mark = Mark(f"--{name} {value}")
+            tree = put(tree, name, Leaf(mark, value), mark)
+    if overrides.design == "matched":
+        tree = drop(tree, ["retune"])
+    return tree
+
+
+@dataclass
+class _Assembly:
+    """Turns a tree into a spec, and gathers what is wrong on the way."""
+
+    tree: Section
+    source: str
+    found: list[Problem] = field(default_factory=list)
+
+    def spec(self, name: str, settings: Sequence[str]) -> AblationSpec:
+        """Return the spec, or raise every problem."""
+        self._check_names()
+        values = {key: _tuples(plain(node)) for key, node in self.tree.entries.items() if key in _OWN_NAMES}
+        if "arms" in self.tree.entries:
+            values["arms"] = self._arms(self.tree.entries["arms"])
+        if "factors" in self.tree.entries:
+            values["factors"] = self._sections("factors", self.tree.entries["factors"])
+        if isinstance(values.get("retune"), dict):
+            values["retune"] = self._retune(self.tree.entries["retune"])
+            values.setdefault("design", "both")
+        space = self._space(name, values, settings)
+        spec = self._validated({**values, "space": space or _NEUTRAL}, fits=space is not None)
+        if spec is None or self.found:
+            raise SpecError(*dict.fromkeys(self.found))
+        return spec
+
+    def _add(self, mark: Mark, path: str, message: str) -> None:
+        self.found.append(Problem(str(mark), path, message))
+
+    def _check_names(self) -> None:
+        for name in self.tree.entries:
+            if name not in _NAMES:
+                self._add(self.tree.keys[name], name, f"unknown name; {suggest(name, _NAMES)}")
+        kind = plain(self.tree.entries["kind"]) if "kind" in self.tree.entries else None
+        if kind != "ablation":
+            found = "none" if kind is None else show(kind)
+            self._add(find(self.tree, ["kind"]), "kind", f"must be kind: ablation, found {found}")
+
+    # --- arms -----------------------------------------------------------------------------------------------
+
+    def _arms(self, node: Node) -> dict[str, Any]:
+        arms: dict[str, Any] = {}
+        for name, settings in self._sections("arms", node).items():
+            own = {key: settings.pop(key) for key in _ARM_NAMES if key in settings}
+            arms[name] = {**own, "settings": settings}
+        return arms
+
+    def _sections(self, name: str, node: Node) -> dict[str, dict[str, Any]]:
+        """Read `{arm: {field: value}}`; a section of a recipe may be written as a section."""
+        if not isinstance(node, Section):
+            self._add(
+                node.mark, name, f"must be a section of `name: {{field: value}}` lines, found {show(plain(node))}"
+            )
+            return {}
+        sections: dict[str, dict[str, Any]] = {}
+        for key, entry in node.entries.items():
+            if isinstance(entry, Section):
+                sections[key] = dict(_flat(entry))
+            elif entry == Leaf(entry.mark, None):
+                sections[key] = {}
+            else:
+                self._add(entry.mark, f"{name}.{key}", f"must be {{field: value}}, found {show(plain(entry))}")
+        return sections
+
+    def _retune(self, node: Node) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        entries = node.entries if isinstance(node, Section) else {}
+        for name, entry in entries.items():
+            values[name] = _tuples(plain(entry))
+        ranges = entries.get("ranges")
+        if isinstance(ranges, Section):
+            values["ranges"] = {
+                arm: {key: self._range(f"retune.ranges.{arm}.{key}", one) for key, one in section.entries.items()}
+                for arm, section in ranges.entries.items()
+                if isinstance(section, Section)
+            }
+        return values
+
+    def _range(self, path: str, node: Node) -> Any:
+        try:
+            return read_distribution(node)
+        except UsageError as error:
+            self._add(node.mark, path, str(error))
+            return None
+
+    # --- the space ------------------------------------------------------------------------------------------
+
+    def _space(self, name: str, values: Mapping[str, Any], settings: Sequence[str]) -> SpaceSpec | None:
+        """What is trained, as the space that the driver needs: its metric may be looked at in every epoch."""
+        tree = self.tree
+        try:
+            merged = read_base(tree, "space", self.source)
+        except SpecError as error:
+            self._keep(error)
+            return None
+        kept = {key: node for key, node in merged.entries.items() if key in _SPACE_NAMES}
+        section = Section(tree.mark, kept, {key: merged.keys[key] for key in kept})
+        used = _used_fields(values)
+        search = kept.get("search")
+        if isinstance(search, Section):
+            section = put(
+                section, "search", drop(search, [one for one in search.entries if one not in used]), search.mark
+            )
+        for key, node in self._driven(values).items():
+            section = put(section, key, node, tree.mark)
+        try:
+            return assemble(section, self.source, name, settings)
+        except SpecError as error:
+            self._keep(error)
+            return None
+
+    def _driven(self, values: Mapping[str, Any]) -> dict[str, Node]:
+        """The parts of a space that an ablation does not choose."""
+        mark = self.tree.mark
+        metric, goal = _selection(values.get("metrics"))
+        driven: dict[str, Node] = {
+            "kind": Leaf(mark, "sweep"),
+            "metric": _section(mark, {"name": metric, "goal": goal}),
+            "early_stopping": _section(mark, {"kind": "none"}),
+            "runs": Leaf(mark, 1),
+        }
+        if "seed" in self.tree.entries:
+            sampler = _section(mark, {"kind": "random"})
+            driven["sampler"] = put(sampler, "seed", self.tree.entries["seed"], self.tree.keys["seed"])
+        else:
+            driven["sampler"] = _section(mark, {"kind": "random"})
+        return driven
+
+    def _keep(self, error: SpecError) -> None:
+        for problem in error.problems:
+            one = problem if isinstance(problem, Problem) else Problem(self.source, "", problem)
+            self.found.append(Problem(one.where, one.field.removeprefix("sampler."), one.message))
+
+    # --- the whole ------------------------------------------------------------------------------------------
+
+    def _validated(self, values: Mapping[str, Any], fits: bool) -> AblationSpec | None:
+        """The spec, or None; where the space cannot be read, whether the arms fit it is anybody's guess."""
+        try:
+            return AblationSpec.model_validate(values)
+        except ValidationError as error:
+            for path, message in refusals(error, AblationSpec):
+                names = [name for name in path if name != "settings"]
+                self._add(find(self.tree, names), ".".join(names), message)
+        except UsageError as error:
+            for problem in error.problems if fits else ():
+                one = problem if isinstance(problem, Problem) else Problem("", "", problem)
+                self._add(find(self.tree, written_names(self.tree, one.field)), one.field, one.message)
+        return None
+
+
+def _section(mark: Mark, values: Mapping[str, Any]) -> Section:
+    return Section(mark, {key: Leaf(mark, value) for key, value in values.items()}, dict.fromkeys(values, mark))
+
+
+def _flat(section: Section, prefix: str = "") -> Iterable[tuple[str, Any]]:
+    for name, node in section.entries.items():
+        if isinstance(node, Section):
+            yield from _flat(node, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", plain(node)
+
+
+def _selection(metrics: object) -> tuple[str, str]:
+    """The metric on `val` and its goal, or what never offends where the file's own cannot be read."""
+    try:
+        read = Metrics.model_validate(metrics)
+    except ValidationError:
+        return "val/nll", "minimize"
+    return read.selection, read.goal
+
+
+def _tuples(value: object) -> Any:
+    """The value with tuples for lists, which is what frozen parts hold."""
+    if isinstance(value, dict):
+        return {key: _tuples(inner) for key, inner in value.items()}
+    return tuple(_tuples(inner) for inner in value) if isinstance(value, list) else value
+
+
+def _used_fields(values: Mapping[str, Any]) -> set[str]:
+    """The searched fields that this ablation varies; the rest of a space's search does not concern it."""
+    retune, nuisance = values.get("retune"), values.get("nuisance")
+    over = retune.get("over") if isinstance(retune, dict) else ()
+    return {str(name) for names in (over, nuisance) if isinstance(names, tuple) for name in names}

@@ -1,0 +1,196 @@
+"""YAML text -> nodes with lines. The only file that knows the YAML engine.
+
+The parser's events are read one by one, so that a hostile file is left at the first broken bound and nothing
+is ever expanded. Scalars follow the core schema of YAML 1.2: `1e-3` is a number, `no` is a text.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.events import (
+    AliasEvent,
+    CollectionStartEvent,
+    DocumentStartEvent,
+    Event,
+    MappingEndEvent,
+    MappingStartEvent,
+    NodeEvent,
+    ScalarEvent,
+    SequenceStartEvent,
+)
+from ruamel.yaml.reader import ReaderError
+
+from search_spaces.errors import Problem, SpecError
+from search_spaces.files.nodes import Items, Leaf, Mark, Node, Section
+from search_spaces.values import Scalar, show
+
+MAX_BYTES = 256 * 1024
+MAX_DEPTH = 20
+MAX_NODES = 5_000
+_MAX_NAME = 100
+_MAX_DIGITS = 100  # Python refuses to read longer integers than some thousand digits
+
+_INT = re.compile(r"[-+]?[0-9]+")
+_BASED_INT = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_WORDS: dict[str, Scalar] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+
+
+def scalar(text: str) -> Scalar:
+    """Return what an unquoted text means under the core schema of YAML 1.2."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if _NOT_FINITE.fullmatch(text):
+        return float(text.replace(".", "", 1))
+    if len(text) <= _MAX_DIGITS:
+        if _INT.fullmatch(text):
+            return int(text)
+        if _BASED_INT.fullmatch(text):
+            return int(text, 0)
+        if _FLOAT.fullmatch(text):
+            return float(text)
+    return text
+
+
+def parse_yaml(text: str, source: str) -> Node:
+    """Return the one document of a text.
+
+    Args:
+        text: YAML.
+        source: Name of the file or option, for messages.
+
+    Raises:
+        SpecError: With every anchor, alias, tag, duplicate key and the like, or with the one syntax error
+            or broken bound at which reading ended.
+    """
+    if len(text) > MAX_BYTES:
+        raise SpecError(Problem(source, "", f"a file may have at most {MAX_BYTES // 1024} KiB, found more"))
+    builder = _Builder(source)
+    try:
+        node = builder.document(YAML(typ="safe", pure=True).parse(text))
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise builder.failure(error.problem or "cannot be read", mark.line + 1 if mark else 0) from None
+    except ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise builder.failure(f"the character U+{error.character:04X} is not allowed", line) from None
+    except (ValueError, OverflowError) as error:  # an escape such as "\UFFFFFFFF", which the engine lets through
+        raise builder.failure(f"cannot be read: {error}", 0) from None
+    if builder.problems:
+        raise SpecError(*builder.problems)
+    return node
+
+
+class _Builder:
+    """Builds nodes from events and collects what is wrong with them."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.problems: list[Problem] = []
+        self.nodes = 0
+
+    def failure(self, message: str, line: int) -> SpecError:
+        """Return an error at which reading ends, after what was found so far."""
+        where = str(Mark(self.source, line))
+        return SpecError(*self.problems, Problem(where, "", f"not valid YAML: {message[:200]}"))
+
+    def document(self, events: Iterator[Event]) -> Node:
+        """Read the first document, and refuse a second one."""
+        node: Node | None = None
+        for event in events:
+            if isinstance(event, DocumentStartEvent):
+                if node is not None:
+                    raise SpecError(*self.problems, self._problem(event, "", "a file holds one document"))
+                node = self._node(next(events), events, "", 0)
+        return node if node is not None else Leaf(Mark(self.source, 1), None)
+
+    def _problem(self, event: Event, path: str, message: str) -> Problem:
+        return Problem(str(self._mark(event)), path, message)
+
+    def _mark(self, event: Event) -> Mark:
+        return Mark(self.source, event.start_mark.line + 1)
+
+    def _node(self, event: Event, events: Iterator[Event], path: str, depth: int) -> Node:
+        self._check(event, path, depth)
+        mark = self._mark(event)
+        match event:
+            case ScalarEvent():
+                return Leaf(mark, self._scalar(event, path))
+            case SequenceStartEvent():
+                return Items(mark, self._items(events, path, depth))
+            case MappingStartEvent():
+                return self._section(mark, events, path, depth)
+            case _:
+                return Leaf(mark, None)  # an alias, which is a problem by now
+
+    def _check(self, event: Event, path: str, depth: int) -> None:
+        self.nodes += 1
+        if depth > MAX_DEPTH or self.nodes > MAX_NODES:
+            law = f"more than {MAX_DEPTH} levels" if depth > MAX_DEPTH else f"more than {MAX_NODES} values"
+            raise self.failure(f"{law} are refused", event.start_mark.line + 1)
+        if isinstance(event, AliasEvent):
+            self.problems.append(self._problem(event, path, "aliases (*name) are refused; write the value out"))
+        elif isinstance(event, NodeEvent) and event.anchor is not None:
+            self.problems.append(self._problem(event, path, "anchors (&name) are refused; write values out"))
+        if isinstance(event, ScalarEvent | CollectionStartEvent) and event.tag is not None:
+            self.problems.append(self._problem(event, path, f"tags are refused, found {show(event.tag)}"))
+
+    def _scalar(self, event: ScalarEvent, path: str) -> Scalar:
+        value = scalar(event.value) if event.implicit[0] else str(event.value)
+        if isinstance(value, float) and not math.isfinite(value):
+            self.problems.append(self._problem(event, path, f"must be finite, found {event.value[:40]}"))
+        if isinstance(value, str) and re.search("[\x00\ud800-\udfff]", value):
+            self.problems.append(self._problem(event, path, f"is not a text that can be stored: {show(value)}"))
+        return value
+
+    def _items(self, events: Iterator[Event], path: str, depth: int) -> tuple[Node, ...]:
+        items: list[Node] = []
+        for event in events:
+            if isinstance(event, ScalarEvent | AliasEvent | SequenceStartEvent | MappingStartEvent):
+                items.append(self._node(event, events, _join(path, str(len(items))), depth + 1))
+            else:
+                break
+        return tuple(items)
+
+    def _section(self, mark: Mark, events: Iterator[Event], path: str, depth: int) -> Section:
+        entries: dict[str, Node] = {}
+        keys: dict[str, Mark] = {}
+        for event in events:
+            if isinstance(event, MappingEndEvent):
+                break
+            name = self._key(event, events, path, depth)
+            if name and name in entries:
+                text = f"is written twice, first on line {keys[name].line}"
+                self.problems.append(self._problem(event, _join(path, name), text))
+            entries[name] = self._node(next(events), events, _join(path, name), depth + 1)
+            keys[name] = self._mark(event)
+        return Section(mark, entries, keys)
+
+    def _key(self, event: Event, events: Iterator[Event], path: str, depth: int) -> str:
+        """Read a name; an unlawful one becomes the empty name, so that no message has to print it."""
+        node = self._node(event, events, path, depth + 1)
+        name = str(event.value) if isinstance(event, ScalarEvent) else ""
+        if name and name.isprintable() and len(name) <= _MAX_NAME:
+            return name
+        if not isinstance(event, AliasEvent):  # which is a problem by now
+            law = f"a name must be 1 to {_MAX_NAME} printable characters"
+            self.problems.append(self._problem(event, path, f"{law}, found {_what(node)}"))
+        return ""
+
+
+def _what(node: Node) -> str:
+    return show(node.value) if isinstance(node, Leaf) else "a list" if isinstance(node, Items) else "a section"
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name

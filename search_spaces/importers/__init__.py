@@ -1,0 +1,1 @@
+"""Turn the sweep files of W&B and Hydra into a space."""

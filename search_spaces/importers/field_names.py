@@ -1,0 +1,83 @@
+"""What other people call the fields of a recipe."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from search_spaces.recipe.fields import unknown_field
+from search_spaces.recipe.recipe import Recipe
+from search_spaces.recipe.validation import kinds_of
+
+KINDS: Mapping[str, tuple[str, ...]] = {
+    section: tuple(kinds_of(Recipe, section)) for section in ("optimizer", "schedule")
+}
+
+_NAMES: Mapping[str, tuple[str, ...]] = {
+    "optimizer.lr": ("lr", "learning_rate", "base_lr", "max_lr", "peak_lr", "init_lr", "lr0"),
+    "optimizer.weight_decay": ("wd", "weight_decay", "l2", "weightdecay"),
+    "optimizer.momentum": ("momentum", "sgd_momentum"),
+    "optimizer.betas.0": ("beta1", "beta_1", "adam_beta1"),
+    "optimizer.betas.1": ("beta2", "beta_2", "adam_beta2"),
+    "optimizer.eps": ("eps", "epsilon", "adam_epsilon"),
+    "optimizer.kind": ("optimizer", "optim", "opt", "optimizer_name", "optimizer_type"),
+    "schedule.kind": ("schedule", "scheduler", "lr_schedule", "lr_scheduler", "lr_scheduler_type"),
+    "schedule.warmup": ("warmup", "warmup_ratio", "warmup_fraction", "warmup_proportion"),
+    "schedule.warmup_steps": ("warmup_steps", "num_warmup_steps"),
+    "regularization.dropout": ("dropout", "dropout_rate", "drop_rate", "dropout_prob", "p_dropout"),
+    "regularization.drop_path": ("drop_path", "drop_path_rate", "stochastic_depth"),
+    "regularization.label_smoothing": ("label_smoothing", "label_smoothing_factor", "smoothing"),
+    "regularization.clip_norm": (
+        *("clip_norm", "grad_clip", "clip_grad", "gradient_clip", "max_grad_norm", "gradient_clip_val"),
+        *("clip_grad_norm", "gradient_clipping"),
+    ),
+    "regularization.mixup": ("mixup", "mixup_alpha"),
+    "regularization.cutmix": ("cutmix", "cutmix_alpha"),
+    "budget.batch_size": ("batch_size", "bs", "batch", "batchsize", "train_batch_size", "per_device_train_batch_size"),
+    "budget.epochs": ("epochs", "epoch", "num_epochs", "n_epochs", "max_epochs", "num_train_epochs"),
+    "budget.accumulation": ("accumulation", "gradient_accumulation_steps", "accumulate_grad_batches", "grad_accum"),
+    "averaging.decay": ("ema_decay",),
+    "model.width": ("width", "hidden_size", "hidden_dim", "hidden_units", "hidden", "d_model"),
+    "model.depth": ("depth", "num_layers", "n_layers", "layers"),
+}
+_FIELDS = {name: field for field, names in _NAMES.items() for name in names}
+
+_LOSSES = {f"{split}_{name}" for split in ("val", "valid", "validation", "eval") for name in ("loss", "nll")}
+_ACCURACIES = {f"{split}_{name}" for split in ("val", "valid", "validation", "eval") for name in ("acc", "accuracy")}
+
+
+def field_of(name: str, recipe: Recipe) -> str | None:
+    """Return the field of a recipe that a foreign name means: the field itself, or by the table its last part."""
+    if unknown_field(recipe, name) is None or name in ("optimizer.kind", "schedule.kind"):
+        return name
+    leaf = name.rpartition(".")[2].lower().replace("-", "_")
+    if name.lower() in ("optimizer.name", "optimizer.type", "scheduler.name", "scheduler.type"):
+        leaf = name.partition(".")[0].lower()
+    return _FIELDS.get(leaf)  # maybe of a kind that is not in force: its refusal then says so
+
+
+def kind_of(section: str, value: object) -> str | None:
+    """Return the kind of ours that a foreign value such as `AdamW` or `torch.optim.SGD` names."""
+    if not isinstance(value, str):
+        return None
+    word = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", "_", value.rpartition(".")[2]).lower().replace("-", "_")
+    return word if word in KINDS[section] else None
+
+
+def metric_of(name: str | None, goal: str) -> tuple[str, str]:
+    """Return our metric for a foreign one, and what is to be said about it."""
+    if name is None:
+        guess = "val/accuracy" if goal == "maximize" else "val/nll"
+        return guess, "guessed: the file names no metric"
+    word = re.sub(r"\W", "_", name, flags=re.ASCII).strip("_").lower()
+    if word in _LOSSES or word == "loss":
+        return "val/nll", f"there: {name}"
+    if word in _ACCURACIES or word in ("accuracy", "acc"):
+        return "val/accuracy", f"there: {name}"
+    split, _, rest = name.partition("/")
+    own = re.sub(r"[^\w.@+-]", "_", rest or name, flags=re.ASCII)
+    own = re.sub(r"^(val|valid|validation|eval)_(?=[A-Za-z_])", "", own)
+    own = own if re.match(r"[A-Za-z_]", own) else f"_{own}"
+    return f"val/{own}", f"guessed, there: {name}; your task has to report it" + (
+        "" if split not in ("train", "test") else f"; it was of {split}, and sweeps select on val"
+    )

@@ -1,0 +1,184 @@
+"""A Hydra configuration with the Optuna sweeper -> `Imported`.
+
+Source: "Optuna Sweeper plugin", hydra.cc: `range(1, 10)` is handed to Optuna as bounds, so that 10 is included;
+`interval(1, 10)` is a float unless it is cast, `int(interval(1, 10))`; a tag `log` makes either logarithmic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from search_spaces.errors import UsageError
+from search_spaces.importers.hydra_grammar import Call, Term, parse_override
+from search_spaces.importers.imported import Imported, Parameter, log_between, log_whole, made, stepped
+from search_spaces.search.distributions import Choice, Constant, RandInt, Uniform, Value
+from search_spaces.values import show
+
+_SAMPLERS = {"tpe": "tpe", "random": "random", "grid": "grid", "gp": "gp", "qmc": "qmc"}
+_CASTS = ("int", "float", "str", "bool")
+_DEFAULT_TRIALS = 20
+_IGNORED = ("_target_", "sampler", "direction", "n_trials", "params", "search_space", "study_name", "storage")
+
+
+def is_hydra(tree: Mapping[str, Any]) -> bool:
+    """Whether a file looks like one of theirs."""
+    return isinstance(_sweeper(tree), Mapping)
+
+
+def _sweeper(tree: Mapping[str, Any]) -> Any:
+    hydra = tree.get("hydra")
+    if isinstance(hydra, Mapping):
+        return hydra.get("sweeper")
+    return tree.get("hydra.sweeper")
+
+
+def read_hydra(tree: Mapping[str, Any]) -> Imported:
+    """Read a configuration.
+
+    Raises:
+        UsageError: It has no parameters to sweep over.
+    """
+    sweeper: Mapping[str, Any] = _sweeper(tree)
+    if isinstance(params := sweeper.get("params"), Mapping):
+        parameters = tuple(_override(name, value) for name, value in _flat(params))
+    elif isinstance(space := sweeper.get("search_space"), Mapping):
+        parameters = tuple(_described(name, entry) for name, entry in space.items())
+    else:
+        raise UsageError("hydra.sweeper.params: is required, and missing: nothing is swept over")
+    notes = [
+        f"hydra.sweeper.{name} has no counterpart: {show(v)}" for name, v in sweeper.items() if name not in _IGNORED
+    ]
+    direction = sweeper.get("direction", "minimize")
+    if isinstance(direction, list):
+        notes.append(f"one metric is optimized here, the first of {show(direction)}")
+        direction = direction[0] if direction else "minimize"
+    sampler, more = _sampler(tree, sweeper.get("sampler"))
+    trials = sweeper.get("n_trials", _DEFAULT_TRIALS)
+    rest = {name: value for name, value in tree.items() if name not in ("hydra", "hydra.sweeper", "defaults")}
+    return Imported(
+        origin="a Hydra sweep with Optuna",
+        parameters=parameters,
+        goal="maximize" if direction == "maximize" else "minimize",
+        sampler=sampler,
+        points=trials if isinstance(trials, int) and trials > 0 else _DEFAULT_TRIALS,
+        baseline=dict(_leaves(rest, "")),
+        notes=(*notes, *more),
+    )
+
+
+def _flat(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in section.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Value]]:
+    for name, value in _flat(tree, prefix):
+        if isinstance(value, bool | int | float) or (isinstance(value, str) and "${" not in value):
+            yield name, value
+
+
+def _sampler(tree: Mapping[str, Any], section: object) -> tuple[dict[str, str | int], tuple[str, ...]]:
+    """Return our sampler for the one that the section or the list of defaults names."""
+    found = section if isinstance(section, Mapping) else {}
+    name = str(found.get("_target_", "")).rpartition(".")[2].removesuffix("Sampler").lower()
+    defaults = tree.get("defaults")
+    for entry in defaults if isinstance(defaults, list) else []:
+        if isinstance(entry, Mapping):
+            name = next((str(v) for k, v in entry.items() if k.endswith("hydra/sweeper/sampler") and not name), name)
+    sampler: dict[str, str | int] = {"kind": _SAMPLERS.get(name or "tpe", "tpe")}
+    for theirs, ours in (("seed", "seed"), ("n_startup_trials", "startup")):
+        value = found.get(theirs)
+        if isinstance(value, int) and 0 <= value < 2**32:
+            sampler[ours] = value
+    notes = (
+        () if (name or "tpe") in _SAMPLERS else (f"the sampler {show(name)} has no counterpart, tpe took its place",)
+    )
+    return sampler, notes
+
+
+def _override(name: str, value: Any) -> Parameter:
+    name = name.removeprefix("+").removeprefix("+")
+    try:
+        term = parse_override(value) if isinstance(value, str) else value
+        if isinstance(value, list):
+            return made(name, lambda: Constant(tuple(value)))
+        return _swept(name, term)
+    except (ValueError, TypeError, OverflowError) as error:
+        return Parameter(name, None, (f"cannot be read: {error}",))
+
+
+def _swept(name: str, term: Term, tags: frozenset[str] = frozenset(), cast: str | None = None) -> Parameter:
+    if not isinstance(term, Call):
+        return made(name, lambda: Constant(term))  # type: ignore[arg-type]  # it checks what it is given
+    match term.name:
+        case "tag":
+            named = "sweep" in term.named
+            inner = term.named["sweep"] if named else term.arguments[-1] if term.arguments else None
+            words = frozenset(str(word) for word in (term.arguments if named else term.arguments[:-1]))
+            return _swept(name, inner, tags | words, cast)
+        case "shuffle" | "sort":
+            inner = term.arguments[0] if len(term.arguments) == 1 else Call("choice", term.arguments)
+            found = _swept(name, inner, tags, cast)
+            return Parameter(name, found.distribution, (*found.notes, f"{term.name}() says nothing to a sampler"))
+        case word if word in _CASTS and term.arguments:
+            return _swept(name, term.arguments[0], tags, word)
+        case "choice":
+            options = term.arguments[0] if len(term.arguments) == 1 and isinstance(term.arguments[0], list) else None
+            return made(name, lambda: Choice(_cast(options or term.arguments, cast)))  # type: ignore[arg-type]
+        case "range":
+            return _range(name, term, cast)
+        case "interval":
+            return _interval(name, term, "log" in tags, cast == "int")
+        case _:
+            return Parameter(name, None, (f"{term.name}() has no counterpart",))
+
+
+def _cast(options: Sequence[Term], cast: str | None) -> list[Term]:
+    casts = {"int": int, "float": float, "str": str}
+    return [casts[cast](option) for option in options] if cast in casts else list(options)
+
+
+def _number(term: object) -> float:
+    if isinstance(term, bool) or not isinstance(term, int | float):
+        raise ValueError(f"{show(term)} is not a number")
+    return term
+
+
+def _range(name: str, term: Call, cast: str | None) -> Parameter:
+    names = ("stop",) if len(term.arguments) == 1 and not term.named.keys() & {"start", "stop"} else ("start", "stop")
+    given = {"start": 0, "step": 1, **dict(zip((*names, "step"), term.arguments, strict=False)), **term.named}
+    start, stop, step = (_number(given.get(part)) for part in ("start", "stop", "step"))
+    whole = cast == "int" or (cast != "float" and all(isinstance(number, int) for number in (start, stop, step)))
+    return stepped(name, start, stop, step, whole)
+
+
+def _interval(name: str, term: Call, log: bool, whole: bool) -> Parameter:
+    given = {**dict(zip(("start", "end"), term.arguments, strict=False)), **term.named}
+    low, high = _number(given.get("start")), _number(given.get("end"))
+    if whole:
+        return log_whole(name, int(low), int(high)) if log else made(name, lambda: RandInt(int(low), int(high)))
+    return log_between(name, low, high) if log else made(name, lambda: Uniform(low, high))
+
+
+def _described(name: str, entry: object) -> Parameter:
+    """Read an entry of `search_space`, as it was written before Hydra 1.2."""
+    if not isinstance(entry, Mapping):
+        return Parameter(name, None, (f"must be a section, found {show(entry)}",))
+    kind, log, step = entry.get("type"), entry.get("log", False), entry.get("step")
+    try:
+        if kind == "categorical":
+            return made(name, lambda: Choice(entry["choices"]))
+        low, high = _number(entry.get("low")), _number(entry.get("high"))
+        if kind == "int":
+            return log_whole(name, int(low), int(high)) if log else stepped(name, int(low), int(high), step or 1, True)
+        if kind == "float" and step is not None and not log:
+            return stepped(name, low, high, _number(step), whole=False)
+        if kind == "float":
+            return log_between(name, low, high) if log else made(name, lambda: Uniform(low, high))
+    except (KeyError, ValueError, TypeError) as error:
+        return Parameter(name, None, (f"cannot be read: {error}",))
+    return Parameter(name, None, (f"unknown type {show(kind)}",))

@@ -1,0 +1,106 @@
+"""What an importer reads out of a foreign sweep file, before it becomes a space of ours."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from search_spaces.errors import UsageError
+from search_spaces.search.distributions import Choice, Constant, Distribution, LogUniform, QUniform, RandInt, Value
+
+_MOST_STEPS = 1000
+_LADDER = 10
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One hyperparameter of a foreign file.
+
+    Attributes:
+        name: As it is written there; nested names are joined by dots.
+        distribution: In our words; `Constant` for one fixed value, None for what has no counterpart.
+        notes: What was changed on the way, or why nothing came of it.
+    """
+
+    name: str
+    distribution: Distribution | None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A foreign sweep.
+
+    Attributes:
+        origin: Of which tool, for the first line.
+        parameters: In the order of the file.
+        metric: Its name there, or None.
+        goal: What to do with it.
+        sampler: Kind of ours, and its other settings.
+        points: How many runs it would make at most; None for no bound.
+        stopping: Grace and factor of ASHA, or None.
+        baseline: Values that the file's own configuration gives to parameters.
+        notes: What else a person should know.
+    """
+
+    origin: str
+    parameters: Sequence[Parameter]
+    metric: str | None = None
+    goal: str = "minimize"
+    sampler: Mapping[str, str | int] = field(default_factory=lambda: {"kind": "tpe"})
+    points: int | None = None
+    stopping: tuple[int, int] | None = None
+    baseline: Mapping[str, Value] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def stepped(name: str, low: float, high: float, step: float, whole: bool) -> Parameter:
+    """Return a parameter with the values low, low + step, ..., at most high.
+
+    Args:
+        name: Of the parameter.
+        low: First value.
+        high: Bound of the last one.
+        step: Between two of them.
+        whole: Whether they are whole numbers.
+    """
+    if step <= 0 or high < low:
+        return Parameter(name, None, (f"low {low:g}, high {high:g} and step {step:g} leave no value",))
+    exact_low, exact_step = Fraction(repr(low)), Fraction(repr(step))
+    count = int((Fraction(repr(high)) - exact_low) // exact_step)
+    last = exact_low + count * exact_step
+    notes = () if last == Fraction(repr(high)) else (f"the last step ends at {float(last):g}, below {high:g}",)
+    if count == 0:
+        return Parameter(name, Constant(int(last) if whole else float(last)), notes)
+    if whole and step == 1:
+        return Parameter(name, RandInt(int(low), int(last)), notes)
+    if whole and count < _MOST_STEPS:
+        return Parameter(name, Choice([int(exact_low + i * exact_step) for i in range(count + 1)]), notes)
+    return Parameter(name, QUniform(float(exact_low), float(last), step), notes)
+
+
+def log_whole(name: str, low: int, high: int, step: int = 1) -> Parameter:
+    """Return a parameter with whole numbers on a logarithmic scale: a ladder of them, since a space has no such law."""
+    if not 0 < low <= high:
+        return Parameter(name, None, (f"a logarithmic scale needs 0 < low <= high, found {low} and {high}",))
+    count = min(_LADDER, max(2, round(math.log2(high / low)) + 1))
+    ladder = [low * (high / low) ** (i / (count - 1)) for i in range(count)]
+    # Within the bounds: a step that does not divide them must not lead past them.
+    values = sorted({min(max(round(value / step) * step, low), high) for value in ladder})
+    note = "whole numbers on a logarithmic scale became a ladder of choices"
+    return Parameter(name, Choice(values), (note,))
+
+
+def log_between(name: str, low: float, high: float, notes: tuple[str, ...] = ()) -> Parameter:
+    """Return a parameter that is uniform on a logarithmic scale."""
+    return made(name, lambda: LogUniform(low, high), notes)
+
+
+def made(name: str, make: Callable[[], Distribution], notes: tuple[str, ...] = ()) -> Parameter:
+    """Return a parameter with a distribution, or with the law that its arguments break."""
+    try:
+        return Parameter(name, make(), notes)
+    except UsageError as error:
+        return Parameter(name, None, (str(error),))

@@ -1,0 +1,194 @@
+"""Sweep files of other tools -> a space file of ours, with comments on what was mapped, guessed or left out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from search_spaces.errors import Problem, SpecError, UsageError
+from search_spaces.files.nodes import plain
+from search_spaces.files.space_loader import parse_space
+from search_spaces.files.yaml_parser import parse_yaml
+from search_spaces.importers.field_names import KINDS, field_of, kind_of
+from search_spaces.importers.hydra import is_hydra, read_hydra
+from search_spaces.importers.imported import Imported, Parameter
+from search_spaces.importers.space_text import space_text
+from search_spaces.importers.wandb import is_wandb, read_wandb
+from search_spaces.recipe.fields import resolve, unknown_field
+from search_spaces.recipe.recipe import Recipe
+from search_spaces.search.distributions import Constant, Distribution, LogUniform, RandInt, Uniform, Value
+from search_spaces.search.field_checks import search_problems
+from search_spaces.values import show
+
+_NOT_OURS = {"seed": "seeds are the sweep's own: --seed, and one for every run"}
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A searched parameter in its place.
+
+    Attributes:
+        distribution: Over the field.
+        comment: Where it comes from.
+    """
+
+    distribution: Distribution
+    comment: str
+
+
+@dataclass
+class _Placement:
+    """Finds a place in the recipe for one parameter after the other."""
+
+    recipe: Recipe
+    search: dict[str, Placed] = field(default_factory=dict)
+    fixed: dict[str, str] = field(default_factory=dict)
+    left: list[str] = field(default_factory=list)
+
+    def place(self, parameter: Parameter, baseline: Value) -> None:
+        """Put a parameter where its name says, else under `custom`, else on the list of what is left out."""
+        distribution = parameter.distribution
+        leaf = parameter.name.rpartition(".")[2].lower()
+        if distribution is None or leaf in _NOT_OURS:
+            self._leave(parameter, _NOT_OURS.get(leaf, ""))
+            return
+        wanted = field_of(parameter.name, self.recipe)
+        reason = "no field of a recipe: your task reads recipe.custom"
+        if wanted and wanted.endswith(".kind") and not wanted.startswith("custom."):
+            self._leave(parameter, f"a kind is not searched; this space has {getattr(self.recipe, wanted[:-5]).kind}")
+            return
+        foreign = unknown_field(self.recipe, wanted) if wanted else None
+        if foreign:
+            self._leave(parameter, foreign)
+            return
+        if wanted and (wanted in self.search or wanted in self.fixed):
+            reason = f"{wanted} is taken by another name"
+        elif wanted:
+            refusal = self._try(wanted, parameter, distribution, baseline)
+            if refusal is None:
+                return
+            reason = f"as {wanted} it is refused: {refusal}"
+        custom = f"custom.{self._custom(parameter.name)}"
+        refusal = self._try(custom, replace(parameter, notes=(*parameter.notes, reason)), distribution, baseline)
+        if refusal is not None:
+            self._leave(parameter, refusal)
+
+    def _try(self, name: str, parameter: Parameter, distribution: Distribution, baseline: Value) -> str | None:
+        """Put a parameter at a field, or return why that is not possible."""
+        guessed = "." in parameter.name and name not in (parameter.name, f"custom.{parameter.name}")
+        guess = ["guessed by its last name"] if guessed and not name.startswith("custom.") else []
+        comment = "; ".join([*([] if parameter.name == name else [parameter.name]), *guess, *parameter.notes])
+        try:
+            recipe = resolve(self.recipe, {name: baseline})
+        except UsageError as error:
+            problem = error.problems[0]
+            whole = _whole(distribution)
+            if whole is not None and whole != distribution:
+                changed = replace(parameter, notes=(*parameter.notes, "whole numbers"))
+                return self._try(name, changed, whole, whole.at(whole.size // 2))
+            return problem.message if isinstance(problem, Problem) else problem
+        if isinstance(distribution, Constant):
+            self.recipe, self.fixed[name] = recipe, f"{show(distribution.value)}, there {comment}"
+            return None
+        others = {other: placed.distribution for other, placed in self.search.items()}
+        problems = search_problems(recipe, {name: distribution}) or search_problems(
+            recipe, {**others, name: distribution}
+        )
+        if problems:
+            return problems[0].message
+        self.recipe, self.search[name] = recipe, Placed(distribution, comment)
+        return None
+
+    def _leave(self, parameter: Parameter, reason: str) -> None:
+        self.left.append(": ".join([parameter.name, "; ".join([*([reason] if reason else []), *parameter.notes])]))
+
+    def _custom(self, name: str) -> str:
+        base = re.sub(r"\W", "_", name, flags=re.ASCII)[:90] or "_"
+        base = base if not base[0].isdigit() else f"_{base}"
+        number, found = 1, base
+        while found in self.recipe.custom:
+            number += 1
+            found = f"{base}_{number}"
+        return found
+
+
+def _whole(distribution: Distribution) -> RandInt | None:
+    """Return the whole numbers of a range that was written with floats."""
+    if isinstance(distribution, Uniform) and round(distribution.low) < round(distribution.high):
+        return RandInt(round(distribution.low), round(distribution.high))
+    return None
+
+
+def import_sweep(text: str, source: str) -> str:
+    """Return the space file for a sweep of W&B, or of Hydra with Optuna.
+
+    Args:
+        text: YAML of the foreign file.
+        source: Its name, for messages and for the first comment.
+
+    Returns:
+        YAML that `parse_space` reads; its `task` is a placeholder.
+
+    Raises:
+        UsageError: It is neither, or so broken that nothing can be said.
+    """
+    tree = plain(parse_yaml(text, source))
+    if not isinstance(tree, Mapping):
+        raise SpecError(Problem(source, "", "must be a section of `name: value` lines"))
+    try:
+        if is_hydra(tree):
+            found = read_hydra(tree)
+        elif is_wandb(tree):
+            found = read_wandb(tree)
+        else:
+            law = "must be a W&B sweep, with parameters, or a Hydra configuration, with hydra.sweeper.params"
+            raise UsageError(f"{law}; found {', '.join(show(name) for name in list(tree)[:5]) or 'nothing'}")
+    except UsageError as error:
+        raise SpecError(*(Problem(source, "", str(problem)) for problem in error.problems)) from None
+    placement = _placed(found)
+    search = {name: placed.distribution for name, placed in placement.search.items()}
+    comments = placement.fixed | {name: placed.comment for name, placed in placement.search.items()}
+    written = space_text(found, source, placement.recipe, search, comments, placement.left)
+    parse_space(written, f"{source} (imported)", "imported")  # what cannot be read back is not handed out
+    return written
+
+
+def _placed(found: Imported) -> _Placement:
+    placement = _Placement(_start(found))
+    for parameter in found.parameters:
+        given = found.baseline.get(parameter.name)
+        baseline = _middle(parameter.distribution) if given is None else given
+        placement.place(parameter, baseline)
+    return placement
+
+
+def _start(found: Imported) -> Recipe:
+    """Return the recipe with the kinds that the file names: of the optimizer and of the schedule."""
+    recipe = Recipe()
+    for section in KINDS:
+        named = [one for one in found.parameters if field_of(one.name, recipe) == f"{section}.kind"]
+        values = [found.baseline[one.name] for one in named if one.name in found.baseline]
+        values += [value for one in named if one.distribution is not None for value in one.distribution.edges()]
+        kinds = [kind for value in values if (kind := kind_of(section, value)) is not None]
+        if kinds:
+            recipe = resolve(recipe, {f"{section}.kind": kinds[0]})
+    fields = {field_of(one.name, recipe) for one in found.parameters}
+    if (
+        not fields & {"optimizer.kind"}
+        and "optimizer.momentum" in fields
+        and unknown_field(recipe, "optimizer.momentum")
+    ):
+        recipe = resolve(recipe, {"optimizer.kind": "sgd"})
+    return recipe
+
+
+def _middle(distribution: Distribution | None) -> Value:
+    """Return a value from the middle of a range, in few digits."""
+    if distribution is None:
+        return None
+    value = distribution.from_unit(0.5)
+    if isinstance(distribution, LogUniform | Uniform) and isinstance(value, float):
+        short = float(f"{value:.2g}")
+        return short if distribution.low <= short <= distribution.high else value
+    return value

@@ -1,0 +1,117 @@
+"""The text of an imported space: a YAML file that a person goes on with."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from search_spaces.errors import UsageError
+from search_spaces.importers.field_names import metric_of
+from search_spaces.importers.imported import Imported
+from search_spaces.recipe.recipe import Recipe
+from search_spaces.search.distributions import Distribution, canonical
+from search_spaces.search.points import grid_points
+
+_TASK = "my_package.my_module:MyTask"
+_RUNS = 32
+_MOST_RUNS = 10**6
+_PLAIN = re.compile(r"[A-Za-z_][\w.]*", re.ASCII)
+
+
+def space_text(
+    found: Imported,
+    source: str,
+    recipe: Recipe,
+    search: Mapping[str, Distribution],
+    comments: Mapping[str, str],
+    left: Sequence[str],
+) -> str:
+    """Write a space file.
+
+    Args:
+        found: What the foreign file says.
+        source: Its name.
+        recipe: The baseline.
+        search: Distribution of each searched field.
+        comments: On searched and on fixed fields.
+        left: A line on each parameter that has no place.
+    """
+    metric, about = metric_of(found.metric, found.goal)
+    sampler, runs, notes = _runs(found, search)
+    lines = [
+        _comment(f"{found.origin}, imported from {source}. Every comment that says `guessed` wants a look."),
+        *map(_comment, (*found.notes, *notes)),
+        "kind: sweep",
+        f"task: {_TASK} # to fill in: your task or training loop, or a built-in one",
+        f"metric: {{name: {_flow(metric)}, goal: {found.goal}}}{_aside(about)}",
+        "",
+        "# Run 0: guessed from the middle of the ranges where the file says nothing. Put what you use today here.",
+        "recipe:",
+        *_recipe_lines(recipe),
+        *(_comment(f"{name}: {comment}", "  ") for name, comment in comments.items() if name not in search),
+        "",
+        "search:" if search else "search: {}",
+        *(f"  {name}: {_flow(canonical(one))}{_aside(comments[name])}" for name, one in search.items()),
+        *(_comment(f"left out: {line}", "  ") for line in left),
+        "",
+        f"sampler: {_flow(sampler)}",
+        _stopping(found.stopping),
+        f"runs: {runs} # run 0, the baseline, is one of them",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _runs(found: Imported, search: Mapping[str, Distribution]) -> tuple[Mapping[str, str | int], int, tuple[str, ...]]:
+    """Return the sampler, the number of runs, and what is to be said about them."""
+    if found.sampler["kind"] == "grid":
+        try:
+            points = grid_points(search)
+        except UsageError:
+            note = "guessed: a grid needs finitely many values, so the sampler is random"
+            runs = min(_MOST_RUNS, 1 + (found.points or _RUNS))
+            return {**found.sampler, "kind": "random"}, runs, (note,)
+        return found.sampler, 1 + min(points, found.points or points, _MOST_RUNS - 1), ()
+    if found.points is None:
+        return found.sampler, _RUNS, ("guessed: the file has no bound on the number of runs",)
+    return found.sampler, min(_MOST_RUNS, 1 + found.points), ()
+
+
+def _recipe_lines(recipe: Recipe) -> Iterator[str]:
+    for name, part in recipe:
+        if name == "custom":
+            values = dict(part)
+        elif part is None:
+            continue
+        else:
+            values = part.model_dump(mode="json", exclude_defaults=True)
+            if getattr(part, "kind", None) and (values or name == "optimizer" or part != getattr(Recipe(), name)):
+                values = {"kind": part.kind, **values}
+        if values:
+            yield f"  {name}: {_flow(values)}"
+
+
+def _stopping(stopping: tuple[int, int] | None) -> str:
+    if stopping is None:
+        return "early_stopping: {kind: none} # the file has none; asha saves most of the epochs"
+    return f"early_stopping: {{kind: asha, grace_epochs: {stopping[0]}, reduction_factor: {stopping[1]}}}"
+
+
+def _flow(value: object) -> str:
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{_flow(key)}: {_flow(inner)}' for key, inner in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_flow, value))}]"
+    if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in ("true", "false", "null"):
+        return value
+    return json.dumps(value)
+
+
+def _aside(text: str) -> str:
+    return f" {_comment(text)}" if text else ""
+
+
+def _comment(text: str, indent: str = "") -> str:
+    """Return a comment on one line, whatever the text holds."""
+    safe = "".join(char if char.isprintable() else " " for char in text)
+    return f"{indent}# {safe[:500]}"

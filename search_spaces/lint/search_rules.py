@@ -1,0 +1,90 @@
+"""The lint rules about what a search varies, and about the arms of an ablation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from search_spaces.lint.rules import Code, Context, Finding
+from search_spaces.recipe.recipe import Recipe
+from search_spaces.recipe.typical_rates import usual_rates
+from search_spaces.search.distributions import Distribution, canonical
+from search_spaces.values import show
+
+_RATIO = 4.0  # of batch sizes: it moves the best rate by 2 (square root) to 4 (linear)
+_APART = 3.0  # usual rates that are further apart than this want ranges of their own
+
+# The four that move each other's best values, by the fields that set them.
+_COUPLED: Mapping[str, frozenset[str]] = {
+    "learning rate": frozenset({"optimizer.lr"}),
+    "weight decay": frozenset({"optimizer.weight_decay"}),
+    "warmup": frozenset({"schedule.warmup", "schedule.warmup_steps", "schedule.rise"}),
+    "batch size": frozenset({"budget.batch_size", "budget.accumulation"}),
+}
+
+SearchRule = Callable[[Recipe, Sequence[Recipe], Context], Iterator[Finding]]
+
+
+def _batch_without_rate(recipe: Recipe, draws: Sequence[Recipe], context: Context) -> Iterator[Finding]:
+    if context.varied & {"optimizer.lr", "budget.lr_scaling"} or recipe.budget.lr_scaling != "none":
+        return
+    batches = [one.budget.batch_size * one.budget.accumulation for one in (recipe, *draws)]
+    if max(batches) >= _RATIO * min(batches):
+        found = f"batches of {min(batches)} to {max(batches)} share the learning rate {recipe.optimizer.lr:.3g}"
+        base = recipe.budget.batch_size * recipe.budget.accumulation
+        rule = "linear" if recipe.optimizer.kind in ("sgd", "lars") else "sqrt"
+        fix = f"search optimizer.lr, too, or write budget: {{lr_scaling: {rule}, base_batch_size: {base}}}"
+        yield Finding(Code.BATCH_WITHOUT_RATE, "budget.lr_scaling", found, fix)
+
+
+def _tuned_alone(recipe: Recipe, draws: Sequence[Recipe], context: Context) -> Iterator[Finding]:
+    searched = {name: sorted(fields & context.varied) for name, fields in _COUPLED.items() if fields & context.varied}
+    if len(searched) != 1:
+        return
+    [(name, fields)] = searched.items()
+    if name == "batch size" and recipe.budget.lr_scaling != "none":  # the rate follows it by that rule
+        return
+    others = [f"optimizer.{field}" for field in ("lr", "weight_decay") if field in type(recipe.optimizer).model_fields]
+    others += ["schedule.warmup"] if "warmup" in type(recipe.schedule).model_fields else []
+    left = [field for field in others if field not in fields]
+    fix = f"search {', '.join(left or ['budget.batch_size'])} with it"
+    found = f"the {name} is searched alone, and its best value moves with the others'"
+    yield Finding(Code.TUNED_ALONE, fields[0], found, fix)
+
+
+SEARCH_RULES: tuple[SearchRule, ...] = (_batch_without_rate, _tuned_alone)
+
+
+def shared_ranges(recipes: Mapping[str, Recipe], ranges: Mapping[str, Mapping[str, Distribution]]) -> Iterator[Finding]:
+    """Find the optimizers that are compared over one range of learning rates, or at one rate.
+
+    Args:
+        recipes: Of each arm.
+        ranges: Of each arm's tuned fields; an arm that is not tuned has none.
+    """
+    groups: dict[str, dict[str, Recipe]] = {}
+    for arm, recipe in recipes.items():
+        groups.setdefault(_rate_text(recipe, ranges.get(arm, {})), {})[arm] = recipe
+    for text, arms in groups.items():
+        centres = {arm: _centre(recipe) for arm, recipe in arms.items()}
+        if max(centres.values()) > _APART * min(centres.values()):
+            names = ", ".join(f"{arm} ({recipe.optimizer.kind})" for arm, recipe in arms.items())
+            usual = {recipe.optimizer.kind: usual_rates(recipe.optimizer) for recipe in arms.values()}
+            own = ", ".join(f"{kind} {rates.low:.3g} to {rates.high:.3g}" for kind, rates in usual.items())
+            found = f"{names} share {text}"
+            yield Finding(Code.SHARED_RANGE, "optimizer.lr", found, f"give each arm a range of its own: {own}")
+
+
+def _rate_text(recipe: Recipe, ranges: Mapping[str, Distribution]) -> str:
+    return spelled(ranges["optimizer.lr"]) if "optimizer.lr" in ranges else f"the rate {recipe.optimizer.lr:.3g}"
+
+
+def spelled(distribution: Distribution) -> str:
+    """Return a distribution as a person wrote it."""
+    [(name, arguments), *_] = canonical(distribution).items()
+    return f"{name}: {show(arguments)}"
+
+
+def _centre(recipe: Recipe) -> float:
+    usual = usual_rates(recipe.optimizer)
+    return math.sqrt(usual.low * usual.high)

@@ -1,1 +1,0 @@
-"""The optimizers of a recipe by family; `search_spaces.optimizers` gathers them."""

@@ -1,0 +1,60 @@
+"""The weights along a training that a recipe can name, to be evaluated beside the last step's."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from search_spaces.recipe.part import Fraction, Part, Positive
+
+
+class NoAverage(Part):
+    """The last step's weights alone."""
+
+    kind: Literal["none"] = "none"
+
+
+class EMA(Part):
+    """An exponential moving average of the weights, updated at every optimizer step.
+
+    Source: Polyak and Juditsky, "Acceleration of Stochastic Approximation by Averaging", 1992; Izmailov et al., 2018.
+
+    Attributes:
+        decay: Share of the old average that a step keeps; it remembers about `1 / (1 - decay)` steps.
+        start: Fraction of all optimizer steps before which the average only follows the weights, so that the initial
+            ones do not stay in it.
+    """
+
+    kind: Literal["ema"] = "ema"
+    decay: Fraction = 0.999
+    start: Fraction = 0.0
+
+
+class SWA(Part):
+    """The plain mean of the weights at the ends of the last epochs; BatchNorm's statistics are computed anew.
+
+    Source: Izmailov et al., "Averaging Weights Leads to Wider Optima and Better Generalization", UAI 2018.
+
+    Attributes:
+        last: Fraction of the budget's epochs that are averaged, at least one.
+        lr: Constant learning rate of these epochs; None leaves the schedule as it is.
+    """
+
+    kind: Literal["swa"] = "swa"
+    last: Annotated[float, Field(gt=0, le=1)] = 0.25
+    lr: Positive | None = None
+
+
+class Best(Part):
+    """The weights of the epoch with the lowest `val/nll` so far, evaluated beside the last step's.
+
+    Unlike `patience.restore_best` it neither ends the training nor changes what it ends with.
+
+    Source: Prechelt, "Early Stopping - But When?", 1998.
+    """
+
+    kind: Literal["best"] = "best"
+
+
+Averaging = Annotated[NoAverage | EMA | SWA | Best, Field(discriminator="kind")]

@@ -1,0 +1,175 @@
+"""Base recipe + {dotted field: value} -> Recipe, and the hash that a run is known by."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from search_spaces.errors import Problem, UsageError
+from search_spaces.recipe.recipe import Recipe
+from search_spaces.recipe.validation import kinds_of, refusals, suggest
+from search_spaces.search.distributions import Value
+
+KINDS = {name: kinds for name in Recipe.model_fields if len(kinds := kinds_of(Recipe, name)) > 1}
+"""Section of a recipe -> its kinds; sections without kinds are left out."""
+_KIND_FIELDS = frozenset(f"{section}.kind" for section in KINDS)
+_FIRST = ("optimizer", "schedule")  # their kinds are part of every hash; a later section's default must not be
+
+
+def flatten(recipe: Recipe) -> dict[str, Value]:
+    """Return every value of a recipe under its dotted field: `optimizer.betas.0`, `custom.depth`."""
+    return dict(_flat(recipe, ""))
+
+
+def _flat(part: BaseModel, prefix: str) -> Iterator[tuple[str, Value]]:
+    for name, value in sorted(part, key=lambda item: item[0] != "kind"):  # the kind says what the rest means
+        path = f"{prefix}{name}"
+        if isinstance(value, BaseModel):
+            yield from _flat(value, f"{path}.")
+        elif isinstance(value, tuple) and value:  # an empty one is a value, with no items to name
+            yield from ((f"{path}.{index}", item) for index, item in enumerate(value))
+        elif isinstance(value, Mapping):
+            yield from ((f"{path}.{key}", value[key]) for key in sorted(value))
+        else:
+            yield path, value
+
+
+def lookup(recipe: Recipe, field: str) -> Value:
+    """Return the value of one dotted field: `optimizer.lr`, `optimizer.betas` or `optimizer.betas.1`.
+
+    Raises:
+        UsageError: When the recipe has no such field.
+    """
+    message = unknown_field(recipe, field)
+    if message:
+        raise UsageError(Problem("", field, message))
+    known = flatten(recipe)
+    if field in known:
+        return known[field]
+    items = [value for name, value in known.items() if name.startswith(f"{field}.")]
+    return tuple(item for item in items if not isinstance(item, tuple))
+
+
+def unknown_field(recipe: Recipe, field: str) -> str | None:
+    """Return why a recipe has no such dotted field, or None if it has.
+
+    Args:
+        recipe: The recipe whose kinds are in force.
+        field: Dotted path such as `optimizer.lr`, `optimizer.betas` or `optimizer.betas.1`.
+    """
+    known = flatten(recipe)
+    tuples = {name.rpartition(".")[0] for name in known if name.rpartition(".")[2].isdigit()}
+    if field in known or field in tuples:
+        return None
+    whole, _, index = field.rpartition(".")
+    if whole in tuples:
+        size = sum(other.startswith(f"{whole}.") for other in known)
+        return f"{whole} has the items 0 to {size - 1}, found {index}"
+    section, _, name = field.partition(".")
+    names = [other.partition(".")[2] for other in known if other.startswith(f"{section}.")]
+    if section in KINDS and name:
+        return _foreign(section, str(known[f"{section}.kind"]), name, names)
+    if section == "custom" and name:
+        return f"recipe.custom has no such name, so that the baseline would lack it; {suggest(name, names)}"
+    nearby = [other for other in known if other.startswith(f"{section}.")]
+    return f"unknown field of a recipe; {suggest(field, nearby or known)}"
+
+
+def _foreign(section: str, kind: str, name: str, names: Sequence[str]) -> str:
+    """Return why the kind in force has no such field, and which other kind has."""
+    first = name.partition(".")[0]
+    if first in KINDS[section][kind].HINTS:
+        return KINDS[section][kind].HINTS[first]
+    owners = [other for other, part in KINDS[section].items() if first in part.model_fields]
+    if owners and kind not in owners:
+        law = f"{name} belongs to {' and '.join(owners)}, but kind {kind} is in force"
+        return f"{law}; it has {', '.join(names)}"
+    return f"unknown field of {kind}; {suggest(name, names)}"
+
+
+def resolve(recipe: Recipe, values: Mapping[str, Value]) -> Recipe:
+    """Return the recipe with some fields set.
+
+    A new `optimizer.kind` or `schedule.kind` replaces that whole section by the defaults of the new kind,
+    before the other fields are set: a learning rate of AdamW means nothing to SGD.
+
+    Args:
+        recipe: Where all other values come from.
+        values: Value of each dotted field; `optimizer.betas.1` is an item of a tuple, and `custom.NAME` may
+            be new.
+
+    Raises:
+        UsageError: With one problem for each field that does not exist or whose value breaks a law.
+    """
+    kinds = {field: value for field, value in values.items() if field in _KIND_FIELDS}
+    recipe = _with_kinds(recipe, kinds)
+    tree = recipe.model_dump()
+    problems: list[Problem] = []
+    for field in sorted(values.keys() - kinds.keys()):  # a whole tuple comes before its items
+        message = None if field.startswith("custom.") else unknown_field(recipe, field)
+        if message:
+            problems.append(Problem("", field, message))
+        else:
+            _set(tree, field, values[field])
+    return _validated(tree, problems)
+
+
+def _with_kinds(recipe: Recipe, kinds: Mapping[str, Value]) -> Recipe:
+    tree = recipe.model_dump()
+    for field, kind in kinds.items():
+        section = field.removesuffix(".kind")
+        if tree[section]["kind"] != kind:
+            tree[section] = {"kind": kind}
+    return _validated(tree)
+
+
+def _validated(tree: dict[str, Any], problems: Sequence[Problem] = ()) -> Recipe:
+    """Return the recipe, or raise its problems after those that are known already."""
+    try:
+        recipe = Recipe.model_validate(tree)
+    except ValidationError as error:
+        found = (Problem("", ".".join(path), message) for path, message in refusals(error, Recipe))
+        raise UsageError(*problems, *found) from None
+    if problems:
+        raise UsageError(*problems)
+    return recipe
+
+
+def _set(tree: dict[str, Any], field: str, value: Value) -> None:
+    section, _, rest = field.partition(".")
+    if not rest:
+        tree[section] = value
+    elif isinstance(tree[section], tuple):
+        items = list(tree[section])
+        items[int(rest)] = value
+        tree[section] = tuple(items)
+    elif section == "custom":  # its names are checked with the rest of the recipe
+        tree[section][rest] = value
+    else:
+        _set(tree[section], rest, value)
+
+
+def recipe_hash(recipe: Recipe) -> str:
+    """Return 64 hexadecimal digits that are the same for equal recipes, in every process and release.
+
+    Defaults are left out (a `kind` that is given never is), so that a release that adds a field keeps the old hashes.
+    """
+    text = json.dumps(_essence(recipe), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _essence(part: BaseModel) -> dict[str, object]:
+    """Return what is not default. An empty section is left out, as is a section that a later release adds."""
+    essence: dict[str, object] = {}
+    for name, value in part:
+        if isinstance(value, BaseModel):
+            inner = _essence(value)
+            if inner and (name in _FIRST or value != type(part).model_fields[name].default):
+                essence[name] = inner
+        elif (name == "kind" and value is not None) or value != type(part).model_fields[name].default:
+            essence[name] = value
+    return essence

@@ -1,0 +1,45 @@
+"""What a recipe says about the model; a field that is not given is the task's own choice."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from search_spaces.recipe.part import Count, Part, Positive
+
+Norm = Literal["batch", "layer", "group", "instance", "rms", "none"]
+Init = Literal["he", "xavier", "orthogonal", "identity", "default"]
+
+
+class Model(Part):
+    """Architecture, size, normalization and initial weights of a built-in task's model.
+
+    A task with a pretrained network of its own refuses what it cannot obey.
+
+    Attributes:
+        kind: Architecture; None is the task's own.
+        width: Units of a layer: hidden units, channels of the first convolution, or size of a token.
+        depth: Layers before the output layer.
+        norm: Normalization after every layer, or inside every block of a transformer. Batch (Ioffe and Szegedy,
+            2015), layer (Ba et al., 2016), group (Wu and He, 2018), instance (Ulyanov et al., 2016), root mean
+            square (Zhang and Sennrich, 2019).
+        init: Law of the initial weights; biases start at 0. He et al. (2015) for ReLU, Glorot and Bengio (2010)
+            for tanh, orthogonal (Saxe et al., 2014), identity (Le et al., 2015); "default" is torch's own.
+        mup_base: Width at which the learning rate was tuned. Given, a model of any width takes that rate: maximal
+            update parametrization (Yang et al., "Tensor Programs V", 2022), for mlp and transformer under an
+            optimizer of Adam's family. None is the standard parametrization.
+        lora_rank: Rank of low-rank adapters, with the rest of the network frozen (Hu et al., "LoRA", 2022). None
+            trains every weight. For tasks with a pretrained transformer.
+        lora_alpha: Adapters are scaled by lora_alpha / lora_rank.
+        sync_batch_norm: Whether the BatchNorm layers of a run in several processes take their statistics over the
+            micro-batches of all of them, of any task's model. On CUDA only; a run in one process has nothing to do.
+    """
+
+    kind: Literal["logistic", "mlp", "cnn", "gru", "lstm", "transformer"] | None = None
+    width: Count | None = None
+    depth: Count | None = None
+    norm: Norm | None = None
+    init: Init = "default"
+    mup_base: Count | None = None
+    lora_rank: Count | None = None
+    lora_alpha: Positive = 16.0
+    sync_batch_norm: bool = False

@@ -1,0 +1,106 @@
+"""Optimizers that shape the step by more than one number per weight's past: Sophia, Shampoo and Muon."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from search_spaces.recipe.optimizer_kinds.fields import Betas, Decay
+from search_spaces.recipe.part import Count, Fraction, NonNegative, Part, Positive
+
+
+class Sophia(Part):
+    """Momentum divided by an estimate of the Hessian's diagonal, clipped weight by weight: Sophia-H.
+
+    No weight moves by more than `lr * clip` in a step: the default is 6e-4, which compares with the `lr` of
+    `AdamW`. Every `curvature_every` steps the gradient is differentiated once more, which costs about two
+    backward passes and the memory of the whole graph. Needs a model all of whose layers can be
+    differentiated twice.
+
+    Source: Liu et al., "Sophia: A Scalable Stochastic Second-order Optimizer for Language Model
+    Pre-training", ICLR 2024.
+
+    Attributes:
+        lr: Peak learning rate.
+        betas: Decay rates, per step and per estimate, of the momentum and of the curvature.
+        clip: Largest quotient of momentum and curvature.
+        curvature_every: Steps between two estimates of the curvature.
+        eps: Smallest curvature.
+        weight_decay: Strength of the decoupled decay.
+        decay: Which parameters are decayed.
+        decay_embeddings: Whether embedding tables count as matrices.
+    """
+
+    kind: Literal["sophia"] = "sophia"
+    lr: Positive = 0.06
+    betas: Betas = (0.96, 0.99)
+    clip: Positive = 0.01
+    curvature_every: Count = 10
+    eps: Positive = 1e-12
+    weight_decay: NonNegative = 0.0
+    decay: Decay = "matrices"
+    decay_embeddings: bool = True
+
+
+class Shampoo(Part):
+    """The gradient multiplied, along each of its dimensions, by a root of that dimension's second moment.
+
+    The root of a dimension of size n costs a singular value decomposition of an n x n matrix: for layers
+    of up to some hundred units.
+
+    Source: Gupta, Koren and Singer, "Shampoo: Preconditioned Stochastic Tensor Optimization", ICML 2018. The
+    paper tunes the learning rate per problem; like Adagrad's, its steps shrink by themselves.
+
+    Attributes:
+        lr: Peak learning rate.
+        eps: Where the diagonals of the second moments start.
+        roots_every: Steps between two computations of the roots.
+        weight_decay: Strength of the decoupled decay.
+        decay: Which parameters are decayed.
+        decay_embeddings: Whether embedding tables count as matrices.
+    """
+
+    kind: Literal["shampoo"] = "shampoo"
+    lr: Positive = 0.1
+    eps: Positive = 1e-4
+    roots_every: Count = 1
+    weight_decay: NonNegative = 0.0
+    decay: Decay = "matrices"
+    decay_embeddings: bool = True
+
+
+class Muon(Part):
+    """Orthogonalized momentum for the weight matrices of hidden layers, AdamW for everything else.
+
+    Everything else: embedding tables, the head, biases, norms, and tensors of more than two dimensions such as
+    the kernels of convolutions. Both follow the one schedule, each from its own peak.
+
+    Source: Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024; `match_rms_adamw`
+    is from Liu et al., "Muon is Scalable for LLM Training", 2025.
+
+    Attributes:
+        lr: Peak learning rate of the hidden matrices.
+        momentum: Decay rate of the velocity.
+        nesterov: Whether the gradient is taken at the look-ahead point.
+        newton_schulz_steps: Iterations of the orthogonalization.
+        adjust_lr: How the step of a matrix depends on its shape: `original`, by the root of its aspect ratio
+            where it is tall; `match_rms_adamw`, so that the `lr` and the decay of AdamW can be reused.
+        adamw_lr: Peak learning rate of everything else.
+        adamw_betas: Decay rates of the moments of everything else.
+        adamw_eps: Added to the square root of the second moment of everything else.
+        weight_decay: Strength of the decoupled decay of both.
+        decay: Which parameters are decayed.
+        decay_embeddings: Whether embedding tables count as matrices.
+    """
+
+    kind: Literal["muon"] = "muon"
+    lr: Positive = 0.02
+    momentum: Fraction = 0.95
+    nesterov: bool = True
+    newton_schulz_steps: Count = 5
+    adjust_lr: Literal["original", "match_rms_adamw"] = "original"
+    adamw_lr: Positive = 3e-4
+    adamw_betas: Betas = (0.9, 0.95)
+    adamw_eps: Positive = 1e-10
+    weight_decay: NonNegative = 0.01
+    decay: Decay = "matrices"
+    decay_embeddings: bool = True

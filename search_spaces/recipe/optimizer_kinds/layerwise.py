@@ -1,0 +1,61 @@
+"""Optimizers for very large batches, whose step is relative to the norm of each layer: LARS and LAMB."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from search_spaces.recipe.optimizer_kinds.fields import Betas, Decay
+from search_spaces.recipe.part import Fraction, NonNegative, Part, Positive
+
+
+class LARS(Part):
+    """SGD with momentum whose step is `lr * trust_coefficient` times the norm of each weight matrix.
+
+    Parameters of one dimension take a plain SGD step and are never decayed, as in the paper's code. A usual
+    peak is 0.3 * batch size / 256 (Chen et al., SimCLR, 2020).
+
+    Source: You, Gitman and Ginsburg, "Large Batch Training of Convolutional Networks", 2017.
+
+    Attributes:
+        lr: Peak learning rate.
+        momentum: Decay rate of the velocity.
+        nesterov: Whether the gradient is taken at the look-ahead point.
+        trust_coefficient: Norm of a step as a fraction of the norm of its matrix, at `lr` 1.
+        weight_decay: Strength of the decay; a part of the gradient, so scaled with it.
+        decay: Which parameters are decayed.
+        decay_embeddings: Whether embedding tables count as matrices.
+    """
+
+    kind: Literal["lars"] = "lars"
+    lr: Positive = 1.0
+    momentum: Fraction = 0.9
+    nesterov: bool = False
+    trust_coefficient: Positive = 1e-3
+    weight_decay: NonNegative = 1e-4
+    decay: Literal["matrices", "none"] = "matrices"
+    decay_embeddings: bool = True
+
+
+class LAMB(Part):
+    """AdamW whose step is `lr` times the norm of each parameter, that norm taken as 10 at most.
+
+    As in version 3 of the paper there is no bias correction, which the norm would cancel.
+
+    Source: You et al., "Large Batch Optimization for Deep Learning: Training BERT in 76 minutes", ICLR 2020.
+
+    Attributes:
+        lr: Peak learning rate.
+        betas: Decay rates, per step, of the first and the second moment.
+        eps: Added to the square root of the second moment.
+        weight_decay: Strength of the decay; a part of the update, so scaled with it.
+        decay: Which parameters are decayed.
+        decay_embeddings: Whether embedding tables count as matrices.
+    """
+
+    kind: Literal["lamb"] = "lamb"
+    lr: Positive = 1e-3
+    betas: Betas = (0.9, 0.999)
+    eps: Positive = 1e-6
+    weight_decay: NonNegative = 0.01
+    decay: Decay = "matrices"
+    decay_embeddings: bool = True

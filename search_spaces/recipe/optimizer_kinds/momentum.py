@@ -1,0 +1,63 @@
+"""Optimizers whose only state is a velocity: SGD and Lion."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import model_validator
+
+from search_spaces.recipe.optimizer_kinds.fields import Betas, Decay
+from search_spaces.recipe.part import Fraction, NonNegative, Part, Positive
+
+
+class SGD(Part):
+    """Stochastic gradient descent with momentum.
+
+    Source: Sutskever et al., "On the importance of initialization and momentum in deep learning", ICML 2013.
+
+    Attributes:
+        lr: Peak learning rate.
+        momentum: Decay rate of the velocity; 0 is plain SGD.
+        nesterov: Whether the gradient is taken at the look-ahead point; needs momentum.
+        weight_decay: Strength of the decay (for SGD, L2 and decoupled decay differ only in scale).
+        decay: Which parameters are decayed.
+        decay_embeddings: Whether embedding tables count as matrices.
+    """
+
+    kind: Literal["sgd"] = "sgd"
+    lr: Positive = 0.1
+    momentum: Fraction = 0.9
+    nesterov: bool = True
+    weight_decay: NonNegative = 5e-4
+    decay: Decay = "matrices"
+    decay_embeddings: bool = True
+
+    @model_validator(mode="after")
+    def _nesterov_needs_momentum(self) -> Self:
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov needs momentum > 0, found momentum 0; write nesterov: false for plain SGD")
+        return self
+
+
+class Lion(Part):
+    """The sign of an interpolated momentum: every weight moves by exactly `lr`, with half of Adam's memory.
+
+    The paper asks for a learning rate 3 to 10 times below that of `AdamW` and a decay as much above; the
+    defaults are ten times away from those of `AdamW`.
+
+    Source: Chen et al., "Symbolic Discovery of Optimization Algorithms", NeurIPS 2023.
+
+    Attributes:
+        lr: Peak learning rate, the distance that a weight moves in a step.
+        betas: Weight of the momentum in the sign, and decay rate of the momentum per step.
+        weight_decay: Strength of the decoupled decay.
+        decay: Which parameters are decayed.
+        decay_embeddings: Whether embedding tables count as matrices.
+    """
+
+    kind: Literal["lion"] = "lion"
+    lr: Positive = 1e-4
+    betas: Betas = (0.9, 0.99)
+    weight_decay: NonNegative = 0.1
+    decay: Decay = "matrices"
+    decay_embeddings: bool = True

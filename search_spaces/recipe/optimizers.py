@@ -1,0 +1,114 @@
+"""Every optimizer that a recipe can name: one frozen class a kind, each with its field's usual defaults.
+
+The two parts beside them work with any kind: `Lookahead` around it, `ParameterGroups` on what it trains.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+from pydantic.types import Strict
+
+from search_spaces.recipe.optimizer_kinds.adaptive import (
+    Adafactor,
+    Adagrad,
+    Adam,
+    AdamL2,
+    AdamW,
+    NAdam,
+    RAdam,
+    RMSprop,
+    ScheduleFreeAdamW,
+)
+from search_spaces.recipe.optimizer_kinds.curvature import Muon, Shampoo, Sophia
+from search_spaces.recipe.optimizer_kinds.fields import Betas, Decay
+from search_spaces.recipe.optimizer_kinds.layerwise import LAMB, LARS
+from search_spaces.recipe.optimizer_kinds.momentum import SGD, Lion
+from search_spaces.recipe.part import Part, Positive, Steps
+
+__all__ = [
+    "LAMB",
+    "LARS",
+    "SGD",
+    "Adafactor",
+    "Adagrad",
+    "Adam",
+    "AdamL2",
+    "AdamW",
+    "Betas",
+    "Decay",
+    "Lion",
+    "Lookahead",
+    "Muon",
+    "NAdam",
+    "Optimizer",
+    "ParameterGroups",
+    "RAdam",
+    "RMSprop",
+    "ScheduleFreeAdamW",
+    "Shampoo",
+    "Sophia",
+]
+
+Optimizer = Annotated[
+    AdamW
+    | Adam
+    | SGD
+    | AdamL2
+    | NAdam
+    | RAdam
+    | RMSprop
+    | Adagrad
+    | Adafactor
+    | ScheduleFreeAdamW
+    | Lion
+    | LARS
+    | LAMB
+    | Sophia
+    | Shampoo
+    | Muon,
+    Field(discriminator="kind"),
+]
+
+
+class Lookahead(Part):
+    """Slow weights around any optimizer: every `k` steps they move towards the fast ones, which then restart there.
+
+    Beside the optimizer and not a kind of its own, so that `optimizer.lr` keeps its name and one field turns
+    it on.
+
+    Source: Zhang et al., "Lookahead Optimizer: k steps forward, 1 step back", NeurIPS 2019: k 5, alpha 0.5.
+
+    Attributes:
+        k: Optimizer steps between two moves of the slow weights; 0 is off.
+        alpha: How far the slow weights move; 1 would be no lookahead.
+    """
+
+    k: Steps = 0
+    alpha: Annotated[float, Field(gt=0, le=1)] = 0.5
+
+
+_Prefix = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+class ParameterGroups(Part):
+    """Which parameters train, and with which share of the learning rate.
+
+    A model is a row of blocks from its input to its head; `trainers/optim/layer_groups.py` says what a block is.
+
+    Source of the layer-wise decay: Howard and Ruder, "Universal Language Model Fine-tuning for Text
+    Classification", ACL 2018; Clark et al., ELECTRA, ICLR 2020.
+
+    Attributes:
+        layer_decay: Learning rate of a block as a factor of that of the next one towards the head; 1 gives
+            all the same.
+        head_lr_scale: Learning rate of the head as a factor of `optimizer.lr`. For a backbone at 1e-5 and a
+            head at 1e-3, write lr 1e-5 and 100.
+        frozen: Names, or dotted beginnings of names, of parameters that do not train: `backbone`,
+            `encoder.layer.0`.
+    """
+
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    head_lr_scale: Positive = 1.0
+    frozen: Annotated[tuple[_Prefix, ...], Strict(False)] = ()

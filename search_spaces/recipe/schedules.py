@@ -1,0 +1,270 @@
+"""Every learning-rate schedule that a recipe can name; trainers/optim/schedules.py has their formulas."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic.types import Strict
+
+from search_spaces.recipe.part import Count, Fraction, NonNegative, Part, Positive, Steps
+
+_Share = Annotated[float, Field(gt=0, le=1)]
+_Inside = Annotated[float, Field(gt=0, lt=1)]
+_AtLeastOne = Annotated[float, Field(ge=1)]
+
+
+class _Warmup(Part):
+    """Linear warmup from 0; the peak is reached exactly at its end.
+
+    Attributes:
+        warmup: Fraction of all optimizer steps.
+        warmup_steps: The same as a number of steps, instead of `warmup`.
+    """
+
+    warmup: Fraction = 0.0
+    warmup_steps: Steps | None = None
+
+    @model_validator(mode="after")
+    def _one_warmup(self) -> Self:
+        if self.warmup > 0 and self.warmup_steps is not None:
+            raise ValueError(
+                f"warmup is given once, found warmup {self.warmup} and warmup_steps {self.warmup_steps};"
+                " set warmup to 0 or warmup_steps to null"
+            )
+        return self
+
+
+class Cosine(_Warmup):
+    """Half a cosine from the peak down to `min_factor` times the peak, at the last step.
+
+    Source: Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", ICLR 2017.
+
+    Attributes:
+        warmup: Fraction of all optimizer steps.
+        warmup_steps: The same as a number of steps, instead of `warmup`.
+        min_factor: Final learning rate as a factor of the peak.
+    """
+
+    kind: Literal["cosine"] = "cosine"
+    min_factor: Fraction = 0.0
+
+
+class Linear(_Warmup):
+    """A straight line from the peak down to `min_factor` times the peak, at the last step.
+
+    Attributes:
+        warmup: Fraction of all optimizer steps.
+        warmup_steps: The same as a number of steps, instead of `warmup`.
+        min_factor: Final learning rate as a factor of the peak.
+    """
+
+    kind: Literal["linear"] = "linear"
+    min_factor: Fraction = 0.0
+
+
+class Constant(_Warmup):
+    """The peak from the end of the warmup on.
+
+    Attributes:
+        warmup: Fraction of all optimizer steps.
+        warmup_steps: The same as a number of steps, instead of `warmup`.
+    """
+
+    kind: Literal["constant"] = "constant"
+
+
+class Polynomial(_Warmup):
+    """The linear decay's remaining share raised to a power, down to `min_factor` times the peak.
+
+    Source: Chen et al., "DeepLab", TPAMI 2018, for powers below 1.
+
+    Attributes:
+        warmup: Fraction of all optimizer steps.
+        warmup_steps: The same as a number of steps, instead of `warmup`.
+        power: Exponent; 1 is `linear`.
+        min_factor: Final learning rate as a factor of the peak.
+    """
+
+    kind: Literal["polynomial"] = "polynomial"
+    power: Positive = 2.0
+    min_factor: Fraction = 0.0
+
+
+class Step(_Warmup):
+    """The rate is multiplied by `gamma` at each milestone.
+
+    Source: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016.
+
+    Attributes:
+        warmup: Fraction of all optimizer steps.
+        warmup_steps: The same as a number of steps, instead of `warmup`.
+        milestones: Fractions of all optimizer steps, ascending.
+        gamma: Factor at each milestone.
+    """
+
+    kind: Literal["step"] = "step"
+    milestones: Annotated[tuple[_Inside, ...], Strict(False)] = (0.3, 0.6, 0.9)
+    gamma: _Inside = 0.1
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Self:
+        if any(later <= earlier for earlier, later in zip(self.milestones, self.milestones[1:], strict=False)):
+            raise ValueError(f"milestones must ascend, found {list(self.milestones)}")
+        return self
+
+
+class Exponential(_Warmup):
+    """The same factor at every step, so chosen that `min_factor` times the peak is reached at the last step.
+
+    Attributes:
+        warmup: Fraction of all optimizer steps.
+        warmup_steps: The same as a number of steps, instead of `warmup`.
+        min_factor: Final learning rate as a factor of the peak.
+    """
+
+    kind: Literal["exponential"] = "exponential"
+    min_factor: _Inside = 0.01
+
+
+class OneCycle(Part):
+    """One rise to the peak and one fall far below where it began; the rise is its warmup.
+
+    Source: Smith and Topin, "Super-Convergence", 2018. The momentum is left alone.
+
+    Attributes:
+        rise: Fraction of all optimizer steps that the rise takes.
+        div_factor: The peak divided by the first learning rate.
+        final_div_factor: The first learning rate divided by the last.
+        anneal: Shape of both halves.
+    """
+
+    kind: Literal["one_cycle"] = "one_cycle"
+    rise: _Inside = 0.3
+    div_factor: _AtLeastOne = 25.0
+    final_div_factor: _AtLeastOne = 1e4
+    anneal: Literal["cosine", "linear"] = "cosine"
+
+
+class Cyclical(Part):
+    """Triangles between `min_factor` times the peak and the peak.
+
+    Source: Smith, "Cyclical Learning Rates for Training Neural Networks", WACV 2017.
+
+    Attributes:
+        cycles: Triangles in the whole budget.
+        min_factor: Lowest learning rate as a factor of the peak.
+        halve: Whether each triangle is half as high as the one before it ("triangular2").
+    """
+
+    kind: Literal["cyclical"] = "cyclical"
+    cycles: Count = 4
+    min_factor: Fraction = 0.1
+    halve: bool = False
+
+
+class CosineRestarts(_Warmup):
+    """Half cosines from the peak down to `min_factor` times the peak, one after the other.
+
+    Source: Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", ICLR 2017.
+
+    Attributes:
+        warmup: Fraction of all optimizer steps.
+        warmup_steps: The same as a number of steps, instead of `warmup`.
+        first_cycle: Length of the first cycle as a fraction of the steps after the warmup.
+        multiplier: Each cycle is so many times as long as the one before it.
+        min_factor: Lowest learning rate as a factor of the peak.
+    """
+
+    kind: Literal["cosine_restarts"] = "cosine_restarts"
+    first_cycle: _Share = 0.25
+    multiplier: Count = 1
+    min_factor: Fraction = 0.0
+
+
+class InverseSqrt(_Warmup):
+    """The rate falls with the square root of the step, whatever the budget.
+
+    Source: Vaswani et al., "Attention Is All You Need", NeurIPS 2017; Raffel et al., T5, JMLR 2020.
+
+    Attributes:
+        warmup: Fraction of all optimizer steps.
+        warmup_steps: The same as a number of steps, instead of `warmup`.
+        timescale: Steps within which the rate stays near the peak; None is the warmup's length, or 10,000 without
+            a warmup.
+    """
+
+    kind: Literal["inverse_sqrt"] = "inverse_sqrt"
+    timescale: Count | None = None
+
+
+class WarmupStableDecay(_Warmup):
+    """The peak for most of the training, then a short decay to `min_factor` times the peak.
+
+    Source: Hu et al., "MiniCPM", COLM 2024; Haegele et al., "Scaling Laws and Compute-Optimal Training Beyond Fixed
+    Training Durations", NeurIPS 2024, for the shape `1-sqrt`.
+
+    Attributes:
+        warmup: Fraction of all optimizer steps.
+        warmup_steps: The same as a number of steps, instead of `warmup`.
+        decay: Fraction of all optimizer steps that the decay takes, at the end.
+        shape: Of the decay.
+        min_factor: Final learning rate as a factor of the peak.
+    """
+
+    kind: Literal["wsd"] = "wsd"
+    decay: _Share = 0.2
+    shape: Literal["linear", "cosine", "1-sqrt"] = "linear"
+    min_factor: Fraction = 0.0
+
+
+class Plateau(_Warmup):
+    """The rate is multiplied by `gamma` when `val/nll` has not improved for more than `patience` epochs.
+
+    Attributes:
+        warmup: Fraction of all optimizer steps.
+        warmup_steps: The same as a number of steps, instead of `warmup`.
+        gamma: Factor of each reduction.
+        patience: Epochs without improvement that are put up with.
+        threshold: An improvement is more than this share of the best value.
+        cooldown: Epochs after a reduction that are not counted.
+        min_factor: Lowest learning rate as a factor of the peak.
+    """
+
+    kind: Literal["plateau"] = "plateau"
+    gamma: _Inside = 0.1
+    patience: Steps = 5
+    threshold: Fraction = 1e-4
+    cooldown: Steps = 0
+    min_factor: Fraction = 0.0
+
+
+Schedule = Annotated[
+    Cosine
+    | Linear
+    | Constant
+    | Polynomial
+    | Step
+    | Exponential
+    | OneCycle
+    | Cyclical
+    | CosineRestarts
+    | InverseSqrt
+    | WarmupStableDecay
+    | Plateau,
+    Field(discriminator="kind"),
+]
+
+
+class WeightDecaySchedule(Part):
+    """The course of the weight decay of every parameter group, from its own value at the first step.
+
+    Source: Caron et al., DINO, ICCV 2021, who raise it tenfold by a cosine.
+
+    Attributes:
+        kind: Shape.
+        final_factor: Weight decay at the end, as a factor of the one at the start; may be above 1.
+    """
+
+    kind: Literal["constant", "linear", "cosine"] = "constant"
+    final_factor: NonNegative = 0.0

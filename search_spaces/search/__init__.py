@@ -1,0 +1,1 @@
+"""What varies: distributions, parameters, constraints, and sequences of points."""

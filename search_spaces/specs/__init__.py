@@ -1,0 +1,1 @@
+"""What a file asks for: `SpaceSpec`, `AblationSpec`, and their parts."""

@@ -1,0 +1,173 @@
+"""The commands that read the database, from `list` to `dashboard`."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from search_spaces import UsageError
+from sweeps.cli.options import AsJson, Folder, Name, Storage
+from sweeps.store.database import DEFAULT_URL
+
+if TYPE_CHECKING:
+    from sweeps.console.sweep_view import SweepView
+
+
+def list_(storage: Storage = DEFAULT_URL, as_json: AsJson = False) -> None:
+    """Every sweep of the database."""
+    from sweeps.console import sweep_view
+
+    found = _views(storage)
+    if as_json:
+        sweep_view.print_json([sweep_view.status_data(view) for view in found])
+    else:
+        sweep_view.print_list(found, Console())
+
+
+def status(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One sweep; all if not given.")] = None,
+    storage: Storage = DEFAULT_URL,
+    as_json: AsJson = False,
+) -> None:
+    """How far a sweep is, while it runs or afterwards."""
+    from sweeps.console import sweep_view
+
+    found = _views(storage)
+    if name is not None:
+        found = [sweep_view.find_view(found, name)]
+    if as_json:
+        data = [sweep_view.status_data(view) for view in found]
+        sweep_view.print_json(data if name is None else data[0])
+    else:
+        sweep_view.print_status(found, Console())
+
+
+def show(
+    name: Name,
+    number: Annotated[int | None, typer.Argument(metavar="[RUN]", help="One run, with its curve.")] = None,
+    storage: Storage = DEFAULT_URL,
+    as_json: AsJson = False,
+) -> None:
+    """The runs of a sweep, best first, or one of them in full."""
+    from sweeps.console import sweep_view
+
+    view = sweep_view.find_view(_views(storage), name)
+    if number is None:
+        if as_json:
+            sweep_view.print_json([sweep_view.run_data(row, view) for row in sweep_view.ranked(view)])
+        else:
+            sweep_view.print_runs(view, Console())
+        return
+    from analysis.load import epochs_frame
+
+    row = sweep_view.find_run(view, number)
+    epochs = epochs_frame(storage, name, number)
+    if as_json:
+        sweep_view.print_json(sweep_view.run_data(row, view) | {"curve": sweep_view.curve_data(epochs)})
+    else:
+        sweep_view.print_run(view, row, epochs, Console())
+
+
+def export(
+    name: Name,
+    to: Folder = None,
+    storage: Storage = DEFAULT_URL,
+) -> None:
+    """Write a sweep as files: runs.csv, epochs.csv, space.yaml and the best run's recipe, best.yaml."""
+    from analysis.export import export_sweep
+    from sweeps.console import sweep_view
+
+    view = sweep_view.find_view(_views(storage), name)
+    folder = to or Path("reports") / name
+    for path in export_sweep(view.spec, storage, folder):
+        typer.echo(path)
+
+
+def report(name: Name, to: Folder = None, storage: Storage = DEFAULT_URL) -> None:
+    """Write the report of a sweep or an ablation from the database alone, and show it in the dashboard."""
+    from analysis.report.present import present
+
+    present(storage, name, Console(), to)
+
+
+def diagnose(
+    name: Name,
+    number: Annotated[int | None, typer.Argument(metavar="[RUN]", help="One run; all of them if not given.")] = None,
+    storage: Storage = DEFAULT_URL,
+) -> None:
+    """What the curves of a sweep's runs show: overfit, too hot, too short, ..., and what to try next."""
+    from analysis.report.sweep.terminal import print_diagnosis
+    from analysis.sweep.evidence import read_sweep
+    from analysis.sweep.findings import find_sweep
+
+    print_diagnosis(find_sweep(read_sweep(storage, name)), Console(), number)
+
+
+def apply(
+    name: Name,
+    top: Annotated[int, typer.Option("--top", min=1, help="1 for the best complete run, 2 for the next, ...")] = 1,
+    storage: Storage = DEFAULT_URL,
+) -> None:
+    """Print the recipe of a sweep's winner as a space of one run, ready to be used."""
+    from analysis.sweep.evidence import read_sweep
+    from analysis.sweep.next_steps.follow_up import apply as recipe_of
+
+    typer.echo(recipe_of(read_sweep(storage, name), top), nl=False)
+
+
+def dashboard(
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="On 127.0.0.1.")] = 8080,
+    storage: Storage = DEFAULT_URL,
+) -> None:
+    """Open the Optuna dashboard over the same database."""
+    _views(storage)  # a database without sweeps is said here, not shown as an empty page
+    from sweeps.study.dashboard import serve_dashboard
+
+    typer.echo(f"dashboard at http://127.0.0.1:{port}/dashboard/ (Ctrl-C ends it)")
+    serve_dashboard(storage, port)
+
+
+def cluster(
+    address: Annotated[
+        str, typer.Option("--address", help="Of the cluster: auto, HOST:PORT or ray://HOST:PORT.")
+    ] = "auto",
+    storage: Storage = DEFAULT_URL,
+    as_json: AsJson = False,
+) -> None:
+    """The nodes of a Ray cluster, what is free on them, and the runs of each."""
+    from analysis.load import runs_frame
+    from sweeps.console import cluster_table, sweep_view
+    from sweeps.runners.ray import environment
+
+    runs: list[dict[Hashable, Any]] = []
+    try:
+        runs = runs_frame(storage).to_dict("records")
+    except UsageError as error:
+        if storage != DEFAULT_URL:  # there, nothing was recorded yet
+            typer.echo(str(error), err=True)
+    where = environment.cluster_address(address) or "auto"  # a cluster that is looked at is never started here
+    environment.prepare(where)
+    from sweeps.runners.ray.connection import RayCluster
+    from sweeps.runners.ray.nodes import free, nodes
+
+    connection = RayCluster(where)
+    try:
+        connection.wait()
+        rows = cluster_table.node_rows(nodes(), free(), runs)
+    finally:
+        connection.close()
+    if as_json:
+        sweep_view.print_json([cluster_table.node_data(row) for row in rows])
+    else:
+        cluster_table.print_nodes(rows, Console())
+
+
+def _views(storage: str) -> list[SweepView]:
+    from analysis.load import runs_frame, sweeps_frame
+    from sweeps.console.sweep_view import sweep_views
+
+    return sweep_views(sweeps_frame(storage), runs_frame(storage))

@@ -1,0 +1,110 @@
+"""The commands for the time before a sweep: `recommend`, `lint`, `check`, `lr-find`, `import`, `schema`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, get_args
+
+import typer
+from rich.console import Console
+
+from search_spaces import UsageError, load_space
+from search_spaces.lint.lint import lint as lint_space
+from search_spaces.lint.lint import lint_lines
+from search_spaces.recommend.decisions import Model, Start, Wish
+from search_spaces.recommend.recommend import Situation, advise, ask
+from sweeps.cli.options import Folder, Settings, Space
+
+FLAGGED_EXIT = 1
+
+
+def lint(space: Space, settings: Settings = None) -> None:
+    """Look for the red flags of a space before it costs machine hours; exit code 1 if there is an error."""
+    flags = lint_space(load_space(space, settings or ()))
+    for line in lint_lines(flags):
+        typer.echo(line)
+    errors = sum(flag.severity == "error" for flag in flags)
+    typer.echo(f"{space}: {errors} errors, {len(flags) - errors} other flags" if flags else f"{space}: no red flag")
+    raise typer.Exit(FLAGGED_EXIT if errors else 0)
+
+
+def recommend(
+    model: Annotated[str | None, typer.Option("--model", help=f"One of {', '.join(get_args(Model))}.")] = None,
+    task: Annotated[str, typer.Option("--task", help=f"One of {', '.join(get_args(Start))}.")] = "scratch",
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Examples a step, all devices together.")] = 64,
+    data: Annotated[int, typer.Option("--data", min=1, help="Training examples.")] = 50_000,
+    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="That you can pay for.")] = None,
+    wish: Annotated[str, typer.Option("--wish", help=f"One of {', '.join(get_args(Wish))}.")] = "best",
+    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Default: print it.")] = None,
+) -> None:
+    """Write the space to start from, with its reasons; asks the questions itself when it is told nothing."""
+    if model is None:
+        if not sys.stdin.isatty():
+            raise UsageError(f"recommend: --model is one of {', '.join(get_args(Model))}; in a terminal it asks")
+        situation = ask(_prompt)
+    else:
+        for option, value, valid in (("model", model, Model), ("task", task, Start), ("wish", wish, Wish)):
+            if value not in get_args(valid):
+                raise UsageError(f"--{option} must be one of {', '.join(get_args(valid))}, found {value}")
+        situation = Situation(model, task, batch, data, epochs, wish)  # type: ignore[arg-type]  # looked up above
+    text = advise(situation).text
+    if to is None:
+        typer.echo(text, nl=False)
+        return
+    to.write_text(text, encoding="utf-8")
+    typer.echo(f"wrote {to}; next: sweeps lint {to} | sweeps run {to}")
+
+
+def _prompt(question: str, answers: object) -> str:
+    """Ask at the keyboard; an empty answer takes the first one offered."""
+    offered = list(answers) if isinstance(answers, list | tuple) else []
+    shown = f" ({', '.join(map(str, offered))})" if offered else ""
+    return str(typer.prompt(f"{question}{shown}", default=str(offered[0]) if offered else "", show_default=False))
+
+
+def check(space: Space, settings: Settings = None) -> None:
+    """Try the task and its recipe before hours go into them; exit code 1 if something is wrong."""
+    from sweeps.preflight.task_report import check as check_task
+
+    raise typer.Exit(check_task(load_space(space, settings or ()), Console()))
+
+
+def lr_find(space: Space, settings: Settings = None, to: Folder = None) -> None:
+    """Scan the learning rates of a recipe, and suggest which range to search."""
+    from analysis.figures.lr_scan import lr_scan, write_page
+    from analysis.report.present import FOLDER
+    from sweeps.preflight.task_report import lr_find as scan_rates
+
+    spec = load_space(space, settings or ())
+    folder = to or FOLDER / spec.name
+    code, scan = scan_rates(spec, Console(), folder)
+    typer.echo(write_page(lr_scan(scan), folder / "lr_find.html"))
+    raise typer.Exit(code)
+
+
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A W&B sweep, or a Hydra config for Optuna.")],
+    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Default: print it.")] = None,
+) -> None:
+    """Turn another tool's sweep into a space; what was guessed or left out stands in its comments."""
+    from search_spaces.files.lookup import read_text
+    from search_spaces.importers.importer import import_sweep
+
+    _write(import_sweep(read_text(file), str(file)), to)
+
+
+def schema(to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Default: print it.")] = None) -> None:
+    """Print the JSON Schema of space files, for editors that complete and check."""
+    from search_spaces.files.json_schema import json_schema
+
+    _write(f"{json.dumps(json_schema(), indent=2)}\n", to)
+
+
+def _write(text: str, to: Path | None) -> None:
+    if to is None:
+        typer.echo(text, nl=False)
+    else:
+        to.write_text(text, encoding="utf-8")
+        typer.echo(f"wrote {to}")

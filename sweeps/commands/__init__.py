@@ -1,1 +1,0 @@
-"""What `sweeps COMMAND` does, a function each; `sweeps.cli` lists them."""

@@ -1,0 +1,1 @@
+"""Everything printed: the live view, the summary, the tables."""

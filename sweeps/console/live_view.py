@@ -1,0 +1,193 @@
+"""What a person sees of a sweep while it works: a live panel in a terminal, lines elsewhere."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from sweeps.engine.conductor import Conductor
+from sweeps.engine.live_run import warnings
+from sweeps.engine.progress import Standing
+from sweeps.store.tables import RunState
+from sweeps.store.writer import Writer
+
+PLAIN_EVERY_S = 2.0
+LIVE_PER_S = 4
+
+
+class Pace:
+    """Turns finished runs into an estimate of the time that is left.
+
+    Args:
+        conductor: Whose pace; what was finished before it began does not count.
+    """
+
+    def __init__(self, conductor: Conductor) -> None:
+        self._conductor = conductor
+        self._before = sum(run.state.finished for run in conductor.runs)
+
+    def eta_s(self) -> float | None:
+        """Seconds to the end if the runs that are left take as long as those of this driver did."""
+        began = self._conductor.first_report_at
+        finished = sum(run.state.finished for run in list(self._conductor.runs))
+        done = finished - self._before
+        if began is None or done < 1:
+            return None
+        return (time.monotonic() - began) / done * (self._conductor.plan.total - finished)
+
+
+def line(now: Standing, remarks: Sequence[str] = ()) -> str:
+    """One line of plain text."""
+    counts = ", ".join(f"{count} {state.value.lower()}" for state, count in now.states.items() if count)
+    parts = [f"{now.name}: {now.finished}/{now.total} runs ({counts})"]
+    if now.pairs is not None:
+        parts.append(f"{now.pairs[0]}/{now.pairs[1]} pairs")
+    if now.best is not None:
+        parts.append(f"best {now.metric} {now.best[1]:.4f} (run {now.best[0]})")
+    if now.baseline is not None:
+        parts.append(f"baseline {now.baseline[0]:.4f} at epoch {now.baseline[1]}/{now.budget}")
+    parts.append(f"{now.epochs_spent} epochs" + (f", {now.epochs_saved} saved" if now.survivors else ""))
+    if now.eta_s is not None:
+        parts.append(f"{duration(now.eta_s)} left")
+    parts.extend(remarks)
+    return ", ".join(parts)
+
+
+def panel(now: Standing, remarks: Sequence[str] = ()) -> RenderableType:
+    """The live view."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold")
+    grid.add_column()
+    bar = ProgressBar(total=now.total, completed=now.finished, width=40)
+    left = "" if now.eta_s is None else f", {duration(now.eta_s)} left"
+    grid.add_row(now.name, bar)
+    grid.add_row("runs", f"{now.finished} of {now.total} finished{left}")
+    grid.add_row("", _state_text(now.states))
+    if now.pairs is None:
+        grid.add_row(now.metric, _best_text(now))
+    else:
+        grid.add_row("pairs", f"{now.pairs[0]} of {now.pairs[1]} complete in every arm")
+    if now.survivors:
+        words = "   ".join(f"epoch {rung}: {on} of {reached}" for rung, reached, on in now.survivors)
+        grid.add_row("went on", words)
+    saved = f", {now.epochs_saved} saved by stopping" if now.survivors else ""
+    grid.add_row("epochs", f"{now.epochs_spent} trained{saved}")
+    for remark in remarks:
+        grid.add_row("", Text(remark, "yellow"))
+    return grid
+
+
+COLOURS = {
+    RunState.RUNNING: "cyan",
+    RunState.COMPLETE: "green",
+    RunState.STOPPED: "yellow",
+    RunState.DIVERGED: "magenta",
+    RunState.FAILED: "red",
+    RunState.INTERRUPTED: "dim",
+}
+
+
+def _state_text(states: Mapping[RunState, int]) -> Text:
+    words = [
+        (f"{states[state]} {state.value.lower()}   ", colour) for state, colour in COLOURS.items() if states.get(state)
+    ]
+    return Text.assemble(*words) if words else Text("starting", "dim")
+
+
+def _best_text(now: Standing) -> str:
+    best = "best: none complete yet" if now.best is None else f"best {now.best[1]:.4f} (run {now.best[0]})"
+    if now.baseline is None:
+        return best
+    value, epoch = now.baseline
+    at = "" if epoch == now.budget else f" at epoch {epoch} of {now.budget}"
+    return f"{best}   baseline {value:.4f}{at}"
+
+
+def duration(seconds: float) -> str:
+    """``5 s``, ``3 min 20 s``, ``2 h 05 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+class Progress:
+    """Shows a conductor's standing while it works: a live panel in a terminal, lines elsewhere.
+
+    Args:
+        conductor: Whose sweep is shown.
+        console: Where.
+        standing: Of its runs, with the seconds that are left.
+        writer: Knows whether the database keeps up.
+    """
+
+    def __init__(
+        self,
+        conductor: Conductor,
+        console: Console,
+        standing: Callable[[Conductor, float | None], Standing],
+        writer: Writer,
+    ) -> None:
+        self._conductor = conductor
+        self._standing_of = standing
+        self._writer = writer
+        self._warned = 0
+        self._console = console
+        self._pace = Pace(conductor)
+        self._over = threading.Event()
+        self._live: Live | None = None
+        self._thread = threading.Thread(target=self._print_lines, name="progress", daemon=True)
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._live = Live(
+                console=self._console,
+                get_renderable=lambda: panel(self._standing(), self._remarks() + warnings(list(self._conductor.runs))),
+                refresh_per_second=LIVE_PER_S,
+                transient=True,
+            )
+            self._live.start()
+        else:
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        if self._live is not None:
+            self._live.stop()
+        else:
+            self._thread.join()
+
+    def _standing(self) -> Standing:
+        return self._standing_of(self._conductor, self._pace.eta_s())
+
+    def _remarks(self) -> list[str]:
+        return [remark for remark in (self._writer.remark,) if remark]
+
+    def _say_warnings(self) -> None:
+        found = warnings(list(self._conductor.runs))
+        for text in found[self._warned :]:
+            self._console.print(f"warning: {text}", highlight=False, soft_wrap=True, markup=False)
+        self._warned = len(found)
+
+    def _print_lines(self) -> None:
+        last = ""
+        while not self._over.wait(PLAIN_EVERY_S):
+            self._say_warnings()
+            now = line(self._standing(), self._remarks())
+            if now != last and self._conductor.first_report_at is not None:
+                self._console.print(now, highlight=False, soft_wrap=True, markup=False)
+                last = now

@@ -1,0 +1,126 @@
+"""What `sweeps run` says at its end."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections import Counter
+
+from rich.console import Console
+
+from sweeps.engine.conductor import Conductor
+from sweeps.engine.live_run import LiveRun, warnings
+from sweeps.engine.progress import standing
+from sweeps.plan.plan import searched_fields
+from sweeps.store.database import DEFAULT_URL, shown
+from sweeps.store.tables import RunState
+
+
+class Phases:
+    """Where the wall time went.
+
+    Args:
+        began: `time.monotonic` when the command was typed.
+    """
+
+    def __init__(self, began: float) -> None:
+        self._began = began
+        self._first_report: float | None = None
+        self._trained: float | None = None
+        self._ended = began
+        self._slots = 1
+        self._training_s = 0.0
+
+    def trained(self, conductor: Conductor, slots: int) -> None:
+        """The last run has ended."""
+        self._trained = time.monotonic()
+        self._first_report = conductor.first_report_at
+        self._training_s = conductor.session_seconds
+        self._slots = slots
+
+    def end(self) -> None:
+        """Everything is written and given back."""
+        self._ended = time.monotonic()
+
+    def __str__(self) -> str:
+        wall = self._ended - self._began
+        if self._trained is None or self._first_report is None:
+            return f"{wall:.1f} s, none of it training"
+        running = self._trained - self._first_report
+        waiting = max(0.0, running * self._slots - self._training_s)
+        return (
+            f"{wall:.1f} s = start-up {self._first_report - self._began:.1f} + runs {running:.1f} + "
+            f"shut-down {self._ended - self._trained:.1f}; workers trained {self._training_s:.1f} s and waited "
+            f"{waiting:.1f} s ({self._slots} at a time)"
+        )
+
+
+def summary(conductor: Conductor, phases: Phases, storage: str, console: Console) -> None:
+    """Print the standing of a sweep at the end of a command."""
+    spec = conductor.spec
+    rows = [
+        ("runs", states(conductor)),
+        ("best", _best(conductor)),
+        ("", _recipe(conductor)),
+        ("epochs", _epochs(conductor)),
+        *(("warning", f" {text}") for text in warnings(conductor.runs)),
+        ("time", str(phases)),
+        ("stored", shown(storage)),
+        ("next", _next(conductor, storage)),
+    ]
+    for name, text in rows:
+        if text:
+            console.print(f"{name:<8}{text}", highlight=False, markup=False, soft_wrap=True)
+    if any(run.state is RunState.FAILED for run in conductor.runs):
+        console.print(f"        why runs failed: sweeps show {spec.name} RUN", highlight=False, soft_wrap=True)
+
+
+def states(conductor: Conductor) -> str:
+    """How many runs there are, by what became of them."""
+    counts = Counter(run.state for run in conductor.runs)
+    words = ", ".join(f"{counts[state]} {state.value.lower()}" for state in RunState if counts[state])
+    return f"{len(conductor.runs)} of {conductor.plan.total}: {words}"
+
+
+def _best(conductor: Conductor) -> str:
+    best = conductor.best()
+    metric = conductor.spec.metric.name
+    if best is None or best.value is None:
+        return f"no run is complete yet, so there is no best {metric}"
+    return f"run {best.number}: {metric} {best.value:.4f}{_gain(best, conductor.runs[0], conductor.spec.metric.goal)}"
+
+
+def _gain(best: LiveRun, baseline: LiveRun, goal: str) -> str:
+    if best is baseline:
+        return ", the baseline recipe itself: nothing beat it"
+    if baseline.state is not RunState.COMPLETE or baseline.value is None or best.value is None:
+        return ", the baseline is not complete"
+    gain = best.value - baseline.value
+    better = "better" if (gain > 0) == (goal == "maximize") else "no better"
+    return f", {better} than the baseline recipe {baseline.value:.4f} by {abs(gain):.4f} (on the data it was chosen by)"
+
+
+def _recipe(conductor: Conductor) -> str:
+    best = conductor.best()
+    if best is None or best.number == 0:
+        return ""
+    values = searched_fields(best.recipe, conductor.spec)
+    return ", ".join(f"{path} {_short(value)}" for path, value in values.items())
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _epochs(conductor: Conductor) -> str:
+    now = standing(conductor.spec, conductor.runs)
+    return f"{now.epochs_spent} trained, {now.epochs_saved} saved by stopping early"
+
+
+def _next(conductor: Conductor, storage: str) -> str:
+    name = conductor.spec.name
+    if not conductor.finished:
+        return "the same command continues"
+    # Quoted for a shell: a URL may hold ? and &. A hidden password has to be typed, or come from ~/.pgpass.
+    where = "" if storage == DEFAULT_URL else f", each with --storage {shlex.quote(shown(storage))}"
+    return f"sweeps show {name} | sweeps dashboard | sweeps export {name}{where}"

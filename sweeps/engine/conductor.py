@@ -1,0 +1,335 @@
+"""Decides what runs next and what becomes of a run after each step. THE file to read first.
+
+Runners (in this process, or Ray) ask `Conductor.next_job` for work, hand every step that a worker made to
+`Conductor.report`, and obey its answer. Every answer is recorded before it is given, by the writer, which brings it
+into the database a moment later. So a driver can die between any two lines of this file, and its successor goes on
+from the records as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+
+from search_spaces import Asha, SpaceSpec, SweepError, recipe_hash
+from search_spaces.seeds import derive_seed
+from sweeps.engine.checkpoint_files import CheckpointFiles
+from sweeps.engine.live_run import LiveRun
+from sweeps.engine.outcome import in_time, judge, over_time, printable
+from sweeps.engine.progress import best_run
+from sweeps.plan.asha import Rungs, rung_epochs
+from sweeps.plan.plan import Plan
+from sweeps.runners.worker import Job, Step
+from sweeps.store.events import RunAdded, RunBegun, RunsInterrupted, StepRecorded, WeightsKept
+from sweeps.store.records import Outcome
+from sweeps.store.store import Store
+from sweeps.store.tables import RunState
+from sweeps.store.writer import Writer
+from sweeps.study.snapshot import TrialView
+from trainers.storage.folder import Folder
+
+MAX_ATTEMPTS = 3  # a run whose worker died this often without recording an epoch in between is FAILED
+
+
+class Conductor:
+    """Meets the plan, early stopping and the store.
+
+    Args:
+        spec: The space.
+        store: The database, which is read once, at the start.
+        sweep_id: The sweep's row there.
+        writer: Takes what is recorded; it has taken the sweep over.
+        plan: What is to be run.
+        checkpoints: The folder of the sweep's checkpoints.
+        watch: Called with the view of every run that changed, for the study that the dashboard shows.
+        import_paths: Folders where workers look for the user's own task.
+    """
+
+    def __init__(
+        self,
+        spec: SpaceSpec,
+        store: Store,
+        sweep_id: int,
+        writer: Writer,
+        plan: Plan,
+        checkpoints: Folder,
+        watch: Callable[[TrialView], None] = lambda view: None,
+        import_paths: tuple[str, ...] = (),
+    ) -> None:
+        self.spec = spec
+        self._writer = writer
+        self.plan = plan
+        self._files = CheckpointFiles(checkpoints)
+        self._watch = watch
+        self._import_paths = import_paths
+        self._lock = threading.RLock()  # progress reads from its own thread
+        self._draining = False
+        self._rungs: Rungs
+        self.rung_epochs = rung_epochs(spec.early_stopping, spec.recipe.budget.epochs)
+        self.runs: list[LiveRun] = []
+        self._queue: deque[LiveRun] = deque()
+        self._kept: LiveRun | None = None  # the run whose weights are on disk
+        self._live: dict[int, LiveRun] = {}
+        self.first_report_at: float | None = None
+        self.session_seconds = 0.0  # of training, recorded by this driver
+        self._take_over(store, sweep_id)
+
+    # --- from the database ----------------------------------------------------------------------------------
+
+    def _take_over(self, store: Store, sweep_id: int) -> None:
+        """Read where the sweep stands; whatever was RUNNING lost its driver and is continued first."""
+        curve = store.curve(sweep_id, self.spec.metric.name)
+        self._seq = store.next_seq(sweep_id)
+        self._rungs = self._rebuild_rungs(curve)
+        records, finals = store.runs(sweep_id), store.final_metrics(sweep_id)
+        self.runs = [LiveRun.of(record) for record in records]
+        for number, epoch, value in curve:
+            self.runs[number].curve[epoch] = value
+        for number, final in finals.items():
+            self.runs[number].final = final
+        self._queue.extend(run for run in self.runs if not run.state.finished)
+        self._kept = self.best()
+        self._files.tidy(wanted={run.number for run in (*self._queue, self._kept) if run is not None})
+        # A driver may have died while the best run changed.
+        stored = {record.number: record.checkpoint for record in records if record.checkpoint is not None}
+        path = None if self._kept is None else self._stored_weights(self._kept.number, stored.get(self._kept.number))
+        if stored != ({} if self._kept is None or path is None else {self._kept.number: path}):
+            self._writer.put(WeightsKept(None if self._kept is None else self._kept.number, path))
+        if self._kept is not None:
+            self._files.keep_final(self._kept.number)
+        for run in self.runs:
+            self._tell(run)
+
+    def _stored_weights(self, number: int, known: str | None) -> str | None:
+        """Where the weights of the best run are, which a driver with another folder may have written there."""
+        try:
+            found = self._files.final(number)
+        except OSError as error:
+            raise SweepError(
+                f"{self._files.root}: cannot be read ({printable(str(error))}); try again later"
+            ) from error
+        return known if found is None and known != self._files.place(number) else found
+
+    def _rebuild_rungs(self, curve: tuple[tuple[int, int, float], ...]) -> Rungs:
+        rule = self.spec.early_stopping
+        factor = rule.reduction_factor if isinstance(rule, Asha) else 1
+        finite = [(number, epoch, value) for number, epoch, value in curve if math.isfinite(value)]
+        return Rungs(self.rung_epochs, factor, self.spec.metric.goal, finite)
+
+    # --- to the runner --------------------------------------------------------------------------------------
+
+    def next_job(self, ray_trial_id: str | None = None) -> Job | None:
+        """The next run to train, recorded as RUNNING; None when there is none now, or none any more."""
+        with self._lock:
+            if self._draining:
+                return None
+            self._writer.check()
+            if self._queue:
+                run = self._queue.popleft()
+            elif len(self.runs) < self.plan.available:
+                run = self._add_run(len(self.runs))
+            else:
+                return None
+            run.state = RunState.RUNNING
+            run.attempts += 1
+            now = datetime.now(UTC)
+            run.started_at = run.started_at or now
+            self._writer.put(RunBegun(run.number, run.attempts, now, ray_trial_id))
+            self._live[run.number] = run
+            self._tell(run)
+            return self._job(run)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing runs, and nothing is left to hand out: the runner's work is over."""
+        with self._lock:
+            nothing_left = self._draining or (not self._queue and len(self.runs) >= self.plan.total)
+            return nothing_left and not self._live
+
+    @property
+    def finished(self) -> bool:
+        """Every planned run has ended."""
+        with self._lock:
+            return len(self.runs) >= self.plan.total and all(run.state.finished for run in self.runs)
+
+    def report(self, number: int, step: Step, node: str | None = None) -> bool:
+        """Record what a worker did; True: go on with this run, False: its worker is free.
+
+        Args:
+            number: Of the run.
+            step: What its worker did.
+            node: Where in the cluster; None where there is none.
+        """
+        with self._lock:
+            run = self._live[number]
+            self._writer.check()
+            if self.first_report_at is None:
+                self.first_report_at = time.monotonic()
+            outcome = judge(step, run, self.spec.metric.name, self._rungs, self._draining)
+            outcome = in_time(outcome, run, step, self.spec.time_limit_s)
+            self._record(number, outcome, step, node)
+            self._remember(run, step, outcome)
+            if run.state is not RunState.RUNNING:
+                self._close(run)
+            self._tell(run)
+            return run.state is RunState.RUNNING
+
+    def expired(self, number: int, quiet_s: float) -> bool:
+        """Whether a run is over its time limit; then it is over, and its worker has to be ended.
+
+        Args:
+            number: Of the run.
+            quiet_s: Seconds since its worker was last heard of.
+        """
+        with self._lock:
+            run, limit = self._live[number], self.spec.time_limit_s
+            if limit is None or run.seconds + quiet_s <= limit:
+                return False
+            self.report(number, Step(error=over_time(limit, run, quiet_s)))
+            return True
+
+    def lost(self, number: int, reason: str) -> None:
+        """The worker of this run died: the run goes back to the queue, unless that gets it nowhere."""
+        with self._lock:
+            self._writer.check()
+            run = self._live.pop(number)
+            run.fruitless += 1
+            if run.fruitless < MAX_ATTEMPTS:
+                state = RunState.INTERRUPTED
+                self._queue.append(run)
+            else:
+                state = RunState.FAILED
+                run.error = (
+                    f"its worker died {run.fruitless} times without finishing an epoch; last: {printable(reason)}"
+                )
+            run.state = state
+            self._record(number, Outcome(state, error=run.error))
+            if state.finished:
+                self._drop(run)
+            self._tell(run)
+
+    def put_back(self, number: int) -> None:
+        """No worker has begun this run: it is the next one's, of this driver or of its successor."""
+        with self._lock:
+            run = self._live.pop(number)
+            run.state = RunState.INTERRUPTED
+            if not self._draining:
+                self._queue.append(run)
+            self._record(number, Outcome(run.state))
+            self._tell(run)
+
+    def drain(self) -> None:
+        """Hand out nothing more, and let every run end with the step that it is in."""
+        self._draining = True
+
+    @property
+    def draining(self) -> bool:
+        """Whether `drain` was called."""
+        return self._draining
+
+    def close(self) -> None:
+        """Leave no run RUNNING behind, unless another driver has taken them over."""
+        with self._lock:
+            try:
+                self._writer.put(RunsInterrupted())
+            except SweepError:
+                return
+            for run in self.runs:
+                if run.state is RunState.RUNNING:
+                    run.state = RunState.INTERRUPTED
+                    self._tell(run)
+
+    # --- records -------------------------------------------------------------------------------------------
+
+    def _record(self, number: int, outcome: Outcome, step: Step = Step(), node: str | None = None) -> None:  # noqa: B008  a frozen one
+        now = datetime.now(UTC)
+        self._writer.put(StepRecorded(number, step.reports, self._seq, outcome, now, step.fingerprint, node))
+        self._seq += len(step.reports)
+
+    def _remember(self, run: LiveRun, step: Step, outcome: Outcome) -> None:
+        for report in step.reports:
+            run.curve.setdefault(report.epoch, report.metrics.get(self.spec.metric.name, math.nan))
+            if report.epoch > run.epoch:
+                run.epoch = report.epoch
+                run.seconds += report.seconds
+                self.session_seconds += report.seconds
+        if step.reports:
+            run.fruitless = 0
+        if outcome.state is RunState.COMPLETE and step.reports:
+            run.final = step.reports[-1].metrics
+        run.starved |= step.starved
+        run.warning = step.warning or run.warning
+        run.state, run.value, run.error = outcome.state, outcome.value, outcome.error
+        if outcome.state.finished:
+            run.finished_at = datetime.now(UTC)
+
+    def _close(self, run: LiveRun) -> None:
+        """The run has left its worker. Only the best complete run keeps its weights."""
+        del self._live[run.number]
+        if run.state is RunState.INTERRUPTED:
+            if not self._draining:  # to be tried again
+                self._queue.append(run)
+            return
+        if run is not self.best():
+            self._drop(run)
+            return
+        if self._kept is not None:
+            self._drop(self._kept)
+        path = None
+        with suppress(OSError):  # a folder that is away ends no sweep; the next driver looks again
+            path = self._files.final(run.number)
+        self._writer.put(WeightsKept(run.number, path))
+        self._writer.then(partial(self._files.keep_final, run.number))
+        self._kept = run
+
+    def _drop(self, run: LiveRun) -> None:
+        # Once the database has it: a driver that lost its lease unawares must not touch what is the next one's.
+        self._writer.then(partial(self._files.remove, run.number))
+
+    def best(self) -> LiveRun | None:
+        """The complete run with the best value; the earlier one of two equal."""
+        return best_run(list(self.runs), self.spec.metric.goal)
+
+    # --- helpers --------------------------------------------------------------------------------------------
+
+    def _add_run(self, number: int) -> LiveRun:
+        planned = self.plan.propose(number)
+        digest = recipe_hash(planned.recipe)
+        seed = self._shared_seed(digest) if planned.seed is None else planned.seed
+        recipe, place = planned.recipe.model_dump(mode="json"), (planned.arm, planned.pair, planned.design)
+        self._writer.put(RunAdded(number, recipe, digest, seed, *place))
+        run = LiveRun(number, planned.recipe, digest, seed, RunState.INTERRUPTED, *place)
+        self.runs.append(run)
+        return run
+
+    def _shared_seed(self, digest: str) -> int:
+        # All runs of a sweep share their random streams, so that they differ by their recipes alone; a recipe that is
+        # proposed again is a repetition, and gets the next streams.
+        repetition = sum(run.recipe_hash == digest for run in self.runs)
+        return derive_seed("sweep", self.spec.sampler.seed, repetition)
+
+    def _job(self, run: LiveRun) -> Job:
+        return Job(
+            number=run.number,
+            task=self.spec.task,
+            recipe=run.recipe.model_dump(mode="json"),
+            seed=run.seed,
+            rungs=self.rung_epochs,
+            directory=str(self._files.folder(run.number)),
+            checkpoint_every_s=self.spec.checkpoint_every_s,
+            threads=max(1, int(self.spec.resources.cpu)),
+            import_paths=self._import_paths,
+            processes=self.spec.resources.processes,
+            recorded=run.epoch,
+        )
+
+    def _tell(self, run: LiveRun) -> None:
+        view = run.view(self.plan.values(run))
+        self.plan.learn(view)
+        self._writer.then(partial(self._watch, view))

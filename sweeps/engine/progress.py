@@ -1,0 +1,108 @@
+"""Where a sweep stands, in numbers: for the live view, for `sweeps status`, for the summary."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from search_spaces import SpaceSpec
+from sweeps.plan.asha import Goal, rung_epochs
+from sweeps.store.tables import RunState
+
+
+class RunLike(Protocol):
+    """What is asked of a run, in memory or read from the database."""
+
+    @property
+    def number(self) -> int: ...
+
+    @property
+    def state(self) -> RunState: ...
+
+    @property
+    def epoch(self) -> int: ...
+
+    @property
+    def value(self) -> float | None: ...
+
+
+AnyRun = TypeVar("AnyRun", bound=RunLike)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a sweep stands.
+
+    Attributes:
+        name: Of the sweep.
+        metric: Its name.
+        states: Runs by state; those not begun are not in it.
+        total: Runs planned.
+        best: ``(number, value)`` of the best complete run.
+        baseline: Latest value of run 0, and the epoch it is from.
+        survivors: ``(rung, runs that reached it, runs that went on)``.
+        epochs_spent: Trained so far.
+        epochs_saved: That stopped runs did not train.
+        budget: Epochs of a full run.
+        eta_s: Seconds to the end, from the pace so far; None before there is one.
+        pairs: Of an ablation, `(complete in every arm, planned)`; it has no best run and no baseline.
+    """
+
+    name: str
+    metric: str
+    states: Mapping[RunState, int]
+    total: int
+    best: tuple[int, float] | None
+    baseline: tuple[float, int] | None
+    survivors: tuple[tuple[int, int, int], ...]
+    epochs_spent: int
+    epochs_saved: int
+    budget: int
+    eta_s: float | None
+    pairs: tuple[int, int] | None = None
+
+    @property
+    def finished(self) -> int:
+        """Runs that ended, in whatever way."""
+        return sum(count for state, count in self.states.items() if state.finished)
+
+
+def standing(spec: SpaceSpec, runs: Sequence[RunLike], eta_s: float | None = None) -> Standing:
+    """The standing of these runs of a sweep.
+
+    Args:
+        spec: Of the sweep.
+        runs: By number, from run 0.
+        eta_s: Seconds to the end, if somebody can tell.
+    """
+    budget = spec.recipe.budget.epochs
+    best = best_run(runs, spec.metric.goal)
+    baseline = runs[0] if runs else None
+    return Standing(
+        name=spec.name,
+        metric=spec.metric.name,
+        states=Counter(run.state for run in runs),
+        total=max(spec.runs, len(runs)),
+        best=None if best is None or best.value is None else (best.number, best.value),
+        baseline=(baseline.value, baseline.epoch) if baseline and baseline.value is not None else None,
+        survivors=tuple(_survivors(runs, rung) for rung in rung_epochs(spec.early_stopping, budget)),
+        epochs_spent=sum(run.epoch for run in runs),
+        epochs_saved=sum(budget - run.epoch for run in runs if run.state is RunState.STOPPED),
+        budget=budget,
+        eta_s=eta_s,
+    )
+
+
+def best_run(runs: Sequence[AnyRun], goal: Goal) -> AnyRun | None:
+    """The complete run with the best value; the earlier one of two equal."""
+    complete = [run for run in runs if run.state is RunState.COMPLETE and run.value is not None]
+    sign = 1 if goal == "minimize" else -1
+    return min(complete, key=lambda run: (sign * (run.value or 0.0), run.number), default=None)
+
+
+def _survivors(runs: Sequence[RunLike], rung: int) -> tuple[int, int, int]:
+    reached = [run for run in runs if run.epoch >= rung]
+    stopped = sum(run.state is RunState.STOPPED and run.epoch == rung for run in reached)
+    return rung, len(reached), len(reached) - stopped

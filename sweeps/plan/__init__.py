@@ -1,0 +1,1 @@
+"""Which runs a sweep or an ablation consists of, and which of them ASHA stops."""

@@ -1,0 +1,1 @@
+"""Who trains the jobs: the contract, the in-process runner, the worker."""

@@ -1,0 +1,172 @@
+"""The nodes of a Ray cluster: what they have, how many runs fit, and whether they can train them."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from search_spaces import Resources
+from sweeps.runners.ray.node_check import Expectation, lacks
+
+NODE_ID = "ray.io/node-id"  # a label that Ray gives every node
+ANSWER_S = 1.0
+CHECK_S = 120.0  # a worker's start on a cold node takes ten or twenty
+
+
+@dataclass(frozen=True)
+class Node:
+    """A living node.
+
+    Attributes:
+        id: Ray's.
+        address: IP address.
+        port: Where its raylet listens; when it does not, the node is dead, whether Ray knows it yet or not.
+        resources: What it has in all, by Ray's names.
+        labels: As it was started with, and Ray's own.
+    """
+
+    id: str
+    address: str
+    port: int
+    resources: Mapping[str, float]
+    labels: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """Its address, and the start of its id: several nodes may share a machine."""
+        return node_name(self.address, self.id)
+
+
+def node_name(address: str, node_id: str) -> str:
+    """What a node is called in records and messages."""
+    return f"{address}/{node_id[:8]}"
+
+
+def nodes() -> list[Node]:
+    """The nodes that live."""
+    found: list[dict[str, Any]] = ray.nodes()
+    return [
+        Node(
+            node["NodeID"],
+            node["NodeManagerAddress"],
+            node["NodeManagerPort"],
+            node["Resources"],
+            node.get("Labels") or {},
+        )
+        for node in found
+        if node["Alive"]
+    ]
+
+
+def free() -> dict[str, dict[str, float]]:
+    """Node id -> what of its resources nobody uses now."""
+    from ray._private.state import available_resources_per_node  # no public function tells
+
+    found: dict[str, dict[str, float]]
+    if ray.util.client.ray.is_connected():  # with `ray://` only a process of the cluster can ask
+        found = ray.get(ray.remote(num_cpus=0)(available_resources_per_node).remote())
+    else:
+        found = available_resources_per_node()
+    return found
+
+
+def dying(found: Iterable[Node]) -> set[str]:
+    """Ids of the nodes that do not answer, although Ray counts them among the living: it takes some seconds to know."""
+    return {node.id for node in found if not _answers(node)}
+
+
+def _answers(node: Node) -> bool:
+    try:
+        socket.create_connection((node.address, node.port), timeout=ANSWER_S).close()
+    except OSError:
+        return False
+    return True
+
+
+# --- what fits --------------------------------------------------------------------------------------------------
+
+
+def bundle(resources: Resources) -> dict[str, float]:
+    """What one run occupies, by Ray's names."""
+    return {"CPU": resources.cpu, "GPU": resources.gpu, **resources.custom}
+
+
+def capacity(resources: Resources, found: Iterable[Node], left_out: Iterable[str] = ()) -> int:
+    """How many runs fit into these nodes at the same time."""
+    avoided = set(left_out)
+    return sum(_fits(node, resources) for node in found if node.id not in avoided)
+
+
+def _fits(node: Node, resources: Resources) -> int:
+    """How many runs fit into one node."""
+    if not all(matches(wanted, node.labels.get(label)) for label, wanted in resources.labels.items()):
+        return 0
+    counts = [node.resources.get(name, 0.0) / amount for name, amount in bundle(resources).items() if amount]
+    return int(min(counts) + 1e-9)  # ten runs of 0.1 GPU fill one: 1 / 0.1 must not come out below 10
+
+
+def matches(selector: str, label: str | None) -> bool:
+    """Whether a node's label is what a selector of Ray asks for: `a`, `!a`, `in(a,b)` or `!in(a,b)`."""
+    unwanted, rest = selector.startswith("!"), selector.removeprefix("!")
+    several = re.fullmatch(r"in\((.*)\)", rest)
+    named = [value.strip() for value in several[1].split(",")] if several else [rest]
+    return (label in named) != unwanted
+
+
+def selector(resources: Resources, left_out: Sequence[str]) -> dict[str, str]:
+    """The labels that a node must have to be given a run."""
+    avoid = {NODE_ID: f"!in({','.join(sorted(left_out))})"} if left_out else {}
+    return {**resources.labels, **avoid}
+
+
+def lacking(resources: Resources, found: Sequence[Node]) -> str:
+    """Why not even one run fits."""
+    wanted = {"CPU": resources.cpu, **{name: amount for name, amount in bundle(resources).items() if amount}}
+    have = {name: sum(node.resources.get(name, 0.0) for node in found) for name in wanted}
+    labels = "".join(f", {label}: {value}" for label, value in resources.labels.items())
+    return (
+        f"a run asks for {_amounts(wanted)} on one node{labels and f' with{labels[1:]}'}, "
+        f"the cluster of {len(found)} nodes has {_amounts(have)} in all"
+    )
+
+
+def _amounts(resources: Mapping[str, float]) -> str:
+    return " and ".join(f"{amount:g} {name}" for name, amount in resources.items())
+
+
+# --- whether they can train -------------------------------------------------------------------------------------
+
+
+def check(expected: Expectation, found: Sequence[Node], say: Callable[[str], None] = lambda text: None) -> list[str]:
+    """Have every node look for what it lacks, at the same time; a line for each problem.
+
+    Args:
+        expected: What the driver expects of them.
+        found: The nodes.
+        say: Told once when it takes long.
+    """
+    probe = ray.remote(num_cpus=0, max_retries=0)(lacks)
+    asked = {
+        probe.options(
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False),
+        ).remote(expected): node
+        for node in found
+    }
+    done, late = ray.wait(list(asked), num_returns=len(asked), timeout=10.0)
+    if late:
+        say(f"waiting for {len(late)} of {len(asked)} nodes to say whether they can train")
+        done, late = ray.wait(list(asked), num_returns=len(asked), timeout=CHECK_S)
+    problems = [f"node {asked[one].name}: it did not answer for {CHECK_S:.0f} s" for one in late]
+    for one in done:
+        try:
+            problems += [f"node {asked[one].name}: {line}" for line in ray.get(one)]
+        except RayError as error:
+            problems.append(f"node {asked[one].name}: {str(error).strip().splitlines()[-1]}")
+    return sorted(problems)

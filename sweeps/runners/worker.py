@@ -1,0 +1,201 @@
+"""One process that trains: it is handed jobs, and answers with steps. No database, no Ray, no decisions.
+
+This is the only file of the package that loads torch, and only when a worker is made.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from search_spaces import CheckpointError, Recipe
+from trainers.reports import EpochReport
+from trainers.storage.folder import Folder
+
+if TYPE_CHECKING:
+    from trainers.factory import EpochTrainer
+
+SLICE_S = 0.5  # a step ends with the epoch that fills it: the driver hears of a run at least this often
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run as a worker sees it; plain values, so that it can cross processes.
+
+    Attributes:
+        number: Of the run in its sweep.
+        task: Name of a built-in task or dotted path of the user's own.
+        recipe: As JSON.
+        seed: Of every random stream of the training.
+        rungs: Epochs at which the driver decides; a step never runs past one.
+        directory: Path or URL of the folder where this run keeps its checkpoints; empty for none.
+        checkpoint_every_s: Seconds of training between checkpoints that are at no rung.
+        threads: CPU threads of torch.
+        recorded: Epochs of the run that are recorded; a checkpoint that is ahead of them is of no use.
+        import_paths: Folders where the user's own task is looked for.
+        processes: How many train the run together; they share the threads.
+    """
+
+    number: int
+    task: str
+    recipe: Mapping[str, Any]
+    seed: int
+    rungs: Sequence[int]
+    directory: str
+    checkpoint_every_s: float
+    threads: int
+    recorded: int
+    import_paths: Sequence[str] = ()
+    processes: int = 1
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a worker did since it was last asked.
+
+    Attributes:
+        reports: Epochs, in order; empty when the run failed before the end of one.
+        finished: The whole budget is trained.
+        error: Traceback of what the training raised.
+        starved: The error is that memory ran out.
+        fingerprint: Digests by name of what the training started from; empty for a user's own loop, and when the
+            training could not be opened.
+        warning: What went wrong although the training goes on; told again with every later step of the run.
+    """
+
+    reports: tuple[EpochReport, ...] = ()
+    finished: bool = False
+    error: str | None = None
+    starved: bool = False
+    fingerprint: Mapping[str, str] = field(default_factory=dict)
+    warning: str | None = None
+
+
+_NO_JOB = Step(error="the worker was asked to step without a job")
+
+
+class Worker:
+    """Trains one job after the other; imports torch once and keeps the data of its task."""
+
+    def __init__(self) -> None:
+        self._job: Job | None = None
+        self._training: EpochTrainer | None = None
+        self._fingerprint: Mapping[str, str] = {}
+        self._failure = _NO_JOB
+        self._since_checkpoint_s = 0.0
+        self._stored_epoch = 0
+        self._warning: str | None = None
+
+    def start(self, job: Job) -> None:
+        """Take a job up where its newest sound checkpoint left it. Never raises: `step` says what went wrong."""
+        self.close()
+        self._job, self._failure = job, _NO_JOB
+        self._since_checkpoint_s, self._fingerprint, self._warning = 0.0, {}, None
+        try:
+            self._training = self._open(job)
+            self._fingerprint = self._training.fingerprint
+            self._stored_epoch = self._training.epoch
+        except Exception as error:  # noqa: BLE001  the user's code may raise anything; it is recorded with its traceback
+            self._failure = self._failed(error)
+
+    def step(self) -> Step:
+        """Train until a rung, the end of the budget, a value that is not finite, or `SLICE_S`."""
+        if self._training is None or self._job is None:
+            return self._failure
+        reports: list[EpochReport] = []
+        try:
+            self._checkpoint_if_due(self._job, self._training)
+            finished = self._advance(self._job, self._training, reports)
+        except Exception as error:  # noqa: BLE001  as above; the epochs before the error are kept
+            return self._failed(error, tuple(reports))
+        return Step(tuple(reports), finished, fingerprint=self._fingerprint, warning=self._warning)
+
+    def close(self) -> None:
+        """Let go of the job in hand, and end the processes that train it."""
+        if self._training is not None:
+            self._training.close()
+        self._training = None
+
+    def _failed(self, error: Exception, reports: tuple[EpochReport, ...] = ()) -> Step:
+        """What becomes of a step that raised. The training is let go of: after an error it is nothing to go on from."""
+        from trainers.compute import memory
+
+        where = memory.memory_ran_out(error)
+        text = "".join(traceback.format_exception(error))
+        if where is not None:
+            text = f"out of memory {where}\n{text}"
+            traceback.clear_frames(error.__traceback__)  # they hold the tensors
+            self.close()
+            memory.release()
+        return Step(reports, False, text, where is not None, self._fingerprint, self._warning)
+
+    def _open(self, job: Job) -> EpochTrainer:
+        import torch
+
+        from trainers.factory import open_training
+        from trainers.storage import checkpoints
+
+        torch.set_num_threads(job.threads)
+        sys.path.extend(path for path in job.import_paths if path not in sys.path)
+        recipe = Recipe.model_validate(job.recipe)
+        training = open_training(job.task, recipe, job.seed, job.processes)
+        found = None
+        with self._warned("checkpoints not read, trained from the start"):
+            found = checkpoints.latest(Folder.of(job.directory), job.recorded) if job.directory else None
+        if found is None:
+            return training
+        try:
+            training.load_state_dict(found[1])
+        except CheckpointError:  # of another release, or not ours: the run starts over, its epochs come out the same
+            training.close()
+            return open_training(job.task, recipe, job.seed, job.processes)
+        return training
+
+    def _advance(self, job: Job, training: EpochTrainer, reports: list[EpochReport]) -> bool:
+        began = time.perf_counter()
+        while not training.finished:
+            report = training.run_epoch()
+            reports.append(report)
+            self._since_checkpoint_s += report.seconds
+            if report.epoch in job.rungs or not report.finite:
+                break
+            if time.perf_counter() - began > SLICE_S:
+                break
+        if training.finished:
+            self._keep_weights(job, training)
+        return training.finished
+
+    def _checkpoint_if_due(self, job: Job, training: EpochTrainer) -> None:
+        # At the start of a step, not at its end: by now the driver has recorded every epoch so far, so no
+        # checkpoint is ever ahead of the database; and a run that is stopped at a rung costs no checkpoint there.
+        due = self._since_checkpoint_s >= job.checkpoint_every_s or training.epoch in job.rungs
+        if not due or training.epoch == self._stored_epoch:
+            return
+        self._since_checkpoint_s, self._stored_epoch = 0.0, training.epoch
+        state = training.state_dict()
+        if job.directory and state is not None:
+            from trainers.storage import checkpoints
+
+            with self._warned("checkpoint not written"):
+                checkpoints.save(Folder.of(job.directory), training.epoch, state)
+
+    def _keep_weights(self, job: Job, training: EpochTrainer) -> None:
+        state = training.state_dict()
+        if job.directory and state is not None:
+            from trainers.storage import checkpoints
+
+            with self._warned("trained weights not written"):
+                checkpoints.save_final(Folder.of(job.directory), state)
+
+    @contextmanager
+    def _warned(self, what: str) -> Iterator[None]:
+        # What a full disk costs is time after a crash, or the weights; the epochs and their numbers are all there.
+        try:
+            yield
+        except OSError as error:
+            self._warning = f"{what}: {' '.join(str(error.strerror or error).split())}"

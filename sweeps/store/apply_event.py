@@ -1,0 +1,142 @@
+"""An entry -> rows. Every function works inside the transaction of its caller."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, assert_never
+
+from sqlalchemy import Connection, Insert, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from sweeps.store.events import Entry, RunAdded, RunBegun, RunsInterrupted, StepRecorded, WeightsKept
+from sweeps.store.tables import Base, EpochMetric, Prediction, Run, RunState
+from trainers.reports import Predictions
+
+
+def apply_entry(connection: Connection, sweep_id: int, entry: Entry) -> None:
+    """Write an entry; writing it again right after changes nothing.
+
+    Raises:
+        IntegrityError: The sweep has this recipe with this seed under another number.
+    """
+    match entry:
+        case RunAdded():
+            _add(connection, sweep_id, entry)
+        case RunBegun():
+            connection.execute(
+                update(Run)
+                .where(Run.sweep_id == sweep_id, Run.number == entry.number)
+                .values(
+                    state=RunState.RUNNING.value,
+                    attempts=entry.attempts,
+                    ray_trial_id=entry.ray_trial_id,
+                    started_at=func.coalesce(Run.started_at, entry.at),
+                )
+            )
+        case StepRecorded():
+            _record(connection, sweep_id, entry)
+        case WeightsKept():
+            runs = update(Run).where(Run.sweep_id == sweep_id)
+            connection.execute(runs.where(Run.checkpoint.is_not(None)).values(checkpoint=None))
+            connection.execute(runs.where(Run.number == entry.number).values(checkpoint=entry.path))
+        case RunsInterrupted():
+            interrupt(connection, sweep_id)
+        case _:
+            assert_never(entry)
+
+
+def interrupt(connection: Connection, sweep_id: int) -> None:
+    """Whatever was RUNNING has lost its driver."""
+    connection.execute(
+        update(Run)
+        .where(Run.sweep_id == sweep_id, Run.state == RunState.RUNNING.value)
+        .values(state=RunState.INTERRUPTED.value)
+    )
+
+
+def insert_or_ignore(connection: Connection, table: type[Base], *key: str) -> Insert:
+    """An insert that leaves a row that is there as it is.
+
+    Args:
+        connection: Tells the database's kind.
+        table: Where.
+        key: Columns in which two rows are the same; none for any constraint of the table.
+    """
+    columns = list(key) or None
+    if connection.dialect.name == "postgresql":
+        return postgresql.insert(table).on_conflict_do_nothing(index_elements=columns)
+    return sqlite.insert(table).on_conflict_do_nothing(index_elements=columns)
+
+
+def _add(connection: Connection, sweep_id: int, entry: RunAdded) -> None:
+    connection.execute(
+        insert_or_ignore(connection, Run, "sweep_id", "number"),
+        {
+            "sweep_id": sweep_id,
+            "number": entry.number,
+            "recipe": dict(entry.recipe),
+            "recipe_hash": entry.recipe_hash,
+            "seed": entry.seed,
+            "arm": entry.arm,
+            "pair": entry.pair,
+            "design": entry.design,
+            "state": RunState.INTERRUPTED.value,
+        },
+    )
+
+
+def _record(connection: Connection, sweep_id: int, entry: StepRecorded) -> None:
+    outcome = entry.outcome
+    values: dict[str, Any] = {"state": outcome.state.value}
+    if outcome.value is not None:
+        values["value"] = outcome.value
+    if outcome.error is not None or outcome.state.finished:
+        values["error"] = outcome.error
+    if entry.node is not None:
+        values["node"] = entry.node
+    if entry.fingerprint:
+        values["fingerprint"] = dict(entry.fingerprint)
+    if outcome.state.finished:
+        values["finished_at"] = entry.at
+    run = select(Run.id, Run.epoch, Run.seconds).where(Run.sweep_id == sweep_id, Run.number == entry.number)
+    run_id, epoch, seconds = connection.execute(run).one()
+    for report in entry.reports:
+        if report.epoch > epoch:  # not for an epoch that is repeated
+            epoch, seconds = report.epoch, seconds + report.seconds
+    _insert_metrics(connection, run_id, entry)
+    for report in entry.reports:
+        for part in report.predictions:
+            _insert_predictions(connection, run_id, part)
+    connection.execute(update(Run).where(Run.id == run_id).values(epoch=epoch, seconds=seconds, **values))
+
+
+def _insert_metrics(connection: Connection, run_id: int, entry: StepRecorded) -> None:
+    rows = [
+        {
+            "run_id": run_id,
+            "epoch": report.epoch,
+            "name": name,
+            "value": None if math.isnan(value) else value,
+            "seq": seq,
+        }
+        for seq, report in enumerate(entry.reports, entry.first_seq)
+        for name, value in report.metrics.items()
+    ]
+    if rows:
+        connection.execute(insert_or_ignore(connection, EpochMetric), rows)
+
+
+def _insert_predictions(connection: Connection, run_id: int, part: Predictions) -> None:
+    connection.execute(
+        insert_or_ignore(connection, Prediction),
+        {
+            "run_id": run_id,
+            "split": part.split,
+            "weights": part.weights,
+            "n": len(part.label),
+            "label": part.label.astype("<i4").tobytes(),
+            "predicted": part.predicted.astype("<i4").tobytes(),
+            "confidence": part.confidence.astype("<f4").tobytes(),
+            "nll": part.nll.astype("<f4").tobytes(),
+        },
+    )

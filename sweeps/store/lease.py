@@ -1,0 +1,146 @@
+"""One driver per sweep: a lease in the database, on its clock, renewed while its holder lives."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+import psutil
+
+from search_spaces import LeaseLostError, SweepError
+from sweeps.store.records import Fence, SweepRecord
+from sweeps.store.store import Store
+
+DURATION_S = 30.0
+RENEW_EVERY_S = 5.0
+ASK_EVERY_S = 1.0  # by a driver that waits
+
+
+class Lease:
+    """The right to write one sweep; a context manager that renews itself on a thread of its own.
+
+    A holder on this machine whose process is gone is replaced at once. Any other one whose time is over is watched
+    until it would have renewed the lease, if it lived: its time is over, too, when the database was away for long.
+
+    Args:
+        store: The database.
+        name: Of the sweep; it must exist.
+        wait: For another driver to end, in place of an error.
+        say: Told once who is waited for.
+
+    Raises:
+        SweepError: On entering: another driver holds it.
+    """
+
+    def __init__(
+        self, store: Store, name: str, wait: bool = False, say: Callable[[str], None] = lambda text: None
+    ) -> None:
+        self._store = store
+        self._name = name
+        self._wait = wait
+        self._say = say
+        self._owner = owner_name()
+        self._over = threading.Event()
+        self._lost = False
+        self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
+        self.fence = Fence(-1, self._owner, -1)
+
+    def __enter__(self) -> Self:
+        said = False
+        while (fence := self._take(self._sweep())) is None:
+            holder = _holder(self._sweep())
+            if not self._wait:
+                raise SweepError(
+                    f"sweep {self._name!r} has a driver already: {holder}; watch it with `sweeps status`, stop it and "
+                    "repeat this command, or repeat it with --wait"
+                )
+            if not said:
+                self._say(f"sweep {self._name!r} has a driver: {holder}; waiting for its end")
+                said = True
+            time.sleep(ASK_EVERY_S)
+        self.fence = fence
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+        if not self._lost:
+            with suppress(SweepError):  # of a database that is away: the lease runs out by itself
+                self._store.renew_lease(self.fence, None)
+
+    def check(self) -> None:
+        """Raise if somebody else drives the sweep now.
+
+        Raises:
+            LeaseLostError: The lease ran out and was taken.
+        """
+        if self._lost:
+            raise LeaseLostError(f"another driver took sweep {self._name!r} over; this one stops writing")
+
+    def _sweep(self) -> SweepRecord:
+        sweep = self._store.sweep(self._name)
+        if sweep is None:
+            raise SweepError(f"sweep {self._name!r} is not in the database")
+        return sweep
+
+    def _take(self, sweep: SweepRecord) -> Fence | None:
+        holder = sweep.lease_owner
+        if holder is None or not alive(holder):
+            return self._store.take_lease(sweep.id, self._owner, DURATION_S, instead_of=holder)
+        if not self._store.lease_is_over(sweep.id):
+            return None
+        time.sleep(RENEW_EVERY_S + ASK_EVERY_S)
+        if self._sweep().lease_expires != sweep.lease_expires:
+            return None
+        return self._store.take_lease(sweep.id, self._owner, DURATION_S)
+
+    def _keep(self) -> None:
+        while not self._over.wait(RENEW_EVERY_S):
+            try:
+                self._lost = not self._store.renew_lease(self.fence, DURATION_S)
+            except SweepError:
+                continue  # the database is away; the lease may run out, and the next renewal will tell
+            if self._lost:
+                return
+
+
+def owner_name() -> str:
+    """``host:pid:start time:nonce``: enough to tell a dead holder from another process with its id."""
+    process = psutil.Process()
+    return f"{socket.gethostname()}:{process.pid}:{process.create_time():.2f}:{secrets.token_hex(4)}"
+
+
+def alive(owner: str) -> bool:
+    """Whether the process that `owner_name` described may still run; on another machine it always may."""
+    host, pid, started, _ = owner.rsplit(":", 3)
+    if host != socket.gethostname():
+        return True
+    try:
+        process = psutil.Process(int(pid))
+        return f"{process.create_time():.2f}" == started and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def readable(owner: str | None) -> str:
+    """A holder as a person says it."""
+    if owner is None:
+        return "unknown"
+    host, pid, _, _ = owner.rsplit(":", 3)
+    return f"process {pid} on {host}"
+
+
+def _holder(sweep: SweepRecord) -> str:
+    """Who drives a sweep, and since when."""
+    since = f", since {sweep.lease_since:%Y-%m-%d %H:%M:%S} UTC" if sweep.lease_since else ""
+    until = f", until {sweep.lease_expires:%H:%M:%S} UTC unless it renews its lease" if sweep.lease_expires else ""
+    return f"{readable(sweep.lease_owner)}{since}{until}"

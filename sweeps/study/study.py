@@ -1,0 +1,354 @@
+"""Optuna as sampler and as study: it proposes recipes, and it shows a sweep.
+
+The other two files that know Optuna are `study_pages` (the dashboard) and `study_importance`.
+
+A sweep has two studies with the same trials. One lives in memory and feeds the sampler; it is rebuilt from our tables,
+so a crash cannot leave a half-sampled trial behind. The other lives in the database, for the dashboard and for whoever
+reads Optuna studies; it is a copy that may lag behind by a second and is completed by the next command.
+In both, the number of a trial is the number of its run.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any, assert_never
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler, GPSampler, TPESampler
+from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from search_spaces import (
+    Choice,
+    Constant,
+    Distribution,
+    LogUniform,
+    Normal,
+    QUniform,
+    RandInt,
+    Sampler,
+    SpaceSpec,
+    Uniform,
+    UsageError,
+    Value,
+)
+from search_spaces.search.distributions import lies_in
+from search_spaces.search.parameters import Parameter, Parameters
+from search_spaces.search.sequences import infeasible
+from search_spaces.seeds import derive_seed
+from sweeps.plan.asha import Goal
+from sweeps.store.database import engine_options
+from sweeps.store.tables import RunState
+from sweeps.study.snapshot import TrialView, attributes, shown_value
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+# An interrupted run waits for its next driver; a trial that is RUNNING has a live one.
+_TRIAL_STATES = {
+    RunState.RUNNING: TrialState.RUNNING,
+    RunState.INTERRUPTED: TrialState.WAITING,
+    RunState.COMPLETE: TrialState.COMPLETE,
+    RunState.STOPPED: TrialState.PRUNED,
+    RunState.DIVERGED: TrialState.PRUNED,
+    RunState.FAILED: TrialState.FAIL,
+}
+_ASKS = 100  # points in a row that a sampler may propose against the constraints
+_NO_FACTS: Mapping[str, Any] = MappingProxyType({})
+
+
+def optuna_distribution(distribution: Distribution) -> BaseDistribution | None:
+    """Optuna's word for one of ours; ``None`` for a constant, which is no parameter."""
+    match distribution:
+        case LogUniform(low, high):
+            return FloatDistribution(low, high, log=True)
+        case Uniform(low, high):
+            return FloatDistribution(low, high)
+        case QUniform(low, high, q):
+            return FloatDistribution(low, high, step=q)
+        case RandInt(low, high):
+            return IntDistribution(low, high)
+        case Normal():
+            return FloatDistribution(*distribution.ends)  # Optuna has no normal: its samplers see the range only
+        case Choice(options):
+            return CategoricalDistribution([shown_label(option) for option in options])
+        case Constant():
+            return None
+        case _:
+            assert_never(distribution)
+
+
+def _ends(distribution: Normal | Uniform | LogUniform | RandInt) -> tuple[float, float]:
+    low, high = distribution.edges()
+    if not isinstance(low, int | float) or not isinstance(high, int | float):
+        raise TypeError(f"{distribution} has no numeric ends")
+    return low, high
+
+
+def shown_label(option: Value) -> str | int | float | bool | None:
+    """Optuna's categories are scalars; a list is shown as its JSON text."""
+    return json.dumps(option) if isinstance(option, tuple | list) else option
+
+
+class Study:
+    """The trials of one sweep in one Optuna storage.
+
+    Args:
+        storage: Where they live.
+        name: Of the sweep.
+        goal: ``maximize`` or ``minimize``.
+        search: Searched field -> distribution.
+
+    Raises:
+        UsageError: The storage holds a study of this name with the other direction.
+    """
+
+    def __init__(self, storage: BaseStorage, name: str, goal: Goal, search: Mapping[str, Distribution]) -> None:
+        self._storage = storage
+        self._search = search
+        self._distributions = {
+            path: word for path, one in search.items() if (word := optuna_distribution(one)) is not None
+        }
+        self.optuna = optuna.create_study(storage=storage, study_name=name, direction=goal, load_if_exists=True)
+        if self.optuna.direction != StudyDirection[goal.upper()]:
+            raise UsageError(
+                f"the Optuna study {name!r} exists with goal {self.optuna.direction.name.lower()}, this sweep wants "
+                f"{goal}: choose another --name or another --storage"
+            )
+        self._study_id = storage.get_study_id_from_name(name)
+        self.trial_ids: dict[int, int] = {}
+        self._settled: set[int] = set()
+        self._asked: list[optuna.Trial] = []
+        self.reread()
+
+    def reread(self) -> None:
+        """Learn from the storage which trials it has; after a write that failed, it may have taken some of it."""
+        trials = self._storage.get_all_trials(self._study_id, deepcopy=False)
+        self.trial_ids = {trial.number: trial._trial_id for trial in trials}
+        self._settled = {trial.number for trial in trials if trial.state.is_finished()}
+
+    def ask(self, sampler: BaseSampler, parameters: Parameters) -> dict[str, Value]:
+        """Let the sampler choose the values of a point: alternatives first, then what is active with them.
+
+        Until `forget_asked`, samplers keep away from the point as from that of a running trial.
+        """
+        self.optuna.sampler = sampler
+        trial = self.optuna.ask()
+        self._asked.append(trial)
+        return parameters.walk(lambda one: self._suggested(trial, one))
+
+    def forget_asked(self) -> None:
+        """Take back every point that was asked for.
+
+        The trial of a run is made by `sync`, from what the run is: so a sampler knows the same whether or not its
+        driver was restarted.
+        """
+        while self._asked:
+            self.optuna.tell(self._asked.pop(), state=TrialState.FAIL)
+
+    def _suggested(self, trial: optuna.Trial, parameter: Parameter) -> Value:
+        name, distribution = parameter.name, parameter.distribution
+        if isinstance(distribution, Constant):
+            return distribution.value
+        label = _suggest(trial, name, self._distributions[name])
+        if isinstance(distribution, Choice):
+            return next(option for option in distribution.options if shown_label(option) == label)
+        if isinstance(distribution, QUniform) and isinstance(label, int | float):
+            # Optuna counts up in floats: 0.1 + 0.1 + 0.1
+            return distribution.at(round((label - distribution.low) / distribution.q))
+        return label
+
+    def sync(self, views: Iterable[TrialView]) -> None:
+        """Bring the trials of these runs up to date. Repeating it, or going on after a crash, changes nothing.
+
+        Args:
+            views: Runs; those without a trial must follow each other without a gap.
+        """
+        for view in sorted(views, key=lambda view: view.number):
+            if view.number in self._settled:
+                continue
+            if view.number not in self.trial_ids:
+                self._create(view)
+            else:
+                self._update(view, self.trial_ids[view.number])
+            if view.state.finished:
+                self._settled.add(view.number)
+
+    def _create(self, view: TrialView) -> None:
+        if view.number != len(self.trial_ids):
+            raise ValueError(f"trials are made in order: the next is {len(self.trial_ids)}, not {view.number}")
+        trial = FrozenTrial(
+            number=view.number,
+            trial_id=-1,
+            state=_TRIAL_STATES[view.state],
+            value=shown_value(view),
+            datetime_start=None if view.state is RunState.INTERRUPTED else _local(view.started_at),
+            datetime_complete=_local(view.finished_at) if view.state.finished else None,
+            params={path: shown_label(value) for path, value in self._known(view).items()},
+            distributions={path: self._distributions[path] for path in self._known(view)},
+            user_attrs=attributes(view),
+            system_attrs={},
+            intermediate_values=dict(view.curve),
+        )
+        self.trial_ids[view.number] = self._storage.create_new_trial(self._study_id, template_trial=trial)
+
+    def _update(self, view: TrialView, trial_id: int) -> None:
+        trial = self._storage.get_trial(trial_id)
+        for epoch, reported in view.curve.items():
+            if epoch not in trial.intermediate_values:
+                self._storage.set_trial_intermediate_value(trial_id, epoch, reported)
+        for name, attribute in attributes(view).items():
+            if trial.user_attrs.get(name) != attribute:
+                self._storage.set_trial_user_attr(trial_id, name, attribute)
+        state = _TRIAL_STATES[view.state]
+        if state != trial.state:  # last: whoever sees a finished trial sees all of it
+            value = shown_value(view)
+            self._storage.set_trial_state_values(trial_id, state, None if value is None else [value])
+
+    def _known(self, view: TrialView) -> dict[str, Value]:
+        """The values that lie in the ranges of their distributions; a baseline may have others."""
+        return {
+            path: value
+            for path, value in view.values.items()
+            if path in self._distributions and lies_in(self._search[path], value)
+        }
+
+
+def _local(moment: datetime | None) -> datetime:
+    """Optuna stores local times without a zone, and wants one in every state but WAITING."""
+    return (moment or datetime.now(UTC)).astimezone().replace(tzinfo=None)
+
+
+def open_study(
+    url: str, spec: SpaceSpec, parameters: Mapping[str, Distribution], more_facts: Mapping[str, Any] = _NO_FACTS
+) -> Study:
+    """The study that the dashboard shows; how the sweep was set up stands among its attributes.
+
+    Args:
+        url: Of the database.
+        spec: Of the sweep.
+        parameters: What its runs differ in.
+        more_facts: Of what else the attributes should tell.
+
+    Raises:
+        UsageError: Somebody else's study has this name, or this one has the other direction.
+    """
+    storage = rdb_storage(url)
+    _forget_if_empty(storage, spec.name)
+    study = Study(storage, spec.name, spec.metric.goal, parameters)
+    facts = {
+        "task": spec.task,
+        "metric": spec.metric.name,
+        "sampler": spec.sampler.model_dump(mode="json"),
+        "early_stopping": spec.early_stopping.model_dump(mode="json"),
+        **more_facts,
+    }
+    known = study.optuna.user_attrs
+    if study.trial_ids and "task" not in known:
+        raise UsageError(f"the database holds an Optuna study {spec.name!r} that no sweep made: choose another --name")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # without it: "Objective 0"
+        study.optuna.set_metric_names([spec.metric.name])
+    for name, fact in facts.items():
+        if known.get(name) != fact:
+            study.optuna.set_user_attr(name, fact)
+    return study
+
+
+def _forget_if_empty(storage: BaseStorage, name: str) -> None:
+    """A study without trials binds nobody: the sweep's file may have been mended since, even its goal."""
+    try:
+        study_id = storage.get_study_id_from_name(name)
+    except KeyError:
+        return
+    if storage.get_n_trials(study_id) == 0:
+        storage.delete_study(study_id)
+
+
+def rdb_storage(url: str) -> RDBStorage:
+    """Optuna's own tables in the database of the sweeps."""
+    # Optuna passes the URL through str.format: a brace in a password would break it.
+    return RDBStorage(url.replace("{", "{{").replace("}", "}}"), engine_kwargs=engine_options(url))
+
+
+def _suggest(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> str | int | float | bool | None:
+    match distribution:
+        case FloatDistribution():
+            one = distribution
+            return trial.suggest_float(name, one.low, one.high, step=one.step, log=one.log)
+        case IntDistribution():
+            return trial.suggest_int(name, distribution.low, distribution.high)
+        case CategoricalDistribution():
+            return trial.suggest_categorical(name, distribution.choices)
+        case _:
+            raise TypeError(f"{distribution} is none that optuna_distribution makes")
+
+
+class Proposer:
+    """Chooses the values of the next run from what the earlier ones gave (TPE or GP).
+
+    Args:
+        sampler: Of the space; its seed and the number of the run decide every draw, so that a restarted sweep neither
+            repeats nor depends on a random state that died with its driver.
+        goal: ``maximize`` or ``minimize``.
+        parameters: Of the search.
+    """
+
+    def __init__(self, sampler: Sampler, goal: Goal, parameters: Parameters) -> None:
+        self._sampler = sampler
+        self._distributions = parameters.distributions
+        self._study = Study(InMemoryStorage(), "memory", goal, self._distributions)
+        self._parameters = parameters
+
+    def propose(self, number: int) -> dict[str, Value]:
+        """A point for run ``number`` that satisfies the constraints; `learn` must have seen all runs before it.
+
+        Raises:
+            SweepError: The sampler found none.
+        """
+        try:
+            for attempt in range(_ASKS):
+                again = (attempt,) if attempt else ()
+                seed = derive_seed("sampler", self._sampler.seed, number, *again) % 2**32  # numpy's limit
+                sampler = _sampler(self._sampler.kind, seed, self._parameters.conditional)
+                point = self._study.ask(sampler, self._parameters)
+                if self._parameters.satisfies(point):
+                    return point
+            raise infeasible(_ASKS)
+        finally:
+            # Not before: a point that breaks a constraint is unknown ground, where the same sampler would look again.
+            self._study.forget_asked()
+
+    def learn(self, view: TrialView) -> None:
+        """Take in where a run stands."""
+        if not all(lies_in(self._distributions[name], value) for name, value in view.values.items()):
+            # A baseline outside the ranges would take its missing parameters out of the joint model.
+            view = replace(view, state=RunState.FAILED, values={})
+        finite = {epoch: value for epoch, value in view.curve.items() if math.isfinite(value)}
+        # ask() would hand a waiting trial out again; for the sampler an interrupted run is one under way.
+        state = RunState.RUNNING if view.state is RunState.INTERRUPTED else view.state
+        self._study.sync([replace(view, curve=finite, state=state)])
+
+
+def _sampler(kind: str, seed: int, conditional: bool) -> BaseSampler:
+    # The first runs of a sweep are random points of our own (plan.py), so the samplers need no random start.
+    if kind == "gp":
+        return GPSampler(seed=seed, n_startup_trials=1, deterministic_objective=False)
+    if not conditional:
+        return TPESampler(seed=seed, n_startup_trials=1)
+    with warnings.catch_warnings():  # group is experimental; without it, conditional parameters have no joint model
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return TPESampler(seed=seed, n_startup_trials=1, multivariate=True, group=True)

@@ -1,0 +1,181 @@
+"""A finished sweep -> its winner as a file, the sweep after it, and the test of its winner."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analysis.export import best_recipe
+from analysis.load import runs_frame
+from analysis.sweep.evidence import read_sweep
+from analysis.sweep.new_ranges import suggested_ranges
+from analysis.sweep.next_steps.follow_up import apply, confirm, extend
+from search_spaces import (
+    Asha,
+    Choice,
+    LogUniform,
+    Metric,
+    NoStopping,
+    Sampler,
+    UsageError,
+    dump_ablation,
+    dump_space,
+    parse_ablation,
+    parse_space,
+    resolve,
+)
+from search_spaces.search.distributions import lies_in
+from sweeps.plan.ablation_plan import AblationPlan
+from sweeps.store.tables import RunState
+from tests.analysis.made_sweeps import BETA, LR, made_sweep, peak, spec_of
+from tests.fakes import run_sweep, space
+
+
+def test_the_winner_is_a_space_of_its_own(sqlite_url: str, tmp_path: Path) -> None:
+    run_sweep(space(), sqlite_url, tmp_path)
+    evidence = read_sweep(sqlite_url, "toy")
+    text = apply(evidence)
+    again = parse_space(text, "best.yaml", "best")
+    assert again.recipe == best_recipe(runs_frame(sqlite_url, "toy"), space())
+    assert (dict(again.search), again.runs, again.task, again.metric) == ({}, 1, "digits", space().metric)
+    assert text.startswith(f"# Run {evidence.ranked[0].number} of toy: val/accuracy ")
+    second = parse_space(apply(evidence, top=2), "best.yaml", "best")
+    assert second.recipe == evidence.ranked[1].recipe
+
+
+@pytest.mark.parametrize("top", [0, -1, 41])
+def test_there_is_no_such_winner(top: int) -> None:
+    with pytest.raises(UsageError, match="40 complete runs"):
+        apply(made_sweep(peak()), top=top)
+
+
+def test_without_a_complete_run_nothing_follows() -> None:
+    evidence = made_sweep(peak(), states=dict.fromkeys(range(40), RunState.FAILED))
+    for follow in (apply, extend, confirm):
+        with pytest.raises(UsageError):
+            follow(evidence)
+
+
+# --- extend -----------------------------------------------------------------------------------------------------
+
+
+def test_a_sweep_beyond_the_edge() -> None:
+    evidence = made_sweep(peak(1.0))
+    spec = extend(evidence)
+    assert spec.search == {**evidence.spec.search, **suggested_ranges(evidence)}
+    assert spec.search[LR] == LogUniform(2.2e-4, 2.2)
+    assert (spec.name, spec.runs, spec.recipe, spec.metric) == ("toy-edge", 40, evidence.spec.recipe, space().metric)
+    assert spec.sampler.seed != evidence.spec.sampler.seed
+    assert parse_space(dump_space(spec), "f.yaml", spec.name) == spec
+    assert extend(evidence) == spec
+
+
+def test_it_starts_from_the_best_points() -> None:
+    evidence = made_sweep(peak(1.0))
+    spec = extend(evidence, runs=7, name="again")
+    starts = spec.starts
+    assert (spec.name, spec.runs) == ("again", 7)
+    assert len(starts) == 3
+    assert starts[0] == dict(evidence.ranked[0].values)
+    for point in starts:
+        assert all(lies_in(spec.search[field], value) for field, value in point.items())
+        resolve(spec.recipe, point)
+
+
+def test_stopped_runs_are_points_to_start_from() -> None:
+    evidence = made_sweep(peak(0.6), spec_of(early_stopping=Asha(grace_epochs=1, reduction_factor=3)))
+    complete = [run for run in evidence.ranked if run.number]
+    starts = extend(evidence, edge=False).starts
+    assert len(starts) == 3
+    assert len({str(point) for point in starts}) == 3
+    assert starts[: len(complete)] == tuple(dict(run.values) for run in complete[:3])
+
+
+def test_without_an_edge_there_is_nothing_to_extend() -> None:
+    evidence = made_sweep(peak(0.6))
+    with pytest.raises(UsageError, match="nothing to extend"):
+        extend(evidence)
+    spec = extend(evidence, edge=False)
+    assert (spec.search, spec.name) == (evidence.spec.search, "toy-more")
+
+
+def test_a_grid_has_no_more_runs_than_points() -> None:
+    spec = spec_of(search={BETA: Choice([0.95, 0.98, 0.999])}, sampler=Sampler(kind="grid"), runs=3)
+
+    def score(places: Mapping[str, float], share: float, rng: np.random.Generator) -> float:
+        return 0.5
+
+    assert extend(made_sweep(score, spec), edge=False, runs=50).runs == 4
+
+
+def test_a_long_name_is_cut() -> None:
+    evidence = made_sweep(peak(1.0), spec_of(name="x" * 64))
+    assert extend(evidence).name == "x" * 59 + "-edge"
+    assert confirm(evidence).name == "x" * 56 + "-confirm"
+
+
+# --- confirm ----------------------------------------------------------------------------------------------------
+
+
+def test_the_finalists_against_the_baseline() -> None:
+    evidence = made_sweep(peak(0.6))
+    spec = confirm(evidence, top=2, pairs=5)
+    first, second = (run.number for run in evidence.ranked[:2])
+    assert list(spec.all_arms) == ["baseline", f"run {first}", f"run {second}"]
+    assert spec.recipe("baseline") == evidence.spec.recipe
+    for number in (first, second):
+        assert spec.recipe(f"run {number}") == evidence.runs[number].recipe
+    assert (spec.metrics.primary, spec.metrics.goal, spec.pairs) == ("test/accuracy", "maximize", 5)
+    assert (spec.space.metric.name, spec.space.early_stopping) == ("val/accuracy", NoStopping())
+    assert parse_ablation(dump_ablation(spec), "f.yaml", spec.name) == spec
+
+
+def test_its_seeds_are_none_of_the_sweeps() -> None:
+    evidence = made_sweep(peak(0.6))
+    spec = confirm(evidence, pairs=4)
+    plan = AblationPlan(spec, lambda finals, pairs: False)
+    seeds = {plan.propose(number).seed for number in range(plan.available)}
+    assert None not in seeds
+    assert len(seeds) == 4
+    assert not seeds & {run.seed for run in evidence.runs}
+
+
+def test_runs_that_were_stopped_follow_the_complete_ones() -> None:
+    evidence = made_sweep(peak(0.6), spec_of(early_stopping=Asha(grace_epochs=1, reduction_factor=3), runs=15))
+    complete = [run for run in evidence.ranked if run.number]
+    spec = confirm(evidence, top=len(complete) + 1)
+    *_, last = spec.all_arms.values()
+    assert last.says is not None
+    assert "stopped after epoch" in last.says
+
+
+def test_weights_of_an_average_are_read_as_such() -> None:
+    spec = spec_of(metric=Metric(name="val/nll@ema", goal="minimize"))
+
+    def score(places: Mapping[str, float], share: float, rng: np.random.Generator) -> float:
+        return 2.0 - peak(0.6)(places, share, rng)
+
+    found = confirm(made_sweep(score, spec))
+    assert (found.metrics.primary, found.metrics.goal) == ("test/nll", "minimize")
+    assert {arm.weights for arm in found.all_arms.values()} == {"ema"}
+
+
+def test_a_new_kind_of_optimizer_is_said_in_full() -> None:
+    evidence = made_sweep(peak(0.6), spec_of(runs=9))
+    best = evidence.ranked[0]
+    recipe = resolve(best.recipe, {"optimizer.kind": "sgd", "optimizer.lr": 0.2, "optimizer.weight_decay": 0.01})
+    runs = [replace(run, recipe=recipe, recipe_hash="sgd") if run is best else run for run in evidence.runs]
+    found = confirm(replace(evidence, runs=tuple(runs)), top=1)
+    assert found.recipe(f"run {best.number}") == recipe
+
+
+def test_a_baseline_without_a_rival_is_refused() -> None:
+    evidence = made_sweep(peak(), states=dict.fromkeys(range(1, 40), RunState.FAILED))
+    with pytest.raises(UsageError, match="nothing to confirm"):
+        confirm(evidence)
+    with pytest.raises(UsageError, match="nothing to confirm"):
+        confirm(made_sweep(peak()), top=0)

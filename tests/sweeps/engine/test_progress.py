@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from search_spaces import Metric, NoStopping
+from sweeps.engine.progress import best_run, standing
+from sweeps.store.tables import RunState
+from tests.fakes import space
+
+
+@dataclass(frozen=True)
+class Stand:
+    number: int
+    state: RunState
+    epoch: int
+    value: float | None
+
+
+RUNS = [
+    Stand(0, RunState.COMPLETE, 9, 0.6),
+    Stand(1, RunState.STOPPED, 1, 0.9),
+    Stand(2, RunState.COMPLETE, 9, 0.7),
+    Stand(3, RunState.COMPLETE, 9, 0.7),
+    Stand(4, RunState.STOPPED, 3, 0.5),
+    Stand(5, RunState.DIVERGED, 1, None),
+    Stand(6, RunState.RUNNING, 2, 0.8),
+]
+
+
+def test_the_numbers_of_a_sweep() -> None:
+    now = standing(space(runs=12), RUNS, eta_s=5.0)
+    assert now.states == {RunState.COMPLETE: 3, RunState.STOPPED: 2, RunState.DIVERGED: 1, RunState.RUNNING: 1}
+    assert (now.finished, now.total, now.budget, now.eta_s) == (6, 12, 9, 5.0)
+    assert now.best == (2, 0.7)  # complete, and the earlier one of two equal
+    assert now.baseline == (0.6, 9)
+    # Run 5 reached epoch 1 and diverged there; run 6 is beyond it.
+    assert now.survivors == ((1, 7, 6), (3, 4, 3))
+    assert now.epochs_spent == 9 + 1 + 9 + 9 + 3 + 1 + 2
+    assert now.epochs_saved == 8 + 6
+
+
+def test_minimizing() -> None:
+    now = standing(space(metric=Metric(name="val/nll", goal="minimize")), RUNS)
+    assert now.best == (0, 0.6)
+
+
+def test_before_the_first_run() -> None:
+    now = standing(space(runs=12), [])
+    assert (now.best, now.baseline, now.finished, now.total, now.epochs_spent) == (None, None, 0, 12, 0)
+    assert now.survivors == ((1, 0, 0), (3, 0, 0))
+
+
+def test_a_baseline_that_has_no_value_yet() -> None:
+    assert standing(space(), [Stand(0, RunState.RUNNING, 0, None)]).baseline is None
+
+
+def test_without_rungs_nobody_survives_one() -> None:
+    assert standing(space(early_stopping=NoStopping()), RUNS).survivors == ()
+
+
+def test_a_sweep_that_was_cut_back_still_counts_its_runs() -> None:
+    assert standing(space(runs=3), RUNS).total == 7
+
+
+def test_best_of_none() -> None:
+    assert best_run([run for run in RUNS if run.state is not RunState.COMPLETE], "maximize") is None
+    assert best_run([Stand(0, RunState.COMPLETE, 9, -0.0), Stand(1, RunState.COMPLETE, 9, 0.0)], "minimize") == Stand(
+        0, RunState.COMPLETE, 9, 0.0
+    )

@@ -1,0 +1,60 @@
+"""What a node is found to lack."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from search_spaces import UsageError
+from sweeps.runners.ray.node_check import MARKER, Expectation, expectation, lacks, versions
+from tests.fakes import space
+from trainers.storage.folder import LocalFolder
+
+
+def test_a_node_like_the_driver_lacks_nothing(tmp_path: Path) -> None:
+    with expectation(space(), LocalFolder(tmp_path / "shared"), ()) as expected:
+        assert set(expected.versions) == {"Python", "sweeps", "ray", "torch", "numpy"}
+        assert lacks(expected) == ()
+        assert (tmp_path / "shared" / MARKER).exists()
+    assert not (tmp_path / "shared" / MARKER).exists()
+
+
+def test_other_versions_are_both_named() -> None:
+    [line] = lacks(Expectation(versions() | {"torch": "1.2.3"}))
+    assert line.startswith("it has torch 2.")
+    assert line.endswith("the driver 1.2.3: install the same on both")
+
+
+def test_another_checkout_of_this_project_is_another_version() -> None:
+    ours = versions()["sweeps"]
+    assert "(code " in ours
+    [line] = lacks(Expectation({"sweeps": ours.replace("code ", "code 0")}))
+    assert ours in line
+
+
+def test_a_folder_that_is_another_one_there(tmp_path: Path) -> None:
+    (tmp_path / MARKER).write_text("of another driver")
+    for folder in (tmp_path, tmp_path / "none"):
+        [line] = lacks(Expectation(folder=str(folder), token="ours"))
+        assert line.startswith(f"it does not see the checkpoints in {folder}: ")
+        assert "--checkpoints" in line
+
+
+def test_a_task_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "loops_for_nodes.py").write_text("def train(config, seed, state=None):\n    yield {}\n")
+    assert lacks(Expectation(task="loops_for_nodes:train", import_paths=[str(tmp_path)])) == ()
+    [line] = lacks(Expectation(task="nowhere_to_be_found:train"))
+    assert line.startswith("the task cannot be used there: ")
+    assert "nowhere_to_be_found" in line
+
+
+def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(UsageError, match=r"--checkpoints: .*/file/x cannot be written to: Not a directory"),
+        expectation(space(), LocalFolder(tmp_path / "file" / "x"), ()),
+    ):
+        pass

@@ -1,0 +1,67 @@
+"""Real processes that a driver leaves behind."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+# A server of "Ray" that dies with its driver, and an agent of it that does not.
+SERVER = """
+import ctypes, signal, subprocess, sys
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+agent = subprocess.Popen(["sleep", "60"], start_new_session=True)
+print(agent.pid, flush=True)
+agent.wait()
+"""
+DRIVER = """
+import subprocess, sys, time
+from sweeps.runners.ray.reaper import Reaper
+reaper = Reaper()
+server = subprocess.Popen([sys.executable, sys.argv[1]], stdout=subprocess.PIPE, text=True)
+other = subprocess.Popen(["sleep", "60"])
+agent = int(server.stdout.readline())
+time.sleep(2.5)
+print(agent, other.pid, reaper._child.pid, flush=True)
+if sys.argv[2] == "release":
+    server.kill()
+    reaper.release()
+time.sleep(60)
+"""
+
+
+def gone(pid: int, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@pytest.mark.parametrize("end", ["kill", "release"])
+def test_what_ray_left_ends_and_nothing_else(end: str, tmp_path: Path) -> None:
+    server = tmp_path / "ray" / "server.py"
+    server.parent.mkdir()
+    server.write_text(SERVER)
+    driver = subprocess.Popen([sys.executable, "-c", DRIVER, str(server), end], stdout=subprocess.PIPE, text=True)
+    assert driver.stdout is not None
+    agent, other, reaper = map(int, driver.stdout.readline().split())
+    try:
+        if end == "kill":
+            assert psutil.pid_exists(agent)
+            driver.kill()
+        assert gone(agent, 20)
+        assert gone(reaper, 5)
+        assert psutil.pid_exists(other)
+    finally:
+        driver.kill()
+        driver.wait()
+        driver.stdout.close()
+        for pid in (agent, other):
+            if psutil.pid_exists(pid):
+                psutil.Process(pid).kill()

@@ -1,0 +1,149 @@
+import pytest
+import torch
+from torch import nn
+
+from search_spaces.errors import UsageError
+from search_spaces.recipe.optimizers import SGD
+from search_spaces.recipe.recipe import Budget, Precision, Recipe, Regularization
+from search_spaces.recipe.schedules import Constant
+from search_spaces.seeds import derive_seed
+from trainers.compute.precision import Arithmetic, check_precision, choose_device
+from trainers.compute.rank import ALONE, Rank
+from trainers.loop import training as training_module
+from trainers.loop.training import Training
+from trainers.seeding import stream
+
+CPU = torch.device("cpu")
+
+
+def recipe(**precision) -> Recipe:
+    return Recipe(
+        optimizer=SGD(lr=0.1, weight_decay=0.0),
+        schedule=Constant(),
+        regularization=Regularization(clip_norm=0.2),
+        precision=Precision(**precision),
+        budget=Budget(epochs=3, batch_size=10),
+    )
+
+
+def test_fp16_is_refused_on_a_cpu(blobs):
+    with pytest.raises(UsageError, match=r"precision\.kind fp16 needs CUDA, found cpu; use bf16 or fp32"):
+        Training(recipe(kind="fp16"), blobs, 0)
+    check_precision(Precision(kind="fp16"), torch.device("cuda"))
+    check_precision(Precision(kind="bf16"), CPU)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "cards", "rank", "expected"),
+    [
+        ("auto", 0, ALONE, "cpu"),
+        ("auto", 2, ALONE, "cuda"),
+        ("cpu", 2, ALONE, "cpu"),
+        ("cuda", 1, ALONE, "cuda"),
+        ("auto", 0, Rank(1, 2), "cpu"),
+        ("cpu", 2, Rank(1, 2), "cpu"),
+        ("auto", 2, Rank(1, 2), "cuda:1"),
+        ("cuda", 0, ALONE, "precision.device cuda: torch finds no CUDA device here; use auto or cpu"),
+        ("auto", 1, Rank(0, 2), "resources.processes: 2 need as many CUDA devices, found 1"),
+    ],
+)
+def test_the_device_is_the_recipes_choice(monkeypatch, wanted, cards, rank, expected):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cards > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: cards)
+    if " " in expected:
+        with pytest.raises(UsageError) as raised:
+            choose_device(Precision(device=wanted), rank)
+        assert str(raised.value) == expected
+    else:
+        assert choose_device(Precision(device=wanted), rank) == torch.device(expected)
+
+
+def test_a_training_that_asks_for_a_device_that_is_not_there_is_refused(blobs):
+    if torch.cuda.is_available():
+        pytest.skip("there is CUDA here")
+    with pytest.raises(UsageError, match="use auto or cpu"):
+        Training(recipe(device="cuda"), blobs, 0)
+    Training(recipe(device="cpu"), blobs, 0).run_epoch()
+
+
+@pytest.mark.parametrize("kind", ["fp32", "bf16", "fp16"])
+def test_equal_to_a_loop_with_torch_amp(blobs, monkeypatch, kind):
+    """fp16 included: a CPU calculates it too, only slowly."""
+    monkeypatch.setattr(training_module, "check_precision", lambda precision, device: None)
+    training = Training(recipe(kind=kind), blobs, 0)
+    model = blobs.model(recipe())
+    model.load_state_dict(training.model.state_dict())
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, nesterov=True)
+    scaler = torch.amp.GradScaler("cpu", enabled=kind == "fp16")
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[kind]
+    train = blobs.data(derive_seed(0, "split")).train
+    for epoch in range(3):
+        for indices in torch.randperm(70, generator=stream(0, "order", epoch)).split(10):
+            with torch.autocast("cpu", dtype, enabled=kind != "fp32"):
+                logits = model(train.inputs[indices])
+            assert logits.dtype == dtype
+            loss = nn.functional.cross_entropy(logits.float(), train.targets[indices])
+            scaler.scale(loss).backward()
+            scaler.unscale_(optimizer)
+            nn.utils.clip_grad_norm_(model.parameters(), 0.2)
+            scaler.step(optimizer)
+            scaler.update()
+            optimizer.zero_grad()
+        metrics = training.run_epoch().metrics
+        assert 0.0 < metrics["train/clip_rate"] <= 1.0
+    for p, q in zip(training.model.parameters(), model.parameters(), strict=True):
+        assert p.dtype == torch.float32
+        torch.testing.assert_close(p, q, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("exponent", [18, 40], ids=["some_steps", "all_steps_of_an_epoch"])
+def test_an_overflow_under_fp16_costs_a_step_and_not_the_run(blobs, monkeypatch, exponent):
+    monkeypatch.setattr(training_module, "check_precision", lambda precision, device: None)
+    training = Training(recipe(kind="fp16"), blobs, 0)
+    training._arithmetic._scaler = torch.amp.GradScaler("cpu", init_scale=2.0**exponent)
+    report = training.run_epoch()
+    assert report.finite
+    assert (report.metrics["train/grad_norm"] > 0) == (exponent == 18)
+    assert training.state_dict()["scaler"]["scale"] < 2.0**exponent
+    again = Training(recipe(kind="fp16"), blobs, 0)
+    again.load_state_dict(training.state_dict())
+    assert again.state_dict()["scaler"] == training.state_dict()["scaler"]
+    expected, found = training.run_epoch().metrics, again.run_epoch().metrics
+    assert {n: v for n, v in expected.items() if "second" not in n} == {
+        n: v for n, v in found.items() if "second" not in n
+    }
+
+
+def test_bf16_is_another_arithmetic_and_learns(blobs):
+    bf16, fp32 = ([Training(recipe(kind=kind), blobs, 0)] for kind in ("bf16", "fp32"))
+    losses = [[training.run_epoch().metrics["train/loss"] for _ in range(3)] for [training] in (bf16, fp32)]
+    assert losses[0] != losses[1]
+    assert losses[0] == pytest.approx(losses[1], rel=0.05)
+    assert losses[0][-1] < losses[0][0]
+
+
+def test_deterministic_kernels_hold_inside_the_block_only(monkeypatch):
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    with Arithmetic(Precision(deterministic=True), CPU).kernels():
+        assert torch.are_deterministic_algorithms_enabled()
+        assert not torch.backends.cudnn.benchmark
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.backends.cudnn.benchmark
+    with Arithmetic(Precision(), CPU).kernels():
+        assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_a_compiled_training_is_the_same_training(blobs, monkeypatch):
+    compiled = []
+
+    def compile_eagerly(model):
+        compiled.append(model)
+        return original(model, backend="eager")  # the default backend wants a C++ compiler and half a minute
+
+    original = torch.compile
+    monkeypatch.setattr(torch, "compile", compile_eagerly)
+    training, plain = Training(recipe(compile=True), blobs, 0), Training(recipe(), blobs, 0)
+    assert compiled == [training.model]
+    assert training.state_dict()["model"].keys() == plain.state_dict()["model"].keys()
+    assert training.run_epoch().metrics["val/nll"] == pytest.approx(plain.run_epoch().metrics["val/nll"], rel=1e-4)

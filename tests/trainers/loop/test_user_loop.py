@@ -1,0 +1,175 @@
+import textwrap
+
+import numpy as np
+import pytest
+import torch
+
+from search_spaces.errors import CheckpointError, RunError
+from search_spaces.recipe.optimizers import AdamW
+from search_spaces.recipe.recipe import Budget, Recipe
+from trainers.loop import user_loop
+from trainers.loop.user_loop import GeneratorTraining
+from trainers.storage import checkpoints
+from trainers.storage.folder import LocalFolder
+
+
+def documented_loop():
+    """The example at the top of user_loop.py, as a user would paste it into a file."""
+    example = textwrap.dedent(user_loop.__doc__.partition("::\n")[2].partition("``config``")[0])
+    namespace: dict = {}
+    exec(example, namespace)
+    return namespace["train"]
+
+
+train = documented_loop()
+RECIPE = Recipe(optimizer=AdamW(lr=0.1), budget=Budget(epochs=6), custom={"width": 3})
+
+
+def run(training: GeneratorTraining, epochs: int = 100) -> list[tuple[int, dict]]:
+    seen = []
+    while not training.finished and len(seen) < epochs:
+        report = training.run_epoch()
+        seen.append((report.epoch, dict(report.metrics)))
+    return seen
+
+
+def test_runs_to_the_budget_and_learns():
+    training = GeneratorTraining(train, RECIPE, 0)
+    seen = run(training)
+    assert [epoch for epoch, _ in seen] == [1, 2, 3, 4, 5, 6]
+    assert seen[-1][1]["val/mse"] < seen[0][1]["val/mse"]
+    assert training.epoch == 6
+
+
+def test_continues_from_a_file_bit_by_bit(tmp_path):
+    expected = run(GeneratorTraining(train, RECIPE, 1))
+    first = GeneratorTraining(train, RECIPE, 1)
+    before = run(first, 2)
+    state = first.state_dict()
+    run(first, 1)  # the snapshot does not follow the training
+    checkpoints.save(LocalFolder(tmp_path), 2, state)
+    second = GeneratorTraining(train, RECIPE, 1)
+    second.load_state_dict(checkpoints.latest(LocalFolder(tmp_path))[1])
+    assert second.epoch == 2
+    assert before + run(second) == expected
+
+
+def test_the_loop_gets_the_recipe_as_a_plain_dict():
+    def loop(config, seed, state=None):
+        assert config == RECIPE.model_dump()
+        assert (config["custom"]["width"], config["optimizer"]["kind"], seed, state) == (3, "adamw", 7, None)
+        yield {"val/x": 1}
+
+    assert run(GeneratorTraining(loop, RECIPE, 7), 1) == [(1, {"val/x": 1.0})]
+
+
+def test_a_loop_that_returns_early_is_finished_where_it_is():
+    def loop(config, seed, state=None):
+        yield {"val/x": 1.0}
+        yield {"val/x": 2.0}
+
+    training = GeneratorTraining(loop, RECIPE, 0)
+    assert run(training) == [(1, {"val/x": 1.0}), (2, {"val/x": 2.0}), (2, {"val/x": 2.0})]
+    assert (training.finished, training.epoch, training.state_dict()) == (True, 2, None)
+
+
+def test_a_loop_that_goes_on_for_ever_is_closed_at_the_budget():
+    closed = []
+
+    def loop(config, seed, state=None):
+        try:
+            while True:
+                yield {"val/x": 0.0}
+        finally:
+            closed.append(True)
+
+    assert len(run(GeneratorTraining(loop, RECIPE, 0))) == 6
+    assert closed == [True]
+
+
+def test_numbers_of_all_kinds_and_non_finite_ones():
+    def loop(config, seed, state=None):
+        yield {"val/a": 1, "val/b": np.float32(0.5), "val/c": float("nan"), "a.b/c-d.e": np.int64(2)}
+
+    report = GeneratorTraining(loop, RECIPE, 0).run_epoch()
+    assert not report.finite
+    assert all(type(value) is float for value in report.metrics.values())
+
+
+@pytest.mark.parametrize("length", [128, 129])
+def test_a_name_that_no_database_keeps(length):
+    name = "val/" + "x" * (length - 4)
+
+    def loop(config, seed, state=None):
+        yield {name: 1.0}
+
+    training = GeneratorTraining(loop, RECIPE, 0)
+    if length == 128:
+        assert training.run_epoch().metrics == {name: 1.0}
+    else:
+        with pytest.raises(RunError, match="epoch 1: a metric's name has at most 128 characters, found 129: val/x"):
+            training.run_epoch()
+
+
+@pytest.mark.parametrize(
+    ("yielded", "expected"),
+    [
+        (0.5, "yield a dict of metrics, or .metrics, state.; found float 0.5"),
+        ({}, "found dict"),
+        (({"val/x": 1.0}, {}, 3), "found tuple"),
+        (({"val/x": 1.0}, "state"), "the state is a dict, found str 'state'"),
+        ({"accuracy": 1.0}, "named split/name, such as val/accuracy; found 'accuracy'"),
+        ({"val/x/y": 1.0}, "found 'val/x/y'"),
+        ({3: 1.0}, "found 3"),
+        ({"val/x": "high"}, "val/x is a number .* found str 'high'"),
+        ({"val/x": True}, "found bool True"),
+        ({"val/x": torch.tensor(1.0)}, r"a tensor's .item\(\).*found Tensor"),
+    ],
+)
+def test_a_wrong_yield_is_one_clear_line(yielded, expected):
+    def loop(config, seed, state=None):
+        yield yielded
+
+    with pytest.raises(RunError, match=expected) as caught:
+        GeneratorTraining(loop, RECIPE, 0).run_epoch()
+    assert "\n" not in str(caught.value)
+    assert "epoch 1 of the training loop" in str(caught.value)
+
+
+def test_a_loop_that_yields_nothing():
+    def loop(config, seed, state=None):
+        return
+        yield
+
+    with pytest.raises(RunError, match="without yielding"):
+        GeneratorTraining(loop, RECIPE, 0).run_epoch()
+
+
+def test_the_loops_own_exception_passes_through():
+    def loop(config, seed, state=None):
+        yield {"val/x": 1.0}
+        raise ZeroDivisionError("mine")
+
+    training = GeneratorTraining(loop, RECIPE, 0)
+    training.run_epoch()
+    with pytest.raises(ZeroDivisionError, match="mine"):
+        training.run_epoch()
+
+
+def test_loops_that_take_turns_draw_what_they_draw_alone():
+    def loop(config, seed, state=None):
+        while True:
+            yield {"val/x": torch.rand(()).item()}
+
+    alone = run(GeneratorTraining(loop, RECIPE, 0))
+    before = torch.get_rng_state()
+    a, b = GeneratorTraining(loop, RECIPE, 0), GeneratorTraining(loop, RECIPE, 1)
+    turns = [(run(a, 1), run(b, 1)) for _ in range(6)]
+    assert [report for (report,), _ in turns] == alone
+    assert [report for _, (report,) in turns] != alone
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_a_foreign_snapshot_is_refused():
+    with pytest.raises(CheckpointError, match="lacks 'metrics'"):
+        GeneratorTraining(train, RECIPE, 0).load_state_dict({"epoch": 1})

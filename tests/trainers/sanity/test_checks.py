@@ -1,0 +1,250 @@
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from search_spaces.recipe.optimizers import SGD, AdamW
+from search_spaces.recipe.recipe import Budget, Recipe, Regularization
+from trainers.check import Check, Outcome
+from trainers.sanity.checks import check_task
+from trainers.sanity.lr_curve import LrScan, Suggestion
+from trainers.sanity.thresholds import Lesson, judge_gradients, judge_initial_loss, judge_lessons, judge_scan
+from trainers.tasks import Data, Split
+
+RECIPE = Recipe(optimizer=AdamW(lr=1e-2), budget=Budget(batch_size=32))
+
+
+class Scaled(nn.Module):
+    """A head whose logits are multiplied by a number that has no business there."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(10, 32), nn.ReLU(), nn.Linear(32, 4))
+        self.factor = factor
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        logits: Tensor = self.body(inputs)
+        return logits * self.factor
+
+
+class Detached(nn.Module):
+    """The first layer is cut off."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(10, 32), nn.Linear(32, 4)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        logits: Tensor = self.last(self.first(inputs).relu().detach())
+        return logits
+
+
+class LeftOut(Scaled):
+    """A layer that forward forgets."""
+
+    def __init__(self) -> None:
+        super().__init__(1.0)
+        self.forgotten = nn.Linear(3, 3)
+
+
+class Normed(nn.Sequential):
+    """Batch statistics, and a head of zeros."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Linear(10, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Dropout(0.5), nn.Linear(32, 4))
+        nn.init.zeros_(self[-1].weight)
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Four Gaussian classes in ten dimensions."""
+
+    network: Callable[[], nn.Module] = lambda: Scaled(1.0)
+    shuffled: bool = False
+    spread: float = 0.7
+    scale: float = 1.0
+    classes: int = 4
+
+    def data(self, seed: int) -> Data:
+        generator = torch.Generator().manual_seed(5)
+        targets = torch.randint(0, 4, (900,), generator=generator)
+        inputs = self.scale * (torch.eye(4, 10)[targets] + self.spread * torch.randn(900, 10, generator=generator))
+        if self.shuffled:
+            targets = targets[torch.randperm(900, generator=generator)]
+        every = Split(inputs, targets)
+        return Data(*(every.take(torch.arange(a, b)) for a, b in ((0, 300), (300, 600), (600, 900))))
+
+    def model(self, recipe: Recipe) -> nn.Module:
+        return self.network()
+
+
+def run(task: Mixture, recipe: Recipe = RECIPE) -> dict[str, Check]:
+    return {check.name: check for check in check_task(task, recipe, 0)}
+
+
+def not_passed(checks: dict[str, Check]) -> set[str]:
+    return {name for name, check in checks.items() if check.outcome is not Outcome.PASS}
+
+
+@pytest.mark.parametrize("network", [lambda: Scaled(1.0), Normed])
+@pytest.mark.parametrize("optimizer", [AdamW(lr=1e-2), SGD(lr=0.05)])
+def test_a_sound_task_passes_every_check(network, optimizer) -> None:
+    recipe = RECIPE.model_copy(update={"optimizer": optimizer, "regularization": Regularization(clip_norm=1.0)})
+    checks = run(Mixture(network), recipe)
+    names = ["overfit one batch", "initial loss", "learning rate", "gradients", "learns", "throughput"]
+    assert list(checks) == names
+    assert not_passed(checks) == set(), checks
+    assert all(check.evidence and not check.fix for check in checks.values())
+
+
+def test_shuffled_labels_are_memorised_and_teach_nothing() -> None:
+    checks = run(Mixture(shuffled=True))
+    assert checks["overfit one batch"].outcome is Outcome.PASS
+    assert not_passed(checks) == {"learns"}
+    learns = checks["learns"]
+    assert learns.outcome is Outcome.FAIL
+    assert "val stays at chance" in learns.evidence
+    assert "shuffled" in learns.fix
+
+
+def test_labels_that_nothing_is_learnt_of_are_a_warning() -> None:
+    """At a rate that changes nothing, and a scan that sees only noise: not enough to say more."""
+    recipe = Recipe(optimizer=AdamW(lr=1e-7), budget=Budget(batch_size=256))
+    checks = run(Mixture(lambda: nn.Linear(10, 4), shuffled=True, spread=5.0), recipe)
+    assert checks["learns"].outcome in (Outcome.WARN, Outcome.FAIL)
+
+
+def test_logits_that_are_too_large_show_in_the_initial_loss() -> None:
+    initial = run(Mixture(lambda: Scaled(100.0)))["initial loss"]
+    assert initial.outcome is Outcome.FAIL
+    assert "ln 4 = 1.386" in initial.evidence
+    assert "scale of the logits" in initial.fix
+
+
+def test_logits_that_are_too_small_show_in_overfitting_and_in_the_gradients() -> None:
+    checks = run(Mixture(lambda: Scaled(1e-3)))
+    assert checks["initial loss"].outcome is Outcome.PASS  # ln K, whatever the model does
+    assert checks["overfit one batch"].outcome is not Outcome.PASS
+    assert checks["gradients"].outcome is Outcome.WARN
+    assert "vanishing" in checks["gradients"].evidence
+
+
+def test_a_detached_layer_is_named() -> None:
+    gradients = run(Mixture(Detached))["gradients"]
+    assert gradients.outcome is Outcome.FAIL
+    assert "2 of 4 parameters" in gradients.evidence
+    assert "first.weight, first.bias" in gradients.evidence
+    assert "detach" in gradients.fix
+
+
+def test_a_layer_that_forward_leaves_out_is_named() -> None:
+    gradients = run(Mixture(LeftOut))["gradients"]
+    assert gradients.outcome is Outcome.FAIL
+    assert "forgotten.weight, forgotten.bias" in gradients.evidence
+
+
+def test_what_is_frozen_on_purpose_is_not_detached() -> None:
+    recipe = RECIPE.model_copy(update={"groups": RECIPE.groups.model_copy(update={"frozen": ("forgotten",)})})
+    assert run(Mixture(LeftOut), recipe)["gradients"].outcome is Outcome.PASS
+
+
+def test_a_rate_beyond_the_blow_up_fails() -> None:
+    recipe = RECIPE.model_copy(update={"optimizer": SGD(lr=1e4)})
+    rate = run(Mixture(), recipe)["learning rate"]
+    assert rate.outcome is not Outcome.PASS
+    assert "optimizer.lr is 1e4" in rate.evidence
+
+
+def test_a_rate_that_is_far_too_low_is_seen_and_the_task_not_blamed() -> None:
+    checks = run(Mixture(), RECIPE.model_copy(update={"optimizer": AdamW(lr=1e-7)}))
+    assert checks["overfit one batch"].outcome is Outcome.WARN
+    assert checks["learning rate"].outcome is Outcome.WARN
+    assert "optimizer.lr: {loguniform:" in checks["learning rate"].fix
+    assert checks["learns"].outcome is Outcome.WARN
+    assert "raise it" in checks["learns"].fix
+
+
+@pytest.mark.parametrize(
+    ("loss", "accuracy", "outcome"),
+    [
+        (math.log(10), 0.1, Outcome.PASS),
+        (1.19 * math.log(10), 0.1, Outcome.PASS),
+        (1.25 * math.log(10), 0.1, Outcome.WARN),
+        (4.0 * math.log(10), 0.1, Outcome.FAIL),
+        (0.5 * math.log(10), 0.1, Outcome.WARN),
+        (0.5 * math.log(10), 0.7, Outcome.PASS),  # pretrained
+        (1.5 * math.log(10), 0.5, Outcome.WARN),  # pretrained, and too sure of itself
+        (math.nan, 0.1, Outcome.FAIL),
+        (math.inf, 0.1, Outcome.FAIL),
+    ],
+)
+def test_initial_loss(loss: float, accuracy: float, outcome: Outcome) -> None:
+    assert judge_initial_loss(loss, accuracy, 1000, 10).outcome is outcome
+
+
+def scan(lr: float, suggestion: Suggestion | None) -> LrScan:
+    return LrScan("x", "sgd", lr, (1e-7, 10.0), (2.3, 2.2), (2.3, 2.2), suggestion, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("lr", "outcome"), [(0.1, Outcome.PASS), (1e-4, Outcome.WARN), (0.8, Outcome.WARN), (3.0, Outcome.FAIL)]
+)
+def test_the_recipes_rate_against_the_scan(lr: float, outcome: Outcome) -> None:
+    found = judge_scan(scan(lr, Suggestion(0.1, 0.01, 0.5, 0.1, 2.0)))
+    assert found.outcome is outcome
+    assert (found.fix == "") is (outcome is Outcome.PASS)
+
+
+def test_a_scan_without_a_fall_is_a_warning() -> None:
+    assert judge_scan(scan(0.1, None)).outcome is Outcome.WARN
+
+
+@pytest.mark.parametrize(
+    ("norms", "outcome", "word"),
+    [
+        ({"a": [1.0, 2.0], "b": [0.1, 0.1]}, Outcome.PASS, "norms 0.1 (b) to 1.5 (a)"),
+        ({"a": [None, None], "b": [0.1, 0.1]}, Outcome.FAIL, "1 of 2 parameters get no gradient"),
+        ({"a": [0.0, 0.0], "b": [0.1, 0.1]}, Outcome.FAIL, "no gradient"),
+        ({"a": [0.0, 0.5], "b": [0.1, 0.1]}, Outcome.PASS, "norms"),  # a head of zeros, at the first step
+        ({"a": [1e-5, 1e-5], "b": [0.1, 0.1]}, Outcome.WARN, "vanishing"),
+        ({"a": [1e-5, 1.5e-3], "b": [0.1, 0.1]}, Outcome.PASS, "norms 0.00076 (a)"),  # an adapter that starts at zero
+        ({"a": [1e3, 1e3], "b": [0.1, 0.1]}, Outcome.WARN, "exploding"),
+        ({"a": [math.nan, 1.0], "b": [0.1, 0.1]}, Outcome.FAIL, "not finite"),
+    ],
+)
+def test_gradients(norms, outcome: Outcome, word: str) -> None:
+    found = judge_gradients(norms, frozenset("ab"), 2)
+    assert found.outcome is outcome
+    assert word in found.evidence
+
+
+def lesson(accuracy: float, train: float = 0.1, gain: float = 0.0, majority: float = 0.1) -> Lesson:
+    return Lesson(1e-3, 200, accuracy, train, gain, 0.01, majority, majority, 1000)
+
+
+@pytest.mark.parametrize(
+    ("lessons", "outcome", "word"),
+    [
+        ([lesson(0.3)], Outcome.PASS, "0.300"),
+        ([lesson(0.1), lesson(0.3)], Outcome.WARN, "0.300"),
+        ([lesson(0.11), lesson(0.11)], Outcome.WARN, "no better than chance"),
+        ([lesson(0.11, train=0.9)], Outcome.FAIL, "train is learnt"),
+        ([lesson(0.95, gain=0.2, majority=0.95)], Outcome.PASS, "0.950"),  # rare classes: the likelihood tells
+        ([lesson(0.95, train=0.95, majority=0.95)], Outcome.WARN, "chance"),
+    ],
+)
+def test_lessons(lessons, outcome: Outcome, word: str) -> None:
+    found = judge_lessons(lessons, overfits=True)
+    assert found.outcome is outcome
+    assert word in found.evidence
+
+
+def test_the_global_generators_are_left_alone() -> None:
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    run(Mixture())
+    assert torch.equal(torch.rand(3), expected)

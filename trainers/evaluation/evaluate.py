@@ -1,0 +1,122 @@
+"""A model and a split -> accuracy, likelihood and calibration, and what the model says of every example.
+
+Per-example values are rounded to the float32 that ``Predictions`` stores and reduced in float64: a metric
+computed again from stored predictions agrees with the one reported here.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from search_spaces.metric_names import RAW, metric_name
+from trainers.reports import Predictions
+from trainers.task import Split
+
+MAX_BATCH = 2048
+ECE_BINS = 15
+
+
+class Evaluation(NamedTuple):
+    """What a model says of every example of a split, in its order: five tensors of shape ``(n,)``."""
+
+    label: Tensor
+    predicted: Tensor
+    confidence: Tensor
+    nll: Tensor
+    brier: Tensor
+
+    def metrics(self, split: str, weights: str = RAW) -> dict[str, float]:
+        """Return the means over the examples: ``split/nll``, ``/accuracy``, ``/brier`` and ``/ece``.
+
+        Args:
+            split: First part of the names.
+            weights: Which weights were evaluated; any but ``raw`` end the names: ``val/nll@ema``.
+        """
+        correct = self.predicted == self.label
+        names = [metric_name(split, name, weights) for name in ("nll", "accuracy", "brier", "ece")]
+        values = torch.stack(
+            [
+                self.nll.double().mean(),
+                correct.double().mean(),
+                self.brier.double().mean(),
+                expected_calibration_error(self.confidence, correct),
+            ]
+        )
+        return dict(zip(names, values.tolist(), strict=True))
+
+    def predictions(self, split: str, weights: str = RAW) -> Predictions:
+        """Return the per-example values that outlive the training."""
+        return Predictions(
+            split=split,
+            weights=weights,
+            label=self.label.int().numpy(force=True),
+            predicted=self.predicted.int().numpy(force=True),
+            confidence=self.confidence.numpy(force=True),
+            nll=self.nll.numpy(force=True),
+        )
+
+
+def logits(model: nn.Module, split: Split) -> Tensor:
+    """Run a classifier over a split in eval mode, and leave its mode as it was.
+
+    Args:
+        model: Maps inputs ``(n, ...)`` to logits ``(n, classes)``.
+        split: Inputs ``(n, ...)`` and targets ``(n,)``, on the model's device.
+
+    Returns:
+        Logits ``(n, classes)`` as the model gives them.
+    """
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            return torch.cat([model(inputs) for inputs in torch.split(split.inputs, MAX_BATCH)])
+    finally:
+        model.train(was_training)
+
+
+def per_example(logits: Tensor, targets: Tensor) -> Evaluation:
+    """Score logits ``(n, classes)`` against true classes ``(n,)``.
+
+    The Brier score of an example is the squared distance of its probabilities from the one-hot truth, summed
+    over the classes: in ``[0, 2]`` (Brier, 1950).
+    """
+    # In batches, so that no more than one of them is ever held in float64.
+    batches = zip(torch.split(logits, MAX_BATCH), torch.split(targets, MAX_BATCH), strict=True)
+    parts = [_score(*batch) for batch in batches]
+    return Evaluation(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+
+def _score(logits: Tensor, targets: Tensor) -> Evaluation:
+    log_probabilities = logits.double().log_softmax(dim=1)
+    probabilities = log_probabilities.exp()
+    confidence, predicted = probabilities.max(dim=1)
+    true_class = targets.unsqueeze(1)
+    p_true = probabilities.gather(1, true_class).squeeze(1)
+    brier = probabilities.square().sum(dim=1) - 2.0 * p_true + 1.0
+    nll = -log_probabilities.gather(1, true_class).squeeze(1)
+    return Evaluation(targets, predicted, confidence.float(), nll.float(), brier.float())
+
+
+def expected_calibration_error(confidence: Tensor, correct: Tensor) -> Tensor:
+    """Return the top-label ECE (Guo et al., "On Calibration of Modern Neural Networks", 2017).
+
+    The convention, on which libraries disagree: 15 bins of equal width, each ``(low, high]``, the first one
+    closed. So confidence 1.0 belongs to the last bin and 0.0 to the first.
+
+    Args:
+        confidence: Probability of the predicted class, ``(n,)``.
+        correct: Whether the predicted class is the true one, ``(n,)``.
+
+    Returns:
+        A float64 scalar in ``[0, 1]``: the gap ``|confidence - accuracy|`` of each bin, weighted by its
+        share.
+    """
+    confidence = confidence.double()
+    edges = torch.arange(1, ECE_BINS, dtype=torch.float64, device=confidence.device) / ECE_BINS
+    bins = torch.bucketize(confidence, edges, right=False)
+    gap = torch.bincount(bins, weights=confidence - correct.double(), minlength=ECE_BINS)
+    return gap.abs().sum() / len(confidence)

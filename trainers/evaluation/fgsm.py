@@ -1,0 +1,65 @@
+"""The fast gradient sign method: inputs moved a little, all in the direction that hurts a model most."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from search_spaces.errors import UsageError
+from search_spaces.recipe.recipe import Signals
+from trainers.evaluation.evaluate import MAX_BATCH
+from trainers.task import Split
+
+
+def check_fgsm(signals: Signals, inputs: Tensor) -> None:
+    """Refuse to move what cannot be moved a little.
+
+    Raises:
+        UsageError: Inputs of whole numbers, such as the ids of words.
+    """
+    if signals.fgsm and not inputs.is_floating_point():
+        found = f"{str(inputs.dtype).removeprefix('torch.')} {tuple(inputs.shape)}"
+        raise UsageError(f"signals.fgsm perturbs float inputs; this task has inputs {found}; set it to []")
+
+
+def gradient_signs(model: nn.Module, split: Split) -> Tensor:
+    """Return the sign of the gradient of every example's cross entropy with respect to its input.
+
+    In eval mode, which is put back, and in the precision of the weights. The gradients of the parameters stay as they
+    are. An attack of size epsilon adds epsilon times this to the inputs.
+
+    Source: Goodfellow et al., "Explaining and Harnessing Adversarial Examples", ICLR 2015.
+
+    Args:
+        model: Maps inputs ``(n, ...)`` to logits ``(n, classes)``.
+        split: Float inputs ``(n, ...)`` and targets ``(n,)``, on the model's device.
+
+    Returns:
+        -1, 0 or 1, in the shape and type of the inputs.
+    """
+    was_training = model.training
+    model.eval()
+    batches = zip(torch.split(split.inputs, MAX_BATCH), torch.split(split.targets, MAX_BATCH), strict=True)
+    try:
+        with torch.enable_grad(), _kernels(model):
+            return torch.cat([_signs(model, *batch) for batch in batches])
+    finally:
+        model.train(was_training)
+
+
+def _kernels(model: nn.Module) -> AbstractContextManager[None]:
+    # cuDNN's recurrent layers have no backward pass in eval mode; torch's own have.
+    if any(isinstance(module, nn.RNNBase) for module in model.modules()):
+        return torch.backends.cudnn.flags(enabled=False)
+    return nullcontext()
+
+
+def _signs(model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
+    inputs = inputs.detach().clone().requires_grad_(True)
+    # The sum: the mean has the same signs, but for those that its smaller numbers lose to underflow.
+    loss = functional.cross_entropy(model(inputs), targets, reduction="sum")
+    (gradient,) = torch.autograd.grad(loss, inputs)
+    return gradient.sign()

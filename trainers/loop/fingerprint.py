@@ -1,0 +1,45 @@
+"""Digests of what a training starts from. Two trainings of one pair must agree in all of them."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import operator
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from trainers.task import Data
+
+DIGEST_BYTES = 16
+
+
+def fingerprint(model: nn.Module, order: Tensor, data: Data) -> dict[str, str]:
+    """Return hex digests (BLAKE2b, 16 bytes) of a training before its first epoch.
+
+    Args:
+        model: As initialised.
+        order: Of the examples of ``train`` in the first epoch, int64, ``(n,)``.
+        data: The splits.
+
+    Returns:
+        ``weights``: every parameter and buffer, by name; ``order``; ``split``: the targets of train, val and test.
+    """
+    state = itertools.chain(model.named_parameters(remove_duplicate=False), model.named_buffers(remove_duplicate=False))
+    splits = (("train", data.train), ("val", data.val), ("test", data.test))
+    return {
+        "weights": _digest(sorted(state, key=operator.itemgetter(0))),
+        "order": _digest([("order", order)]),
+        "split": _digest((name, split.targets) for name, split in splits),
+    }
+
+
+def _digest(tensors: Iterable[tuple[str, Tensor]]) -> str:
+    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    for name, tensor in tensors:
+        # Name, type and shape, so that no two different lists of tensors run into the same bytes.
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        # As bytes: numpy knows no bfloat16.
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

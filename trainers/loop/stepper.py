@@ -1,0 +1,83 @@
+"""The optimizer in force, and its rates at every step."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from torch import nn
+
+from search_spaces.recipe.optimizers import Optimizer
+from search_spaces.recipe.recipe import Recipe
+from trainers.optim.optimizers import build_optimizer, eval_mode, train_mode
+from trainers.optim.schedules import PlateauState, after_epoch, batch_factor, factor, first_step, weight_decay_factor
+
+
+class Stepper:
+    """Sets learning rate and weight decay of each step, and changes the optimizer when the recipe says so.
+
+    Args:
+        recipe: Of the training.
+        model: As initialised; its frozen parameters stop training here.
+        total_steps: Optimizer steps of the full budget.
+    """
+
+    def __init__(self, recipe: Recipe, model: nn.Module, total_steps: int) -> None:
+        self._recipe = recipe
+        self._model = model
+        self._total_steps = total_steps
+        self._switched = False
+        self._plateau = PlateauState()
+        self._use(recipe.optimizer)
+
+    def _use(self, optimizer: Optimizer) -> None:
+        """Start an optimizer with no state of its own."""
+        self._peak = optimizer.lr * batch_factor(self._recipe.budget)
+        self.optimizer = build_optimizer(optimizer, self._model, self._recipe.groups, self._recipe.lookahead)
+        self._weight_decays = [group.get("weight_decay", 0.0) for group in self.optimizer.param_groups]
+
+    def prepare(self, steps_done: int, constant: float | None = None) -> float:
+        """Get ready for a step.
+
+        Args:
+            steps_done: Optimizer steps before this one.
+            constant: Learning rate in the place of the schedule's.
+
+        Returns:
+            The learning rate, before its groups' own scales.
+        """
+        switch = self._recipe.switch
+        if switch and not self._switched and steps_done >= first_step(switch.at, self._total_steps):
+            eval_mode(self.optimizer)
+            self._use(switch.to)
+            train_mode(self.optimizer)
+            self._switched = True
+
+        position = factor(self._recipe.schedule, steps_done, self._total_steps) * self._plateau.factor
+        learning_rate = self._peak * position if constant is None else constant
+        decay = weight_decay_factor(self._recipe.weight_decay_schedule, steps_done, self._total_steps)
+        for group, weight_decay in zip(self.optimizer.param_groups, self._weight_decays, strict=True):
+            group["lr"] = learning_rate * group.get("lr_scale", 1.0)
+            if weight_decay:
+                group["weight_decay"] = weight_decay * decay
+        return learning_rate
+
+    def after_epoch(self, loss: float) -> None:
+        """Take in an epoch's validation loss, of which only reduce-on-plateau wants to know."""
+        self._plateau = after_epoch(self._recipe.schedule, self._plateau, loss)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a snapshot, with which of two optimizers it is of."""
+        return {
+            "optimizer": copy.deepcopy(self.optimizer.state_dict()),
+            "switched": self._switched,
+            "plateau": tuple(self._plateau),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a snapshot."""
+        self._switched = bool(state["switched"])
+        switch = self._recipe.switch
+        self._use(switch.to if switch and self._switched else self._recipe.optimizer)
+        self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
+        self._plateau = PlateauState(*state["plateau"])

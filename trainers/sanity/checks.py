@@ -1,0 +1,256 @@
+"""The sanity ladder on a real task, cheapest first: what to know before a sweep costs hours.
+
+Every rung measures with a `Probe` of fresh weights; `verdicts` says what the numbers mean.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import repeat
+from typing import NamedTuple
+
+import psutil
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from search_spaces.recipe.optimizers import AdamW
+from search_spaces.recipe.recipe import Budget, Recipe, Regularization
+from trainers.check import Check, Outcome, failed, passed, warned
+from trainers.evaluation.evaluate import logits, per_example
+from trainers.loop.gradient_stats import peak_memory, reset_peak_memory
+from trainers.sanity.lr_curve import Suggestion, rate_text
+from trainers.sanity.lr_finder import scan
+from trainers.sanity.probe import Probe, probe_data
+from trainers.sanity.thresholds import Lesson, judge_gradients, judge_initial_loss, judge_lessons, judge_scan
+from trainers.seeding import stream
+from trainers.task import Data, Split, Task
+
+HANDFUL = 16
+"""Examples to learn by heart. Few, so that a linear model can: sixteen points in more dimensions are separable."""
+
+OVERFIT_STEPS = 300
+NEAR_ZERO_LOSS = 0.05
+GRADIENT_STEPS = 10
+LESSON_STEPS = 200
+LESSON_SECONDS = 12.0
+INITIAL_EXAMPLES = 1000
+MOST_EXAMPLES = 2000
+FULL = 0.9
+_RESCUES = (1e-3, 1e-2)
+_WARMUP = 0.1
+
+
+def check_task(task: Task, recipe: Recipe, seed: int) -> Iterator[Check]:
+    """Check a task with a recipe; yield each check as it ends.
+
+    Args:
+        task: Data and model.
+        recipe: The base recipe.
+        seed: Of every random stream.
+
+    Raises:
+        UsageError: This machine cannot train this recipe.
+    """
+    data = probe_data(recipe, task, seed)
+    overfit = _overfit(task, recipe, data, seed)
+    yield overfit
+    yield _initial_loss(task, recipe, data, seed)
+    range_test = scan(task, recipe, data, seed)
+    yield judge_scan(range_test)
+    yield _gradients(task, recipe, data, seed)
+    school = _lessons(task, recipe, data, seed, range_test.suggestion)
+    yield judge_lessons(school.lessons, overfit.outcome is not Outcome.FAIL)
+    yield _throughput(recipe, data, school)
+
+
+def _overfit(task: Task, recipe: Recipe, data: Data, seed: int) -> Check:
+    name = "overfit one batch"
+    order = torch.randperm(len(data.train), generator=stream(seed, "order"))[:HANDFUL]
+    batch = data.train.take(order.to(data.train.targets.device))
+    attempt = _by_heart(task, recipe, batch, seed)
+    if attempt.done:
+        return passed(name, f"{attempt} at optimizer.lr {rate_text(recipe.optimizer.lr)}")
+    for rate in _RESCUES:
+        rescue = _by_heart(task, recipe.model_copy(update={"optimizer": AdamW(lr=rate)}), batch, seed)
+        if rescue.done:
+            here = f"{attempt} at optimizer.lr {rate_text(recipe.optimizer.lr)}"
+            evidence = f"{here}; with AdamW at {rate_text(rate)}, {rescue}"
+            if attempt.halved:  # it was on its way: the model is sound, and its rate is the next checks' business
+                return passed(name, evidence)
+            return warned(name, evidence, "the model can and this optimizer cannot: change optimizer.lr, as below")
+    return failed(
+        name,
+        f"{attempt}, and AdamW at {' and '.join(map(rate_text, _RESCUES))} does no better",
+        "look at the path from the inputs to the logits: a wrong scale, detached or frozen layers, an activation after"
+        " the last layer, targets that the model cannot tell apart",
+    )
+
+
+class _Attempt(NamedTuple):
+    """What learning a few examples by heart came to."""
+
+    examples: int
+    losses: Sequence[float]
+
+    @property
+    def done(self) -> bool:
+        return self.losses[-1] < NEAR_ZERO_LOSS
+
+    @property
+    def halved(self) -> bool:
+        return self.losses[-1] < 0.5 * self.losses[0]
+
+    def __str__(self) -> str:
+        start, end = self.losses[0], self.losses[-1]
+        return f"loss {start:.3g} -> {end:.2g} on {self.examples} examples in {len(self.losses)} steps"
+
+
+def _by_heart(task: Task, recipe: Recipe, batch: Split, seed: int) -> _Attempt:
+    """Train on one batch without anything that keeps a model from memorising."""
+    plain = {
+        "regularization": Regularization(clip_norm=recipe.regularization.clip_norm),
+        "budget": Budget(batch_size=HANDFUL),
+    }
+    if "weight_decay" in type(recipe.optimizer).model_fields:
+        plain["optimizer"] = recipe.optimizer.model_copy(update={"weight_decay": 0.0})
+    probe = Probe(recipe.model_copy(update=plain), task, Data(batch, batch, batch), seed, dropout=False)
+    losses = probe.train(
+        repeat(recipe.optimizer.lr, OVERFIT_STEPS),
+        stop=lambda losses: losses[-1] < NEAR_ZERO_LOSS or not math.isfinite(losses[-1]),
+    )
+    return _Attempt(len(batch), losses)
+
+
+def _initial_loss(task: Task, recipe: Recipe, data: Data, seed: int) -> Check:
+    probe = Probe(recipe, task, data, seed, dropout=False)
+    probe.training_mode()  # a norm that has seen nothing would normalise by nothing
+    sample = _spread(data.train, INITIAL_EXAMPLES)
+    with torch.inference_mode():
+        batches = [part for part in torch.split(sample.inputs, recipe.budget.batch_size) if len(part) > 1]
+        found = torch.cat([probe.arithmetic.forward(probe.model, part) for part in batches or [sample.inputs]])
+    targets = sample.targets[: len(found)]
+    loss = functional.cross_entropy(found.double(), targets).item()
+    accuracy = (found.argmax(dim=1) == targets).double().mean().item()
+    return judge_initial_loss(loss, accuracy, len(targets), task.classes)
+
+
+def _gradients(task: Task, recipe: Recipe, data: Data, seed: int) -> Check:
+    """Over some steps: at the first one a head or an adapter that starts from zeros lets no gradient through."""
+    probe = Probe(recipe, task, data, seed)
+    rows: list[list[float | None]] = []
+
+    def note() -> None:
+        gradients = [parameter.grad for parameter in probe.parameters.values()]
+        rows.append([None if g is None else torch.linalg.vector_norm(g.double()).item() for g in gradients])
+
+    probe.train(repeat(recipe.optimizer.lr, GRADIENT_STEPS), on_gradient=note)
+    if probe.arithmetic.skips_steps:  # the loss scale starts too high on purpose; such a step is none
+        rows = [row for row in rows if all(value is None or math.isfinite(value) for value in row)] or rows
+    norms = {name: [row[column] for row in rows] for column, name in enumerate(probe.parameters)}
+    layers = frozenset(name for name, parameter in probe.parameters.items() if parameter.ndim >= 2)
+    return judge_gradients(norms, layers or frozenset(norms), len(rows))
+
+
+class _School(NamedTuple):
+    """The lessons, and what they cost: seconds of all training steps together, and of one look at `val`."""
+
+    lessons: Sequence[Lesson]
+    samples_per_second: float
+    val_seconds: float
+    memory: float
+
+
+def _lessons(task: Task, recipe: Recipe, data: Data, seed: int, suggestion: Suggestion | None) -> _School:
+    lessons: list[Lesson] = []
+    reset_peak_memory(data.train.targets.device)
+    samples = train_seconds = val_seconds = 0.0
+    for rate in (recipe.optimizer.lr, *([suggestion.lr] if suggestion else [])):
+        probe = Probe(recipe, task, data, seed)
+        began = time.perf_counter()
+        steps = len(probe.train(_course(rate), stop=_after(LESSON_SECONDS)))
+        middle = time.perf_counter()
+        lessons.append(_examined(probe, rate, steps))
+        train_seconds += middle - began
+        samples += steps * len(data.train) / math.ceil(len(data.train) / probe.step_size)
+        val_seconds = time.perf_counter() - middle
+        if lessons[-1].learnt:
+            break
+    memory = peak_memory(data.train.targets.device).get("train/peak_memory", float(psutil.Process().memory_info().rss))
+    return _School(lessons, samples / train_seconds, val_seconds, memory)
+
+
+def _course(peak: float) -> list[float]:
+    """Return the rates of a short training: a warmup, and a straight line down."""
+    up = int(_WARMUP * LESSON_STEPS)
+    down = LESSON_STEPS - up
+    return [peak * (i + 1) / up for i in range(up)] + [peak * (down - i) / down for i in range(down)]
+
+
+def _after(seconds: float) -> Callable[[Sequence[float]], bool]:
+    end = time.perf_counter() + seconds
+    return lambda losses: time.perf_counter() > end or not math.isfinite(losses[-1])
+
+
+def _examined(probe: Probe, rate: float, steps: int) -> Lesson:
+    """Score a short training on `val` and on as many examples of `train`."""
+    val = _spread(probe.data.val, MOST_EXAMPLES)
+    train = _spread(probe.data.train, len(val))
+    with probe.arithmetic.autocast():
+        on_val, on_train = (per_example(logits(probe.model, split), split.targets) for split in (val, train))
+    counts = torch.bincount(probe.data.train.targets).double()
+    # One example more of every class, so that a class that only val has costs much and not everything.
+    shares = functional.pad(counts, (0, max(0, int(val.targets.max()) + 1 - len(counts)))) + 1.0
+    prior = -(shares / shares.sum()).log()[val.targets]
+    gain = prior - on_val.nll.double()
+    frequent = int(counts.argmax())
+    return Lesson(
+        lr=rate,
+        steps=steps,
+        accuracy=_share(on_val.predicted == on_val.label),
+        train_accuracy=_share(on_train.predicted == on_train.label),
+        gain=gain.mean().item(),
+        gain_error=(gain.std() / math.sqrt(len(val))).item(),
+        majority=_share(val.targets == frequent),
+        train_majority=_share(train.targets == frequent),
+        examples=len(val),
+    )
+
+
+def _share(which: Tensor) -> float:
+    return which.double().mean().item()
+
+
+def _spread(split: Split, most: int) -> Split:
+    """Return examples of a split, evenly spaced, at most so many."""
+    count = min(len(split), most)
+    return split.take(torch.arange(count, device=split.targets.device) * len(split) // count)
+
+
+def _throughput(recipe: Recipe, data: Data, school: _School) -> Check:
+    device = data.train.targets.device
+    epoch = len(data.train) / school.samples_per_second + school.val_seconds
+    cuda = device.type == "cuda"
+    total = torch.cuda.get_device_properties(device).total_memory if cuda else psutil.virtual_memory().total
+    used = school.memory / total
+    evidence = (
+        f"{school.samples_per_second:,.0f} samples/s on {'CUDA' if cuda else _threads()}, {_seconds(epoch)} per epoch,"
+        f" {_seconds(epoch * recipe.budget.epochs)} per run of {recipe.budget.epochs} epochs;"
+        f" {school.memory / 2**20:,.0f} MiB of memory"
+    )
+    if used > FULL:
+        return warned("throughput", f"{evidence}, {used:.0%} of what there is", "halve budget.batch_size")
+    return passed("throughput", evidence)
+
+
+def _threads() -> str:
+    count = torch.get_num_threads()
+    return f"{count} CPU thread{'s' * (count > 1)}"
+
+
+def _seconds(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

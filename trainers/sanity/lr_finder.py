@@ -1,0 +1,51 @@
+"""The learning-rate range test on a real task: some hundred steps while the rate rises; `lr_curve` reads the losses."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from search_spaces.recipe.recipe import Recipe
+from trainers.sanity.lr_curve import STEPS, LrScan, blown_up, rates, smooth, suggest
+from trainers.sanity.probe import Probe, probe_data
+from trainers.task import Data, Task
+
+__all__ = ["LrScan", "find_lr", "scan", "suggest"]
+
+
+def find_lr(task: Task, recipe: Recipe, seed: int, steps: int = STEPS, name: str = "") -> LrScan:
+    """Scan the learning rates of a recipe on a task.
+
+    Args:
+        task: Data and model.
+        recipe: Its optimizer with all other settings; schedule, switch and averaging take no part.
+        seed: Of every random stream.
+        steps: Optimizer steps from the lowest rate to the highest.
+        name: Of the task, for the record.
+
+    Raises:
+        UsageError: This machine cannot train this recipe.
+    """
+    return scan(task, recipe, probe_data(recipe, task, seed), seed, steps, name)
+
+
+def scan(task: Task, recipe: Recipe, data: Data, seed: int, steps: int = STEPS, name: str = "") -> LrScan:
+    """As `find_lr`, on splits that are there already."""
+    began = time.perf_counter()
+    probe = Probe(recipe, task, data, seed)
+    lrs = rates(steps)
+
+    def stop(losses: Sequence[float]) -> bool:
+        return blown_up(smooth(losses))
+
+    losses = probe.train(lrs, stop)
+    return LrScan(
+        task=name or type(task).__name__,
+        optimizer=recipe.optimizer.kind,
+        recipe_lr=recipe.optimizer.lr,
+        lrs=tuple(lrs[: len(losses)]),
+        losses=tuple(losses),
+        smoothed=tuple(smooth(losses)),
+        suggestion=suggest(lrs[: len(losses)], losses),
+        seconds=time.perf_counter() - began,
+    )

@@ -1,0 +1,1 @@
+"""Local and remote folders, checksummed files, checkpoints and the cache."""
