@@ -54,7 +54,7 @@ def with_train(inputs: torch.Tensor, targets: torch.Tensor):
 FOUR = torch.zeros(4, 3)
 BROKEN = [
     ({"classes": 1}, "classes is a number from 2 on, found 1"),
-    ({"data": broken}, r"data\(seed\) failed: ValueError: my bug \(.*test_open.py:\d+\)"),
+    ({"data": broken}, r"data\(seed\) failed: ValueError: my bug \(.*test_factory.py:\d+\)"),
     ({"data": lambda seed: None}, "returns a trainers.tasks.Data, found a NoneType"),
     ({"data": lambda seed: Data(GOOD, GOOD, None)}, r"data\(seed\).test is a trainers.tasks.Split"),
     ({"data": with_train(FOUR, torch.zeros(4))}, r"train.targets are int64 of shape \(n,\), found float32 \(4,\)"),
