@@ -10,11 +10,12 @@ from analysis.ablation.claims import settled
 from analysis.report.present import present
 from search_spaces import AblationSpec, UsageError, diff_specs, dump_ablation, parse_ablation
 from sweeps.console.summary import Phases, states
-from sweeps.driver.driver import INTERRUPTED_EXIT, Options, Work, drive
+from sweeps.driver.driver import INTERRUPTED_EXIT, drive
+from sweeps.driver.work import Options, Work
 from sweeps.engine.conductor import Conductor
 from sweeps.engine.live_run import warnings
-from sweeps.engine.progress import Standing
-from sweeps.plan.ablation_plan import AblationPlan, Finals, Table, ablation_standing
+from sweeps.engine.progress import Standing, ablation_standing
+from sweeps.plan.ablation_plan import AblationPlan, Finals, Table
 from sweeps.store.database import shown
 from sweeps.store.records import SweepRecord
 from sweeps.store.store import Store

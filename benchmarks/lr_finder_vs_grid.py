@@ -16,7 +16,7 @@ from search_spaces import SGD, AdamW, Optimizer, Recipe, derive_seed
 from trainers.loop.training import Training
 from trainers.sanity.lr_curve import rate_text
 from trainers.sanity.lr_finder import find_lr
-from trainers.tasks import load_task
+from trainers.task_lookup import load_task
 
 LOW, HIGH = 1e-5, 10.0
 LAW = 5.0

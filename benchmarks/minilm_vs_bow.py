@@ -24,8 +24,8 @@ from search_spaces import AdamW, Budget, Recipe, Regularization, derive_seed
 from search_spaces.recipe.schedules import Linear
 from search_spaces.specs.task_reference import write_reference
 from trainers.loop.training import Training
-from trainers.task import carve
-from trainers.tasks import Split, load_task
+from trainers.task import Split, carve
+from trainers.task_lookup import load_task
 
 PACKAGE = "vaderSentiment==3.3.2"
 RESOURCES = "hutto_ICWSM_2014.tar.gz"

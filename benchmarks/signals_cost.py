@@ -19,7 +19,7 @@ from search_spaces.recipe.recipe import Budget, Recipe, Regularization
 from trainers.loop import training as training_module
 from trainers.loop.gradient_stats import EpochSignals
 from trainers.loop.training import Training
-from trainers.tasks import load_target
+from trainers.task_lookup import load_target
 
 EPOCHS = 30
 

@@ -12,17 +12,17 @@ from search_spaces.errors import (
     SweepError,
     SweepsError,
     UsageError,
+    suggest,
 )
 from search_spaces.files.ablation_loader import Overrides, load_ablation, parse_ablation
 from search_spaces.files.dump import diff_specs, dump_ablation, dump_space
 from search_spaces.files.lookup import shipped_spaces
 from search_spaces.files.space_loader import load_space, parse_space
-from search_spaces.recipe.fields import flatten, lookup, recipe_hash, resolve, unknown_field
+from search_spaces.recipe.fields import flatten, lookup, resolve, unknown_field
+from search_spaces.recipe.hash import recipe_hash
 from search_spaces.recipe.optimizers import SGD, Adam, AdamW, Optimizer
 from search_spaces.recipe.recipe import Budget, Recipe, Regularization
 from search_spaces.recipe.schedules import Schedule
-from search_spaces.recipe.validation import suggest
-from search_spaces.search.alternatives import Alternative
 from search_spaces.search.constraints import Constraint
 from search_spaces.search.distributions import (
     Choice,
@@ -37,12 +37,13 @@ from search_spaces.search.distributions import (
     Uniform,
     Value,
 )
-from search_spaces.search.parameters import Parameter, Parameters
-from search_spaces.search.points import grid_point, grid_points, random_point, sobol_point
+from search_spaces.search.parameters import Alternative, Parameter, Parameters
+from search_spaces.search.sequences import grid_point, grid_points, random_point, sobol_point
 from search_spaces.seeds import derive_seed
 from search_spaces.specs.ablation import MATCHED, RETUNED, TUNING, AblationSpec, Arm, Metrics, Retune, tuning_ranges
 from search_spaces.specs.factorial import Arrangement, Contrast
-from search_spaces.specs.space import Asha, EarlyStopping, Metric, NoStopping, Resources, Sampler, SpaceSpec
+from search_spaces.specs.resources import Resources
+from search_spaces.specs.space import Asha, EarlyStopping, Metric, NoStopping, Sampler, SpaceSpec
 
 __all__ = [
     "MATCHED",

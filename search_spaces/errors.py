@@ -11,7 +11,8 @@ SweepsError
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -67,3 +68,10 @@ class SweepError(SweepsError):
 
 class LeaseLostError(SweepError):
     """Another driver has taken the sweep over; this one must write nothing more."""
+
+
+def suggest(name: str, valid: Iterable[str]) -> str:
+    """Return the end of a message about an unknown name: the nearest valid name, and all of them."""
+    names = list(valid)
+    near = difflib.get_close_matches(name[:100], names, n=1)
+    return (f"did you mean {near[0]}? " if near else "") + f"valid: {', '.join(names) or 'none'}"

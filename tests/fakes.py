@@ -30,8 +30,8 @@ from search_spaces import (
 )
 from search_spaces.seeds import derive_seed
 from sweeps.engine.conductor import Conductor
-from sweeps.plan.plan import SearchPlan
-from sweeps.runners.worker import Job, Step
+from sweeps.engine.messages import Job, Step
+from sweeps.plan.search_plan import SearchPlan
 from sweeps.store.database import connect
 from sweeps.store.events import Entry
 from sweeps.store.lease import owner_name
@@ -39,7 +39,7 @@ from sweeps.store.records import Fence
 from sweeps.store.store import Store
 from sweeps.store.writer import Writer
 from trainers.reports import EpochReport
-from trainers.storage.folder import LocalFolder
+from trainers.storage.local import LocalFolder
 
 if TYPE_CHECKING:
     from sweeps.preflight.preparation import Request

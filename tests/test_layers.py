@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -92,18 +94,68 @@ def test_every_import_keeps_the_rules(path: str) -> None:
     assert breaches((ROOT / path).read_text(encoding="utf-8"), path) == []
 
 
-# Of analysis: a part imports itself, those before it, and the files beside them.
-PARTS = ("statistics", "calibration", "diagnosis", "sweep", "ablation", "figures", "report")
+# The folders of each package; one imports itself, those before it, and the files beside them.
+FOLDERS = {
+    "search_spaces": ("recipe", "search", "specs", "files", "lint", "importers", "recommend"),
+    "trainers": ("models", "storage", "optim", "compute", "evaluation", "loop", "distributed", "tasks", "sanity"),
+    "sweeps": ("store", "study", "plan", "engine", "runners", "console", "preflight", "driver", "cli"),
+    "analysis": ("statistics", "calibration", "diagnosis", "sweep", "ablation", "figures", "report"),
+}
+MOST_MODULES = 14  # directly in one folder
 
 
-@pytest.mark.parametrize("path", [path for path in files() if path.count("/") > 1 and path.startswith("analysis/")])
-def test_the_parts_of_the_analysis_keep_their_order(path: str) -> None:
-    own = PARTS.index(path.split("/")[1])
-    for one in imports((ROOT / path).read_text(encoding="utf-8"), path):
-        package, _, rest = one.module.partition(".")
-        part = rest.partition(".")[0]
-        if package == "analysis" and part in PARTS:
-            assert PARTS.index(part) <= own, f"{path}:{one.line} imports {one.module}"
+def folder_breaches(source: str, path: str) -> list[str]:
+    """Return what a file imports from folders above its own, a line each."""
+    package, _, rest = path.partition("/")
+    order, folder = FOLDERS[package], rest.partition("/")[0]
+    if folder not in order:
+        return []
+    found = []
+    for one in imports(source, path):
+        top, _, below = one.module.partition(".")
+        other = below.partition(".")[0]
+        if top == package and other in order and order.index(other) > order.index(folder):
+            found.append(f"{path}:{one.line}: {package}/{folder} may not import {one.module}")
+    return found
+
+
+@pytest.mark.parametrize("path", files())
+def test_every_folder_imports_only_those_below_it(path: str) -> None:
+    assert folder_breaches((ROOT / path).read_text(encoding="utf-8"), path) == []
+
+
+def test_every_folder_has_its_place_and_its_sentence() -> None:
+    for package, order in FOLDERS.items():
+        found = {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
+        assert found == set(order)
+    for path in files():
+        if path.endswith("__init__.py"):
+            assert ast.get_docstring(ast.parse((ROOT / path).read_text(encoding="utf-8"))), path
+
+
+def test_no_folder_is_a_heap() -> None:
+    folders = Counter(str(Path(path).parent) for path in files() if not path.endswith("__init__.py"))
+    assert {folder: count for folder, count in folders.items() if count > MOST_MODULES} == {}
+
+
+def circle(sources: dict[str, str]) -> tuple[str, ...]:
+    """Return modules that import each other in a circle, from the first to itself; imports in functions count."""
+    names = {path.removesuffix(".py").removesuffix("/__init__").replace("/", "."): path for path in sources}
+    graph: dict[str, set[str]] = {}
+    for name, path in names.items():
+        for one in imports(sources[path], path):
+            # `from a.b import c` imports the module a.b.c where there is one, and else a.b.
+            target = next((n for n in (one.module, one.module.rpartition(".")[0]) if n in names), name)
+            graph.setdefault(name, set()).update({target} - {name})
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return tuple(error.args[1])
+    return ()
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    assert circle({path: (ROOT / path).read_text(encoding="utf-8") for path in files()}) == ()
 
 
 @pytest.mark.parametrize(
@@ -167,6 +219,23 @@ def test_the_check_finds_a_breach(path: str, source: str, words: str) -> None:
 )
 def test_the_check_lets_the_rest_pass(path: str, source: str) -> None:
     assert breaches(source, path) == []
+
+
+def test_an_import_of_a_higher_folder_is_found() -> None:
+    [found] = folder_breaches("def f():\n    from sweeps.engine import conductor", "sweeps/store/store.py")
+    assert "sweeps/store may not import sweeps.engine.conductor" in found
+    assert folder_breaches("from sweeps.store.store import Store\nimport sweeps.run_state", "sweeps/engine/x.py") == []
+
+
+def test_a_circle_is_found() -> None:
+    planted = {
+        "sweeps/a.py": "from sweeps import b",
+        "sweeps/b.py": "def f():\n    from sweeps.store.c import x",
+        "sweeps/store/c.py": "import sweeps.a",
+        "sweeps/d.py": "import sweeps.a",
+    }
+    assert set(circle(planted)) == {"sweeps.a", "sweeps.b", "sweeps.store.c"}
+    assert circle({**planted, "sweeps/store/c.py": ""}) == ()
 
 
 def test_a_relative_import_is_resolved() -> None:

@@ -32,7 +32,7 @@ from tests.command import Command, in_this_process
 from tests.fakes import add_sweep, space
 from trainers.storage import checkpoints
 from trainers.storage.checksummed import write_sealed
-from trainers.storage.folder import LocalFolder
+from trainers.storage.local import LocalFolder
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("search_spaces", "trainers", "sweeps", "analysis")
@@ -222,7 +222,8 @@ def test_the_payload_is_one(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parallel
 def test_a_run_whose_checkpoint_has_a_payload_starts_over(tmp_path: Path) -> None:
-    from sweeps.runners.worker import Job, Worker
+    from sweeps.engine.messages import Job
+    from sweeps.runners.worker import Worker
 
     marker = tmp_path / "code ran"
     write_sealed(tmp_path / "epoch-000001.ckpt", _zipped(Payload(marker)))

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeVar
+from collections.abc import Mapping
+from typing import Any, Protocol
 
-import torch
-from torch import Tensor, nn
-
-from search_spaces.errors import UsageError
 from search_spaces.recipe.recipe import Recipe
-from search_spaces.seeds import derive_seed
 from trainers.distributed.distributed_training import DistributedTraining
-from trainers.evaluation.fgsm import check_fgsm
-from trainers.loop.augmentation import check_mixing
 from trainers.loop.training import Training
 from trainers.loop.user_loop import GeneratorTraining
 from trainers.reports import EpochReport
-from trainers.seeding import global_stream
-from trainers.task_lookup import describe
-from trainers.tasks import Data, Split, Task, load_target
-
-_T = TypeVar("_T")
+from trainers.task import Task
+from trainers.task_checks import check_loop
+from trainers.task_lookup import load_target
 
 
 class EpochTrainer(Protocol):
@@ -76,92 +67,8 @@ def open_training(reference: str, recipe: Recipe, seed: int, processes: int = 1)
     """
     target = load_target(reference)
     if not isinstance(target, Task):
-        _check_loop(reference, processes)
+        check_loop(reference, processes)
         return GeneratorTraining(target, recipe, seed)
     if processes > 1:
         return DistributedTraining(reference, recipe, seed, processes)
     return Training(recipe, target, seed)
-
-
-def prepare(reference: str, recipe: Recipe, seed: int, processes: int = 1) -> None:
-    """Find out before any worker starts whether a task can be trained, and fill its caches on the way.
-
-    Of a training loop only its import is checked: to run it is to train.
-
-    Raises:
-        UsageError: One line on what the user can mend.
-    """
-    task = load_target(reference)
-    if not isinstance(task, Task):
-        _check_loop(reference, processes)
-        return
-    where = f"task {reference}"
-    data = _call(f"{where}: data(seed)", lambda: task.data(derive_seed(seed, "split")))
-    _check_data(where, task.classes, data)
-    check_mixing(recipe.regularization, data.train.inputs)
-    check_fgsm(recipe.signals, data.train.inputs)
-    with global_stream(seed, "init"):
-        model = _call(f"{where}: model(recipe)", lambda: task.model(recipe))
-    _check_model(where, task.classes, model, data.val)
-
-
-def _check_loop(reference: str, processes: int) -> None:
-    if processes > 1:
-        raise UsageError(
-            f"task {reference}: a training loop drives its devices itself, found {processes} processes for it;"
-            " set resources.processes to 1"
-        )
-
-
-def _call(what: str, call: Callable[[], _T]) -> _T:
-    """Call user code; what it raises becomes one line, with the exception itself as its cause."""
-    try:
-        return call()
-    except UsageError:
-        raise
-    except Exception as error:
-        raise UsageError(f"{what} failed: {describe(error)}") from error
-
-
-def _check_data(where: str, classes: object, data: object) -> None:
-    if not isinstance(classes, int) or classes < 2:
-        raise UsageError(f"{where}: classes is a number from 2 on, found {classes!r}")
-    if not isinstance(data, Data):
-        raise UsageError(f"{where}: data(seed) returns a trainers.tasks.Data, found a {type(data).__name__}")
-    for name, split in (("train", data.train), ("val", data.val), ("test", data.test)):
-        _check_split(f"{where}: data(seed).{name}", classes, split)
-
-
-def _check_split(where: str, classes: int, split: object) -> None:
-    if not isinstance(split, Split) or not isinstance(split.inputs, Tensor) or not isinstance(split.targets, Tensor):
-        raise UsageError(f"{where} is a trainers.tasks.Split of two tensors")
-    if split.inputs.is_floating_point() and not bool(split.inputs.isfinite().all()):
-        raise UsageError(f"{where}.inputs hold NaN or infinity")
-    targets = split.targets
-    if targets.dtype != torch.int64 or targets.ndim != 1:
-        raise UsageError(f"{where}.targets are int64 of shape (n,), found {_dtype(targets)} {tuple(targets.shape)}")
-    if len(targets) == 0 or len(split.inputs) != len(targets):
-        raise UsageError(
-            f"{where} has as many inputs as targets, and some; found {len(split.inputs)} and {len(targets)}"
-        )
-    low, high = int(targets.min()), int(targets.max())
-    if low < 0 or high >= classes:
-        raise UsageError(f"{where}.targets are 0 .. {classes - 1} for {classes} classes, found {low} .. {high}")
-
-
-def _check_model(where: str, classes: int, model: object, split: Split) -> None:
-    if not isinstance(model, nn.Module):
-        raise UsageError(f"{where}: model(recipe) returns a torch.nn.Module, found a {type(model).__name__}")
-    if not any(parameter.requires_grad for parameter in model.parameters()):
-        raise UsageError(f"{where}: model(recipe) has no parameter to train")
-    inputs = split.inputs[:2]
-    model.eval()
-    with torch.inference_mode():
-        logits = _call(f"{where}: the model's forward on inputs {tuple(inputs.shape)}", lambda: model(inputs))
-    if not isinstance(logits, Tensor) or logits.shape != (len(inputs), classes) or not logits.is_floating_point():
-        found = f"{_dtype(logits)} {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
-        raise UsageError(f"{where}: the model returns float logits ({len(inputs)}, {classes}), found {found}")
-
-
-def _dtype(tensor: Tensor) -> str:
-    return str(tensor.dtype).removeprefix("torch.")

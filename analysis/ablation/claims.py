@@ -29,7 +29,7 @@ from analysis.statistics.sequential import E_STOP, Decision, Rule, decide, e_int
 from search_spaces import MATCHED, RETUNED, AblationSpec, Contrast
 from search_spaces.metric_names import read_from
 from sweeps.plan.ablation_plan import Finals, Table
-from sweeps.store.tables import RunState
+from sweeps.run_state import RunState
 
 ALPHA = 0.05
 

@@ -17,7 +17,7 @@ from analysis.load import epochs_frame, predictions, runs_frame, sweeps_frame
 from search_spaces import AblationSpec, UsageError, parse_ablation, suggest
 from search_spaces.metric_names import read_from
 from sweeps.plan.ablation_plan import Finals, Table
-from sweeps.store.tables import RunState
+from sweeps.run_state import RunState
 from trainers.reports import Predictions
 
 Floats = npt.NDArray[np.float64]

@@ -24,7 +24,7 @@ from analysis.ablation.tuning import Tuning, tunings
 from analysis.statistics.intervals import Interval, power
 from search_spaces import AblationSpec, Contrast, dump_ablation
 from sweeps.plan.ablation_plan import Finals
-from sweeps.store.tables import RunState
+from sweeps.run_state import RunState
 
 CURVE_METRICS = ("val/nll", "val/accuracy", "train/loss")
 HEALTH_METRICS = (

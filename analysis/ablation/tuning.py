@@ -14,7 +14,7 @@ from analysis.statistics.best_of_n import expected_best
 from search_spaces import RETUNED, TUNING, Value, lookup, tuning_ranges
 from search_spaces.metric_names import read_from
 from sweeps.plan.ablation_plan import tried_point, winners
-from sweeps.store.tables import RunState
+from sweeps.run_state import RunState
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,7 @@ def curves_of(
     Args:
         frame: Rows of one run.
         recipe: Of the run.
-        state: Of the run, as `sweeps.store.tables.RunState` spells it.
+        state: Of the run, as `sweeps.run_state.RunState` spells it.
         metric: What the sweep selects on.
         maximize: Whether more of it is better.
         classes: Of the task, if it is a classification.

@@ -12,7 +12,7 @@ from analysis.sweep.best_quarter import window
 from analysis.sweep.findings import SweepFindings
 from analysis.wording import number
 from sweeps.plan.asha import rung_epochs
-from sweeps.store.tables import RunState
+from sweeps.run_state import RunState
 
 MOST_CURVES = 300
 REACH = 4.0  # the way of a curve is worth more room than a bad last value

@@ -10,7 +10,7 @@ from analysis.sweep.findings import SweepFindings
 from analysis.wording import number
 from search_spaces import Value
 from search_spaces.values import show
-from sweeps.store.tables import RunState
+from sweeps.run_state import RunState
 
 LOOKS = {
     RunState.COMPLETE: (COLOURS[0], "circle", "solid"),

@@ -24,7 +24,7 @@ from analysis.sweep.best_quarter import Window, best_quarter, window
 from analysis.sweep.findings import SweepFindings
 from analysis.sweep.space_data import FieldAxis, SpaceData
 from analysis.wording import number
-from sweeps.store.tables import RunState
+from sweeps.run_state import RunState
 
 _ROOM = 0.05  # beside the ends of a range
 _APART = 0.618  # successive runs at one option stand this far apart, in units of the room that it has

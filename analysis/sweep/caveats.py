@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from analysis.sweep.evidence import SweepEvidence
 from analysis.sweep.importance import Importances
-from sweeps.store.tables import RunState
+from sweeps.run_state import RunState
 
 
 def sweep_caveats(evidence: SweepEvidence, importances: Sequence[Importances]) -> tuple[str, ...]:

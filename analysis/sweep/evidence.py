@@ -15,8 +15,8 @@ from analysis.load import epochs_frame, predictions, runs_frame, sweeps_frame
 from search_spaces import Distribution, Recipe, SpaceSpec, UsageError, Value, parse_space, suggest
 from sweeps.engine.progress import best_run
 from sweeps.plan.asha import rung_epochs
-from sweeps.plan.plan import searched_values
-from sweeps.store.tables import RunState
+from sweeps.plan.search_plan import searched_values
+from sweeps.run_state import RunState
 from trainers.reports import Predictions
 
 INFEASIBLE = (RunState.DIVERGED, RunState.FAILED)

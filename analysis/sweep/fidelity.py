@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from analysis.sweep.evidence import SweepEvidence
-from sweeps.store.tables import RunState
+from sweeps.run_state import RunState
 
 WANTED = 20  # runs: below it a later epoch is not worth the runs that it costs
 LEAST = 8  # runs: below it nothing is ranked at all

@@ -27,7 +27,7 @@ from analysis.sweep.rung_correlation import RungCorrelation, rung_correlations
 from analysis.sweep.score_noise import ScoreNoise, score_noise, selection_optimism
 from analysis.sweep.space_data import SpaceData, space_data
 from search_spaces import Distribution, SpaceSpec, Value, derive_seed, dump_space, flatten
-from sweeps.store.tables import RunState
+from sweeps.run_state import RunState
 
 TOP = 5
 

@@ -11,7 +11,7 @@ from analysis.sweep.fidelity import Fidelity
 from analysis.sweep.good_region import places
 from search_spaces import Choice, Constant, LogUniform, Value
 from search_spaces.values import show
-from sweeps.store.tables import RunState
+from sweeps.run_state import RunState
 
 
 @dataclass(frozen=True)

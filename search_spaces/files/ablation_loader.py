@@ -9,12 +9,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from search_spaces.errors import Problem, SpecError, UsageError
+from search_spaces.errors import Problem, SpecError, UsageError, suggest
 from search_spaces.files.lookup import locate, read_base, read_text, read_tree
 from search_spaces.files.nodes import Leaf, Mark, Node, Section, drop, find, plain, put, written_names
 from search_spaces.files.search_section import read_distribution
 from search_spaces.files.space_loader import assemble
-from search_spaces.recipe.validation import refusals, suggest
+from search_spaces.recipe.validation import refusals
 from search_spaces.specs.ablation import AblationSpec, Arm, Metrics
 from search_spaces.specs.space import Metric, SpaceSpec
 from search_spaces.values import show

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pydantic import BaseModel
 
 from search_spaces.files.yaml_parser import scalar
-from search_spaces.search.alternatives import Alternative
 from search_spaces.search.constraints import Constraint
 from search_spaces.search.distributions import Distribution, Value, canonical
+from search_spaces.search.parameters import Alternative
 from search_spaces.specs.ablation import AblationSpec, Arm
 from search_spaces.specs.space import SpaceSpec
 

@@ -13,12 +13,11 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from search_spaces.importers.field_names import KINDS
-from search_spaces.recipe.fields import KINDS as SECTIONS
-from search_spaces.recipe.fields import flatten, resolve
+from search_spaces.recipe.fields import KINDS, flatten, resolve
 from search_spaces.recipe.recipe import Recipe
 from search_spaces.search.distributions import DISTRIBUTION_NAMES
-from search_spaces.specs.space import Asha, Metric, NoStopping, Resources, Sampler, SpaceSpec
+from search_spaces.specs.resources import Resources
+from search_spaces.specs.space import Asha, Metric, NoStopping, Sampler, SpaceSpec
 
 Schema = dict[str, Any]
 
@@ -104,7 +103,7 @@ def _search() -> Schema:
         "type": "object",
         "properties": {
             **dict.fromkeys(sorted(set(_fields())), entry),
-            **{section: {"anyOf": [alternatives, {"type": "null"}]} for section in sorted(SECTIONS)},
+            **{section: {"anyOf": [alternatives, {"type": "null"}]} for section in sorted(KINDS)},
         },
         "patternProperties": {r"^(custom|switch|averaging|signals|groups|schedule\.milestones)\.": entry},
         "additionalProperties": False,
@@ -115,7 +114,7 @@ def _fields() -> Iterator[str]:
     """Yield every dotted field that some recipe has, kinds left out, and the tuples beside their items."""
     recipes = [
         Recipe(),
-        *(resolve(Recipe(), {f"{part}.kind": kind}) for part, kinds in KINDS.items() for kind in kinds),
+        *(resolve(Recipe(), {f"{part}.kind": kind}) for part in ("optimizer", "schedule") for kind in KINDS[part]),
     ]
     for field in (field for recipe in recipes for field in flatten(recipe)):
         if field.endswith(".kind") or field == "switch":

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from search_spaces.errors import Problem, SpecError, UsageError
+from search_spaces.errors import Problem, SpecError, UsageError, suggest
 from search_spaces.files.nodes import Leaf, Mark, Section, drop, merge, plain
 from search_spaces.files.yaml_parser import MAX_BYTES, parse_yaml
-from search_spaces.recipe.validation import suggest
 from search_spaces.values import show
 
 _LIBRARY = Path(__file__).parents[1] / "library"

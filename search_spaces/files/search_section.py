@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from search_spaces.errors import UsageError
+from search_spaces.errors import UsageError, suggest
 from search_spaces.files.nodes import Items, Leaf, Node, Section, drop, plain
 from search_spaces.files.overrides import Setting
 from search_spaces.recipe.fields import KINDS
-from search_spaces.recipe.validation import suggest
-from search_spaces.search.alternatives import Alternative
 from search_spaces.search.distributions import DISTRIBUTION_NAMES, Distribution, Value, make_distribution
-from search_spaces.search.parameters import overlap
+from search_spaces.search.parameters import Alternative, overlap
 from search_spaces.values import checked_value, identity, show
 
 Complain = Callable[[Sequence[str], str], None]

@@ -13,14 +13,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from search_spaces.errors import Problem, SpecError, UsageError
+from search_spaces.errors import Problem, SpecError, UsageError, suggest
 from search_spaces.files.lookup import locate, read_text, read_tree
 from search_spaces.files.nodes import Leaf, Mark, Node, Section, find, plain, put, written_names
 from search_spaces.files.overrides import Setting, apply_settings, parse_setting
 from search_spaces.files.search_section import SearchParts, fix, fix_start, read_search
 from search_spaces.recipe.fields import flatten
 from search_spaces.recipe.recipe import Recipe
-from search_spaces.recipe.validation import MISSING, refusals, suggest
+from search_spaces.recipe.validation import MISSING, refusals
 from search_spaces.search.field_checks import search_problems
 from search_spaces.search.parameters import overlap
 from search_spaces.specs.space import SpaceSpec

@@ -11,7 +11,7 @@ from search_spaces.importers.field_names import metric_of
 from search_spaces.importers.imported import Imported
 from search_spaces.recipe.recipe import Recipe
 from search_spaces.search.distributions import Distribution, canonical
-from search_spaces.search.points import grid_points
+from search_spaces.search.sequences import grid_points
 
 _TASK = "my_package.my_module:MyTask"
 _RUNS = 32

@@ -14,18 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from search_spaces.errors import UsageError
+from search_spaces.lint.context import Context, read_context
 from search_spaces.lint.recipe_rules import RECIPE_RULES
-from search_spaces.lint.rules import (
-    RULES,
-    SEVERITIES,
-    Code,
-    Context,
-    Finding,
-    Flag,
-    Severity,
-    make_flag,
-    read_context,
-)
+from search_spaces.lint.rules import RULES, SEVERITIES, Code, Finding, Flag, Severity, make_flag
 from search_spaces.lint.search_rules import SEARCH_RULES, shared_ranges, spelled
 from search_spaces.recipe.fields import flatten, resolve
 from search_spaces.recipe.recipe import Recipe

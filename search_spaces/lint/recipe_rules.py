@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from search_spaces.lint.rules import Code, Context, Finding
+from search_spaces.lint.context import Context
+from search_spaces.lint.rules import Code, Finding
 from search_spaces.recipe.optimizers import LAMB, SGD, Adafactor, Adam, AdamL2, Lion, Optimizer, RAdam, Sophia
 from search_spaces.recipe.recipe import Recipe
 from search_spaces.recipe.schedules import Cyclical, OneCycle, Schedule

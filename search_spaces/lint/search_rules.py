@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from search_spaces.lint.rules import Code, Context, Finding
+from search_spaces.lint.context import Context
+from search_spaces.lint.rules import Code, Finding
 from search_spaces.recipe.recipe import Recipe
 from search_spaces.recipe.typical_rates import usual_rates
 from search_spaces.search.distributions import Distribution, canonical

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from search_spaces.errors import Problem, UsageError
+from search_spaces.errors import Problem, UsageError, suggest
 from search_spaces.recipe.recipe import Recipe
-from search_spaces.recipe.validation import kinds_of, refusals, suggest
-from search_spaces.search.distributions import Value
+from search_spaces.recipe.validation import kinds_of, refusals
+from search_spaces.values import Value
 
 KINDS = {name: kinds for name in Recipe.model_fields if len(kinds := kinds_of(Recipe, name)) > 1}
 """Section of a recipe -> its kinds; sections without kinds are left out."""
 _KIND_FIELDS = frozenset(f"{section}.kind" for section in KINDS)
-_FIRST = ("optimizer", "schedule")  # their kinds are part of every hash; a later section's default must not be
 
 
 def flatten(recipe: Recipe) -> dict[str, Value]:
@@ -151,25 +148,3 @@ def _set(tree: dict[str, Any], field: str, value: Value) -> None:
         tree[section][rest] = value
     else:
         _set(tree[section], rest, value)
-
-
-def recipe_hash(recipe: Recipe) -> str:
-    """Return 64 hexadecimal digits that are the same for equal recipes, in every process and release.
-
-    Defaults are left out (a `kind` that is given never is), so that a release that adds a field keeps the old hashes.
-    """
-    text = json.dumps(_essence(recipe), sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _essence(part: BaseModel) -> dict[str, object]:
-    """Return what is not default. An empty section is left out, as is a section that a later release adds."""
-    essence: dict[str, object] = {}
-    for name, value in part:
-        if isinstance(value, BaseModel):
-            inner = _essence(value)
-            if inner and (name in _FIRST or value != type(part).model_fields[name].default):
-                essence[name] = inner
-        elif (name == "kind" and value is not None) or value != type(part).model_fields[name].default:
-            essence[name] = value
-    return essence

@@ -22,10 +22,9 @@ from search_spaces.recipe.optimizer_kinds.adaptive import (
     ScheduleFreeAdamW,
 )
 from search_spaces.recipe.optimizer_kinds.curvature import Muon, Shampoo, Sophia
-from search_spaces.recipe.optimizer_kinds.fields import Betas, Decay
 from search_spaces.recipe.optimizer_kinds.layerwise import LAMB, LARS
 from search_spaces.recipe.optimizer_kinds.momentum import SGD, Lion
-from search_spaces.recipe.part import Part, Positive, Steps
+from search_spaces.recipe.part import Betas, Decay, Part, Positive, Steps
 
 __all__ = [
     "LAMB",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.types import Strict
 
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
@@ -23,3 +24,10 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     HINTS: ClassVar[Mapping[str, str]] = {}
+
+
+Decay = Literal["all", "matrices", "none"]
+
+
+# YAML and JSON write a tuple as a list; the items stay strict.
+Betas = Annotated[tuple[Fraction, Fraction], Strict(False)]

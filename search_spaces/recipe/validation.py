@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from search_spaces.errors import suggest
 from search_spaces.recipe.part import Part
 from search_spaces.values import show
 
@@ -33,13 +33,6 @@ _LAWS = {
     "dict_type": "must be a section of `name: value` lines",
     "mapping_type": "must be a section of `name: value` lines",
 }
-
-
-def suggest(name: str, valid: Iterable[str]) -> str:
-    """Return the end of a message about an unknown name: the nearest valid name, and all of them."""
-    names = list(valid)
-    near = difflib.get_close_matches(name[:100], names, n=1)
-    return (f"did you mean {near[0]}? " if near else "") + f"valid: {', '.join(names) or 'none'}"
 
 
 class Refusal(NamedTuple):

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 
-from search_spaces.errors import Problem, UsageError
+from search_spaces.errors import Problem, UsageError, suggest
 from search_spaces.recipe.fields import KINDS, flatten, resolve, unknown_field
 from search_spaces.recipe.recipe import Recipe
-from search_spaces.recipe.validation import suggest
-from search_spaces.search.alternatives import Alternative
 from search_spaces.search.distributions import Distribution, FiniteDistribution, Value, lies_in
-from search_spaces.search.parameters import Conditions, OneOf, Parameter, Parameters, overlap
+from search_spaces.search.parameters import Alternative, Conditions, OneOf, Parameter, Parameters, overlap
 from search_spaces.values import identity, show
 
 _MOST_SCENARIOS = 64

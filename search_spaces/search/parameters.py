@@ -12,10 +12,26 @@ from itertools import product
 
 from search_spaces.recipe.fields import flatten, lookup, resolve
 from search_spaces.recipe.recipe import Recipe
-from search_spaces.search.alternatives import Alternative
 from search_spaces.search.constraints import Constraint
 from search_spaces.search.distributions import Choice, Distribution, Value
 from search_spaces.values import identity
+
+
+@dataclasses.dataclass(frozen=True)
+class Alternative:
+    """One kind that a section may have.
+
+    Attributes:
+        kind: Of the section; no two alternatives share one, so that a recipe tells which of them it is.
+        settings: Values of this alternative, by their names in the section. What is neither here nor in `search` is
+            the base recipe's where that has the same kind, and else the kind's default.
+        search: Distribution of each of its searched fields, by their names in the section.
+    """
+
+    kind: str
+    settings: Mapping[str, Value] = dataclasses.field(default_factory=dict)
+    search: Mapping[str, Distribution] = dataclasses.field(default_factory=dict)
+
 
 Conditions = Mapping[str, tuple[Value, ...]]
 """Field -> the values with which it lets something be active; all of them must."""

@@ -10,7 +10,7 @@ from search_spaces.search.constraints import Constraint
 from search_spaces.search.distributions import Value, canonical, lies_in
 from search_spaces.search.field_checks import refusal
 from search_spaces.search.parameters import Parameter, Parameters
-from search_spaces.search.points import random_point
+from search_spaces.search.sequences import random_point
 from search_spaces.values import show
 
 _PROBES = 1000

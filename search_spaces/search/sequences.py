@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import islice
 
-from search_spaces.errors import SweepError, UsageError
+from search_spaces.errors import Problem, SweepError, UsageError
 from search_spaces.search.continuous import LogUniform, Uniform
-from search_spaces.search.distributions import FiniteDistribution, Value
+from search_spaces.search.distributions import Distribution, FiniteDistribution, Value
 from search_spaces.search.parameters import Parameter, Parameters
-from search_spaces.search.points import grid_point, grid_points, sobol_point, unit_draw
+from search_spaces.seeds import derive_seed
 
 TRIES = 1000
 """Drawn points that may break the constraints in a row before a sweep gives up."""
@@ -142,3 +144,101 @@ def infeasible(tries: int = TRIES) -> SweepError:
     """Return what ends a sweep whose constraints leave nothing to propose."""
     law = f"nothing to propose: {tries} points in a row break the constraints of the space"
     return SweepError(f"{law}; widen its search or loosen them, and start it as another sweep with --name")
+
+
+_BLOCK = 64  # Sobol points made at once: a power of two, as their balance wants
+
+
+def random_point(search: Mapping[str, Distribution], seed: int, number: int) -> dict[str, Value]:
+    """Return independent draws of every field.
+
+    A field's draw depends on its own name, so that adding or removing another field leaves it as it was.
+
+    Args:
+        search: Distribution of each field.
+        seed: Seed of the sequence.
+        number: Which point of the sequence, from 0.
+    """
+    return {field: search[field].from_unit(unit_draw(seed, number, field)) for field in sorted(search)}
+
+
+def unit_draw(seed: int, number: int, field: str, attempt: int = 0) -> float:
+    """Return the number of [0, 1) that a field's random draw comes from.
+
+    Args:
+        seed: Seed of the sequence.
+        number: Which point of the sequence, from 0.
+        field: Name of the field.
+        attempt: How many draws of this point were rejected before.
+    """
+    again = (attempt,) if attempt else ()
+    return (derive_seed("random", seed, number, field, *again) >> 10) / 2**53
+
+
+def sobol_point(search: Mapping[str, Distribution], seed: int, number: int) -> dict[str, Value]:
+    """Return a point of a scrambled Sobol sequence, which fills the space more evenly than random points.
+
+    Source: Owen, "Scrambling Sobol' and Niederreiter-Xing Points", Journal of Complexity, 1998.
+
+    Args:
+        search: Distribution of each field.
+        seed: Seed of the scrambling.
+        number: Which point of the sequence, from 0 and below 2**30.
+    """
+    if not search:
+        return {}
+    units = _sobol_block(len(search), seed, number // _BLOCK)[number % _BLOCK]
+    return {field: search[field].from_unit(u) for field, u in zip(sorted(search), units, strict=True)}
+
+
+@lru_cache(maxsize=16)
+def _sobol_block(dimensions: int, seed: int, block: int) -> tuple[tuple[float, ...], ...]:
+    from scipy.stats.qmc import Sobol  # slow to import, and only this sampler needs it
+
+    engine = Sobol(d=dimensions, scramble=True, rng=derive_seed("sobol", seed))
+    if block:  # it cannot stay where it is
+        engine.fast_forward(block * _BLOCK)
+    return tuple(tuple(float(u) for u in row) for row in engine.random(_BLOCK))
+
+
+def _finite(field: str, distribution: Distribution) -> FiniteDistribution:
+    if isinstance(distribution, FiniteDistribution):
+        return distribution
+    raise UsageError(
+        Problem(
+            "",
+            f"search.{field}",
+            f"a grid needs finitely many values, found {distribution.name}; use choice, quniform or randint",
+        )
+    )
+
+
+def grid_points(search: Mapping[str, Distribution]) -> int:
+    """Return how many points the grid of a search has.
+
+    Raises:
+        UsageError: When a field has infinitely many values.
+    """
+    return math.prod(_finite(field, distribution).size for field, distribution in search.items())
+
+
+def grid_point(search: Mapping[str, Distribution], number: int) -> dict[str, Value]:
+    """Return one point of the grid, in the order of `itertools.product`: the last field varies fastest.
+
+    Args:
+        search: Distribution of each field, all of them finite.
+        number: Which point, from 0 and below `grid_points(search)`.
+
+    Raises:
+        UsageError: When a field has infinitely many values.
+        IndexError: When there is no such point.
+    """
+    total = grid_points(search)
+    if not 0 <= number < total:
+        raise IndexError(f"the grid has points 0 to {total - 1}, found {number}")
+    point: dict[str, Value] = {}
+    for field in sorted(search, reverse=True):
+        distribution = _finite(field, search[field])
+        number, index = divmod(number, distribution.size)
+        point[field] = distribution.at(index)
+    return dict(sorted(point.items()))

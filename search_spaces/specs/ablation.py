@@ -9,7 +9,8 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, PlainValidator, model_validator
 
 from search_spaces.errors import Problem, UsageError
-from search_spaces.recipe.fields import recipe_hash, resolve
+from search_spaces.recipe.fields import resolve
+from search_spaces.recipe.hash import recipe_hash
 from search_spaces.recipe.part import Count, Part, Positive
 from search_spaces.recipe.recipe import Recipe
 from search_spaces.search.distributions import Value

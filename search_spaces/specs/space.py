@@ -10,9 +10,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf, PlainVa
 from pydantic.types import Strict
 
 from search_spaces.errors import Problem, UsageError
-from search_spaces.recipe.part import Count, NonNegative, Part, Positive, Steps
+from search_spaces.recipe.part import Count, Part, Positive, Steps
 from search_spaces.recipe.recipe import Recipe
-from search_spaces.search.alternatives import Alternative
 from search_spaces.search.constraints import Constraint
 from search_spaces.search.distributions import (
     Choice,
@@ -25,18 +24,15 @@ from search_spaces.search.distributions import (
     Value,
 )
 from search_spaces.search.field_checks import search_problems
-from search_spaces.search.parameters import Parameters
+from search_spaces.search.parameters import Alternative, Parameters
 from search_spaces.search.point_checks import point_problems
 from search_spaces.search.sequences import Grid
+from search_spaces.specs.resources import Resources
 from search_spaces.specs.task_reference import read_reference, task_text
 from search_spaces.values import checked_value, show
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _TASK = re.compile(r"[A-Za-z_]\w*|[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
-_RESOURCE = re.compile(r"[A-Za-z_][\w.:/-]{0,62}", re.ASCII)
-_WORD = r"[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?"
-_LABEL = re.compile(rf"({_WORD}/)?{_WORD}", re.ASCII)
-_SELECTOR = re.compile(rf"!?({_WORD}|in\({_WORD}(,{_WORD})*\))", re.ASCII)
 _METRIC = re.compile(r"([A-Za-z_]\w*)/([A-Za-z_][\w.@+-]*)", re.ASCII)
 
 
@@ -61,24 +57,6 @@ def _check_metric(name: str) -> str:
     if match[1] == "train":
         raise ValueError(f"sweeps select on val/*; train/* rewards overfitting; found {name}")
     return name
-
-
-def _check_resource(name: str) -> str:
-    if not _RESOURCE.fullmatch(name) or name in ("CPU", "GPU", "memory", "object_store_memory"):
-        raise ValueError(f"must be the name of a resource of your own; cpu and gpu have fields; found {show(name)}")
-    return name
-
-
-def _check_label(name: str) -> str:
-    if not _LABEL.fullmatch(name):
-        raise ValueError(f"must be the name of a label, such as rack or ray.io/accelerator-type, found {show(name)}")
-    return name
-
-
-def _check_selector(text: str) -> str:
-    if not _SELECTOR.fullmatch(text):
-        raise ValueError(f"must be a label's value, !value, in(a,b) or !in(a,b), found {show(text)}")
-    return text
 
 
 class Metric(Part):
@@ -130,52 +108,6 @@ class NoStopping(Part):
 
 
 EarlyStopping = Annotated[Asha | NoStopping, Field(discriminator="kind")]
-
-
-class Resources(Part):
-    """What one run occupies.
-
-    Attributes:
-        cpu: Processor cores.
-        gpu: Graphics cards; a fraction shares one.
-        processes: Processes that train it together, each on a card of its own or all on CPUs; as many as cards when
-            left out. A user's own training loop that drives several cards itself writes 1.
-        custom: Amounts of resources that the nodes of a cluster were started with, by their names.
-        labels: What the node must be labelled with: a value, `!value`, `in(a,b)` or `!in(a,b)`.
-    """
-
-    cpu: Positive = 1.0
-    gpu: NonNegative = 0.0
-    processes: Count = 1
-    custom: Mapping[Annotated[str, AfterValidator(_check_resource)], Positive] = {}
-    labels: Mapping[Annotated[str, AfterValidator(_check_label)], Annotated[str, AfterValidator(_check_selector)]] = {}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _one_process_per_card(cls, written: object) -> object:
-        if not isinstance(written, Mapping) or "processes" in written:
-            return written
-        gpu = written.get("gpu")
-        cards = int(gpu) if isinstance(gpu, int | float) and gpu > 1 and gpu % 1 == 0 else 1
-        return {**written, "processes": cards}
-
-    @model_validator(mode="after")
-    def _one_device_each(self) -> Self:
-        if self.gpu > 1 and self.gpu % 1:
-            raise ValueError(f"gpu is a share of one card or a whole number of cards, found {self.gpu:g}")
-        if self.processes == 1:
-            return self
-        if self.gpu and self.gpu != self.processes:
-            raise ValueError(
-                f"each process trains on a card of its own, found gpu {self.gpu:g} and processes {self.processes};"
-                " leave processes out"
-            )
-        if not self.gpu and self.cpu < self.processes:
-            raise ValueError(
-                f"each process trains on a CPU of its own at least, found cpu {self.cpu:g} and processes"
-                f" {self.processes}; raise cpu"
-            )
-        return self
 
 
 AnyDistribution = (
@@ -296,3 +228,6 @@ def _written(problem: Problem) -> Problem:
     if not bracket:
         return problem
     return Problem("", section, f"{name.replace(']', '')}: {problem.message}")
+
+
+Goal = Literal["maximize", "minimize"]

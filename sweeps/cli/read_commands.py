@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 def list_(storage: Storage = DEFAULT_URL, as_json: AsJson = False) -> None:
     """Every sweep of the database."""
-    from sweeps.console import sweep_view
+    from sweeps.console import sweep_view, tables
 
     found = _views(storage)
     if as_json:
-        sweep_view.print_json([sweep_view.status_data(view) for view in found])
+        tables.print_json([sweep_view.status_data(view) for view in found])
     else:
-        sweep_view.print_list(found, Console())
+        tables.print_list(found, Console())
 
 
 def status(
@@ -34,16 +34,16 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """How far a sweep is, while it runs or afterwards."""
-    from sweeps.console import sweep_view
+    from sweeps.console import sweep_view, tables
 
     found = _views(storage)
     if name is not None:
         found = [sweep_view.find_view(found, name)]
     if as_json:
         data = [sweep_view.status_data(view) for view in found]
-        sweep_view.print_json(data if name is None else data[0])
+        tables.print_json(data if name is None else data[0])
     else:
-        sweep_view.print_status(found, Console())
+        tables.print_status(found, Console())
 
 
 def show(
@@ -53,23 +53,23 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """The runs of a sweep, best first, or one of them in full."""
-    from sweeps.console import sweep_view
+    from sweeps.console import sweep_view, tables
 
     view = sweep_view.find_view(_views(storage), name)
     if number is None:
         if as_json:
-            sweep_view.print_json([sweep_view.run_data(row, view) for row in sweep_view.ranked(view)])
+            tables.print_json([sweep_view.run_data(row, view) for row in tables.ranked(view)])
         else:
-            sweep_view.print_runs(view, Console())
+            tables.print_runs(view, Console())
         return
     from analysis.load import epochs_frame
 
     row = sweep_view.find_run(view, number)
     epochs = epochs_frame(storage, name, number)
     if as_json:
-        sweep_view.print_json(sweep_view.run_data(row, view) | {"curve": sweep_view.curve_data(epochs)})
+        tables.print_json(sweep_view.run_data(row, view) | {"curve": sweep_view.curve_data(epochs)})
     else:
-        sweep_view.print_run(view, row, epochs, Console())
+        tables.print_run(view, row, epochs, Console())
 
 
 def export(
@@ -140,7 +140,7 @@ def cluster(
 ) -> None:
     """The nodes of a Ray cluster, what is free on them, and the runs of each."""
     from analysis.load import runs_frame
-    from sweeps.console import cluster_table, sweep_view
+    from sweeps.console import cluster_table, tables
     from sweeps.runners.ray import environment
 
     runs: list[dict[Hashable, Any]] = []
@@ -161,7 +161,7 @@ def cluster(
     finally:
         connection.close()
     if as_json:
-        sweep_view.print_json([cluster_table.node_data(row) for row in rows])
+        tables.print_json([cluster_table.node_data(row) for row in rows])
     else:
         cluster_table.print_nodes(rows, Console())
 

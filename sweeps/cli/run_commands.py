@@ -35,7 +35,8 @@ def run(
 
         dry_run(spec, Console())
         return
-    from sweeps.driver.driver import Options, drive, sweep_work
+    from sweeps.driver.driver import drive
+    from sweeps.driver.work import Options, sweep_work
 
     raise typer.Exit(
         drive(sweep_work(spec, forced), Options(storage, address, local, checkpoints, wait), Console(), BEGAN)
@@ -100,7 +101,7 @@ def ablate(
         spec = toggled(storage, source, [field for field in toggle.split(",") if field], overrides)
     else:
         spec = load_ablation(str(ablation), LIBRARY, overrides)
-    from sweeps.driver.driver import Options
+    from sweeps.driver.work import Options
 
     raise typer.Exit(ablate(spec, Options(storage, address, local, checkpoints, wait), Console(), BEGAN, add_pairs, to))
 
@@ -121,7 +122,7 @@ def confirm(
     from analysis.sweep.next_steps.follow_up import confirm as ablation_of
 
     spec = ablation_of(read_sweep(storage, name), top, pairs)
-    from sweeps.driver.driver import Options
+    from sweeps.driver.work import Options
 
     raise typer.Exit(ablate(spec, Options(storage, address, local, checkpoints), Console(), BEGAN, to=to))
 
@@ -141,6 +142,7 @@ def extend(
     from analysis.sweep.next_steps.follow_up import extend as space_of
 
     spec = space_of(read_sweep(storage, name), edge, runs, new_name)
-    from sweeps.driver.driver import Options, drive, sweep_work
+    from sweeps.driver.driver import drive
+    from sweeps.driver.work import Options, sweep_work
 
     raise typer.Exit(drive(sweep_work(spec), Options(storage, address, local, checkpoints), Console(), BEGAN))

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sweeps.store.tables import RunState
+from sweeps.run_state import RunState
 
 if TYPE_CHECKING:
     from sweeps.runners.ray.nodes import Node

@@ -17,7 +17,7 @@ from rich.text import Text
 from sweeps.engine.conductor import Conductor
 from sweeps.engine.live_run import warnings
 from sweeps.engine.progress import Standing
-from sweeps.store.tables import RunState
+from sweeps.run_state import RunState
 from sweeps.store.writer import Writer
 
 PLAIN_EVERY_S = 2.0

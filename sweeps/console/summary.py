@@ -11,9 +11,9 @@ from rich.console import Console
 from sweeps.engine.conductor import Conductor
 from sweeps.engine.live_run import LiveRun, warnings
 from sweeps.engine.progress import standing
-from sweeps.plan.plan import searched_fields
+from sweeps.plan.search_plan import searched_fields
+from sweeps.run_state import RunState
 from sweeps.store.database import DEFAULT_URL, shown
-from sweeps.store.tables import RunState
 
 
 class Phases:

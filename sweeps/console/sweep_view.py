@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from search_spaces import (
     AblationSpec,
@@ -19,18 +15,15 @@ from search_spaces import (
     SpaceSpec,
     UsageError,
     Value,
-    flatten,
     parse_ablation,
     parse_space,
     suggest,
 )
-from sweeps.console.live_view import COLOURS, panel
-from sweeps.engine.progress import Standing, standing
+from sweeps.engine.progress import Standing, ablation_standing, standing
 from sweeps.plan.ablation_plan import Table as AblationTable
-from sweeps.plan.ablation_plan import ablation_standing
-from sweeps.plan.plan import searched_fields
+from sweeps.plan.search_plan import searched_fields
+from sweeps.run_state import RunState
 from sweeps.store.lease import alive, readable
-from sweeps.store.tables import RunState
 
 
 @dataclass(frozen=True)
@@ -211,127 +204,4 @@ def curve_data(epochs: pd.DataFrame) -> dict[str, dict[int, float | None]]:
     }
 
 
-def ranked(view: SweepView) -> list[RunRow]:
-    """Complete runs by their value, best first; the others after them, those that came further first."""
-    sign = 1 if view.spec.metric.goal == "minimize" else -1
-
-    def key(row: RunRow) -> tuple[bool, int, float]:
-        complete = row.state is RunState.COMPLETE
-        value = math.inf if row.value is None else sign * row.value
-        return not complete, 0 if complete else -row.epoch, value
-
-    return sorted(view.runs, key=key)
-
-
-# Beside val/*; the rest is in the export. test/* is for ablation reports: nobody selects a recipe by looking at it.
-_CURVE = ("train/loss", "train/lr")
-
 # --- as text ----------------------------------------------------------------------------------------------------
-
-
-def print_json(data: Any) -> None:
-    """JSON on standard output; a number that is not finite would not be JSON."""
-    Console().print_json(json.dumps(data, allow_nan=False))
-
-
-def print_list(views: Sequence[SweepView], console: Console) -> None:
-    """`sweeps list`."""
-    table = Table(box=None, pad_edge=False)
-    for title in ("sweep", "task", "runs", "best", "baseline", "created (UTC)", "driver"):
-        table.add_column(title)
-    for view in views:
-        now = view.standing
-        table.add_row(
-            view.spec.name,
-            view.spec.task,
-            f"{now.finished}/{now.total}",
-            "" if now.best is None else f"{now.best[1]:.4f}",
-            "" if now.baseline is None else f"{now.baseline[0]:.4f}",
-            view.created_at,
-            view.driver or "none",
-        )
-    console.print(table)
-
-
-def print_status(views: Sequence[SweepView], console: Console) -> None:
-    """`sweeps status`."""
-    for view in views:
-        verb = "run" if view.ablation is None else "ablate"
-        console.print(panel(view.standing))
-        console.print(
-            f"driver: {view.driver or f'none; `sweeps {verb}` continues what is not finished'}", highlight=False
-        )
-
-
-def print_runs(view: SweepView, console: Console) -> None:
-    """`sweeps show NAME`."""
-    table = Table(box=None, pad_edge=False)
-    for title in ("run", "state", view.spec.metric.name.partition("/")[2], "epochs"):
-        table.add_column(title, no_wrap=True)
-    table.add_column("searched fields" if view.ablation is None else "place in the ablation")
-    told = {row.number: view.values(row) for row in view.runs}
-    paths = list(dict.fromkeys(path for values in told.values() for path in values))
-    names = dict(zip(paths, column_names(paths), strict=True))
-    for row in ranked(view):
-        baseline = view.ablation is None and row.number == 0
-        table.add_row(
-            f"{row.number}{' baseline' if baseline else ''}",
-            Text(row.state.value.lower(), style=COLOURS[row.state]),
-            "" if row.value is None else f"{row.value:.4f}",
-            str(row.epoch),
-            ", ".join(f"{names[path]} {short(value)}" for path, value in told[row.number].items()),
-        )
-    console.print(table)
-    console.print(f"one run in full: sweeps show {view.spec.name} RUN", highlight=False)
-
-
-def print_run(view: SweepView, row: RunRow, epochs: pd.DataFrame, console: Console) -> None:
-    """`sweeps show NAME RUN`."""
-    console.print(
-        f"run {row.number} of {view.spec.name}: {row.state.value.lower()} at epoch {row.epoch}", highlight=False
-    )
-    searched = searched_fields(row.recipe, view.spec) if view.ablation is None else view.spec.search
-    for path, value in flatten(row.recipe).items():
-        mark = "  (searched)" if path in searched else ""
-        console.print(f"  {path} {short(value)}{mark}", highlight=False, markup=False)
-    if not epochs.empty:
-        told = epochs[epochs["name"].isin(_CURVE) | epochs["name"].str.startswith("val/")]
-        wide = told.pivot_table(index="epoch", columns="name", values="value", sort=True)
-        # What only the end of a training reports, such as its temperature, is no curve.
-        wide = wide.loc[:, wide.notna().sum() >= min(2, len(wide))]
-        table = Table(box=None, pad_edge=False)
-        table.add_column("epoch")
-        for name in wide.columns:
-            table.add_column(str(name), no_wrap=True)
-        for epoch, numbers in wide.iterrows():
-            table.add_row(str(epoch), *("" if math.isnan(number) else f"{number:.3g}" for number in numbers))
-        console.print(table)
-    if row.node:
-        console.print(f"node: {row.node}", highlight=False, markup=False)
-    if row.checkpoint:
-        console.print(f"weights: {row.checkpoint}", highlight=False, markup=False)
-    if row.error:
-        console.print(row.error, highlight=False, markup=False)
-
-
-def column_names(paths: Iterable[str]) -> list[str]:
-    """Each dotted path by its last words, as few as keep the paths apart: ``lr``, ``betas.1``."""
-    paths = list(paths)
-    return [
-        next(name for name in _endings(path) if sum(_ends_in(other, name) for other in paths) == 1) for path in paths
-    ]
-
-
-def _endings(path: str) -> list[str]:
-    """``a.b.1`` -> ``b.1``, ``a.b.1``: an index alone says nothing."""
-    words = path.split(".")
-    return [".".join(words[first:]) for first in range(len(words) - 1, -1, -1) if not words[first].isdigit()]
-
-
-def _ends_in(path: str, ending: str) -> bool:
-    return path == ending or path.endswith(f".{ending}")
-
-
-def short(value: object) -> str:
-    """A value in a few characters."""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

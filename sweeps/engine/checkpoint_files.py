@@ -9,6 +9,7 @@ from collections.abc import Callable, Container
 from textwrap import shorten
 
 from search_spaces import UsageError
+from trainers.storage.address import open_folder
 from trainers.storage.folder import Folder
 
 FINAL = "final.ckpt"
@@ -24,7 +25,7 @@ def reachable(text: str) -> Folder:
         UsageError: It cannot be used; one line says why.
     """
     try:
-        folder = Folder.of(text)
+        folder = open_folder(text)
     except UsageError as error:
         raise UsageError(f"--checkpoints: {error}") from error
     name, content = f".probe-{uuid.uuid4().hex}", b"sweeps"

@@ -21,15 +21,15 @@ from search_spaces import Asha, SpaceSpec, SweepError, recipe_hash
 from search_spaces.seeds import derive_seed
 from sweeps.engine.checkpoint_files import CheckpointFiles
 from sweeps.engine.live_run import LiveRun
+from sweeps.engine.messages import Job, Step
 from sweeps.engine.outcome import in_time, judge, over_time, printable
 from sweeps.engine.progress import best_run
 from sweeps.plan.asha import Rungs, rung_epochs
 from sweeps.plan.plan import Plan
-from sweeps.runners.worker import Job, Step
+from sweeps.run_state import RunState
 from sweeps.store.events import RunAdded, RunBegun, RunsInterrupted, StepRecorded, WeightsKept
 from sweeps.store.records import Outcome
 from sweeps.store.store import Store
-from sweeps.store.tables import RunState
 from sweeps.store.writer import Writer
 from sweeps.study.snapshot import TrialView
 from trainers.storage.folder import Folder

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Self
 
 from search_spaces import Recipe, Value
+from sweeps.run_state import RunState
 from sweeps.store.records import RunRecord
-from sweeps.store.tables import RunState
 from sweeps.study.snapshot import TrialView
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 from sweeps.engine.live_run import LiveRun
+from sweeps.engine.messages import Step
 from sweeps.plan.asha import Rungs
-from sweeps.runners.worker import Step
+from sweeps.run_state import RunState
 from sweeps.store.records import Outcome
-from sweeps.store.tables import RunState
 from trainers.reports import EpochReport
 
 

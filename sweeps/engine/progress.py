@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
-from search_spaces import SpaceSpec
-from sweeps.plan.asha import Goal, rung_epochs
-from sweeps.store.tables import RunState
+from search_spaces import (
+    AblationSpec,
+    SpaceSpec,
+)
+from search_spaces.specs.space import Goal
+from sweeps.plan.ablation_plan import Table
+from sweeps.plan.asha import rung_epochs
+from sweeps.run_state import RunState
 
 
 class RunLike(Protocol):
@@ -106,3 +111,25 @@ def _survivors(runs: Sequence[RunLike], rung: int) -> tuple[int, int, int]:
     reached = [run for run in runs if run.epoch >= rung]
     stopped = sum(run.state is RunState.STOPPED and run.epoch == rung for run in reached)
     return rung, len(reached), len(reached) - stopped
+
+
+def ablation_standing(
+    spec: AblationSpec, runs: Sequence[RunLike], eta_s: float | None = None, total: int | None = None
+) -> Standing:
+    """Where the runs of an ablation stand.
+
+    Args:
+        spec: The ablation.
+        runs: By number, from 0.
+        eta_s: Seconds to the end, if somebody can tell.
+        total: Runs in all, where a look may have ended it; None for as many as it can become.
+    """
+    table = Table(spec)
+    total = table.until(spec.pairs) if total is None else total
+    complete = {run.number for run in runs if run.state is RunState.COMPLETE}
+    planned = (total - table.tries) // table.per_pair
+    starts = [table.until(pair) for pair in range(planned)]
+    done = sum(complete.issuperset(range(start, start + table.per_pair)) for start in starts)
+    # An ablation stops no run early, and no run of it is the best: its arms are compared in the report.
+    plain = standing(spec.space, runs, eta_s)
+    return replace(plain, total=total, best=None, baseline=None, pairs=(done, planned))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 from search_spaces import (
@@ -26,9 +26,8 @@ from search_spaces import (
     tuning_ranges,
 )
 from search_spaces.metric_names import read_from
-from sweeps.engine.progress import RunLike, Standing, standing
 from sweeps.plan.plan import Begun, PlannedRun
-from sweeps.store.tables import RunState
+from sweeps.run_state import RunState
 from sweeps.study.snapshot import TrialView
 
 Finals = Mapping[int, Mapping[str, float]]
@@ -236,25 +235,3 @@ def winners(spec: AblationSpec, finals: Finals) -> dict[str, int]:
         finite = {index: value for index, value in values.items() if math.isfinite(value)}
         best[arm] = min(finite, key=lambda index: (sign * finite[index], index), default=0)
     return best
-
-
-def ablation_standing(
-    spec: AblationSpec, runs: Sequence[RunLike], eta_s: float | None = None, total: int | None = None
-) -> Standing:
-    """Where the runs of an ablation stand.
-
-    Args:
-        spec: The ablation.
-        runs: By number, from 0.
-        eta_s: Seconds to the end, if somebody can tell.
-        total: Runs in all, where a look may have ended it; None for as many as it can become.
-    """
-    table = Table(spec)
-    total = table.until(spec.pairs) if total is None else total
-    complete = {run.number for run in runs if run.state is RunState.COMPLETE}
-    planned = (total - table.tries) // table.per_pair
-    starts = [table.until(pair) for pair in range(planned)]
-    done = sum(complete.issuperset(range(start, start + table.per_pair)) for start in starts)
-    # An ablation stops no run early, and no run of it is the best: its arms are compared in the report.
-    plain = standing(spec.space, runs, eta_s)
-    return replace(plain, total=total, best=None, baseline=None, pairs=(done, planned))

@@ -8,13 +8,11 @@ recorded at that rung before it. Pure: no clock, no random numbers, no scheduler
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
 
 import numpy as np
 
 from search_spaces import Asha, NoStopping
-
-Goal = Literal["maximize", "minimize"]
+from search_spaces.specs.space import Goal
 
 
 def rung_epochs(rule: Asha | NoStopping, epochs: int) -> tuple[int, ...]:

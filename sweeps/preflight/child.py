@@ -89,11 +89,11 @@ def main() -> int:
 
 
 def _answer(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    from trainers.factory import prepare
     from trainers.sanity.checks import check_task
     from trainers.sanity.lr_finder import find_lr
     from trainers.sanity.probe import probe_recipe, use_threads
-    from trainers.tasks import load_task
+    from trainers.task_checks import prepare
+    from trainers.task_lookup import load_task
 
     use_threads(request["threads"])
     if request["what"] == "timing":
@@ -110,9 +110,10 @@ def _answer(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _timing(request: dict[str, Any]) -> dict[str, Any]:
     """Seconds of an epoch, the second one where there is one, and bytes of a checkpoint; by the run's own training."""
-    from trainers.factory import open_training, prepare
+    from trainers.factory import open_training
     from trainers.storage.checkpoints import save_final
-    from trainers.storage.folder import LocalFolder
+    from trainers.storage.local import LocalFolder
+    from trainers.task_checks import prepare
 
     recipe = Recipe.model_validate(request["recipe"])
     prepare(request["task"], recipe, request["seed"])

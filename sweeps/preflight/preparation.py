@@ -80,7 +80,7 @@ class Preparation:
 
 def main() -> int:
     """The child: prepare what the argument describes."""
-    from trainers.factory import prepare
+    from trainers.task_checks import prepare
 
     request = json.loads(sys.argv[1])
     sys.path.extend(path for path in request["import_paths"] if path not in sys.path)

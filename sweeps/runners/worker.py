@@ -8,72 +8,19 @@ from __future__ import annotations
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from search_spaces import CheckpointError, Recipe
+from sweeps.engine.messages import Job, Step
 from trainers.reports import EpochReport
-from trainers.storage.folder import Folder
+from trainers.storage.address import open_folder
 
 if TYPE_CHECKING:
     from trainers.factory import EpochTrainer
 
 SLICE_S = 0.5  # a step ends with the epoch that fills it: the driver hears of a run at least this often
-
-
-@dataclass(frozen=True)
-class Job:
-    """One run as a worker sees it; plain values, so that it can cross processes.
-
-    Attributes:
-        number: Of the run in its sweep.
-        task: Name of a built-in task or dotted path of the user's own.
-        recipe: As JSON.
-        seed: Of every random stream of the training.
-        rungs: Epochs at which the driver decides; a step never runs past one.
-        directory: Path or URL of the folder where this run keeps its checkpoints; empty for none.
-        checkpoint_every_s: Seconds of training between checkpoints that are at no rung.
-        threads: CPU threads of torch.
-        recorded: Epochs of the run that are recorded; a checkpoint that is ahead of them is of no use.
-        import_paths: Folders where the user's own task is looked for.
-        processes: How many train the run together; they share the threads.
-    """
-
-    number: int
-    task: str
-    recipe: Mapping[str, Any]
-    seed: int
-    rungs: Sequence[int]
-    directory: str
-    checkpoint_every_s: float
-    threads: int
-    recorded: int
-    import_paths: Sequence[str] = ()
-    processes: int = 1
-
-
-@dataclass(frozen=True)
-class Step:
-    """What a worker did since it was last asked.
-
-    Attributes:
-        reports: Epochs, in order; empty when the run failed before the end of one.
-        finished: The whole budget is trained.
-        error: Traceback of what the training raised.
-        starved: The error is that memory ran out.
-        fingerprint: Digests by name of what the training started from; empty for a user's own loop, and when the
-            training could not be opened.
-        warning: What went wrong although the training goes on; told again with every later step of the run.
-    """
-
-    reports: tuple[EpochReport, ...] = ()
-    finished: bool = False
-    error: str | None = None
-    starved: bool = False
-    fingerprint: Mapping[str, str] = field(default_factory=dict)
-    warning: str | None = None
 
 
 _NO_JOB = Step(error="the worker was asked to step without a job")
@@ -146,7 +93,7 @@ class Worker:
         training = open_training(job.task, recipe, job.seed, job.processes)
         found = None
         with self._warned("checkpoints not read, trained from the start"):
-            found = checkpoints.latest(Folder.of(job.directory), job.recorded) if job.directory else None
+            found = checkpoints.latest(open_folder(job.directory), job.recorded) if job.directory else None
         if found is None:
             return training
         try:
@@ -182,7 +129,7 @@ class Worker:
             from trainers.storage import checkpoints
 
             with self._warned("checkpoint not written"):
-                checkpoints.save(Folder.of(job.directory), training.epoch, state)
+                checkpoints.save(open_folder(job.directory), training.epoch, state)
 
     def _keep_weights(self, job: Job, training: EpochTrainer) -> None:
         state = training.state_dict()
@@ -190,7 +137,7 @@ class Worker:
             from trainers.storage import checkpoints
 
             with self._warned("trained weights not written"):
-                checkpoints.save_final(Folder.of(job.directory), state)
+                checkpoints.save_final(open_folder(job.directory), state)
 
     @contextmanager
     def _warned(self, what: str) -> Iterator[None]:

@@ -8,8 +8,9 @@ from typing import Any, assert_never
 from sqlalchemy import Connection, Insert, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from sweeps.run_state import RunState
 from sweeps.store.events import Entry, RunAdded, RunBegun, RunsInterrupted, StepRecorded, WeightsKept
-from sweeps.store.tables import Base, EpochMetric, Prediction, Run, RunState
+from sweeps.store.tables import Base, EpochMetric, Prediction, Run
 from trainers.reports import Predictions
 
 

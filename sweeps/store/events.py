@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from search_spaces import SweepError
+from sweeps.run_state import RunState
 from sweeps.store.records import Outcome
-from sweeps.store.tables import RunState
 from trainers.reports import EpochReport, Predictions
 
 

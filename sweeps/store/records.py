@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sweeps.store.tables import RunState
+from sweeps.run_state import RunState
 
 
 @dataclass(frozen=True)

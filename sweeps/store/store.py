@@ -12,20 +12,12 @@ from sqlalchemy import ColumnElement, Connection, Row, exists, func, select, upd
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, TimeoutError
 
 from search_spaces import LeaseLostError, SweepError, UsageError
+from sweeps.run_state import RunState
 from sweeps.store.apply_event import apply_entry, insert_or_ignore, interrupt
 from sweeps.store.database import connect, database_now
 from sweeps.store.events import Entry
 from sweeps.store.records import Fence, RunRecord, SweepRecord
-from sweeps.store.tables import (
-    SCHEMA_VERSION,
-    Base,
-    EpochMetric,
-    Run,
-    RunState,
-    Sweep,
-    missing_columns,
-    other_release,
-)
+from sweeps.store.tables import SCHEMA_VERSION, Base, EpochMetric, Run, Sweep, missing_columns, other_release
 
 _CREATION_LOCK = 0x7377656570  # two drivers that make the tables at the same moment take turns
 

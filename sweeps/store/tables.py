@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
@@ -26,22 +25,6 @@ from sqlalchemy.types import TypeDecorator
 from trainers.reports import LONGEST_NAME
 
 SCHEMA_VERSION = 4
-
-
-class RunState(StrEnum):
-    """What became of a run."""
-
-    RUNNING = "RUNNING"  # a live driver works on it
-    COMPLETE = "COMPLETE"  # trained its whole budget
-    STOPPED = "STOPPED"  # by ASHA, at a rung
-    DIVERGED = "DIVERGED"  # reported a number that is not finite
-    FAILED = "FAILED"  # an error, kept with its traceback
-    INTERRUPTED = "INTERRUPTED"  # its driver went away; the same command continues it
-
-    @property
-    def finished(self) -> bool:
-        """Whether nothing more will happen to the run."""
-        return self not in (RunState.RUNNING, RunState.INTERRUPTED)
 
 
 class UTCDateTime(TypeDecorator[datetime]):

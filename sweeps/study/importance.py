@@ -12,8 +12,8 @@ from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.storages import InMemoryStorage
 
 from search_spaces import Distribution, LogUniform, Value
-from sweeps.plan.asha import Goal
-from sweeps.study.study import optuna_distribution, shown_label
+from search_spaces.specs.space import Goal
+from sweeps.study.distributions import optuna_distribution, shown_label
 
 
 def importances(

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from search_spaces import Value
-from sweeps.store.tables import RunState
+from sweeps.run_state import RunState
 
 _REASONS = {
     RunState.COMPLETE: "complete",

@@ -10,25 +10,15 @@ In both, the number of a trial is the number of its run.
 
 from __future__ import annotations
 
-import json
-import math
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any, assert_never
+from typing import Any
 
 import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
-from optuna.exceptions import ExperimentalWarning
-from optuna.samplers import BaseSampler, GPSampler, TPESampler
-from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
+from optuna.samplers import BaseSampler
+from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -36,23 +26,17 @@ from search_spaces import (
     Choice,
     Constant,
     Distribution,
-    LogUniform,
-    Normal,
     QUniform,
-    RandInt,
-    Sampler,
     SpaceSpec,
-    Uniform,
     UsageError,
     Value,
 )
 from search_spaces.search.distributions import lies_in
 from search_spaces.search.parameters import Parameter, Parameters
-from search_spaces.search.sequences import infeasible
-from search_spaces.seeds import derive_seed
-from sweeps.plan.asha import Goal
+from search_spaces.specs.space import Goal
+from sweeps.run_state import RunState
 from sweeps.store.database import engine_options
-from sweeps.store.tables import RunState
+from sweeps.study.distributions import optuna_distribution, shown_label, suggest_value
 from sweeps.study.snapshot import TrialView, attributes, shown_value
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -66,41 +50,7 @@ _TRIAL_STATES = {
     RunState.DIVERGED: TrialState.PRUNED,
     RunState.FAILED: TrialState.FAIL,
 }
-_ASKS = 100  # points in a row that a sampler may propose against the constraints
 _NO_FACTS: Mapping[str, Any] = MappingProxyType({})
-
-
-def optuna_distribution(distribution: Distribution) -> BaseDistribution | None:
-    """Optuna's word for one of ours; ``None`` for a constant, which is no parameter."""
-    match distribution:
-        case LogUniform(low, high):
-            return FloatDistribution(low, high, log=True)
-        case Uniform(low, high):
-            return FloatDistribution(low, high)
-        case QUniform(low, high, q):
-            return FloatDistribution(low, high, step=q)
-        case RandInt(low, high):
-            return IntDistribution(low, high)
-        case Normal():
-            return FloatDistribution(*distribution.ends)  # Optuna has no normal: its samplers see the range only
-        case Choice(options):
-            return CategoricalDistribution([shown_label(option) for option in options])
-        case Constant():
-            return None
-        case _:
-            assert_never(distribution)
-
-
-def _ends(distribution: Normal | Uniform | LogUniform | RandInt) -> tuple[float, float]:
-    low, high = distribution.edges()
-    if not isinstance(low, int | float) or not isinstance(high, int | float):
-        raise TypeError(f"{distribution} has no numeric ends")
-    return low, high
-
-
-def shown_label(option: Value) -> str | int | float | bool | None:
-    """Optuna's categories are scalars; a list is shown as its JSON text."""
-    return json.dumps(option) if isinstance(option, tuple | list) else option
 
 
 class Study:
@@ -163,7 +113,7 @@ class Study:
         name, distribution = parameter.name, parameter.distribution
         if isinstance(distribution, Constant):
             return distribution.value
-        label = _suggest(trial, name, self._distributions[name])
+        label = suggest_value(trial, name, self._distributions[name])
         if isinstance(distribution, Choice):
             return next(option for option in distribution.options if shown_label(option) == label)
         if isinstance(distribution, QUniform) and isinstance(label, int | float):
@@ -282,73 +232,3 @@ def rdb_storage(url: str) -> RDBStorage:
     """Optuna's own tables in the database of the sweeps."""
     # Optuna passes the URL through str.format: a brace in a password would break it.
     return RDBStorage(url.replace("{", "{{").replace("}", "}}"), engine_kwargs=engine_options(url))
-
-
-def _suggest(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> str | int | float | bool | None:
-    match distribution:
-        case FloatDistribution():
-            one = distribution
-            return trial.suggest_float(name, one.low, one.high, step=one.step, log=one.log)
-        case IntDistribution():
-            return trial.suggest_int(name, distribution.low, distribution.high)
-        case CategoricalDistribution():
-            return trial.suggest_categorical(name, distribution.choices)
-        case _:
-            raise TypeError(f"{distribution} is none that optuna_distribution makes")
-
-
-class Proposer:
-    """Chooses the values of the next run from what the earlier ones gave (TPE or GP).
-
-    Args:
-        sampler: Of the space; its seed and the number of the run decide every draw, so that a restarted sweep neither
-            repeats nor depends on a random state that died with its driver.
-        goal: ``maximize`` or ``minimize``.
-        parameters: Of the search.
-    """
-
-    def __init__(self, sampler: Sampler, goal: Goal, parameters: Parameters) -> None:
-        self._sampler = sampler
-        self._distributions = parameters.distributions
-        self._study = Study(InMemoryStorage(), "memory", goal, self._distributions)
-        self._parameters = parameters
-
-    def propose(self, number: int) -> dict[str, Value]:
-        """A point for run ``number`` that satisfies the constraints; `learn` must have seen all runs before it.
-
-        Raises:
-            SweepError: The sampler found none.
-        """
-        try:
-            for attempt in range(_ASKS):
-                again = (attempt,) if attempt else ()
-                seed = derive_seed("sampler", self._sampler.seed, number, *again) % 2**32  # numpy's limit
-                sampler = _sampler(self._sampler.kind, seed, self._parameters.conditional)
-                point = self._study.ask(sampler, self._parameters)
-                if self._parameters.satisfies(point):
-                    return point
-            raise infeasible(_ASKS)
-        finally:
-            # Not before: a point that breaks a constraint is unknown ground, where the same sampler would look again.
-            self._study.forget_asked()
-
-    def learn(self, view: TrialView) -> None:
-        """Take in where a run stands."""
-        if not all(lies_in(self._distributions[name], value) for name, value in view.values.items()):
-            # A baseline outside the ranges would take its missing parameters out of the joint model.
-            view = replace(view, state=RunState.FAILED, values={})
-        finite = {epoch: value for epoch, value in view.curve.items() if math.isfinite(value)}
-        # ask() would hand a waiting trial out again; for the sampler an interrupted run is one under way.
-        state = RunState.RUNNING if view.state is RunState.INTERRUPTED else view.state
-        self._study.sync([replace(view, curve=finite, state=state)])
-
-
-def _sampler(kind: str, seed: int, conditional: bool) -> BaseSampler:
-    # The first runs of a sweep are random points of our own (plan.py), so the samplers need no random start.
-    if kind == "gp":
-        return GPSampler(seed=seed, n_startup_trials=1, deterministic_objective=False)
-    if not conditional:
-        return TPESampler(seed=seed, n_startup_trials=1)
-    with warnings.catch_warnings():  # group is experimental; without it, conditional parameters have no joint model
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        return TPESampler(seed=seed, n_startup_trials=1, multivariate=True, group=True)

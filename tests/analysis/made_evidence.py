@@ -11,7 +11,7 @@ import pandas as pd
 from analysis.ablation.evidence import Evidence, RunFacts
 from search_spaces import AblationSpec, derive_seed, parse_ablation
 from sweeps.plan.ablation_plan import Table
-from sweeps.store.tables import RunState
+from sweeps.run_state import RunState
 from trainers.reports import Predictions
 
 TEXT = """

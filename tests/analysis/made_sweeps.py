@@ -29,7 +29,7 @@ from search_spaces import (
     sobol_point,
 )
 from sweeps.plan.asha import Rungs, rung_epochs
-from sweeps.store.tables import RunState
+from sweeps.run_state import RunState
 from tests.fakes import space
 
 EPOCHS = 20

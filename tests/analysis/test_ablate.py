@@ -30,7 +30,7 @@ from search_spaces import (
     parse_ablation,
 )
 from search_spaces.recipe.averaging import EMA
-from sweeps.driver.driver import Options
+from sweeps.driver.work import Options
 from tests.fakes import CurveRunner, analytic, rows, run_sweep, space
 
 TEXT = """

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from search_spaces import CheckpointError, UsageError
+from trainers.storage.address import open_folder
 from trainers.storage.checksummed import get_sealed, put_sealed
-from trainers.storage.folder import Folder, LocalFolder
+from trainers.storage.folder import Folder
+from trainers.storage.local import LocalFolder
 from trainers.storage.remote import RemoteFolder
 
 KINDS = ("local", "file", "memory", "s3")
@@ -30,12 +32,12 @@ def memory_url() -> Iterator[str]:
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
     """A folder that is not there yet."""
     if request.param == "local":
-        return Folder.of(str(tmp_path / "new" / "sweeps"))
+        return open_folder(str(tmp_path / "new" / "sweeps"))
     if request.param == "file":  # as any mounted file system would be; a person gets a local folder for this URL
         return RemoteFolder(f"file://{tmp_path}/new/sweeps")
     if request.param == "memory":
         request.getfixturevalue("memory_url")
-    return Folder.of(request.getfixturevalue(f"{request.param}_url"))
+    return open_folder(request.getfixturevalue(f"{request.param}_url"))
 
 
 def test_what_is_written_is_read(folder: Folder) -> None:
@@ -93,8 +95,8 @@ def test_what_is_not_there_cannot_be_read(folder: Folder) -> None:
 def test_its_text_is_the_folder_in_another_place(folder: Folder) -> None:
     child = folder.child("toy").child("000007")
     child.write("final.ckpt", b"weights")
-    assert Folder.of(str(child)).read("final.ckpt") == b"weights"
-    assert Folder.of(str(folder)).child("toy").child("000007").names() == ["final.ckpt"]
+    assert open_folder(str(child)).read("final.ckpt") == b"weights"
+    assert open_folder(str(folder)).child("toy").child("000007").names() == ["final.ckpt"]
     assert child.url("final.ckpt") == str(child.child("final.ckpt"))
     assert child.url("final.ckpt").partition("?")[0] == str(child).partition("?")[0] + "/final.ckpt"
     assert folder == type(folder)(*vars(folder).values())
@@ -123,7 +125,7 @@ def test_a_file_that_cannot_be_written_leaves_nothing(kind: str, tmp_path: Path)
 
 
 def test_a_file_that_is_half_written_is_not_there(memory_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = Folder.of(memory_url)
+    folder = open_folder(memory_url)
     folder.write("file", b"old")
     from fsspec.implementations.memory import MemoryFileSystem
 
@@ -140,14 +142,14 @@ def test_a_file_that_is_half_written_is_not_there(memory_url: str, monkeypatch: 
 
 @pytest.mark.parametrize("url", ["nope://host/sweeps", "s3://bucket?nope=1", "sftp://host/x", "hdfs://host:1/x"])
 def test_a_url_that_cannot_be_used_is_an_os_error(url: str) -> None:
-    folder = Folder.of(url)
+    folder = open_folder(url)
     for ask in (folder.names, folder.remove, lambda: folder.read("x"), lambda: folder.write("x", b"")):
         with pytest.raises(OSError, match=r"^.+$"):
             ask()
 
 
 def test_what_s3_says_is_said_of_the_store_and_not_of_the_file(s3_url: str) -> None:
-    missing = Folder.of(s3_url.replace("s3://", "s3://no-such-"))
+    missing = open_folder(s3_url.replace("s3://", "s3://no-such-"))
     said = set()
     for name in ("one", "two"):
         with pytest.raises(OSError, match="NO_SUCH_BUCKET") as caught:
@@ -160,14 +162,14 @@ def test_what_s3_says_is_said_of_the_store_and_not_of_the_file(s3_url: str) -> N
 
 def test_a_path_and_a_file_url_are_local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert Folder.of("runs/x") == LocalFolder(tmp_path / "runs/x") == Folder.of(f"file://{tmp_path}/runs/x")
-    assert str(Folder.of(f"file://{tmp_path}/a%20b")) == f"{tmp_path}/a b"
+    assert open_folder("runs/x") == LocalFolder(tmp_path / "runs/x") == open_folder(f"file://{tmp_path}/runs/x")
+    assert str(open_folder(f"file://{tmp_path}/a%20b")) == f"{tmp_path}/a b"
 
 
 @pytest.mark.parametrize("text", ["", "s3:/bucket", "s3:bucket"])
 def test_what_is_neither_a_path_nor_a_url_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match=r"a folder's path or SCHEME://\.\.\., not"):
-        Folder.of(text)
+        open_folder(text)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +192,7 @@ def test_what_is_neither_a_path_nor_a_url_is_refused(text: str) -> None:
 )
 def test_credentials_in_a_url_are_refused_and_not_repeated(url: str) -> None:
     with pytest.raises(UsageError, match="may hold no credentials") as caught:
-        Folder.of(url)
+        open_folder(url)
     assert "s3c" not in str(caught.value).replace("AWS_ACCESS_KEY_ID", "")
     assert len(str(caught.value).splitlines()) == 1
 
@@ -206,5 +208,5 @@ def test_credentials_in_a_url_are_refused_and_not_repeated(url: str) -> None:
     ],
 )
 def test_a_url_with_a_user_or_a_port_is_none_of_that(url: str) -> None:
-    assert str(Folder.of(url)) == url
-    assert Folder.of(url).url("y").partition("?")[0].endswith("x/y")
+    assert str(open_folder(url)) == url
+    assert open_folder(url).url("y").partition("?")[0].endswith("x/y")

@@ -13,7 +13,8 @@ from torch.nn import functional
 
 from search_spaces.recipe.optimizers import Lookahead, Optimizer
 from search_spaces.recipe.part import Part
-from trainers.optim.optimizers import backward, build_optimizer, eval_mode, train_mode
+from trainers.optim.modes import backward, eval_mode, train_mode
+from trainers.optim.optimizers import build_optimizer
 
 KINDS: dict[str, type[Part]] = {part.model_fields["kind"].default: part for part in get_args(get_args(Optimizer)[0])}
 DECAYING = [kind for kind, part in KINDS.items() if "weight_decay" in part.model_fields]

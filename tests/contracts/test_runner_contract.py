@@ -15,9 +15,9 @@ import torch
 
 from search_spaces import LogUniform, NoStopping, Recipe, Resources, SpaceSpec
 from sweeps.engine.conductor import Conductor
+from sweeps.run_state import RunState
 from sweeps.runners.runner import InProcessRunner, Runner
 from sweeps.store.store import Store
-from sweeps.store.tables import RunState
 from sweeps.study.snapshot import TrialView
 from tests.fakes import broken_rules, conductor_of, rows, space
 from trainers.factory import open_training

@@ -7,9 +7,10 @@ from torch import nn
 from search_spaces.errors import UsageError
 from search_spaces.recipe.recipe import Budget, Recipe
 from trainers import factory as doors
-from trainers.factory import open_training, prepare
+from trainers.factory import open_training
 from trainers.loop.training import Training
 from trainers.loop.user_loop import GeneratorTraining
+from trainers.task_checks import prepare
 from trainers.tasks import Data, Split
 
 RECIPE = Recipe(budget=Budget(epochs=1))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from search_spaces.errors import UsageError
 from search_spaces.recipe.recipe import Precision
 from trainers.compute.rank import Rank
-from trainers.optim.optimizers import backward
+from trainers.optim.modes import backward
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 

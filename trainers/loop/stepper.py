@@ -9,7 +9,8 @@ from torch import nn
 
 from search_spaces.recipe.optimizers import Optimizer
 from search_spaces.recipe.recipe import Recipe
-from trainers.optim.optimizers import build_optimizer, eval_mode, train_mode
+from trainers.optim.modes import eval_mode, train_mode
+from trainers.optim.optimizers import build_optimizer
 from trainers.optim.schedules import PlateauState, after_epoch, batch_factor, factor, first_step, weight_decay_factor
 
 

@@ -36,7 +36,7 @@ from trainers.loop.gradient_stats import EpochSignals, peak_memory, reset_peak_m
 from trainers.loop.patience import Stopper
 from trainers.loop.stepper import Stepper
 from trainers.loop.weight_averaging import Average
-from trainers.optim.optimizers import eval_mode, train_mode
+from trainers.optim.modes import eval_mode, train_mode
 from trainers.reports import EpochReport, Predictions
 from trainers.seeding import global_stream, stream
 from trainers.task import Task

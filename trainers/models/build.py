@@ -10,8 +10,7 @@ from torch import nn
 from search_spaces.errors import UsageError
 from search_spaces.recipe.model import Model
 from search_spaces.recipe.recipe import Recipe
-from trainers.models.cnn1d import CNN1d
-from trainers.models.cnn2d import CNN2d
+from trainers.models.cnn2d import CNN1d, CNN2d
 from trainers.models.embeddings import ImagePatches, ImageRows, SignalPatches, SignalSteps
 from trainers.models.initial import initialise
 from trainers.models.mlp import MLP

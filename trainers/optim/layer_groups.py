@@ -18,10 +18,9 @@ from typing import NamedTuple
 
 from torch import nn
 
-from search_spaces.errors import UsageError
+from search_spaces.errors import UsageError, suggest
 from search_spaces.recipe.optimizers import ParameterGroups
-from search_spaces.recipe.validation import suggest
-from trainers.optim.norm_classes import NORMS
+from trainers.optim.param_groups import NORMS
 
 HEADS = frozenset({"head", "classifier", "fc", "lm_head", "score"})
 

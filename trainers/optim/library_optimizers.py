@@ -6,9 +6,10 @@ from typing import Any, assert_never
 
 import pytorch_optimizer as library
 import torch
+from pytorch_optimizer import SophiaH
 
 from search_spaces.recipe.optimizers import LAMB, LARS, Lion, Lookahead, ScheduleFreeAdamW, Shampoo, Sophia
-from trainers.optim.sophia import Sophia as SophiaWithOwnNoise
+from search_spaces.seeds import derive_seed
 
 
 def with_lookahead(optimizer: torch.optim.Optimizer, lookahead: Lookahead) -> torch.optim.Optimizer:
@@ -42,3 +43,25 @@ def from_library(
             return library.Shampoo(first, matrix_eps=o.eps, preconditioning_compute_steps=every, weight_decouple=True)
         case _:
             assert_never(o)
+
+
+class SophiaWithOwnNoise(SophiaH):
+    """SophiaH whose Hutchinson noise is a function of the run's random stream and of the step.
+
+    Drawn from the global stream itself, it would change every dropout mask after it.
+    """
+
+    @property
+    def estimates_curvature(self) -> bool:
+        """Whether the coming step differentiates the gradient, which must then have a graph of its own."""
+        steps: int = self.param_groups[0].get("step", 0)
+        return steps % self.update_period == 0
+
+    def step(self, closure: Any = None, hessian: Any = None) -> Any:
+        """Move the weights; every ``update_period`` steps, estimate the curvature first."""
+        if not self.estimates_curvature:
+            return super().step(closure, hessian)
+        steps = self.param_groups[0].get("step", 0)
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+            torch.manual_seed(derive_seed(torch.initial_seed(), "curvature", steps))
+            return super().step(closure, hessian)

@@ -1,11 +1,17 @@
-"""Several optimizers that step as one, each on its own parameters."""
+"""Muon on the hidden matrices beside AdamW on the rest, as one optimizer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from torch import nn
+
+from search_spaces.errors import UsageError
+from search_spaces.recipe.optimizers import Muon
+from trainers.optim.layer_groups import find_blocks, is_under
+from trainers.optim.param_groups import split_parameters, torch_groups
 
 
 class Combined(torch.optim.Optimizer):
@@ -38,3 +44,43 @@ class Combined(torch.optim.Optimizer):
         for part, state in zip(self.parts, state_dict["parts"], strict=True):
             part.load_state_dict(state)
         self._share_groups()
+
+
+def build_muon(optimizer: Muon, model: nn.Module, scales: Mapping[str, float]) -> torch.optim.Optimizer:
+    """Return Muon on the hidden matrices and AdamW on the rest.
+
+    The groups of AdamW differ from those of Muon in their peak, which ``lr_scale`` carries too.
+    """
+    hidden = _hidden_matrices(model)
+    if not hidden:
+        raise UsageError("optimizer.kind: muon needs a weight matrix before the head, and the model has none")
+    split = split_parameters(model, optimizer.decay, optimizer.decay_embeddings)
+    matrices = torch_groups(
+        model, split.only(lambda name: name in hidden), optimizer.weight_decay, optimizer.lr, scales
+    )
+    ratio = optimizer.adamw_lr / optimizer.lr
+    rest = torch_groups(
+        model,
+        split.only(lambda name: name not in hidden),
+        optimizer.weight_decay,
+        optimizer.lr,
+        {name: scale * ratio for name, scale in scales.items()},
+    )
+    muon = torch.optim.Muon(
+        matrices,
+        momentum=optimizer.momentum,
+        nesterov=optimizer.nesterov,
+        ns_steps=optimizer.newton_schulz_steps,
+        adjust_lr_fn=optimizer.adjust_lr,
+    )
+    if not rest:
+        return muon
+    return Combined(muon, torch.optim.AdamW(rest, betas=optimizer.adamw_betas, eps=optimizer.adamw_eps, fused=True))
+
+
+def _hidden_matrices(model: nn.Module) -> frozenset[str]:
+    """Return the names of the two-dimensional weights that are neither an embedding's nor the head's."""
+    head = find_blocks(model).head
+    parameters = dict(model.named_parameters())
+    names = split_parameters(model, "matrices", decay_embeddings=False).decayed
+    return frozenset(name for name in names if parameters[name].ndim == 2 and not is_under(name, head))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
-from typing import Any, Protocol, assert_never, runtime_checkable
+from typing import Any, assert_never
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from search_spaces.errors import UsageError
 from search_spaces.recipe.optimizers import (
     LAMB,
     LARS,
@@ -31,8 +29,8 @@ from search_spaces.recipe.optimizers import (
     Shampoo,
     Sophia,
 )
-from trainers.optim.layer_groups import find_blocks, freeze, is_under, lr_scales
-from trainers.optim.muon import Combined
+from trainers.optim.layer_groups import freeze, lr_scales
+from trainers.optim.muon import build_muon
 from trainers.optim.param_groups import split_parameters, torch_groups
 
 EVERYTHING = ParameterGroups()
@@ -77,7 +75,7 @@ def _build(optimizer: Optimizer, model: nn.Module, choice: ParameterGroups) -> t
     """
     scales = lr_scales(model, choice)
     if isinstance(optimizer, Muon):
-        return _muon(optimizer, model, scales)
+        return build_muon(optimizer, model, scales)
     groups = _groups(optimizer, model, scales)
     o = optimizer
     match o:
@@ -115,102 +113,3 @@ def _groups(optimizer: Optimizer, model: nn.Module, scales: Mapping[str, float])
         return torch_groups(model, split, 0.0, optimizer.lr, scales)
     split = split_parameters(model, optimizer.decay, optimizer.decay_embeddings)
     return torch_groups(model, split, optimizer.weight_decay, optimizer.lr, scales)
-
-
-def _muon(optimizer: Muon, model: nn.Module, scales: Mapping[str, float]) -> torch.optim.Optimizer:
-    """Return Muon on the hidden matrices and AdamW on the rest.
-
-    The groups of AdamW differ from those of Muon in their peak, which ``lr_scale`` carries too.
-    """
-    hidden = _hidden_matrices(model)
-    if not hidden:
-        raise UsageError("optimizer.kind: muon needs a weight matrix before the head, and the model has none")
-    split = split_parameters(model, optimizer.decay, optimizer.decay_embeddings)
-    matrices = torch_groups(
-        model, split.only(lambda name: name in hidden), optimizer.weight_decay, optimizer.lr, scales
-    )
-    ratio = optimizer.adamw_lr / optimizer.lr
-    rest = torch_groups(
-        model,
-        split.only(lambda name: name not in hidden),
-        optimizer.weight_decay,
-        optimizer.lr,
-        {name: scale * ratio for name, scale in scales.items()},
-    )
-    muon = torch.optim.Muon(
-        matrices,
-        momentum=optimizer.momentum,
-        nesterov=optimizer.nesterov,
-        ns_steps=optimizer.newton_schulz_steps,
-        adjust_lr_fn=optimizer.adjust_lr,
-    )
-    if not rest:
-        return muon
-    return Combined(muon, torch.optim.AdamW(rest, betas=optimizer.adamw_betas, eps=optimizer.adamw_eps, fused=True))
-
-
-def _hidden_matrices(model: nn.Module) -> frozenset[str]:
-    """Return the names of the two-dimensional weights that are neither an embedding's nor the head's."""
-    head = find_blocks(model).head
-    parameters = dict(model.named_parameters())
-    names = split_parameters(model, "matrices", decay_embeddings=False).decayed
-    return frozenset(name for name in names if parameters[name].ndim == 2 and not is_under(name, head))
-
-
-@runtime_checkable
-class _Wrapper(Protocol):
-    """A lookahead."""
-
-    optimizer: torch.optim.Optimizer
-
-
-@runtime_checkable
-class _TwoModes(Protocol):
-    """A schedule-free optimizer."""
-
-    def train(self) -> None: ...
-    def eval(self) -> None: ...
-
-
-@runtime_checkable
-class _SecondOrder(Protocol):
-    """Sophia."""
-
-    @property
-    def estimates_curvature(self) -> bool: ...
-
-
-def _inner(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
-    return optimizer.optimizer if isinstance(optimizer, _Wrapper) else optimizer
-
-
-def backward(loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
-    """Add the gradient of ``loss`` to the parameters' ``grad``, in the form that the coming step needs.
-
-    Sophia differentiates it once more in some steps; then it carries its graph.
-    """
-    inner = _inner(optimizer)
-    if not (isinstance(inner, _SecondOrder) and inner.estimates_curvature):
-        loss.backward()  # type: ignore[no-untyped-call]  # torch has not typed it
-        return
-    with warnings.catch_warnings():
-        # It warns of a cycle of references, which zero_grad() after the step breaks.
-        warnings.filterwarnings("ignore", message=r"Using backward\(\) with create_graph=True")
-        loss.backward(create_graph=True)  # type: ignore[no-untyped-call]  # torch has not typed it
-
-
-def train_mode(optimizer: torch.optim.Optimizer) -> None:
-    """Put the weights where gradients are taken; for a schedule-free optimizer, after `eval_mode`."""
-    inner = _inner(optimizer)
-    if isinstance(inner, _TwoModes):
-        inner.train()
-
-
-def eval_mode(optimizer: torch.optim.Optimizer) -> None:
-    """Put the weights where they are evaluated: a schedule-free optimizer has an average for it.
-
-    A checkpoint can be taken in either mode; the optimizer's state says which one it was.
-    """
-    inner = _inner(optimizer)
-    if isinstance(inner, _TwoModes):
-        inner.eval()

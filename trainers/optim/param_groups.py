@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from search_spaces.recipe.optimizers import Decay
-from trainers.optim.norm_classes import NORMS
 
 EMBEDDINGS: tuple[type[nn.Module], ...] = (nn.Embedding, nn.EmbeddingBag)
 
@@ -94,3 +94,7 @@ def torch_groups(
         {"params": params, "weight_decay": 0.0 if exempt else weight_decay, "lr": lr * scale, "lr_scale": scale}
         for (scale, exempt), params in members.items()
     ]
+
+
+# _NormBase is the one parent of every BatchNorm, InstanceNorm, SyncBatchNorm and of their lazy forms.
+NORMS: tuple[type[nn.Module], ...] = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.LocalResponseNorm)

@@ -18,7 +18,7 @@ from trainers.compute.precision import Arithmetic, check_precision, choose_devic
 from trainers.compute.rank import ALONE, Rank
 from trainers.loop.augmentation import Mixed, Mixing, check_mixing, mixed_loss
 from trainers.loop.stepper import Stepper
-from trainers.optim.optimizers import eval_mode, train_mode
+from trainers.optim.modes import eval_mode, train_mode
 from trainers.optim.schedules import batch_factor
 from trainers.seeding import global_stream, stream
 from trainers.task import Data, Task

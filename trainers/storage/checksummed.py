@@ -11,7 +11,8 @@ import hashlib
 from pathlib import Path
 
 from search_spaces.errors import CheckpointError
-from trainers.storage.folder import Folder, LocalFolder, write_whole
+from trainers.storage.folder import Folder
+from trainers.storage.local import LocalFolder, write_whole
 
 _MAGIC = b"sweeps-sealed-1 "
 

@@ -21,7 +21,8 @@ from search_spaces.errors import RunError
 from search_spaces.recipe.recipe import Recipe
 from search_spaces.seeds import derive_seed
 from trainers.models.mlp import MLP
-from trainers.optim.optimizers import backward, build_optimizer, eval_mode, train_mode
+from trainers.optim.modes import backward, eval_mode, train_mode
+from trainers.optim.optimizers import build_optimizer
 from trainers.optim.schedules import factor
 from trainers.seeding import global_stream
 

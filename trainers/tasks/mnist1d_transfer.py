@@ -18,7 +18,7 @@ from search_spaces.recipe.recipe import Budget, Recipe, Regularization
 from search_spaces.recipe.schedules import Cosine
 from trainers.loop.training import Training
 from trainers.models.build import refuse_other_models
-from trainers.models.cnn1d import CNN1d
+from trainers.models.cnn2d import CNN1d
 from trainers.storage.cache import Arrays, cached_arrays
 from trainers.task import Data, Split
 from trainers.tasks.mnist1d_data import CLASSES, LENGTH, signals

@@ -9,7 +9,7 @@ from analysis.ablation.findings import ArmFacts, Findings
 from analysis.figures import Drawing, costs, curves
 from analysis.report.blocks import NONE, Bullets, Code, Section, Text, pictures, section, table
 from analysis.wording import number
-from sweeps.store.tables import RunState
+from sweeps.run_state import RunState
 
 MOST_CURVES = 8
 MOST_FAILURES = 20

@@ -8,7 +8,7 @@ from analysis.diagnosis.findings import Finding, Severity
 from analysis.figures.sweep import finding_shares
 from analysis.report.blocks import Block, Bullets, Code, Note, Section, Text, notes, pictures, section, table
 from analysis.sweep.findings import SweepFindings
-from sweeps.store.tables import RunState
+from sweeps.run_state import RunState
 
 MOST_FINDINGS = 3
 MOST_REGIONS = 12

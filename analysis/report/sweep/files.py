@@ -15,7 +15,7 @@ from analysis.report.sweep.sections import sweep_sections
 from analysis.report.to_json import to_json
 from analysis.sweep.findings import SweepFindings
 from analysis.wording import number
-from sweeps.store.tables import RunState
+from sweeps.run_state import RunState
 
 _IN_DASHBOARD = ("importance", "curves", "parallel")  # it reads all that a study carries whenever it looks
 _CHECK_HEAD = ("check", "outcome", "evidence", "next step")

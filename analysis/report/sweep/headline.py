@@ -6,7 +6,7 @@ from analysis.report.page import Headline
 from analysis.sweep.checks.check import Outcome
 from analysis.sweep.findings import SweepFindings
 from analysis.wording import number
-from sweeps.store.tables import RunState
+from sweeps.run_state import RunState
 
 OPTIMISM = "selection optimism"
 """The check that says whether the winner's lead is more than its selection explains."""

@@ -14,7 +14,7 @@ from analysis.sweep.rung_correlation import LEAST, RungCorrelation
 from analysis.wording import number
 from search_spaces import Asha
 from sweeps.engine.progress import standing
-from sweeps.store.tables import RunState
+from sweeps.run_state import RunState
 
 
 class _Run(NamedTuple):

@@ -16,7 +16,7 @@ from analysis.sweep.diagnoses import run_curves
 from analysis.sweep.evidence import SweepEvidence
 from analysis.sweep.rung_correlation import LEAST, RungCorrelation
 from analysis.sweep.score_noise import score_noise
-from sweeps.store.tables import RunState
+from sweeps.run_state import RunState
 
 TELLS = 0.5  # rank correlation from which an early score is worth stopping by
 TOP = 5  # complete runs that are asked about the budget: bad ones need none

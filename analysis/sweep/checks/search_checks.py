@@ -19,7 +19,7 @@ from analysis.sweep.new_ranges import suggested_ranges
 from analysis.sweep.rung_correlation import rung_correlations
 from analysis.sweep.score_noise import score_noise, selection_optimism
 from search_spaces import derive_seed
-from sweeps.store.tables import RunState
+from sweeps.run_state import RunState
 
 __all__ = ["Outcome", "SweepCheck", "check_sweep", "suggested_ranges"]
 

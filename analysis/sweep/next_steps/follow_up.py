@@ -28,7 +28,7 @@ from search_spaces import (
     resolve,
 )
 from search_spaces.search.distributions import lies_in
-from sweeps.store.tables import RunState
+from sweeps.run_state import RunState
 
 BASELINE = "baseline"
 STARTS = 3

@@ -26,7 +26,7 @@ from search_spaces import (
     unknown_field,
 )
 from search_spaces.values import show
-from sweeps.plan.plan import searched_fields
+from sweeps.plan.search_plan import searched_fields
 
 PAIRS = 10
 

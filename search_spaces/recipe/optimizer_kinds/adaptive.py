@@ -8,8 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 from pydantic.types import Strict
 
-from search_spaces.recipe.optimizer_kinds.fields import Betas, Decay
-from search_spaces.recipe.part import Fraction, NonNegative, Part, Positive
+from search_spaces.recipe.part import Betas, Decay, Fraction, NonNegative, Part, Positive
 
 
 def _no_decay(kind: str) -> Mapping[str, str]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from search_spaces.recipe.optimizer_kinds.fields import Betas, Decay
-from search_spaces.recipe.part import Count, Fraction, NonNegative, Part, Positive
+from search_spaces.recipe.part import Betas, Count, Decay, Fraction, NonNegative, Part, Positive
 
 
 class Sophia(Part):

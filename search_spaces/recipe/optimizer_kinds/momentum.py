@@ -6,8 +6,7 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
-from search_spaces.recipe.optimizer_kinds.fields import Betas, Decay
-from search_spaces.recipe.part import Fraction, NonNegative, Part, Positive
+from search_spaces.recipe.part import Betas, Decay, Fraction, NonNegative, Part, Positive
 
 
 class SGD(Part):

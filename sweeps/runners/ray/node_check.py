@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from search_spaces import SpaceSpec, UsageError
+from trainers.storage.address import open_folder
 from trainers.storage.folder import Folder
 
 PACKAGES = ("ray", "torch", "numpy")
@@ -103,7 +104,7 @@ def _lacks(expected: Expectation) -> Iterator[str]:
 
 def _folder_problem(expected: Expectation) -> str | None:
     try:
-        seen = Folder.of(expected.folder).read(MARKER)
+        seen = open_folder(expected.folder).read(MARKER)
     except (OSError, UsageError):  # the latter: a package that reads such a URL is not there
         seen = b""
     if seen == expected.token.encode():
@@ -115,7 +116,7 @@ def _folder_problem(expected: Expectation) -> str | None:
 
 
 def _task_problem(expected: Expectation) -> str | None:
-    from trainers.tasks import load_target
+    from trainers.task_lookup import load_target
 
     sys.path.extend(path for path in expected.import_paths if path not in sys.path)
     try:

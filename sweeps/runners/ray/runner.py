@@ -27,11 +27,12 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from search_spaces import Resources, SweepError, UsageError
+from sweeps.engine.messages import Job
 from sweeps.runners.ray.connection import Lifeline, RayCluster
 from sweeps.runners.ray.node_check import Expectation, lacks
 from sweeps.runners.ray.nodes import bundle, capacity, check, lacking, nodes, selector
 from sweeps.runners.ray.trials import RayJobs
-from sweeps.runners.worker import Job, Worker
+from sweeps.runners.worker import Worker
 
 if TYPE_CHECKING:
     from ray.tune.execution.tune_controller import TuneController

@@ -11,10 +11,10 @@ import ray
 from ray.tune.experiment import Trial
 
 from search_spaces import Resources
+from sweeps.engine.messages import Step
 from sweeps.runners.ray.node_check import Expectation
 from sweeps.runners.ray.nodes import Node, capacity, dying, node_name, nodes
 from sweeps.runners.ray.quarantine import Quarantine
-from sweeps.runners.worker import Step
 
 if TYPE_CHECKING:
     from sweeps.engine.conductor import Conductor

@@ -19,8 +19,8 @@ from analysis.figures import Drawing
 from analysis.report import page
 from analysis.statistics.paired import Verdict
 from search_spaces import AblationSpec, Overrides, Recipe, dump_ablation, load_ablation, parse_ablation
-from sweeps.driver.driver import Options
-from sweeps.store.tables import RunState
+from sweeps.driver.work import Options
+from sweeps.run_state import RunState
 
 NAMES = sorted(path.stem for path in LIBRARY.glob("*.yaml"))
 EXPECTED = {

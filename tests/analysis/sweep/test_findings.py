@@ -12,7 +12,7 @@ from analysis.sweep.evidence import read_sweep
 from analysis.sweep.findings import SweepFindings, find_sweep
 from search_spaces import Asha, lookup
 from sweeps.engine.progress import standing
-from sweeps.store.tables import RunState
+from sweeps.run_state import RunState
 from tests.analysis.made_sweeps import BETA, LR, WARMUP, WD, made_sweep, peak, spec_of
 from tests.fakes import CurveRunner, run_sweep, space, unstable
 

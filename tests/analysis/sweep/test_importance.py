@@ -10,7 +10,7 @@ import pytest
 
 from analysis.sweep.importance import Evaluator, rank_fields
 from search_spaces import Asha, Choice, Constant, Distribution, LogUniform, QUniform, RandInt, Uniform, random_point
-from sweeps.store.tables import RunState
+from sweeps.run_state import RunState
 from sweeps.study.importance import importances
 from tests.analysis.made_sweeps import BETA, LR, WARMUP, WD, made_sweep, peak, spec_of
 

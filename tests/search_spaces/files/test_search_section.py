@@ -24,8 +24,8 @@ from search_spaces import (
 )
 from search_spaces.recipe.fields import KINDS
 from search_spaces.search import field_checks
-from search_spaces.search.alternatives import Alternative
 from search_spaces.search.constraints import Constraint
+from search_spaces.search.parameters import Alternative
 
 VALID = """\
 kind: sweep

@@ -17,8 +17,9 @@ from search_spaces import (
     parse_space,
     shipped_spaces,
 )
+from search_spaces.lint.context import TASKS
 from search_spaces.lint.lint import RULES, Code, Flag, lint, lint_arms, lint_lines
-from search_spaces.lint.rules import SEVERITIES, TASKS
+from search_spaces.lint.rules import SEVERITIES
 from search_spaces.recipe.optimizers import Optimizer
 from search_spaces.recipe.typical_rates import USUAL_RATES, rates, usual_rates
 from search_spaces.search.distributions import Constant, Distribution

@@ -7,7 +7,8 @@ from typing import Any, get_args
 import pytest
 from pydantic import ValidationError
 
-from search_spaces.recipe.fields import recipe_hash, resolve
+from search_spaces.recipe.fields import resolve
+from search_spaces.recipe.hash import recipe_hash
 from search_spaces.recipe.optimizers import (
     LAMB,
     LARS,

@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from search_spaces.recipe.averaging import EMA, SWA, NoAverage
-from search_spaces.recipe.fields import recipe_hash
+from search_spaces.recipe.hash import recipe_hash
 from search_spaces.recipe.optimizers import SGD, Adam, AdamW
 from search_spaces.recipe.recipe import Budget, Patience, Precision, Recipe, Regularization, Signals, Switch
 from search_spaces.recipe.schedules import (

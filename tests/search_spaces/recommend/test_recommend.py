@@ -10,12 +10,12 @@ from typing import get_args
 import pytest
 
 from search_spaces import SpaceSpec, UsageError, lookup, parse_space
+from search_spaces.lint.context import TASKS
 from search_spaces.lint.lint import lint, lint_lines
-from search_spaces.lint.rules import TASKS
 from search_spaces.recommend.decisions import Model, Start, Wish
 from search_spaces.recommend.recommend import Advice, Situation, advise, ask
 from search_spaces.search.distributions import Choice, LogUniform, Uniform
-from trainers.factory import prepare
+from trainers.task_checks import prepare
 
 MODELS: tuple[Model, ...] = get_args(Model)
 

@@ -23,7 +23,7 @@ from search_spaces import (
     random_point,
     sobol_point,
 )
-from search_spaces.search.points import _sobol_block
+from search_spaces.search.sequences import _sobol_block
 from search_spaces.seeds import derive_seed
 
 SEARCH: dict[str, Distribution] = {

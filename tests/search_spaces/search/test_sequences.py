@@ -25,10 +25,9 @@ from search_spaces import (
     sobol_point,
 )
 from search_spaces.search import sequences as sequences_module
-from search_spaces.search.alternatives import Alternative
 from search_spaces.search.constraints import Constraint
 from search_spaces.search.distributions import lies_in
-from search_spaces.search.parameters import Parameters
+from search_spaces.search.parameters import Alternative, Parameters
 from search_spaces.search.sequences import Grid, RandomSequence, SobolSequence
 from tests.fakes import space
 

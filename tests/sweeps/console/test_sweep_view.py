@@ -12,10 +12,11 @@ from rich.console import Console
 from analysis.load import epochs_frame, runs_frame, sweeps_frame
 from search_spaces import Metric, Recipe, UsageError
 from sweeps.console import sweep_view
-from sweeps.console.sweep_view import SweepView, column_names, find_run, find_view, sweep_views
+from sweeps.console.sweep_view import SweepView, find_run, find_view, sweep_views
+from sweeps.console.tables import column_names
+from sweeps.run_state import RunState
 from sweeps.store.lease import owner_name
 from sweeps.store.store import Store
-from sweeps.store.tables import RunState
 from tests.fakes import CurveRunner, add_sweep, analytic, conductor_of, run_sweep, space
 
 SPEC = space(runs=14)

@@ -11,7 +11,8 @@ import pytest
 from search_spaces import UsageError
 from sweeps.engine import checkpoint_files
 from sweeps.engine.checkpoint_files import CheckpointFiles, reachable
-from trainers.storage.folder import Folder, LocalFolder
+from trainers.storage.address import open_folder
+from trainers.storage.local import LocalFolder
 
 
 def test_a_folder_that_can_be_used_is_left_as_it_was(tmp_path: Path, s3_url: str) -> None:
@@ -47,7 +48,7 @@ def test_a_bucket_that_is_not_there(s3_url: str) -> None:
 
 
 def test_only_what_is_wanted_is_kept(tmp_path: Path, s3_url: str) -> None:
-    for root in (LocalFolder(tmp_path), Folder.of(s3_url)):
+    for root in (LocalFolder(tmp_path), open_folder(s3_url)):
         files = CheckpointFiles(root.child("toy"))
         for number in (1, 2, 3):
             files.folder(number).write("epoch-000001.ckpt", b"1")

@@ -24,10 +24,10 @@ from search_spaces import (
 )
 from sweeps.engine.conductor import MAX_ATTEMPTS, Conductor
 from sweeps.engine.live_run import warnings
-from sweeps.runners.worker import Step
+from sweeps.engine.messages import Step
+from sweeps.run_state import RunState
 from sweeps.store.database import connect
 from sweeps.store.store import Store
-from sweeps.store.tables import RunState
 from sweeps.study.snapshot import TrialView
 from tests.fakes import (
     CurveRunner,

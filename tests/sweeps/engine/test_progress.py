@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from search_spaces import Metric, NoStopping
 from sweeps.engine.progress import best_run, standing
-from sweeps.store.tables import RunState
+from sweeps.run_state import RunState
 from tests.fakes import space
 
 

@@ -18,7 +18,8 @@ from sweeps.store.store import Store
 from tests.command import Command, in_this_process
 from tests.fakes import CurveRunner, conductor_of, rows, run_sweep, space
 from trainers.storage import checkpoints
-from trainers.storage.folder import Folder, LocalFolder
+from trainers.storage.address import open_folder
+from trainers.storage.local import LocalFolder
 
 LOOP = """
 import math, os, time
@@ -88,7 +89,7 @@ def test_a_driver_that_is_killed_is_continued_from_s3(
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        folder = Folder.of(s3_url).child("toy")
+        folder = open_folder(s3_url).child("toy")
         until(lambda: bool(folder.child("000001").names()), process)
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=30)
@@ -113,7 +114,7 @@ def test_a_driver_that_is_killed_is_continued_from_s3(
     [(number, kept)] = rows(url, "SELECT number, checkpoint FROM run WHERE checkpoint IS NOT NULL")
     assert kept == folder.child(f"{number:06d}").url("final.ckpt")
     parent, _, query = kept.partition("/final.ckpt")
-    assert checkpoints.load(Folder.of(parent + query), "final.ckpt")["epoch"] == 12
+    assert checkpoints.load(open_folder(parent + query), "final.ckpt")["epoch"] == 12
     assert folder.names() == [f"{number:06d}"]
     assert f"weights: {kept}" in sweeps("show", "toy", str(number)).out.replace("\n", "")
     for reading in (("apply", "toy"), ("export", "toy"), ("list",), ("status", "toy")):

@@ -19,13 +19,14 @@ from search_spaces import (
     recipe_hash,
 )
 from sweeps.engine.conductor import Conductor
-from sweeps.plan.ablation_plan import AblationPlan, Finals, Table, ablation_standing, look_points, tried_point, winners
-from sweeps.runners.worker import Job
+from sweeps.engine.messages import Job
+from sweeps.engine.progress import ablation_standing
+from sweeps.plan.ablation_plan import AblationPlan, Finals, Table, look_points, tried_point, winners
+from sweeps.run_state import RunState
 from sweeps.store.lease import owner_name
 from sweeps.store.store import Store
-from sweeps.store.tables import RunState
 from tests.fakes import Curve, CurveRunner, DriverDiedError, PatchyWriter, rows
-from trainers.storage.folder import LocalFolder
+from trainers.storage.local import LocalFolder
 
 MATCHED = """
 kind: ablation

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search_spaces import Asha, NoStopping
-from sweeps.plan.asha import Goal, Rungs, cutoff, rung_epochs
+from search_spaces.specs.space import Goal
+from sweeps.plan.asha import Rungs, cutoff, rung_epochs
 
 Value = tuple[int, int, float]
 

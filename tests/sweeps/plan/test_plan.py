@@ -24,14 +24,13 @@ from search_spaces import (
     resolve,
     sobol_point,
 )
-from search_spaces.search.alternatives import Alternative
 from search_spaces.search.constraints import Constraint
 from search_spaces.search.distributions import lies_in
-from search_spaces.search.parameters import Parameters
-from sweeps.plan.plan import SearchPlan, searched_fields, searched_values
-from sweeps.store.tables import RunState
+from search_spaces.search.parameters import Alternative, Parameters
+from sweeps.plan.search_plan import SearchPlan, searched_fields, searched_values
+from sweeps.run_state import RunState
+from sweeps.study.sampler import Proposer
 from sweeps.study.snapshot import TrialView
-from sweeps.study.study import Proposer
 from tests.fakes import analytic, space
 
 SEARCH = {

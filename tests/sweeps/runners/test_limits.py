@@ -12,9 +12,9 @@ import pytest
 
 from search_spaces import NoStopping
 from sweeps.engine.conductor import Conductor
-from sweeps.runners.worker import Step
+from sweeps.engine.messages import Step
+from sweeps.run_state import RunState
 from sweeps.store.store import Store
-from sweeps.store.tables import RunState
 from tests.fakes import conductor_of, rows, space
 from trainers.reports import EpochReport
 

@@ -13,11 +13,13 @@ import pytest
 import torch
 
 from search_spaces import SGD, Budget, Recipe
+from sweeps.engine.messages import Job, Step
 from sweeps.runners import worker as worker_module
-from sweeps.runners.worker import Job, Step, Worker
+from sweeps.runners.worker import Worker
 from trainers.reports import EpochReport
 from trainers.storage import checkpoints
-from trainers.storage.folder import Folder, LocalFolder
+from trainers.storage.address import open_folder
+from trainers.storage.local import LocalFolder
 
 RECIPE = Recipe(optimizer=SGD(lr=0.1), budget=Budget(epochs=6, batch_size=256))
 
@@ -379,7 +381,7 @@ def test_a_remote_folder_that_goes_away_costs_checkpoints_and_no_run(
 ) -> None:
     from fsspec.implementations.memory import MemoryFileSystem
 
-    folder = Folder.of("memory://goes-away")
+    folder = open_folder("memory://goes-away")
 
     def away(*_: Any, **__: Any) -> None:
         raise ConnectionResetError("the store\nis away")

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search_spaces import SweepError
+from sweeps.run_state import RunState
 from sweeps.store.events import Entry, RunAdded, RunBegun, RunsInterrupted, StepRecorded, WeightsKept, decode, encode
 from sweeps.store.journal import Spool, read_spool
 from sweeps.store.records import Outcome
-from sweeps.store.tables import RunState
 from trainers.reports import EpochReport, Predictions
 
 AUTHOR = "host:1:1.00:ab"

@@ -12,11 +12,12 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from search_spaces import LeaseLostError, SpaceSpec, SweepError, UsageError
+from sweeps.run_state import RunState
 from sweeps.store.database import connect
 from sweeps.store.events import Entry, RunAdded, RunBegun, RunsInterrupted, StepRecorded, WeightsKept
 from sweeps.store.records import Fence, Outcome
 from sweeps.store.store import Store
-from sweeps.store.tables import SCHEMA_VERSION, RunState
+from sweeps.store.tables import SCHEMA_VERSION
 from tests.fakes import add_sweep, rows, snapshot, space, take
 from trainers.reports import EpochReport, Predictions
 

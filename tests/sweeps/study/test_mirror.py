@@ -12,8 +12,8 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from search_spaces import LeaseLostError, UsageError
+from sweeps.run_state import RunState
 from sweeps.store.store import Store
-from sweeps.store.tables import RunState
 from sweeps.study import mirror
 from sweeps.study.mirror import DashboardCopy
 from sweeps.study.snapshot import TrialView

@@ -25,14 +25,15 @@ from search_spaces import (
     UsageError,
     random_point,
 )
-from search_spaces.search.alternatives import Alternative
 from search_spaces.search.distributions import lies_in
-from search_spaces.search.parameters import Parameters
-from sweeps.plan.plan import SearchPlan
-from sweeps.store.tables import RunState
+from search_spaces.search.parameters import Alternative, Parameters
+from sweeps.plan.search_plan import SearchPlan
+from sweeps.run_state import RunState
 from sweeps.study import study as study_module
+from sweeps.study.distributions import optuna_distribution
+from sweeps.study.sampler import Proposer
 from sweeps.study.snapshot import TrialView
-from sweeps.study.study import Proposer, Study, open_study, optuna_distribution
+from sweeps.study.study import Study, open_study
 from tests.fakes import space
 
 SEARCH: dict[str, Distribution] = {

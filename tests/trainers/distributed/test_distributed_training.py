@@ -23,13 +23,15 @@ from search_spaces.recipe.model import Model
 from search_spaces.recipe.optimizers import SGD, Adam, AdamW, Sophia
 from search_spaces.recipe.recipe import Budget, Patience, Precision, Recipe, Regularization, Switch
 from search_spaces.recipe.schedules import Cosine, Plateau
-from sweeps.runners.worker import Job, Worker
+from sweeps.engine.messages import Job
+from sweeps.runners.worker import Worker
 from trainers.compute.rank import ALONE, Rank
-from trainers.factory import open_training, prepare
+from trainers.factory import open_training
 from trainers.reports import EpochReport
 from trainers.seeding import global_stream
 from trainers.storage import checkpoints
-from trainers.storage.folder import LocalFolder
+from trainers.storage.local import LocalFolder
+from trainers.task_checks import prepare
 
 TASKS = "tests.trainers.distributed.rank_tasks"
 ROOT = Path(__file__).parents[3]

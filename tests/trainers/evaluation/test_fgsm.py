@@ -6,8 +6,8 @@ from search_spaces.errors import UsageError
 from search_spaces.recipe.optimizers import SGD
 from search_spaces.recipe.recipe import Budget, Precision, Recipe, Regularization, Signals
 from trainers.evaluation.fgsm import gradient_signs
-from trainers.factory import prepare
 from trainers.loop.training import Training
+from trainers.task_checks import prepare
 from trainers.tasks import Split
 
 RECIPE = Recipe(

@@ -16,7 +16,7 @@ from trainers.loop.training import Training
 from trainers.optim.schedules import factor
 from trainers.reports import EpochReport
 from trainers.storage import checkpoints
-from trainers.storage.folder import LocalFolder
+from trainers.storage.local import LocalFolder
 
 RECIPES = {
     "adamw": Recipe(

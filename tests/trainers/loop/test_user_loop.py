@@ -10,7 +10,7 @@ from search_spaces.recipe.recipe import Budget, Recipe
 from trainers.loop import user_loop
 from trainers.loop.user_loop import GeneratorTraining
 from trainers.storage import checkpoints
-from trainers.storage.folder import LocalFolder
+from trainers.storage.local import LocalFolder
 
 
 def documented_loop():

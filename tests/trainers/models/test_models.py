@@ -10,7 +10,7 @@ from search_spaces.errors import UsageError
 from search_spaces.recipe.model import Model
 from search_spaces.recipe.recipe import Recipe, Regularization
 from trainers.models.build import Images, Shape, Signals, Tokens, build_model, refuse_other_models
-from trainers.models.cnn1d import CNN1d
+from trainers.models.cnn2d import CNN1d
 from trainers.models.mup import ScaledLinear
 from trainers.models.norms import channel_norm
 from trainers.models.transformer import DropPath

@@ -9,7 +9,7 @@ from torch.nn import functional
 from search_spaces.recipe.model import Model
 from search_spaces.recipe.recipe import Recipe
 from trainers.models.build import Images, build_model
-from trainers.tasks import load_task
+from trainers.task_lookup import load_task
 
 POWERS = range(-11, -2)  # learning rates 2 ** power
 

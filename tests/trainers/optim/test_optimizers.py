@@ -34,7 +34,8 @@ from search_spaces.recipe.recipe import Budget, Recipe
 from search_spaces.recipe.schedules import Cosine
 from search_spaces.seeds import derive_seed
 from trainers.loop.training import Training
-from trainers.optim.optimizers import backward, build_optimizer, eval_mode, train_mode
+from trainers.optim.modes import backward, eval_mode, train_mode
+from trainers.optim.optimizers import build_optimizer
 from trainers.optim.schedules import factor
 
 

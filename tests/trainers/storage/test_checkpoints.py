@@ -5,7 +5,8 @@ import torch
 
 from search_spaces.errors import CheckpointError
 from trainers.storage import checkpoints
-from trainers.storage.folder import Folder, LocalFolder
+from trainers.storage.address import open_folder
+from trainers.storage.local import LocalFolder
 
 
 def state(epoch: int) -> dict:
@@ -40,7 +41,7 @@ def test_damage_falls_back_to_the_previous_then_to_none(tmp_path):
 
 
 def test_damage_on_s3_falls_back_to_the_previous_then_to_none(s3_url):
-    assert_damage_falls_back(Folder.of(s3_url), tries=6)
+    assert_damage_falls_back(open_folder(s3_url), tries=6)
 
 
 def assert_damage_falls_back(folder, tries):

@@ -16,7 +16,7 @@ from search_spaces.recipe.optimizers import AdamW
 from search_spaces.recipe.recipe import Budget, Recipe
 from search_spaces.specs.task_reference import write_reference
 from trainers.loop.training import Training
-from trainers.tasks import load_task
+from trainers.task_lookup import load_task
 from trainers.tasks.images import ImageFolder
 
 RNG = np.random.default_rng(0)

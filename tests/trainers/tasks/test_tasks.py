@@ -11,8 +11,8 @@ from search_spaces.recipe.optimizers import SGD, AdamW
 from search_spaces.recipe.recipe import Budget, Recipe, Regularization
 from search_spaces.recipe.schedules import Cosine
 from trainers import task as task_module
-from trainers.factory import prepare
 from trainers.loop.training import Training
+from trainers.task_checks import prepare
 from trainers.tasks import BUILT_IN, Data, Task, load_target, load_task
 from trainers.tasks.mnist1d_data import _generate, signals
 from trainers.tasks.mnist1d_transfer import Mnist1dSource, Mnist1dTransfer, _cnn

@@ -13,9 +13,8 @@ from search_spaces.recipe.model import Model
 from search_spaces.recipe.optimizers import AdamW
 from search_spaces.recipe.recipe import Budget, Recipe, Regularization
 from trainers.loop.training import Training
-from trainers.tasks import load_task
-from trainers.tasks.text import TextClassification
-from trainers.tasks.text_rows import read_rows, reference_rows
+from trainers.task_lookup import load_task
+from trainers.tasks.text import TextClassification, read_rows, reference_rows
 
 transformers = pytest.importorskip("transformers", reason="needs the extra text")
 

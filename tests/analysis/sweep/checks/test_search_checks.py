@@ -29,7 +29,7 @@ from search_spaces import (
     parse_space,
     random_point,
 )
-from sweeps.store.tables import RunState
+from sweeps.run_state import RunState
 from tests.analysis.made_sweeps import BETA, LR, WARMUP, WD, Score, made_sweep, peak, saturating, spec_of
 from tests.fakes import CurveRunner, run_sweep, space, unstable
 

@@ -30,7 +30,7 @@ from search_spaces import (
 )
 from search_spaces.search.distributions import lies_in
 from sweeps.plan.ablation_plan import AblationPlan
-from sweeps.store.tables import RunState
+from sweeps.run_state import RunState
 from tests.analysis.made_sweeps import BETA, LR, made_sweep, peak, spec_of
 from tests.fakes import run_sweep, space
 

@@ -10,7 +10,7 @@ import pytest
 from search_spaces import UsageError
 from sweeps.runners.ray.node_check import MARKER, Expectation, expectation, lacks, versions
 from tests.fakes import space
-from trainers.storage.folder import LocalFolder
+from trainers.storage.local import LocalFolder
 
 
 def test_a_node_like_the_driver_lacks_nothing(tmp_path: Path) -> None:

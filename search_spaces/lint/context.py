@@ -1,0 +1,80 @@
+"""What lint knows of a space: its model family and its task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from search_spaces.specs.space import SpaceSpec
+from search_spaces.specs.task_reference import read_reference
+
+Family = Literal["transformer", "cnn", "rnn", "mlp"]
+
+
+class TaskFacts(NamedTuple):
+    """What is known of a built-in task.
+
+    Attributes:
+        family: Of the model that it trains unless `model.kind` says otherwise.
+        pretrained: Whether its model is.
+        new_head: Whether a pretrained model gets an output layer that is not.
+    """
+
+    family: Family
+    pretrained: bool = False
+    new_head: bool = False
+
+
+TASKS: Mapping[str, TaskFacts] = {
+    "cartpole": TaskFacts("mlp"),
+    "characters": TaskFacts("transformer"),
+    "digits": TaskFacts("cnn"),
+    "images": TaskFacts("cnn"),
+    "mnist1d": TaskFacts("mlp"),
+    "mnist1d_transfer": TaskFacts("cnn", pretrained=True),  # the same ten classes: its head is pretrained, too
+    "text": TaskFacts("transformer", pretrained=True, new_head=True),
+}
+
+
+_FAMILIES: Mapping[str, Family] = {
+    "logistic": "mlp",
+    "mlp": "mlp",
+    "cnn": "cnn",
+    "gru": "rnn",
+    "lstm": "rnn",
+    "transformer": "transformer",
+}
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a rule may know of a space besides the recipe in front of it. None is: nobody can know.
+
+    Attributes:
+        family: Of the model.
+        pretrained: Whether training starts from pretrained weights.
+        new_head: Whether a pretrained model has an untrained output layer.
+        varied: Searched fields that take more than one value.
+    """
+
+    family: Family | None
+    pretrained: bool | None
+    new_head: bool | None
+    varied: frozenset[str]
+
+
+def read_context(spec: SpaceSpec) -> Context:
+    """Return what a space lets the rules know."""
+    facts = TASKS.get(read_reference(spec.task)[0])
+    kind = spec.recipe.model.kind
+    family = _FAMILIES[kind] if kind is not None else facts.family if facts else None
+    groups = spec.recipe.groups
+    # Nobody freezes, adapts or slows down layers that know nothing yet.
+    signs = spec.recipe.model.lora_rank is not None or bool(groups.frozen) or groups.layer_decay < 1
+    return Context(
+        family=family,
+        pretrained=True if signs else facts.pretrained if facts else None,
+        new_head=facts.new_head if facts else None,
+        varied=frozenset(field for field, values in spec.search.items() if len(set(values.edges())) > 1),
+    )
