@@ -13,7 +13,8 @@ from search_spaces.recipe.schedules import Cosine
 from trainers import task as task_module
 from trainers.loop.training import Training
 from trainers.task_checks import prepare
-from trainers.tasks import BUILT_IN, Data, Task, load_target, load_task
+from trainers.task_lookup import BUILT_IN, load_target, load_task
+from trainers.tasks import Data, Task
 from trainers.tasks.mnist1d_data import _generate, signals
 from trainers.tasks.mnist1d_transfer import Mnist1dSource, Mnist1dTransfer, _cnn
 
