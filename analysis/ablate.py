@@ -14,8 +14,8 @@ from sweeps.driver.driver import INTERRUPTED_EXIT, drive
 from sweeps.driver.work import Options, Work
 from sweeps.engine.conductor import Conductor
 from sweeps.engine.live_run import warnings
-from sweeps.engine.progress import Standing, ablation_standing
-from sweeps.plan.ablation_plan import AblationPlan, Finals, Table
+from sweeps.engine.progress import Progress, ablation_progress
+from sweeps.plan.ablation_plan import AblationPlan, AblationTable, Finals
 from sweeps.store.database import shown
 from sweeps.store.records import SweepRecord
 from sweeps.store.store import Store
@@ -66,10 +66,10 @@ def ablation_work(spec: AblationSpec, more: int = 0) -> Work:
 
         return AblationPlan(stored, decided)
 
-    def standing(conductor: Conductor, eta_s: float | None) -> Standing:
-        return ablation_standing(spec, list(conductor.runs), eta_s, conductor.plan.total)
+    def progress(conductor: Conductor, eta_s: float | None) -> Progress:
+        return ablation_progress(spec, list(conductor.runs), eta_s, conductor.plan.total)
 
-    table = Table(spec)
+    table = AblationTable(spec)
     return Work(
         spec=spec.space,
         kind="ablation",
@@ -78,7 +78,7 @@ def ablation_work(spec: AblationSpec, more: int = 0) -> Work:
         adopt=adopt,
         plan=plan,
         what=f"{table.until(spec.pairs)} runs ({len(table.arms)} arms, {spec.pairs} pairs)",
-        standing=standing,
+        progress=progress,
         summary=_summary,
         facts={"question": spec.question, "primary": spec.metrics.primary, "design": spec.design},
     )
@@ -94,7 +94,7 @@ def _as_first_written(stored: AblationSpec, spec: AblationSpec) -> AblationSpec:
 def _ended(stored: AblationSpec, store: Store, row: SweepRecord) -> bool:
     """Whether every planned pair was trained: an ablation that was interrupted goes on before it grows."""
     runs = store.runs(row.id)
-    return len(runs) >= Table(stored).until(stored.pairs) and all(run.state.finished for run in runs)
+    return len(runs) >= AblationTable(stored).until(stored.pairs) and all(run.state.finished for run in runs)
 
 
 def _with_more_pairs(stored: AblationSpec, more: int) -> AblationSpec:

@@ -33,7 +33,7 @@ from sweeps.engine.conductor import Conductor
 from sweeps.engine.messages import Job, Step
 from sweeps.plan.search_plan import SearchPlan
 from sweeps.store.database import connect
-from sweeps.store.events import Entry
+from sweeps.store.events import Event
 from sweeps.store.lease import owner_name
 from sweeps.store.records import Fence
 from sweeps.store.store import Store
@@ -219,7 +219,7 @@ class Death:
 class MortalStore:
     """A store whose driver dies around a transaction that writes."""
 
-    WRITES = ("take_over", "write", "hand_in")
+    WRITES = ("take_over", "write", "mark_complete")
 
     def __init__(self, store: Store, death: Death) -> None:
         self._store = store
@@ -234,8 +234,8 @@ class PatchyWriter(Writer):
     """Writes in the caller's thread, so that a test knows what is where; a part waits, as for a database that is slow.
 
     Args:
-        patience: How many entries wait before the next ones are written with them; 0 writes each at once.
-        death: Met around every append to the spool.
+        patience: How many events wait before the next ones are written with them; 0 writes each at once.
+        death: Met around every append to the journal.
     """
 
     def __init__(self, *arguments: Any, patience: int = 0, death: Death | None = None, **named: Any) -> None:
@@ -243,10 +243,10 @@ class PatchyWriter(Writer):
         self._death = death
         super().__init__(*arguments, **named)
         if death is not None:
-            self._spool.append = partial(death.around, self._spool.append)  # type: ignore[method-assign]
+            self._journal.append = partial(death.around, self._journal.append)  # type: ignore[method-assign]
 
-    def put(self, entry: Entry) -> None:
-        super().put(entry)
+    def put(self, event: Event) -> None:
+        super().put(event)
         self._write_all(self._backlog)
 
     def then(self, action: Callable[[], None]) -> None:
@@ -287,9 +287,9 @@ def take(store: Store, spec: SpaceSpec) -> Fence:
 
 
 def writer_of(store: Store | MortalStore, spec: SpaceSpec, folder: Path, **options: Any) -> PatchyWriter:
-    """A writer of this sweep in the place of the last one; its spool lies beside the folder."""
+    """A writer of this sweep in the place of the last one; its journal lies beside the folder."""
     fence = take(store, spec)  # type: ignore[arg-type]
-    return PatchyWriter(store, fence, folder.with_name(f"{folder.name}.spool"), **options)
+    return PatchyWriter(store, fence, folder.with_name(f"{folder.name}.journal"), **options)
 
 
 def conductor_of(
@@ -312,14 +312,14 @@ def run_sweep(
             (runner or CurveRunner()).run(conductor)
         finally:
             conductor.close()
-        hand_in(store, writer)
+        mark_complete(store, writer)
         return conductor
 
 
-def hand_in(store: Store, writer: PatchyWriter) -> None:
+def mark_complete(store: Store, writer: PatchyWriter) -> None:
     """The orderly end of a driver."""
     assert writer.flush()
-    store.hand_in(writer.fence)
+    store.mark_complete(writer.fence)
     store.renew_lease(writer.fence, None)
 
 

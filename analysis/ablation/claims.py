@@ -28,7 +28,7 @@ from analysis.statistics.paired import (
 from analysis.statistics.sequential import E_STOP, Decision, Rule, decide, e_interval
 from search_spaces import MATCHED, RETUNED, AblationSpec, Contrast
 from search_spaces.metric_names import read_from
-from sweeps.plan.ablation_plan import Finals, Table
+from sweeps.plan.ablation_plan import AblationTable, Finals
 from sweeps.run_state import RunState
 
 ALPHA = 0.05
@@ -90,7 +90,7 @@ def settled(spec: AblationSpec, finals: Finals, pairs: int) -> bool:
     rule = look_rule(spec)
     if rule is None:
         return False
-    treatments, table = _treatments(spec), Table(spec)
+    treatments, table = _treatments(spec), AblationTable(spec)
     for design in spec.designs:
         for one in treatments:
             deltas = _deltas(table, finals, design, one, pairs)
@@ -115,7 +115,7 @@ def _complete(values: Mapping[str, Floats]) -> dict[str, Floats]:
     return {name: arm[finite] for name, arm in values.items()}
 
 
-def _deltas(table: Table, finals: Finals, design: str, one: Contrast, pairs: int) -> Floats:
+def _deltas(table: AblationTable, finals: Finals, design: str, one: Contrast, pairs: int) -> Floats:
     """The contrast of the primary metric in every complete pair."""
     primary = table.spec.metrics.primary
     values = {arm: arm_values(table, finals, design, arm, primary, pairs) for arm in one.coefficients}

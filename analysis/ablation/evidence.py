@@ -16,7 +16,7 @@ import pandas as pd
 from analysis.load import epochs_frame, predictions, runs_frame, sweeps_frame
 from search_spaces import AblationSpec, UsageError, parse_ablation, suggest
 from search_spaces.metric_names import read_from
-from sweeps.plan.ablation_plan import Finals, Table
+from sweeps.plan.ablation_plan import AblationTable, Finals
 from sweeps.run_state import RunState
 from trainers.reports import Predictions
 
@@ -64,9 +64,9 @@ class Evidence:
     predictions: Mapping[tuple[int, str], Predictions]
 
     @cached_property
-    def table(self) -> Table:
+    def table(self) -> AblationTable:
         """Which run is which."""
-        return Table(self.spec)
+        return AblationTable(self.spec)
 
     @cached_property
     def pairs(self) -> int:
@@ -91,12 +91,12 @@ class Evidence:
         return _named(self.table, self.finals, design, arm, name, pairs)
 
 
-def arm_values(table: Table, finals: Finals, design: str, arm: str, metric: str, pairs: int) -> Floats:
+def arm_values(table: AblationTable, finals: Finals, design: str, arm: str, metric: str, pairs: int) -> Floats:
     """A metric of an arm in each of the first pairs, shape ``(pairs,)``; NaN where its run is not complete."""
     return _named(table, finals, design, arm, read_from(metric, table.spec.all_arms[arm].weights), pairs)
 
 
-def _named(table: Table, finals: Finals, design: str, arm: str, name: str, pairs: int) -> Floats:
+def _named(table: AblationTable, finals: Finals, design: str, arm: str, name: str, pairs: int) -> Floats:
     numbers = (table.number(design, pair, arm) for pair in range(pairs))
     return np.array([finals.get(number, {}).get(name, math.nan) for number in numbers], dtype=np.float64)
 

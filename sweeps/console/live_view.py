@@ -16,7 +16,7 @@ from rich.text import Text
 
 from sweeps.engine.conductor import Conductor
 from sweeps.engine.live_run import warnings
-from sweeps.engine.progress import Standing
+from sweeps.engine.progress import Progress
 from sweeps.run_state import RunState
 from sweeps.store.writer import Writer
 
@@ -45,7 +45,7 @@ class Pace:
         return (time.monotonic() - began) / done * (self._conductor.plan.total - finished)
 
 
-def line(now: Standing, remarks: Sequence[str] = ()) -> str:
+def line(now: Progress, remarks: Sequence[str] = ()) -> str:
     """One line of plain text."""
     counts = ", ".join(f"{count} {state.value.lower()}" for state, count in now.states.items() if count)
     parts = [f"{now.name}: {now.finished}/{now.total} runs ({counts})"]
@@ -62,7 +62,7 @@ def line(now: Standing, remarks: Sequence[str] = ()) -> str:
     return ", ".join(parts)
 
 
-def panel(now: Standing, remarks: Sequence[str] = ()) -> RenderableType:
+def panel(now: Progress, remarks: Sequence[str] = ()) -> RenderableType:
     """The live view."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold")
@@ -103,7 +103,7 @@ def _state_text(states: Mapping[RunState, int]) -> Text:
     return Text.assemble(*words) if words else Text("starting", "dim")
 
 
-def _best_text(now: Standing) -> str:
+def _best_text(now: Progress) -> str:
     best = "best: none complete yet" if now.best is None else f"best {now.best[1]:.4f} (run {now.best[0]})"
     if now.baseline is None:
         return best
@@ -122,13 +122,13 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-class Progress:
-    """Shows a conductor's standing while it works: a live panel in a terminal, lines elsewhere.
+class LiveView:
+    """Shows a conductor's progress while it works: a live panel in a terminal, lines elsewhere.
 
     Args:
         conductor: Whose sweep is shown.
         console: Where.
-        standing: Of its runs, with the seconds that are left.
+        progress: Of its runs, with the seconds that are left.
         writer: Knows whether the database keeps up.
     """
 
@@ -136,11 +136,11 @@ class Progress:
         self,
         conductor: Conductor,
         console: Console,
-        standing: Callable[[Conductor, float | None], Standing],
+        progress: Callable[[Conductor, float | None], Progress],
         writer: Writer,
     ) -> None:
         self._conductor = conductor
-        self._standing_of = standing
+        self._progress_of = progress
         self._writer = writer
         self._warned = 0
         self._console = console
@@ -171,8 +171,8 @@ class Progress:
         else:
             self._thread.join()
 
-    def _standing(self) -> Standing:
-        return self._standing_of(self._conductor, self._pace.eta_s())
+    def _standing(self) -> Progress:
+        return self._progress_of(self._conductor, self._pace.eta_s())
 
     def _remarks(self) -> list[str]:
         return [remark for remark in (self._writer.remark,) if remark]

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from sweeps.engine.conductor import Conductor
 from sweeps.engine.live_run import LiveRun, warnings
-from sweeps.engine.progress import standing
+from sweeps.engine.progress import sweep_progress
 from sweeps.plan.search_plan import searched_fields
 from sweeps.run_state import RunState
 from sweeps.store.database import DEFAULT_URL, shown
@@ -113,7 +113,7 @@ def _short(value: object) -> str:
 
 
 def _epochs(conductor: Conductor) -> str:
-    now = standing(conductor.spec, conductor.runs)
+    now = sweep_progress(conductor.spec, conductor.runs)
     return f"{now.epochs_spent} trained, {now.epochs_saved} saved by stopping early"
 
 

@@ -19,8 +19,8 @@ from search_spaces import (
     parse_space,
     suggest,
 )
-from sweeps.engine.progress import Standing, ablation_standing, standing
-from sweeps.plan.ablation_plan import Table as AblationTable
+from sweeps.engine.progress import Progress, ablation_progress, sweep_progress
+from sweeps.plan.ablation_plan import AblationTable as AblationTable
 from sweeps.plan.search_plan import searched_fields
 from sweeps.run_state import RunState
 from sweeps.store.lease import alive, readable
@@ -91,9 +91,13 @@ class SweepView:
     created_at: str
 
     @property
-    def standing(self) -> Standing:
+    def progress(self) -> Progress:
         """In numbers."""
-        return standing(self.spec, self.runs) if self.ablation is None else ablation_standing(self.ablation, self.runs)
+        return (
+            sweep_progress(self.spec, self.runs)
+            if self.ablation is None
+            else ablation_progress(self.ablation, self.runs)
+        )
 
     def values(self, row: RunRow) -> Mapping[str, Value]:
         """What tells a run from the others."""
@@ -156,7 +160,7 @@ def find_run(view: SweepView, number: int) -> RunRow:
 
 def status_data(view: SweepView) -> dict[str, Any]:
     """`sweeps status --json` of one sweep."""
-    now = view.standing
+    now = view.progress
     return {
         "name": view.spec.name,
         "kind": "sweep" if view.ablation is None else "ablation",

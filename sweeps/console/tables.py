@@ -48,7 +48,7 @@ def print_list(views: Sequence[SweepView], console: Console) -> None:
     for title in ("sweep", "task", "runs", "best", "baseline", "created (UTC)", "driver"):
         table.add_column(title)
     for view in views:
-        now = view.standing
+        now = view.progress
         table.add_row(
             view.spec.name,
             view.spec.task,
@@ -65,7 +65,7 @@ def print_status(views: Sequence[SweepView], console: Console) -> None:
     """`sweeps status`."""
     for view in views:
         verb = "run" if view.ablation is None else "ablate"
-        console.print(panel(view.standing))
+        console.print(panel(view.progress))
         console.print(
             f"driver: {view.driver or f'none; `sweeps {verb}` continues what is not finished'}", highlight=False
         )

@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from search_spaces import SpaceSpec, SweepError, UsageError
-from sweeps.console.live_view import Progress
+from sweeps.console.live_view import LiveView
 from sweeps.console.summary import Phases
 from sweeps.driver.interrupts import Interrupts
 from sweeps.driver.provenance import provenance
@@ -28,8 +28,8 @@ from sweeps.store.database import parse_url
 from sweeps.store.lease import Lease
 from sweeps.store.records import Fence, SweepRecord
 from sweeps.store.store import Store
-from sweeps.store.writer import Writer, bring_in
-from sweeps.study.mirror import DashboardCopy
+from sweeps.store.writer import Writer, replay_journal
+from sweeps.study.mirror import StudyMirror
 from sweeps.study.study import open_study
 from trainers.storage.folder import Folder
 from trainers.storage.local import LocalFolder
@@ -59,31 +59,31 @@ def drive(work: Work, options: Options, console: Console, began: float) -> int:
     with Interrupts(say) as interrupts, ExitStack() as stack:
         store = stack.enter_context(Store(options.storage))
         _put_sweep(store, work)
-        _adopted(store, work)  # a file that cannot be continued is said before anybody waits
+        _reconciled(store, work)  # a file that cannot be continued is said before anybody waits
         with interrupts.at_once():
             lease = stack.enter_context(Lease(store, work.spec.name, options.wait, say))
         fence = lease.fence
         spec, folder = work.spec, checkpoints.child(work.spec.name)
-        spool = beside / f"{spec.name}.spool"  # on this machine, and the same one wherever the checkpoints go
-        if brought_in := bring_in(store, fence, spool):
-            say(f"{brought_in} records of the last driver, which the database did not have yet, are in now")
-        sweep = _adopted(store, work, fence)
+        journal = beside / f"{spec.name}.journal"  # on this machine, and the same one wherever the checkpoints go
+        if replayed := replay_journal(store, fence, journal):
+            say(f"{replayed} records of the last driver, which the database did not have yet, are in now")
+        sweep = _reconciled(store, work, fence)
         plan = work.plan(store, sweep)
-        copy = DashboardCopy(partial(open_study, options.storage, spec, plan.parameters, work.facts), store, fence)
+        copy = StudyMirror(partial(open_study, options.storage, spec, plan.parameters, work.facts), store, fence)
         stack.enter_context(copy)
         # Left before the copy, so that the copy is whole.
-        writer = stack.enter_context(Writer(store, fence, spool, lease.check, say))
+        writer = stack.enter_context(Writer(store, fence, journal, lease.check, say))
         conductor = Conductor(spec, store, sweep.id, writer, plan, folder, copy.watch, _import_paths())
         stack.callback(conductor.close)
         phases = Phases(began)
         if conductor.idle:
             console.print(f"{work.kind} {spec.name!r} is complete: nothing to train", highlight=False)
         else:
-            progress = Progress(conductor, console, work.standing, writer)
+            live_view = LiveView(conductor, console, work.progress, writer)
             with _start(spec, options, folder, say, interrupts, partial(_end_now, stack)) as starting:
                 say(_opening(work, conductor, options))
                 _wait(starting, interrupts, console)
-                with interrupts.draining(conductor.drain), progress:
+                with interrupts.draining(conductor.drain), live_view:
                     starting.runner.run(conductor)
                 phases.trained(conductor, starting.runner.slots)
         stack.close()  # the copy and the lease are done before the summary says so
@@ -127,7 +127,7 @@ def _put_sweep(store: Store, work: Work) -> None:
     )
 
 
-def _adopted(store: Store, work: Work, fence: Fence | None = None) -> SweepRecord:
+def _reconciled(store: Store, work: Work, fence: Fence | None = None) -> SweepRecord:
     """The row of this sweep with the file that it is to hold, which is written with a fence only.
 
     Raises:
@@ -216,7 +216,7 @@ def _wait(starting: _Starting, interrupts: Interrupts, console: Console) -> None
 
 
 def _beside(storage: str) -> Path:
-    """Where the spool lies, and the checkpoints if nobody says: beside a SQLite file; for a server, under `runs`."""
+    """Where the journal lies, and the checkpoints if nobody says: beside a SQLite file; for a server, under `runs`."""
     url = parse_url(storage)
     folder = Path(str(url.database)).parent if url.get_backend_name() == "sqlite" else Path("runs")
     return folder / "checkpoints"

@@ -12,7 +12,7 @@ from search_spaces import SpaceSpec, diff_specs, dump_space, parse_space
 from search_spaces.files.dump import DRIVING
 from sweeps.console.summary import Phases, summary
 from sweeps.engine.conductor import Conductor
-from sweeps.engine.progress import Standing, standing
+from sweeps.engine.progress import Progress, sweep_progress
 from sweeps.plan.plan import Plan
 from sweeps.plan.search_plan import SearchPlan
 from sweeps.store.records import SweepRecord
@@ -50,7 +50,7 @@ class Work:
         adopt: The row -> the file that it is to hold from now on, and how the new one differs from that, a line each.
         plan: Made over the open database for the row.
         what: What one says of its size: "32 runs".
-        standing: Where its runs stand, with the seconds that are left.
+        progress: Where its runs stand, with the seconds that are left.
         summary: Prints where it stands, at the end.
         facts: What the study in the dashboard tells besides.
         notes: What its provenance tells besides.
@@ -63,7 +63,7 @@ class Work:
     adopt: Callable[[Store, SweepRecord], tuple[str, tuple[str, ...]]]
     plan: Callable[[Store, SweepRecord], Plan]
     what: str
-    standing: Callable[[Conductor, float | None], Standing]
+    progress: Callable[[Conductor, float | None], Progress]
     summary: Callable[[Conductor, Phases, str, Console], None]
     facts: Mapping[str, Any] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
@@ -92,7 +92,7 @@ def sweep_work(spec: SpaceSpec, forced: tuple[str, ...] = ()) -> Work:
         adopt=adopt,
         plan=lambda store, row: SearchPlan(spec),
         what=f"{spec.runs} runs",
-        standing=lambda conductor, eta_s: standing(spec, list(conductor.runs), eta_s),
+        progress=lambda conductor, eta_s: sweep_progress(spec, list(conductor.runs), eta_s),
         summary=summary,
         notes={"forced": forced} if forced else {},
     )

@@ -28,10 +28,10 @@ from sweeps.plan.asha import Rungs, rung_epochs
 from sweeps.plan.plan import Plan
 from sweeps.run_state import RunState
 from sweeps.store.events import RunAdded, RunBegun, RunsInterrupted, StepRecorded, WeightsKept
-from sweeps.store.records import Outcome
+from sweeps.store.records import RunOutcome
 from sweeps.store.store import Store
 from sweeps.store.writer import Writer
-from sweeps.study.snapshot import TrialView
+from sweeps.study.snapshot import RunSnapshot
 from trainers.storage.folder import Folder
 
 MAX_ATTEMPTS = 3  # a run whose worker died this often without recording an epoch in between is FAILED
@@ -59,7 +59,7 @@ class Conductor:
         writer: Writer,
         plan: Plan,
         checkpoints: Folder,
-        watch: Callable[[TrialView], None] = lambda view: None,
+        watch: Callable[[RunSnapshot], None] = lambda view: None,
         import_paths: tuple[str, ...] = (),
     ) -> None:
         self.spec = spec
@@ -199,17 +199,16 @@ class Conductor:
         with self._lock:
             self._writer.check()
             run = self._live.pop(number)
-            run.fruitless += 1
-            if run.fruitless < MAX_ATTEMPTS:
+            run.deaths_without_progress += 1
+            if run.deaths_without_progress < MAX_ATTEMPTS:
                 state = RunState.INTERRUPTED
                 self._queue.append(run)
             else:
                 state = RunState.FAILED
-                run.error = (
-                    f"its worker died {run.fruitless} times without finishing an epoch; last: {printable(reason)}"
-                )
+                times = run.deaths_without_progress
+                run.error = f"its worker died {times} times without finishing an epoch; last: {printable(reason)}"
             run.state = state
-            self._record(number, Outcome(state, error=run.error))
+            self._record(number, RunOutcome(state, error=run.error))
             if state.finished:
                 self._drop(run)
             self._tell(run)
@@ -221,7 +220,7 @@ class Conductor:
             run.state = RunState.INTERRUPTED
             if not self._draining:
                 self._queue.append(run)
-            self._record(number, Outcome(run.state))
+            self._record(number, RunOutcome(run.state))
             self._tell(run)
 
     def drain(self) -> None:
@@ -247,12 +246,12 @@ class Conductor:
 
     # --- records -------------------------------------------------------------------------------------------
 
-    def _record(self, number: int, outcome: Outcome, step: Step = Step(), node: str | None = None) -> None:  # noqa: B008  a frozen one
+    def _record(self, number: int, outcome: RunOutcome, step: Step = Step(), node: str | None = None) -> None:  # noqa: B008  a frozen one
         now = datetime.now(UTC)
         self._writer.put(StepRecorded(number, step.reports, self._seq, outcome, now, step.fingerprint, node))
         self._seq += len(step.reports)
 
-    def _remember(self, run: LiveRun, step: Step, outcome: Outcome) -> None:
+    def _remember(self, run: LiveRun, step: Step, outcome: RunOutcome) -> None:
         for report in step.reports:
             run.curve.setdefault(report.epoch, report.metrics.get(self.spec.metric.name, math.nan))
             if report.epoch > run.epoch:
@@ -260,10 +259,10 @@ class Conductor:
                 run.seconds += report.seconds
                 self.session_seconds += report.seconds
         if step.reports:
-            run.fruitless = 0
+            run.deaths_without_progress = 0
         if outcome.state is RunState.COMPLETE and step.reports:
             run.final = step.reports[-1].metrics
-        run.starved |= step.starved
+        run.out_of_memory |= step.out_of_memory
         run.warning = step.warning or run.warning
         run.state, run.value, run.error = outcome.state, outcome.value, outcome.error
         if outcome.state.finished:

@@ -10,7 +10,7 @@ from typing import Self
 from search_spaces import Recipe, Value
 from sweeps.run_state import RunState
 from sweeps.store.records import RunRecord
-from sweeps.study.snapshot import TrialView
+from sweeps.study.snapshot import RunSnapshot
 
 
 @dataclass
@@ -33,8 +33,8 @@ class LiveRun:
     error: str | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
-    fruitless: int = 0  # deaths of its workers since it last recorded an epoch
-    starved: bool = False  # memory ran out before: the next time is the last
+    deaths_without_progress: int = 0  # deaths of its workers since it last recorded an epoch
+    out_of_memory: bool = False  # memory ran out before: the next time is the last
     final: Mapping[str, float] = field(default_factory=dict)  # of a complete run: what its last epoch reported
     warning: str | None = None  # of its worker, which went on all the same
 
@@ -57,12 +57,12 @@ class LiveRun:
             error=record.error,
             started_at=record.started_at,
             finished_at=record.finished_at,
-            starved=record.error is not None,  # a run that is not over keeps no other error
+            out_of_memory=record.error is not None,  # a run that is not over keeps no other error
         )
 
-    def view(self, values: Mapping[str, Value]) -> TrialView:
+    def view(self, values: Mapping[str, Value]) -> RunSnapshot:
         """What a study shows of the run, whose searched fields have these values."""
-        return TrialView(
+        return RunSnapshot(
             number=self.number,
             state=self.state,
             values=values,

@@ -48,7 +48,7 @@ class Step:
         reports: Epochs, in order; empty when the run failed before the end of one.
         finished: The whole budget is trained.
         error: Traceback of what the training raised.
-        starved: The error is that memory ran out.
+        out_of_memory: The error is that memory ran out.
         fingerprint: Digests by name of what the training started from; empty for a user's own loop, and when the
             training could not be opened.
         warning: What went wrong although the training goes on; told again with every later step of the run.
@@ -57,6 +57,6 @@ class Step:
     reports: tuple[EpochReport, ...] = ()
     finished: bool = False
     error: str | None = None
-    starved: bool = False
+    out_of_memory: bool = False
     fingerprint: Mapping[str, str] = field(default_factory=dict)
     warning: str | None = None

@@ -8,11 +8,11 @@ from sweeps.engine.live_run import LiveRun
 from sweeps.engine.messages import Step
 from sweeps.plan.asha import Rungs
 from sweeps.run_state import RunState
-from sweeps.store.records import Outcome
+from sweeps.store.records import RunOutcome
 from trainers.reports import EpochReport
 
 
-def judge(step: Step, run: LiveRun, metric: str, rungs: Rungs, draining: bool) -> Outcome:
+def judge(step: Step, run: LiveRun, metric: str, rungs: Rungs, draining: bool) -> RunOutcome:
     """The state of a run after a step. The baseline enters the rungs like every run, and is never stopped.
 
     Args:
@@ -26,25 +26,25 @@ def judge(step: Step, run: LiveRun, metric: str, rungs: Rungs, draining: bool) -
     for report in step.reports:
         found = report.metrics.get(metric)
         if found is None:
-            return Outcome(RunState.FAILED, value, error=_no_metric(metric, report))
+            return RunOutcome(RunState.FAILED, value, error=_no_metric(metric, report))
         if math.isfinite(found):
             value = found
         # Before the next line: a recorded value counts at its rung, whatever else its epoch reported.
         stops = math.isfinite(found) and rungs.stops(run.number, report.epoch, found)
         if not report.finite:
-            return Outcome(RunState.DIVERGED, value)
+            return RunOutcome(RunState.DIVERGED, value)
         if stops and run.number != 0:
-            return Outcome(RunState.STOPPED, value)
+            return RunOutcome(RunState.STOPPED, value)
     if step.error is not None:
         # What else was in memory may be gone the next time; what is too large for it stays so.
-        again = step.starved and not run.starved
-        return Outcome(RunState.INTERRUPTED if again else RunState.FAILED, value, error=printable(step.error))
+        again = step.out_of_memory and not run.out_of_memory
+        return RunOutcome(RunState.INTERRUPTED if again else RunState.FAILED, value, error=printable(step.error))
     if step.finished:
-        return Outcome(RunState.COMPLETE, value)
-    return Outcome(RunState.INTERRUPTED if draining else RunState.RUNNING, value)
+        return RunOutcome(RunState.COMPLETE, value)
+    return RunOutcome(RunState.INTERRUPTED if draining else RunState.RUNNING, value)
 
 
-def in_time(outcome: Outcome, run: LiveRun, step: Step, limit_s: float | None) -> Outcome:
+def in_time(outcome: RunOutcome, run: LiveRun, step: Step, limit_s: float | None) -> RunOutcome:
     """The outcome of a step, unless its run would go on past its time limit."""
     if limit_s is None or outcome.state is not RunState.RUNNING:
         return outcome
@@ -52,7 +52,7 @@ def in_time(outcome: Outcome, run: LiveRun, step: Step, limit_s: float | None) -
     if seconds <= limit_s:
         return outcome
     epoch = max([run.epoch, *(report.epoch for report in step.reports)])
-    return Outcome(
+    return RunOutcome(
         RunState.FAILED, outcome.value, f"time limit: epoch {epoch} ended after {seconds:.0f} s of {limit_s:g} s"
     )
 

@@ -12,7 +12,7 @@ from search_spaces import (
     SpaceSpec,
 )
 from search_spaces.specs.space import Goal
-from sweeps.plan.ablation_plan import Table
+from sweeps.plan.ablation_plan import AblationTable
 from sweeps.plan.asha import rung_epochs
 from sweeps.run_state import RunState
 
@@ -37,7 +37,7 @@ AnyRun = TypeVar("AnyRun", bound=RunLike)
 
 
 @dataclass(frozen=True)
-class Standing:
+class Progress:
     """Where a sweep stands.
 
     Attributes:
@@ -74,8 +74,8 @@ class Standing:
         return sum(count for state, count in self.states.items() if state.finished)
 
 
-def standing(spec: SpaceSpec, runs: Sequence[RunLike], eta_s: float | None = None) -> Standing:
-    """The standing of these runs of a sweep.
+def sweep_progress(spec: SpaceSpec, runs: Sequence[RunLike], eta_s: float | None = None) -> Progress:
+    """The progress of these runs of a sweep.
 
     Args:
         spec: Of the sweep.
@@ -85,7 +85,7 @@ def standing(spec: SpaceSpec, runs: Sequence[RunLike], eta_s: float | None = Non
     budget = spec.recipe.budget.epochs
     best = best_run(runs, spec.metric.goal)
     baseline = runs[0] if runs else None
-    return Standing(
+    return Progress(
         name=spec.name,
         metric=spec.metric.name,
         states=Counter(run.state for run in runs),
@@ -113,9 +113,9 @@ def _survivors(runs: Sequence[RunLike], rung: int) -> tuple[int, int, int]:
     return rung, len(reached), len(reached) - stopped
 
 
-def ablation_standing(
+def ablation_progress(
     spec: AblationSpec, runs: Sequence[RunLike], eta_s: float | None = None, total: int | None = None
-) -> Standing:
+) -> Progress:
     """Where the runs of an ablation stand.
 
     Args:
@@ -124,12 +124,12 @@ def ablation_standing(
         eta_s: Seconds to the end, if somebody can tell.
         total: Runs in all, where a look may have ended it; None for as many as it can become.
     """
-    table = Table(spec)
+    table = AblationTable(spec)
     total = table.until(spec.pairs) if total is None else total
     complete = {run.number for run in runs if run.state is RunState.COMPLETE}
     planned = (total - table.tries) // table.per_pair
     starts = [table.until(pair) for pair in range(planned)]
     done = sum(complete.issuperset(range(start, start + table.per_pair)) for start in starts)
     # An ablation stops no run early, and no run of it is the best: its arms are compared in the report.
-    plain = standing(spec.space, runs, eta_s)
+    plain = sweep_progress(spec.space, runs, eta_s)
     return replace(plain, total=total, best=None, baseline=None, pairs=(done, planned))

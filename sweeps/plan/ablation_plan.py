@@ -28,7 +28,7 @@ from search_spaces import (
 from search_spaces.metric_names import read_from
 from sweeps.plan.plan import Begun, PlannedRun
 from sweeps.run_state import RunState
-from sweeps.study.snapshot import TrialView
+from sweeps.study.snapshot import RunSnapshot
 
 Finals = Mapping[int, Mapping[str, float]]
 """Run number -> what its last epoch reported, of the complete runs."""
@@ -52,7 +52,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Table:
+class AblationTable:
     """Which run is which: tries first, then pair after pair, so that more pairs are more lines at the end."""
 
     spec: AblationSpec
@@ -110,7 +110,7 @@ class AblationPlan:
 
     def __init__(self, spec: AblationSpec, decided: Callable[[Finals, int], bool]) -> None:
         self._spec = spec
-        self.table = Table(spec)
+        self.table = AblationTable(spec)
         self._finals: dict[int, Mapping[str, float]] = {}
         self._decided = decided
         self._finished: set[int] = set()
@@ -152,7 +152,7 @@ class AblationPlan:
         nuisance = {field: lookup(run.recipe, field) for field in self._spec.nuisance}
         return {"arm": row.arm, "design": row.design, "pair": row.pair, **nuisance}
 
-    def learn(self, view: TrialView) -> None:
+    def learn(self, view: RunSnapshot) -> None:
         if view.state.finished:
             self._finished.add(view.number)
         if view.state is RunState.COMPLETE:
@@ -225,7 +225,7 @@ def tried_point(spec: AblationSpec, arm: str, index: int) -> dict[str, Value]:
 
 def winners(spec: AblationSpec, finals: Finals) -> dict[str, int]:
     """Trained arm -> its best try on `val`; the first one, its own recipe, where none is complete."""
-    table = Table(spec)
+    table = AblationTable(spec)
     sign = 1.0 if spec.metrics.goal == "minimize" else -1.0
     best: dict[str, int] = {}
     for arm in table.arms:

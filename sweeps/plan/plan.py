@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from search_spaces import Distribution, Recipe, Value
-from sweeps.study.snapshot import TrialView
+from sweeps.study.snapshot import RunSnapshot
 
 
 @dataclass(frozen=True)
@@ -62,5 +62,5 @@ class Plan(Protocol):
     def values(self, run: Begun) -> Mapping[str, Value]:
         """The value of each parameter for a run."""
 
-    def learn(self, view: TrialView) -> None:
+    def learn(self, view: RunSnapshot) -> None:
         """Take in where a run stands."""

@@ -9,7 +9,7 @@ from search_spaces.search.point_checks import start_settings
 from search_spaces.search.sequences import Grid, RandomSequence, SobolSequence
 from sweeps.plan.plan import Begun, PlannedRun
 from sweeps.study.sampler import Proposer
-from sweeps.study.snapshot import TrialView
+from sweeps.study.snapshot import RunSnapshot
 
 
 class SearchPlan:
@@ -63,7 +63,7 @@ class SearchPlan:
             return self._parameters.settings(self._sequence.point(index))
         return self._parameters.settings(self._proposer.propose(number))
 
-    def learn(self, view: TrialView) -> None:
+    def learn(self, view: RunSnapshot) -> None:
         if self._proposer is not None:
             self._proposer.learn(view)
 

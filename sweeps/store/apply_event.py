@@ -1,4 +1,4 @@
-"""An entry -> rows. Every function works inside the transaction of its caller."""
+"""An event -> rows. Every function works inside the transaction of its caller."""
 
 from __future__ import annotations
 
@@ -9,41 +9,41 @@ from sqlalchemy import Connection, Insert, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from sweeps.run_state import RunState
-from sweeps.store.events import Entry, RunAdded, RunBegun, RunsInterrupted, StepRecorded, WeightsKept
+from sweeps.store.events import Event, RunAdded, RunBegun, RunsInterrupted, StepRecorded, WeightsKept
 from sweeps.store.tables import Base, EpochMetric, Prediction, Run
 from trainers.reports import Predictions
 
 
-def apply_entry(connection: Connection, sweep_id: int, entry: Entry) -> None:
-    """Write an entry; writing it again right after changes nothing.
+def apply_event(connection: Connection, sweep_id: int, event: Event) -> None:
+    """Write an event; writing it again right after changes nothing.
 
     Raises:
         IntegrityError: The sweep has this recipe with this seed under another number.
     """
-    match entry:
+    match event:
         case RunAdded():
-            _add(connection, sweep_id, entry)
+            _add(connection, sweep_id, event)
         case RunBegun():
             connection.execute(
                 update(Run)
-                .where(Run.sweep_id == sweep_id, Run.number == entry.number)
+                .where(Run.sweep_id == sweep_id, Run.number == event.number)
                 .values(
                     state=RunState.RUNNING.value,
-                    attempts=entry.attempts,
-                    ray_trial_id=entry.ray_trial_id,
-                    started_at=func.coalesce(Run.started_at, entry.at),
+                    attempts=event.attempts,
+                    ray_trial_id=event.ray_trial_id,
+                    started_at=func.coalesce(Run.started_at, event.at),
                 )
             )
         case StepRecorded():
-            _record(connection, sweep_id, entry)
+            _record(connection, sweep_id, event)
         case WeightsKept():
             runs = update(Run).where(Run.sweep_id == sweep_id)
             connection.execute(runs.where(Run.checkpoint.is_not(None)).values(checkpoint=None))
-            connection.execute(runs.where(Run.number == entry.number).values(checkpoint=entry.path))
+            connection.execute(runs.where(Run.number == event.number).values(checkpoint=event.path))
         case RunsInterrupted():
             interrupt(connection, sweep_id)
         case _:
-            assert_never(entry)
+            assert_never(event)
 
 
 def interrupt(connection: Connection, sweep_id: int) -> None:
@@ -69,49 +69,49 @@ def insert_or_ignore(connection: Connection, table: type[Base], *key: str) -> In
     return sqlite.insert(table).on_conflict_do_nothing(index_elements=columns)
 
 
-def _add(connection: Connection, sweep_id: int, entry: RunAdded) -> None:
+def _add(connection: Connection, sweep_id: int, event: RunAdded) -> None:
     connection.execute(
         insert_or_ignore(connection, Run, "sweep_id", "number"),
         {
             "sweep_id": sweep_id,
-            "number": entry.number,
-            "recipe": dict(entry.recipe),
-            "recipe_hash": entry.recipe_hash,
-            "seed": entry.seed,
-            "arm": entry.arm,
-            "pair": entry.pair,
-            "design": entry.design,
+            "number": event.number,
+            "recipe": dict(event.recipe),
+            "recipe_hash": event.recipe_hash,
+            "seed": event.seed,
+            "arm": event.arm,
+            "pair": event.pair,
+            "design": event.design,
             "state": RunState.INTERRUPTED.value,
         },
     )
 
 
-def _record(connection: Connection, sweep_id: int, entry: StepRecorded) -> None:
-    outcome = entry.outcome
+def _record(connection: Connection, sweep_id: int, event: StepRecorded) -> None:
+    outcome = event.outcome
     values: dict[str, Any] = {"state": outcome.state.value}
     if outcome.value is not None:
         values["value"] = outcome.value
     if outcome.error is not None or outcome.state.finished:
         values["error"] = outcome.error
-    if entry.node is not None:
-        values["node"] = entry.node
-    if entry.fingerprint:
-        values["fingerprint"] = dict(entry.fingerprint)
+    if event.node is not None:
+        values["node"] = event.node
+    if event.fingerprint:
+        values["fingerprint"] = dict(event.fingerprint)
     if outcome.state.finished:
-        values["finished_at"] = entry.at
-    run = select(Run.id, Run.epoch, Run.seconds).where(Run.sweep_id == sweep_id, Run.number == entry.number)
+        values["finished_at"] = event.at
+    run = select(Run.id, Run.epoch, Run.seconds).where(Run.sweep_id == sweep_id, Run.number == event.number)
     run_id, epoch, seconds = connection.execute(run).one()
-    for report in entry.reports:
+    for report in event.reports:
         if report.epoch > epoch:  # not for an epoch that is repeated
             epoch, seconds = report.epoch, seconds + report.seconds
-    _insert_metrics(connection, run_id, entry)
-    for report in entry.reports:
+    _insert_metrics(connection, run_id, event)
+    for report in event.reports:
         for part in report.predictions:
             _insert_predictions(connection, run_id, part)
     connection.execute(update(Run).where(Run.id == run_id).values(epoch=epoch, seconds=seconds, **values))
 
 
-def _insert_metrics(connection: Connection, run_id: int, entry: StepRecorded) -> None:
+def _insert_metrics(connection: Connection, run_id: int, event: StepRecorded) -> None:
     rows = [
         {
             "run_id": run_id,
@@ -120,7 +120,7 @@ def _insert_metrics(connection: Connection, run_id: int, entry: StepRecorded) ->
             "value": None if math.isnan(value) else value,
             "seq": seq,
         }
-        for seq, report in enumerate(entry.reports, entry.first_seq)
+        for seq, report in enumerate(event.reports, event.first_seq)
         for name, value in report.metrics.items()
     ]
     if rows:

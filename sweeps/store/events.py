@@ -1,4 +1,4 @@
-"""What a driver records, one entry after the other, and its form in bytes: they wait in a file for the database."""
+"""What a driver records, one event after the other, and its form in bytes: they wait in a file for the database."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from search_spaces import SweepError
 from sweeps.run_state import RunState
-from sweeps.store.records import Outcome
+from sweeps.store.records import RunOutcome
 from trainers.reports import EpochReport, Predictions
 
 
@@ -65,7 +65,7 @@ class StepRecorded:
     number: int
     reports: tuple[EpochReport, ...]
     first_seq: int
-    outcome: Outcome
+    outcome: RunOutcome
     at: datetime
     fingerprint: Mapping[str, str] = field(default_factory=dict)
     node: str | None = None
@@ -84,32 +84,32 @@ class RunsInterrupted:
     """Whatever was RUNNING has lost its driver."""
 
 
-Entry = RunAdded | RunBegun | StepRecorded | WeightsKept | RunsInterrupted
-_KINDS: Mapping[str, type[Entry]] = {
+Event = RunAdded | RunBegun | StepRecorded | WeightsKept | RunsInterrupted
+_KINDS: Mapping[str, type[Event]] = {
     kind.__name__: kind for kind in (RunAdded, RunBegun, StepRecorded, WeightsKept, RunsInterrupted)
 }
 _ARRAYS = {"label": "<i4", "predicted": "<i4", "confidence": "<f4", "nll": "<f4"}
 
 
-def encode(entry: Entry) -> bytes:
-    """An entry as JSON; numbers and arrays come back bit by bit, NaN and infinities too."""
-    if isinstance(entry, StepRecorded):
+def encode(event: Event) -> bytes:
+    """An event as JSON; numbers and arrays come back bit by bit, NaN and infinities too."""
+    if isinstance(event, StepRecorded):
         values: dict[str, Any] = {
-            "number": entry.number,
-            "reports": [_report(report) for report in entry.reports],
-            "first_seq": entry.first_seq,
-            "outcome": asdict(entry.outcome),
-            "at": entry.at,
-            "fingerprint": dict(entry.fingerprint),
-            "node": entry.node,
+            "number": event.number,
+            "reports": [_report(report) for report in event.reports],
+            "first_seq": event.first_seq,
+            "outcome": asdict(event.outcome),
+            "at": event.at,
+            "fingerprint": dict(event.fingerprint),
+            "node": event.node,
         }
     else:
-        values = asdict(entry)
-    return json.dumps({"kind": type(entry).__name__, **values}, default=datetime.isoformat).encode()
+        values = asdict(event)
+    return json.dumps({"kind": type(event).__name__, **values}, default=datetime.isoformat).encode()
 
 
-def decode(payload: bytes) -> Entry:
-    """The entry again.
+def decode(payload: bytes) -> Event:
+    """The event again.
 
     Raises:
         SweepError: Another release wrote it.
@@ -121,11 +121,11 @@ def decode(payload: bytes) -> Entry:
             values["at"] = datetime.fromisoformat(values["at"])
         if kind is StepRecorded:
             outcome = values["outcome"]
-            values["outcome"] = Outcome(**{**outcome, "state": RunState(outcome["state"])})
+            values["outcome"] = RunOutcome(**{**outcome, "state": RunState(outcome["state"])})
             values["reports"] = tuple(_report_again(report) for report in values["reports"])
         return kind(**values)
     except (KeyError, TypeError, ValueError) as error:
-        raise SweepError(f"an entry that waits for the database is of another release ({error})") from error
+        raise SweepError(f"an event that waits for the database is of another release ({error})") from error
 
 
 def _report(report: EpochReport) -> dict[str, Any]:

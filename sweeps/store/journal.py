@@ -23,7 +23,7 @@ _HEAD = struct.Struct("<I8s")  # length and checksum of a payload
 
 
 @dataclass(frozen=True)
-class Left:
+class JournalContents:
     """What a file holds.
 
     Attributes:
@@ -37,7 +37,7 @@ class Left:
     payloads: Sequence[bytes]
 
 
-def read_spool(path: Path) -> Left | None:
+def read_journal(path: Path) -> JournalContents | None:
     """What a driver left in a file, up to the first record that is torn or altered; None where there is nothing.
 
     Raises:
@@ -55,7 +55,7 @@ def read_spool(path: Path) -> Left | None:
     header = json.loads(payloads[0])
     if header["format"] != FORMAT:
         raise SweepError(f"{path}: written by another release; the same command of that release brings it in")
-    return Left(header["author"], header["first"], payloads[1:])
+    return JournalContents(header["author"], header["first"], payloads[1:])
 
 
 def _sound(content: bytes) -> list[bytes]:
@@ -75,7 +75,7 @@ def _checksum(payload: bytes) -> bytes:
     return hashlib.blake2b(payload, digest_size=8).digest()
 
 
-class Spool:
+class Journal:
     """A new file, in the place of one that is not needed any more.
 
     Args:

@@ -69,7 +69,7 @@ class RunRecord:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunOutcome:
     """What a recorded step means for its run.
 
     Attributes:

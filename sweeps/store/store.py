@@ -13,9 +13,9 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyErro
 
 from search_spaces import LeaseLostError, SweepError, UsageError
 from sweeps.run_state import RunState
-from sweeps.store.apply_event import apply_entry, insert_or_ignore, interrupt
+from sweeps.store.apply_event import apply_event, insert_or_ignore, interrupt
 from sweeps.store.database import connect, database_now
-from sweeps.store.events import Entry
+from sweeps.store.events import Event
 from sweeps.store.records import Fence, RunRecord, SweepRecord
 from sweeps.store.tables import SCHEMA_VERSION, Base, EpochMetric, Run, Sweep, missing_columns, other_release
 
@@ -89,7 +89,7 @@ class Store:
     def put_sweep(
         self, name: str, kind: str, spec_yaml: str, metric: str, goal: str, seed: int, provenance: dict[str, Any]
     ) -> None:
-        """Record a new sweep, or give another file to one without runs and a driver, in a spool or here."""
+        """Record a new sweep, or give another file to one without runs and a driver, in a journal or here."""
         values = {
             "kind": kind,
             "spec_yaml": spec_yaml,
@@ -173,7 +173,7 @@ class Store:
 
     # --- writing, for the holder of the lease ---------------------------------------------------------------
 
-    def confirm(self, fence: Fence) -> None:
+    def check_lease(self, fence: Fence) -> None:
         """Raise if another driver has taken the sweep.
 
         Raises:
@@ -194,37 +194,37 @@ class Store:
             connection.execute(update(Sweep).where(Sweep.id == fence.sweep_id).values(**begun))
             interrupt(connection, fence.sweep_id)
 
-    def hand_in(self, fence: Fence) -> None:
+    def mark_complete(self, fence: Fence) -> None:
         """Everything that this driver recorded is in."""
         with self._fenced(fence) as (connection, _):
             connection.execute(update(Sweep).where(Sweep.id == fence.sweep_id).values(written_by=None, written=0))
 
-    def write(self, fence: Fence, entries: Sequence[Entry], first: int, author: str | None = None) -> int:
+    def write(self, fence: Fence, events: Sequence[Event], first: int, author: str | None = None) -> int:
         """Entries in order, all or nothing; those that are in already are passed over.
 
         Args:
             fence: The right to write.
-            entries: What was recorded.
+            events: What was recorded.
             first: How many its author had recorded before them.
             author: Who recorded them; None for the holder of the fence.
 
         Returns:
-            How many of the author's entries are in; fewer than `first` if the database lost some that it had taken,
+            How many of the author's events are in; fewer than `first` if the database lost some that it had taken,
             and then nothing was written.
         """
         with self._fenced(fence) as (connection, row):
             if row.written_by != (author or fence.owner):
-                raise LeaseLostError(f"another driver has written sweep {row.name!r} since; these entries are void")
+                raise LeaseLostError(f"another driver has written sweep {row.name!r} since; these events are void")
             if row.written < first:
                 return int(row.written)
-            end = max(row.written, first + len(entries))
-            for entry in entries[row.written - first :]:
-                apply_entry(connection, fence.sweep_id, entry)
+            end = max(row.written, first + len(events))
+            for event in events[row.written - first :]:
+                apply_event(connection, fence.sweep_id, event)
             connection.execute(update(Sweep).where(Sweep.id == fence.sweep_id).values(written=end))
         return int(end)
 
     def written(self, sweep_id: int) -> tuple[str | None, int]:
-        """The last driver that has written a sweep, and how many of its entries are in."""
+        """The last driver that has written a sweep, and how many of its events are in."""
         query = select(Sweep.written_by, Sweep.written).where(Sweep.id == sweep_id)
         with self._transaction() as connection:
             author, count = connection.execute(query).one()

@@ -64,7 +64,7 @@ class Sweep(Base):
     lease_expires: Mapped[datetime | None] = mapped_column(UTCDateTime)  # on the database's clock
     lease_token: Mapped[int] = mapped_column(default=0)  # one more with every driver: the larger one may write
     written_by: Mapped[str | None]  # the last driver that has written, and
-    written: Mapped[int] = mapped_column(default=0)  # how many of its entries are in
+    written: Mapped[int] = mapped_column(default=0)  # how many of its events are in
 
 
 class Run(Base):

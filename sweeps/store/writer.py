@@ -1,7 +1,7 @@
 """One thread that brings what was recorded into the database, in order: training never waits for the database.
 
-An entry is recorded once it is in the spool, a file on this machine. From there the thread writes it, again and again
-while the database is away, exactly once: the database counts in the same transaction how many entries of this driver
+An event is recorded once it is in the journal, a file on this machine. From there the thread writes it, again and again
+while the database is away, exactly once: the database counts in the same transaction how many events of this driver
 are in. What a driver that died had recorded and not yet written, the next one on the same machine writes first, unless
 another one has driven the sweep in between.
 """
@@ -17,13 +17,13 @@ from types import TracebackType
 from typing import Self
 
 from search_spaces import LeaseLostError, SweepError
-from sweeps.store.events import Entry, decode, encode
-from sweeps.store.journal import Spool, read_spool
+from sweeps.store.events import Event, decode, encode
+from sweeps.store.journal import Journal, read_journal
 from sweeps.store.records import Fence
 from sweeps.store.store import Store
 
 BATCH = 200  # at most, in one transaction
-GATHER_S = 0.02  # before a transaction: a few entries cost about as much as one
+GATHER_S = 0.02  # before a transaction: a few events cost about as much as one
 SYNC_EVERY_S = 1.0  # at most so much is trained again after a power cut
 SHORT_S, LONG_S = 0.1, 2.0  # between two tries to reach a database that is away
 SAID_AFTER_S = 2.0
@@ -37,13 +37,13 @@ class Writer:
     Args:
         store: The database.
         fence: The right to write it.
-        path: Of the spool.
+        path: Of the journal.
         check: Raises when this driver must not write any more.
         say: Told when it has to wait for the database on leaving.
         patience_s: How long it does.
 
     Raises:
-        SweepError: The database does not answer, or the spool cannot be made.
+        SweepError: The database does not answer, or the journal cannot be made.
     """
 
     def __init__(
@@ -60,11 +60,11 @@ class Writer:
         self._check = check
         self._say = say
         self._patience_s = patience_s
-        self.brought_in = bring_in(store, fence, path)  # what the database did not have of another driver's entries
+        self.replayed = replay_journal(store, fence, path)  # what the database did not have of another driver's events
         store.take_over(fence)
-        self._spool = Spool(path, fence.owner)
-        self._queue: list[Entry | Callable[[], None]] = []
-        self._written = 0  # entries of this driver that the database has
+        self._journal = Journal(path, fence.owner)
+        self._queue: list[Event | Callable[[], None]] = []
+        self._written = 0  # events of this driver that the database has
         self._changed = threading.Condition()
         self._over = threading.Event()
         self._error: BaseException | None = None
@@ -74,17 +74,17 @@ class Writer:
 
     # --- for the conductor ----------------------------------------------------------------------------------
 
-    def put(self, entry: Entry) -> None:
-        """Record an entry: it outlives this process from now on.
+    def put(self, event: Event) -> None:
+        """Record an event: it outlives this process from now on.
 
         Raises:
             SweepError: The sweep is another driver's, the database refuses what it was given, or the disk is full.
         """
-        payload = encode(entry)
+        payload = encode(event)
         with self._changed:
             self.check()
-            self._spool.append(payload)
-            self._queue.append(entry)
+            self._journal.append(payload)
+            self._queue.append(event)
             self._changed.notify_all()
 
     def then(self, action: Callable[[], None]) -> None:
@@ -134,19 +134,19 @@ class Writer:
         self._thread.join(LONG_S)  # it may hang in a server that does not answer
         void = isinstance(self._error, LeaseLostError)
         if not flushed and not void:
-            self._spool.sync()
-        self._spool.close(remove=flushed or void)
+            self._journal.sync()
+        self._journal.close(remove=flushed or void)
         if self._error is not None and error is not self._error:
             raise self._error
         if not flushed and self._error is None:
             raise SweepError(
-                f"the database is away: {self._waiting} records wait in {self._spool.path}; nothing is lost, the same "
-                "command on this machine continues"
+                f"the database is away: {self._waiting} records wait in {self._journal.path}; nothing is lost, the "
+                "same command on this machine continues"
             )
 
     def _handed_in(self) -> bool:
         try:
-            self._store.hand_in(self.fence)
+            self._store.mark_complete(self.fence)
         except LeaseLostError as error:
             self._error = error
         except SweepError:
@@ -193,9 +193,9 @@ class Writer:
         if not batch:
             return
         self._trying_since = self._trying_since or time.monotonic()
-        entries = [item for item in batch if not callable(item)]
-        if entries:
-            self._written_up_to(self._written + len(entries), entries)
+        events = [item for item in batch if not callable(item)]
+        if events:
+            self._written_up_to(self._written + len(events), events)
         for item in batch:
             if callable(item):
                 item()
@@ -204,10 +204,10 @@ class Writer:
             del self._queue[: len(batch)]
             self._changed.notify_all()
 
-    def _written_up_to(self, end: int, entries: list[Entry]) -> None:
-        there = self._store.write(self.fence, entries, self._written)
+    def _written_up_to(self, end: int, events: list[Event]) -> None:
+        there = self._store.write(self.fence, events, self._written)
         if there < self._written:  # a server that crashed came up without its last transactions
-            again = read_spool(self._spool.path)
+            again = read_journal(self._journal.path)
             if again is None or again.author != self.fence.owner or there < again.first:
                 raise OSError("the database lost what it had taken; the same command continues from what it has")
             payloads = again.payloads[there - again.first : end - again.first]
@@ -216,11 +216,11 @@ class Writer:
 
     def _tidy(self) -> None:
         with self._changed:
-            if not self._queue and self._spool.size > LARGE:
-                self._spool.clear(self._written)
+            if not self._queue and self._journal.size > LARGE:
+                self._journal.clear(self._written)
         if time.monotonic() - self._synced_at > SYNC_EVERY_S:
             self._synced_at = time.monotonic()
-            self._spool.sync()
+            self._journal.sync()
 
     def _fail(self, error: BaseException) -> None:
         with self._changed:
@@ -228,13 +228,13 @@ class Writer:
             self._changed.notify_all()
 
 
-def bring_in(store: Store, fence: Fence, path: Path) -> int:
-    """Write what a driver that is gone left in its spool; how many entries that were.
+def replay_journal(store: Store, fence: Fence, path: Path) -> int:
+    """Write what a driver that is gone left in its journal; how many events that were.
 
     Raises:
         SweepError: The database does not answer, or the file is another release's.
     """
-    left = read_spool(path)
+    left = read_journal(path)
     if left is None:
         return 0
     author, written = store.written(fence.sweep_id)
@@ -242,6 +242,6 @@ def bring_in(store: Store, fence: Fence, path: Path) -> int:
         return 0
     waiting = left.payloads[written - left.first :]
     for start in range(0, len(waiting), BATCH):
-        entries = [decode(payload) for payload in waiting[start : start + BATCH]]
-        store.write(fence, entries, written + start, author)
+        events = [decode(payload) for payload in waiting[start : start + BATCH]]
+        store.write(fence, events, written + start, author)
     return len(waiting)

@@ -9,7 +9,7 @@ from typing import Self
 
 from sweeps.store.records import Fence
 from sweeps.store.store import Store
-from sweeps.study.snapshot import TrialView
+from sweeps.study.snapshot import RunSnapshot
 from sweeps.study.study import Study
 
 EVERY_S = 1.0
@@ -17,7 +17,7 @@ LAST_TRIES = 5
 LAST_S = 60.0  # so long the end of a driver waits for a database in the middle of a write
 
 
-class DashboardCopy:
+class StudyMirror:
     """A context manager; inside it, `watch` takes every view and the thread writes the newest of each run.
 
     The copy can be made again from our tables at any time, so a write that fails is tried again a moment later, and
@@ -33,7 +33,7 @@ class DashboardCopy:
         self._open_study = open_study
         self._store = store
         self._fence = fence
-        self._changed: dict[int, TrialView] = {}
+        self._changed: dict[int, RunSnapshot] = {}
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._study: Study | None = None
@@ -41,7 +41,7 @@ class DashboardCopy:
         self.behind: Exception | None = None
         self._thread = threading.Thread(target=self._keep, name="dashboard-copy", daemon=True)
 
-    def watch(self, view: TrialView) -> None:
+    def watch(self, view: RunSnapshot) -> None:
         """Remember that this run changed."""
         with self._lock:
             self._changed[view.number] = view
@@ -71,7 +71,7 @@ class DashboardCopy:
         with self._lock:
             views, self._changed = self._changed, {}
         try:
-            self._store.confirm(self._fence)  # what an overtaken driver has not copied yet is not true any more
+            self._store.check_lease(self._fence)  # what an overtaken driver has not copied yet is not true any more
             if self._study is None:
                 self._study = self._open_study()
             elif self.behind is not None:

@@ -20,7 +20,7 @@ from search_spaces.search.sequences import infeasible
 from search_spaces.seeds import derive_seed
 from search_spaces.specs.space import Goal
 from sweeps.run_state import RunState
-from sweeps.study.snapshot import TrialView
+from sweeps.study.snapshot import RunSnapshot
 from sweeps.study.study import Study
 
 _ASKS = 100  # points in a row that a sampler may propose against the constraints
@@ -61,7 +61,7 @@ class Proposer:
             # Not before: a point that breaks a constraint is unknown ground, where the same sampler would look again.
             self._study.forget_asked()
 
-    def learn(self, view: TrialView) -> None:
+    def learn(self, view: RunSnapshot) -> None:
         """Take in where a run stands."""
         if not all(lies_in(self._distributions[name], value) for name, value in view.values.items()):
             # A baseline outside the ranges would take its missing parameters out of the joint model.

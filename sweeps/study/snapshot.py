@@ -19,7 +19,7 @@ _REASONS = {
 
 
 @dataclass(frozen=True)
-class TrialView:
+class RunSnapshot:
     """What a study shows of one run.
 
     Attributes:
@@ -49,14 +49,14 @@ class TrialView:
     finished_at: datetime | None = None
 
 
-def shown_value(view: TrialView) -> float | None:
+def shown_value(view: RunSnapshot) -> float | None:
     """The value of a finished trial; Optuna wants none for FAIL."""
     if not view.state.finished or view.state is RunState.FAILED:
         return None
     return view.value
 
 
-def attributes(view: TrialView) -> dict[str, Any]:
+def attributes(view: RunSnapshot) -> dict[str, Any]:
     """What else is told of a run."""
     told: dict[str, Any] = {"seed": str(view.seed)}  # as text: JSON readers round large integers
     if view.number == 0:

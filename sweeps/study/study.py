@@ -37,7 +37,7 @@ from search_spaces.specs.space import Goal
 from sweeps.run_state import RunState
 from sweeps.store.database import engine_options
 from sweeps.study.distributions import optuna_distribution, shown_label, suggest_value
-from sweeps.study.snapshot import TrialView, attributes, shown_value
+from sweeps.study.snapshot import RunSnapshot, attributes, shown_value
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -121,7 +121,7 @@ class Study:
             return distribution.at(round((label - distribution.low) / distribution.q))
         return label
 
-    def sync(self, views: Iterable[TrialView]) -> None:
+    def sync(self, views: Iterable[RunSnapshot]) -> None:
         """Bring the trials of these runs up to date. Repeating it, or going on after a crash, changes nothing.
 
         Args:
@@ -137,7 +137,7 @@ class Study:
             if view.state.finished:
                 self._settled.add(view.number)
 
-    def _create(self, view: TrialView) -> None:
+    def _create(self, view: RunSnapshot) -> None:
         if view.number != len(self.trial_ids):
             raise ValueError(f"trials are made in order: the next is {len(self.trial_ids)}, not {view.number}")
         trial = FrozenTrial(
@@ -155,7 +155,7 @@ class Study:
         )
         self.trial_ids[view.number] = self._storage.create_new_trial(self._study_id, template_trial=trial)
 
-    def _update(self, view: TrialView, trial_id: int) -> None:
+    def _update(self, view: RunSnapshot, trial_id: int) -> None:
         trial = self._storage.get_trial(trial_id)
         for epoch, reported in view.curve.items():
             if epoch not in trial.intermediate_values:
@@ -168,7 +168,7 @@ class Study:
             value = shown_value(view)
             self._storage.set_trial_state_values(trial_id, state, None if value is None else [value])
 
-    def _known(self, view: TrialView) -> dict[str, Value]:
+    def _known(self, view: RunSnapshot) -> dict[str, Value]:
         """The values that lie in the ranges of their distributions; a baseline may have others."""
         return {
             path: value

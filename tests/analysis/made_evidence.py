@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.ablation.evidence import Evidence, RunFacts
 from search_spaces import AblationSpec, derive_seed, parse_ablation
-from sweeps.plan.ablation_plan import Table
+from sweeps.plan.ablation_plan import AblationTable
 from sweeps.run_state import RunState
 from trainers.reports import Predictions
 
@@ -43,7 +43,7 @@ def evidence_of(spec: AblationSpec, score: Score, marks: Mapping[int, Mapping[st
         score: What each run came to.
         marks: Run number -> fingerprint, where it is not that of its pair.
     """
-    table = Table(spec)
+    table = AblationTable(spec)
     runs, finals = [], {}
     for number in range(table.until(spec.pairs)):
         row = table.row(number)

@@ -18,7 +18,7 @@ from sweeps.engine.conductor import Conductor
 from sweeps.run_state import RunState
 from sweeps.runners.runner import InProcessRunner, Runner
 from sweeps.store.store import Store
-from sweeps.study.snapshot import TrialView
+from sweeps.study.snapshot import RunSnapshot
 from tests.fakes import broken_rules, conductor_of, rows, space
 from trainers.factory import open_training
 
@@ -106,7 +106,7 @@ def run(runner: Runner, spec: SpaceSpec, url: str, loops: str, folder: Path, dra
     """One command's worth; ``drain_at``: ask for the end when a run has recorded this epoch."""
     with Store(url) as store:
 
-        def watch(view: TrialView) -> None:
+        def watch(view: RunSnapshot) -> None:
             if drain_at is not None and view.state is RunState.RUNNING and max(view.curve, default=0) >= drain_at:
                 conductor.drain()
 

@@ -1,4 +1,4 @@
-"""Files that are damaged between two lives of a driver: checkpoints, and the spool of what the database lacks."""
+"""Files that are damaged between two lives of a driver: checkpoints, and the journal of what the database lacks."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ HEAD = struct.Struct("<I8s")
 
 
 def records_of(content: bytes) -> Iterator[tuple[int, bytes]]:
-    """Where each sound record of a spool ends, and what it holds; read by the format, not by the product's code."""
+    """Where each sound record of a journal ends, and what it holds; read by the format, not by the product's code."""
     at = 0
     while at + HEAD.size <= len(content):
         length, checksum = HEAD.unpack_from(content, at)
@@ -96,19 +96,19 @@ def records_of(content: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 @fault(
-    "spool-truncated",
-    "a spool that a killed driver left, cut at every record's end, 1 byte before and after, and at random",
+    "journal-truncated",
+    "a journal that a killed driver left, cut at every record's end, 1 byte before and after, and at random",
     600,
     60,
 )
-def spool_truncated(stage: Stage) -> None:
+def journal_truncated(stage: Stage) -> None:
     quick = stage.count <= 100
     # Short runs: each of them is three records, of every kind.
     space, rule = spaces.loop(runs=15 if quick else 60, epochs=3, custom="pause: 0.1", checkpoint_every_s=0.1)
     trial = stage.sweep(space)
     process = trial.under_way(7)
     trial.look()
-    with held(trial.url):  # nothing comes into the database any more, and everything into the spool
+    with held(trial.url):  # nothing comes into the database any more, and everything into the journal
         time.sleep(2.0 if quick else 8.0)
         process.kill()
         process.wait()
@@ -120,12 +120,12 @@ def spool_truncated(stage: Stage) -> None:
     ):
         source.backup(target)
     before = snapshot(f"sqlite:///{base}")
-    spool = stage.folder / "toy" / "checkpoints" / "toy.spool"
-    content = spool.read_bytes()
+    journal = stage.folder / "toy" / "checkpoints" / "toy.journal"
+    content = journal.read_bytes()
     records = list(records_of(content))
     written = int(one(trial.url, "SELECT written FROM sweep"))
     stage.check(
-        "the spool holds what the database lacks",
+        "the journal holds what the database lacks",
         [] if len(records) - 1 > written else [f"{len(records)} records"],
         f"{len(records) - 1 - written} of {len(records) - 1} records",
     )
@@ -150,8 +150,8 @@ def spool_truncated(stage: Stage) -> None:
     )
     fewer = _cut_at(stage, len(content), base, before, content, records[:-1], written)
     stage.check("... and a record too many would be found", [] if fewer else ["it was not"])
-    spool.write_bytes(content)
-    stage.code(trial.finish(), 0, trial, "the command with the whole spool")
+    journal.write_bytes(content)
+    stage.code(trial.finish(), 0, trial, "the command with the whole journal")
     stage.whole(trial, rule, again=2)
 
 
@@ -159,7 +159,7 @@ def _placed(folder: Path, base: Path, content: bytes, cut: int) -> str:
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "checkpoints").mkdir(parents=True)
     shutil.copy(base, folder / "sweeps.db")
-    (folder / "checkpoints" / "toy.spool").write_bytes(content[:cut])
+    (folder / "checkpoints" / "toy.journal").write_bytes(content[:cut])
     return f"sqlite:///{folder / 'sweeps.db'}"
 
 
@@ -172,15 +172,15 @@ def _cut_at(
     records: list[tuple[int, bytes]],
     written: int,
 ) -> list[str]:
-    """Bring a cut spool in as the next driver does, and compare with what its whole records say."""
+    """Bring a cut journal in as the next driver does, and compare with what its whole records say."""
     from sweeps.store.lease import Lease
     from sweeps.store.store import Store
-    from sweeps.store.writer import bring_in
+    from sweeps.store.writer import replay_journal
 
     url = _placed(stage.folder / "cut", base, content, cut)
     with Store(url) as store, Lease(store, "toy") as lease:
-        came = bring_in(store, lease.fence, stage.folder / "cut" / "checkpoints" / "toy.spool")
-        again = bring_in(store, lease.fence, stage.folder / "cut" / "checkpoints" / "toy.spool")
+        came = replay_journal(store, lease.fence, stage.folder / "cut" / "checkpoints" / "toy.journal")
+        again = replay_journal(store, lease.fence, stage.folder / "cut" / "checkpoints" / "toy.journal")
     after = snapshot(url)
     whole = [json.loads(payload) for end, payload in records if end <= cut][1:]  # the first one is the file's head
     wanted = {(number, epoch, name, seq) for number, epoch, name, seq in _rows_of(before)}
@@ -208,12 +208,12 @@ def _rows_of(rows: dict[str, Rows]) -> list[tuple]:
 
 
 def _continued(stage: Stage, trial: Trial, cut: int, base: Path, content: bytes, rule: Rule) -> None:
-    """The very command over a cut spool: whatever was torn is trained again, with equal values."""
+    """The very command over a cut journal: whatever was torn is trained again, with equal values."""
     folder = stage.folder / f"life-{cut}"
     url = _placed(folder, base, content, cut)
     shutil.copytree(stage.folder / "toy" / "checkpoints" / "toy", folder / "checkpoints" / "toy")
     arguments = [word if not word.startswith("sqlite") else url for word in trial.command.arguments]
     life = stage.trial(arguments, url)
     life.look()
-    stage.code(life.finish(), 0, life, "the command over a cut spool")
+    stage.code(life.finish(), 0, life, "the command over a cut journal")
     stage.whole(life, rule, again=1)

@@ -1,4 +1,4 @@
-"""Disks that are full for a while: of the database, of the checkpoints, of the spool.
+"""Disks that are full for a while: of the database, of the checkpoints, of the journal.
 
 A small tmpfs takes the place of each, and a file of zeros fills it. Mounting one needs root, or a namespace that looks
 like it: `unshare --user --map-root-user --mount python tests/faults/run.py disk-database`.
@@ -62,7 +62,7 @@ class SmallDisk:
 
 
 def _under_way(stage: Stage, full_s: float) -> tuple[Trial, Rule, Path]:
-    """A sweep that outlasts its disk's troubles, its spool and its checkpoints in places of their own."""
+    """A sweep that outlasts its disk's troubles, its journal and its checkpoints in places of their own."""
     space, rule = spaces.loop(
         runs=max(6, int(stage.count * (full_s + 4) * 1.5 / (9 * PAUSE_S))), custom=f"pause: {PAUSE_S}"
     )
@@ -113,7 +113,7 @@ def disk_checkpoints(stage: Stage) -> None:
     stage.says(trial, "not written: No space left on device")
 
 
-@fault("disk-spool", "the disk of the spool is full until the driver ends: a tmpfs and a file that fills it", 3, 2)
+@fault("disk-journal", "the disk of the journal is full until the driver ends: a tmpfs and a file that fills it", 3, 2)
 def disk_spool(stage: Stage) -> None:
     trial, rule, folder = _under_way(stage, 4.0)
     disk = SmallDisk(stage, folder / "checkpoints", megabytes=2)
@@ -125,11 +125,11 @@ def disk_spool(stage: Stage) -> None:
         deadline = time.monotonic() + 60
         while process.poll() is None and time.monotonic() < deadline:
             disk.fill_for(0.1)
-        stage.code(trial.finish(process, 1), 1, trial, "a command whose spool is full")
+        stage.code(trial.finish(process, 1), 1, trial, "a command whose journal is full")
         stage.injected += 1
-        trial.deaths["spool full"] += 1
+        trial.deaths["journal full"] += 1
         trial.say(trial.tail())
-        stage.nothing_runs(trial, "a spool that was full")
+        stage.nothing_runs(trial, "a journal that was full")
         stage.nobody_left()
         code = trial.finish(timeout=60)  # it is still full
         stage.code(code, 1, trial, "the same command before there is room")

@@ -11,12 +11,12 @@ from analysis.ablation.findings import Findings
 from analysis.export import csv
 from search_spaces import Recipe, flatten
 from search_spaces.metric_names import read_from
-from sweeps.plan.ablation_plan import Table
+from sweeps.plan.ablation_plan import AblationTable
 
 
 def pairs_csv(findings: Findings) -> str:
     """Return one line for each design, pair and arm: its metrics, and the run that they are read from."""
-    spec, table = findings.spec, Table(findings.spec)
+    spec, table = findings.spec, AblationTable(findings.spec)
     runs = {run.number: run for run in findings.runs}
     names = (spec.metrics.primary, *spec.metrics.others)
     rows: list[dict[str, Any]] = []

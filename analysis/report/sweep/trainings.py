@@ -13,7 +13,7 @@ from analysis.sweep.findings import SweepFindings
 from analysis.sweep.rung_correlation import LEAST, RungCorrelation
 from analysis.wording import number
 from search_spaces import Asha
-from sweeps.engine.progress import standing
+from sweeps.engine.progress import sweep_progress
 from sweeps.run_state import RunState
 
 
@@ -67,7 +67,7 @@ def rung_survivors(findings: SweepFindings) -> tuple[tuple[int, int, int], ...]:
     """Return `(rung, runs that reached it, runs that went on)`."""
     data = findings.data
     columns = zip(data.numbers, data.states, data.epochs, data.values, strict=True)
-    return standing(findings.spec, [_Run(*one) for one in columns]).survivors
+    return sweep_progress(findings.spec, [_Run(*one) for one in columns]).survivors
 
 
 def _correlation_row(one: RungCorrelation) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from analysis.statistics.best_of_n import expected_best
 from analysis.sweep.evidence import read_sweep
 from analysis.sweep.findings import SweepFindings, find_sweep
 from search_spaces import Asha, lookup
-from sweeps.engine.progress import standing
+from sweeps.engine.progress import sweep_progress
 from sweeps.run_state import RunState
 from tests.analysis.made_sweeps import BETA, LR, WARMUP, WD, made_sweep, peak, spec_of
 from tests.fakes import CurveRunner, run_sweep, space, unstable
@@ -38,7 +38,7 @@ def test_the_same_database_gives_the_same_findings(database: str, findings: Swee
 
 def test_the_costs_add_up(database: str, findings: SweepFindings) -> None:
     evidence = read_sweep(database, "toy")
-    whole = standing(evidence.spec, evidence.runs)
+    whole = sweep_progress(evidence.spec, evidence.runs)
     assert (findings.epochs_spent, findings.epochs_saved) == (whole.epochs_spent, whole.epochs_saved)
     assert {row.state: row.runs for row in findings.ledger} == whole.states
     assert sum(row.epochs for row in findings.ledger) == findings.epochs_spent

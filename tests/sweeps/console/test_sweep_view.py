@@ -63,7 +63,7 @@ def test_rows_are_those_of_the_conductor(sqlite_url: str, tmp_path: Path) -> Non
         RunState.DIVERGED,
         RunState.FAILED,
     }
-    assert view.standing.best == (conductor.best().number, conductor.best().value)  # type: ignore[union-attr]
+    assert view.progress.best == (conductor.best().number, conductor.best().value)  # type: ignore[union-attr]
 
 
 def test_status_as_data(view: SweepView) -> None:

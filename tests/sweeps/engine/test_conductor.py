@@ -28,7 +28,7 @@ from sweeps.engine.messages import Step
 from sweeps.run_state import RunState
 from sweeps.store.database import connect
 from sweeps.store.store import Store
-from sweeps.study.snapshot import TrialView
+from sweeps.study.snapshot import RunSnapshot
 from tests.fakes import (
     CurveRunner,
     CurveTraining,
@@ -340,7 +340,7 @@ def test_drain_interrupts_and_the_next_command_goes_on(database_url: str, tmp_pa
 
 
 def test_close_leaves_no_run_running(sqlite_url: str, tmp_path: Path) -> None:
-    seen: list[TrialView] = []
+    seen: list[RunSnapshot] = []
     with Store(sqlite_url) as store:
         conductor = conductor_of(space(), store, tmp_path / "c", watch=seen.append)
         conductor.next_job()
@@ -424,7 +424,7 @@ def dies(spec: SpaceSpec, url: str, folder: Path, patience: int, after: int, see
 
 
 def test_what_was_answered_is_never_trained_again(sqlite_url: str, tmp_path: Path) -> None:
-    # The database takes nothing before the driver dies: the next one has every epoch from the spool.
+    # The database takes nothing before the driver dies: the next one has every epoch from the journal.
     spec, folder = space(early_stopping=NoStopping()), tmp_path / "c"
     conductor = dies(spec, sqlite_url, folder, patience=10**6, after=12)
     answered = {run.number: dict(run.curve) for run in conductor.runs}
@@ -432,7 +432,7 @@ def test_what_was_answered_is_never_trained_again(sqlite_url: str, tmp_path: Pat
     assert snapshot(sqlite_url) == {}
     with Store(sqlite_url) as store:
         writer = writer_of(store, spec, folder)
-        assert writer.brought_in > 12
+        assert writer.replayed > 12
         again = conductor_of(spec, store, folder, writer)
         assert {run.number: dict(run.curve) for run in again.runs} == answered
         CurveRunner().run(again)
@@ -440,27 +440,27 @@ def test_what_was_answered_is_never_trained_again(sqlite_url: str, tmp_path: Pat
 
 
 def test_records_of_a_driver_that_was_overtaken_are_void(sqlite_url: str, tmp_path: Path) -> None:
-    # Its machine was cut off; another machine, with another spool, went on from the database and finished.
+    # Its machine was cut off; another machine, with another journal, went on from the database and finished.
     spec, folder = space(), tmp_path / "c"
     dies(spec, sqlite_url, folder, patience=30, after=20)
-    spool = folder.with_name("c.spool")
-    kept = spool.read_bytes()
-    spool.unlink()
+    journal = folder.with_name("c.journal")
+    kept = journal.read_bytes()
+    journal.unlink()
     whole = run_sweep(spec, sqlite_url, folder, CurveRunner(seed=1))
     before = snapshot(sqlite_url)
     assert broken_rules(sqlite_url, spec) == []
-    spool.write_bytes(kept)
+    journal.write_bytes(kept)
     again = run_sweep(spec, sqlite_url, folder)
     assert snapshot(sqlite_url) == before
     assert [run.state for run in again.runs] == [run.state for run in whole.runs]
 
 
 def test_checkpoints_ahead_of_the_records_are_not_used(sqlite_url: str, tmp_path: Path) -> None:
-    # As after a power cut, or when a machine and its spool are gone: the epochs between would be missing for ever.
+    # As after a power cut, or when a machine and its journal are gone: the epochs between would be missing for ever.
     spec, folder = space(early_stopping=NoStopping(), runs=4), tmp_path / "c"
     for seed in range(3):
         dies(spec, sqlite_url, folder, patience=8, after=6, seed=seed)
-        folder.with_name("c.spool").unlink()
+        folder.with_name("c.journal").unlink()
     run_sweep(spec, sqlite_url, folder)
     assert broken_rules(sqlite_url, spec) == []
 
@@ -518,7 +518,7 @@ def test_interrupted_runs_go_first(sqlite_url: str, tmp_path: Path) -> None:
 
 def test_everything_that_happens_is_watched(sqlite_url: str, tmp_path: Path) -> None:
     spec = space(runs=10)
-    latest: dict[int, TrialView] = {}
+    latest: dict[int, RunSnapshot] = {}
     with Store(sqlite_url) as store:
         conductor = conductor_of(spec, store, tmp_path / "c", watch=lambda view: latest.update({view.number: view}))
         CurveRunner(unstable).run(conductor)

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from search_spaces import Metric, NoStopping
-from sweeps.engine.progress import best_run, standing
+from sweeps.engine.progress import best_run, sweep_progress
 from sweeps.run_state import RunState
 from tests.fakes import space
 
@@ -28,7 +28,7 @@ RUNS = [
 
 
 def test_the_numbers_of_a_sweep() -> None:
-    now = standing(space(runs=12), RUNS, eta_s=5.0)
+    now = sweep_progress(space(runs=12), RUNS, eta_s=5.0)
     assert now.states == {RunState.COMPLETE: 3, RunState.STOPPED: 2, RunState.DIVERGED: 1, RunState.RUNNING: 1}
     assert (now.finished, now.total, now.budget, now.eta_s) == (6, 12, 9, 5.0)
     assert now.best == (2, 0.7)  # complete, and the earlier one of two equal
@@ -40,26 +40,26 @@ def test_the_numbers_of_a_sweep() -> None:
 
 
 def test_minimizing() -> None:
-    now = standing(space(metric=Metric(name="val/nll", goal="minimize")), RUNS)
+    now = sweep_progress(space(metric=Metric(name="val/nll", goal="minimize")), RUNS)
     assert now.best == (0, 0.6)
 
 
 def test_before_the_first_run() -> None:
-    now = standing(space(runs=12), [])
+    now = sweep_progress(space(runs=12), [])
     assert (now.best, now.baseline, now.finished, now.total, now.epochs_spent) == (None, None, 0, 12, 0)
     assert now.survivors == ((1, 0, 0), (3, 0, 0))
 
 
 def test_a_baseline_that_has_no_value_yet() -> None:
-    assert standing(space(), [Stand(0, RunState.RUNNING, 0, None)]).baseline is None
+    assert sweep_progress(space(), [Stand(0, RunState.RUNNING, 0, None)]).baseline is None
 
 
 def test_without_rungs_nobody_survives_one() -> None:
-    assert standing(space(early_stopping=NoStopping()), RUNS).survivors == ()
+    assert sweep_progress(space(early_stopping=NoStopping()), RUNS).survivors == ()
 
 
 def test_a_sweep_that_was_cut_back_still_counts_its_runs() -> None:
-    assert standing(space(runs=3), RUNS).total == 7
+    assert sweep_progress(space(runs=3), RUNS).total == 7
 
 
 def test_best_of_none() -> None:

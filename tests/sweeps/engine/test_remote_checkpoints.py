@@ -93,7 +93,7 @@ def test_a_driver_that_is_killed_is_continued_from_s3(
         until(lambda: bool(folder.child("000001").names()), process)
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=30)
-    assert (project / "runs/checkpoints/toy.spool").exists()
+    assert (project / "runs/checkpoints/toy.journal").exists()
     newest = max(folder.child("000001").names())
     before = log.read_text().splitlines()
     monkeypatch.setenv("LOG", str(log))

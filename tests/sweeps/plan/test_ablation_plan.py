@@ -20,8 +20,8 @@ from search_spaces import (
 )
 from sweeps.engine.conductor import Conductor
 from sweeps.engine.messages import Job
-from sweeps.engine.progress import ablation_standing
-from sweeps.plan.ablation_plan import AblationPlan, Finals, Table, look_points, tried_point, winners
+from sweeps.engine.progress import ablation_progress
+from sweeps.plan.ablation_plan import AblationPlan, AblationTable, Finals, look_points, tried_point, winners
 from sweeps.run_state import RunState
 from sweeps.store.lease import owner_name
 from sweeps.store.store import Store
@@ -82,7 +82,7 @@ def run(
         owner = owner_name()
         fence = store.take_lease(row.id, owner, 3600, instead_of=row.lease_owner)
         assert fence is not None
-        writer = PatchyWriter(store, fence, folder.with_name("toy.spool"), patience=10)
+        writer = PatchyWriter(store, fence, folder.with_name("toy.journal"), patience=10)
         conductor = Conductor(spec.space, store, row.id, writer, plan, LocalFolder(folder))
         try:
             (runner or CurveRunner(by_job=by_job)).run(conductor)
@@ -106,7 +106,7 @@ def table_in(url: str) -> list[tuple[Any, ...]]:
 
 @pytest.mark.parametrize("text", [MATCHED, RETUNED])
 def test_rows_and_numbers_are_inverse(text: str) -> None:
-    table = Table(spec_of(text))
+    table = AblationTable(spec_of(text))
     for number in range(table.until(4)):
         row = table.row(number)
         assert table.number(row.design, row.pair, row.arm) == number
@@ -114,7 +114,7 @@ def test_rows_and_numbers_are_inverse(text: str) -> None:
 
 
 def test_more_pairs_are_more_lines_at_the_end() -> None:
-    few, many = Table(spec_of(RETUNED)), Table(spec_of(RETUNED, pairs=9))
+    few, many = AblationTable(spec_of(RETUNED)), AblationTable(spec_of(RETUNED, pairs=9))
     assert [few.row(n) for n in range(few.until(4))] == [many.row(n) for n in range(few.until(4))]
 
 
@@ -122,7 +122,7 @@ def test_an_arm_that_reads_another_training_has_its_number() -> None:
     text = MATCHED.replace("control: {}", "control: {averaging.kind: ema}").replace(
         "smooth: {regularization.label_smoothing: 0.1}", "smooth: {averaging.kind: ema, weights: ema}"
     )
-    table = Table(spec_of(text))
+    table = AblationTable(spec_of(text))
     assert table.arms == ("control", "both")
     assert table.number("matched", 2, "smooth") == table.number("matched", 2, "control")
 
@@ -209,7 +209,7 @@ def test_an_ablation_is_trained(sqlite_url: str, tmp_path: Path) -> None:
     retuned = next(run for run in conductor.runs if (run.design, run.arm) == ("retuned", "smooth"))
     assert all(lookup(retuned.recipe, field) == value for field, value in point.items())
     assert point or best["smooth"] == 0
-    now = ablation_standing(spec, conductor.runs)
+    now = ablation_progress(spec, conductor.runs)
     assert (now.pairs, now.total, now.best, now.baseline) == ((4, 4), 33, None, None)
 
 

@@ -30,7 +30,7 @@ from search_spaces.search.parameters import Alternative, Parameters
 from sweeps.plan.search_plan import SearchPlan, searched_fields, searched_values
 from sweeps.run_state import RunState
 from sweeps.study.sampler import Proposer
-from sweeps.study.snapshot import TrialView
+from sweeps.study.snapshot import RunSnapshot
 from tests.fakes import analytic, space
 
 SEARCH = {
@@ -51,10 +51,10 @@ def spec_of(kind: Any, **changes: Any) -> SpaceSpec:
     return space(**(parts | changes | ({"search": GRID} if kind == "grid" else {})))
 
 
-def view(spec: SpaceSpec, number: int, recipe: Recipe, **changes: Any) -> TrialView:
+def view(spec: SpaceSpec, number: int, recipe: Recipe, **changes: Any) -> RunSnapshot:
     value = analytic(recipe, 9)["val/accuracy"]
     parts: dict[str, Any] = {"state": RunState.COMPLETE, "value": value, "curve": {9: value}, "seed": 0}
-    return TrialView(number=number, values=searched_values(recipe, spec), **(parts | changes))
+    return RunSnapshot(number=number, values=searched_values(recipe, spec), **(parts | changes))
 
 
 def run(spec: SpaceSpec, plan: SearchPlan, first: int, count: int) -> list[Recipe]:

@@ -23,7 +23,7 @@ def epoch(number: int, seconds: float = 1.0) -> Step:
     return Step((EpochReport(number, {"val/accuracy": 0.5}, seconds),))
 
 
-STARVED = Step(error="out of memory on the device\nTraceback ...\nOutOfMemoryError", starved=True)
+STARVED = Step(error="out of memory on the device\nTraceback ...\nOutOfMemoryError", out_of_memory=True)
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_a_run_that_is_put_back_is_the_next_one(conduct: Callable[..., Conductor
     conductor.put_back(run)
     assert conductor.runs[run].state is RunState.INTERRUPTED
     assert number(conductor) == run
-    assert conductor.runs[run].fruitless == 0
+    assert conductor.runs[run].deaths_without_progress == 0
 
 
 # --- real drivers -----------------------------------------------------------------------------------------------
@@ -152,7 +152,7 @@ def starves(config, seed, state=None):
     yield {"val/accuracy": 0.5}
     if config["optimizer"]["lr"] > 3e-3:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
-    once = pathlib.Path(f"starved-{config['optimizer']['lr']}")
+    once = pathlib.Path(f"out_of_memory-{config['optimizer']['lr']}")
     if config["optimizer"]["lr"] < 3e-4 and not once.exists():
         once.touch()
         soft, hard = resource.getrlimit(resource.RLIMIT_AS)

@@ -14,14 +14,14 @@ from sqlalchemy.exc import IntegrityError
 from search_spaces import LeaseLostError, SpaceSpec, SweepError, UsageError
 from sweeps.run_state import RunState
 from sweeps.store.database import connect
-from sweeps.store.events import Entry, RunAdded, RunBegun, RunsInterrupted, StepRecorded, WeightsKept
-from sweeps.store.records import Fence, Outcome
+from sweeps.store.events import Event, RunAdded, RunBegun, RunsInterrupted, StepRecorded, WeightsKept
+from sweeps.store.records import Fence, RunOutcome
 from sweeps.store.store import Store
 from sweeps.store.tables import SCHEMA_VERSION
 from tests.fakes import add_sweep, rows, snapshot, space, take
 from trainers.reports import EpochReport, Predictions
 
-RUNNING = Outcome(RunState.RUNNING)
+RUNNING = RunOutcome(RunState.RUNNING)
 SEED = 2**63 - 1  # the largest that `derive_seed` gives
 
 
@@ -42,7 +42,7 @@ def book(store: Store, sweep_id: int) -> Book:
 
 
 class Book:
-    """A driver that writes each entry at once.
+    """A driver that writes each event at once.
 
     Args:
         store: The database.
@@ -55,14 +55,14 @@ class Book:
         store.take_over(self.fence)
         self.count = 0
 
-    def write(self, *entries: Entry) -> None:
-        self.count = self.store.write(self.fence, entries, self.count)
+    def write(self, *events: Event) -> None:
+        self.count = self.store.write(self.fence, events, self.count)
 
     def add(self, number: int = 0, seed: int = SEED, **more: Any) -> None:
         digest = more.pop("recipe_hash", str(number))
         self.write(RunAdded(number, {"optimizer": {"lr": 0.1}}, digest, seed, **more))
 
-    def record(self, reports: list[EpochReport], seq: int, outcome: Outcome = RUNNING, number: int = 0) -> None:
+    def record(self, reports: list[EpochReport], seq: int, outcome: RunOutcome = RUNNING, number: int = 0) -> None:
         self.write(StepRecorded(number, tuple(reports), seq, outcome, datetime.now(UTC)))
 
 
@@ -140,26 +140,26 @@ def test_begin_counts_attempts_and_keeps_the_first_start(store: Store, sweep_id:
 
 def test_recording_moves_the_run_on(store: Store, sweep_id: int, book: Book) -> None:
     book.add()
-    book.record([report(1, 0.1), report(2, 0.2)], 0, Outcome(RunState.RUNNING, 0.2))
+    book.record([report(1, 0.1), report(2, 0.2)], 0, RunOutcome(RunState.RUNNING, 0.2))
     [run] = store.runs(sweep_id)
     assert (run.state, run.epoch, run.value, run.seconds, run.finished_at) == (RunState.RUNNING, 2, 0.2, 0.5, None)
-    book.record([], 2, Outcome(RunState.FAILED, None, "Traceback"))
+    book.record([], 2, RunOutcome(RunState.FAILED, None, "Traceback"))
     [run] = store.runs(sweep_id)
     assert (run.state, run.epoch, run.value, run.error) == (RunState.FAILED, 2, 0.2, "Traceback")
     assert run.finished_at is not None
 
 
 def test_entries_are_written_once_however_often_they_come(store: Store, sweep_id: int, book: Book) -> None:
-    entries = [
+    events = [
         RunAdded(0, {}, "0", SEED),
         RunBegun(0, 1, datetime.now(UTC)),
-        StepRecorded(0, (report(1, 0.1),), 0, Outcome(RunState.COMPLETE, 0.1), datetime.now(UTC)),
+        StepRecorded(0, (report(1, 0.1),), 0, RunOutcome(RunState.COMPLETE, 0.1), datetime.now(UTC)),
     ]
-    assert store.write(book.fence, entries, 0) == 3
+    assert store.write(book.fence, events, 0) == 3
     done = store.runs(sweep_id)
     for start in range(3):  # no state is seen again on the way: the end of one is the state of all
-        assert store.write(book.fence, entries[: start + 1], 0) == 3
-        assert store.write(book.fence, entries[start:], start) == 3
+        assert store.write(book.fence, events[: start + 1], 0) == 3
+        assert store.write(book.fence, events[start:], start) == 3
         assert store.runs(sweep_id) == done
 
 
@@ -176,7 +176,7 @@ def test_an_old_fence_writes_nothing(store: Store, sweep_id: int, book: Book) ->
     for write in (
         lambda: book.add(1),
         lambda: store.take_over(book.fence),
-        lambda: store.hand_in(book.fence),
+        lambda: store.mark_complete(book.fence),
         lambda: store.set_spec(book.fence, "other"),
         lambda: store.link_trials(book.fence, {0: 7}),
     ):
@@ -212,7 +212,7 @@ def test_recording_is_all_or_nothing(store: Store, sweep_id: int, book: Book, da
 
     broken = EpochReport(2, Unwritable(), 0.25)
     with pytest.raises(IntegrityError):
-        book.record([report(1), broken], 0, Outcome(RunState.COMPLETE, 0.2))
+        book.record([report(1), broken], 0, RunOutcome(RunState.COMPLETE, 0.2))
     assert snapshot(database_url) == {}
     [run] = store.runs(sweep_id)
     assert (run.state, run.epoch, run.value) == (RunState.INTERRUPTED, 0, None)
@@ -248,8 +248,8 @@ def test_predictions_come_back_byte_by_byte(book: Book, database_url: str) -> No
         nll=np.array([np.nan, np.inf, *rng.random(48)], dtype=np.float32),
     )
     last = EpochReport(1, {"val/accuracy": 0.5}, 0.1, (part,))
-    book.record([last], 0, Outcome(RunState.COMPLETE, 0.5))
-    book.record([last], 1, Outcome(RunState.COMPLETE, 0.5))
+    book.record([last], 0, RunOutcome(RunState.COMPLETE, 0.5))
+    book.record([last], 1, RunOutcome(RunState.COMPLETE, 0.5))
     [row] = rows(database_url, "SELECT split, weights, n, label, predicted, confidence, nll FROM prediction")
     assert tuple(row[:3]) == ("test", "raw", 50)
     for found, expected, kind in zip(
@@ -265,7 +265,7 @@ def test_interrupts_its_own_running_runs_only(store: Store, sweep_id: int, book:
     other.add()
     for one, number in ((book, 0), (book, 1), (other, 0)):
         one.write(RunBegun(number, 1, datetime.now(UTC)))
-    book.record([report(1)], 0, Outcome(RunState.STOPPED, 0.5), 1)
+    book.record([report(1)], 0, RunOutcome(RunState.STOPPED, 0.5), 1)
     for _ in range(2):
         book.write(RunsInterrupted())
         assert [run.state.value for run in store.runs(sweep_id)] == ["INTERRUPTED", "STOPPED", "INTERRUPTED"]

@@ -38,7 +38,7 @@ class AwayStore:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._store, name)
-        return found if name not in ("write", "hand_in") else self._guarded(found)
+        return found if name not in ("write", "mark_complete") else self._guarded(found)
 
     def _guarded(self, method: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any) -> Any:
@@ -121,7 +121,7 @@ def test_at_the_end_it_waits_so_long_and_the_next_driver_brings_the_rest_in(
     away = AwayStore(store)
     away.away.set()
     said: list[str] = []
-    writer = writer_on(away, spec, tmp_path / "c.spool", say=said.append, patience_s=0.2)
+    writer = writer_on(away, spec, tmp_path / "c.journal", say=said.append, patience_s=0.2)
     with pytest.raises(SweepError) as told, writer:
         CurveRunner().run(conductor_of(spec, store, tmp_path / "c", writer))
     assert "records wait in" in str(told.value)

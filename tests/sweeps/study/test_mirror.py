@@ -15,8 +15,8 @@ from search_spaces import LeaseLostError, UsageError
 from sweeps.run_state import RunState
 from sweeps.store.store import Store
 from sweeps.study import mirror
-from sweeps.study.mirror import DashboardCopy
-from sweeps.study.snapshot import TrialView
+from sweeps.study.mirror import StudyMirror
+from sweeps.study.snapshot import RunSnapshot
 from sweeps.study.study import Study
 from tests.fakes import CurveRunner, conductor_of, rows, space, take, writer_of
 
@@ -73,14 +73,14 @@ def shown(storage: RDBStorage) -> list[tuple[int, TrialState]]:
     return sorted((trial.number, trial.state) for trial in found)
 
 
-def view(number: int, state: RunState = RunState.COMPLETE) -> TrialView:
+def view(number: int, state: RunState = RunState.COMPLETE) -> RunSnapshot:
     values = {"optimizer.lr": 1e-3, "optimizer.betas.1": 0.95, "schedule.warmup": 0.1}
-    return TrialView(number, state, values, seed=0, value=0.5, curve={1: 0.5})
+    return RunSnapshot(number, state, values, seed=0, value=0.5, curve={1: 0.5})
 
 
 def test_a_sweep_is_copied_while_it_runs(store: Store, storage: RDBStorage, tmp_path: Path, often: None) -> None:
     writer = writer_of(store, SPEC, tmp_path / "c")
-    with DashboardCopy(lambda: study_of(storage), store, writer.fence) as copy:
+    with StudyMirror(lambda: study_of(storage), store, writer.fence) as copy:
         conductor = conductor_of(SPEC, store, tmp_path / "c", writer, watch=copy.watch)
         CurveRunner().run(conductor)
     assert copy.behind is None
@@ -91,7 +91,7 @@ def test_a_sweep_is_copied_while_it_runs(store: Store, storage: RDBStorage, tmp_
 
 
 def test_it_does_not_wait_for_the_end(store: Store, storage: RDBStorage, often: None) -> None:
-    with DashboardCopy(lambda: study_of(storage), store, take(store, SPEC)) as copy:
+    with StudyMirror(lambda: study_of(storage), store, take(store, SPEC)) as copy:
         copy.watch(view(0, RunState.RUNNING))
         deadline = time.monotonic() + 5
         while not copy._linked and time.monotonic() < deadline:
@@ -106,7 +106,7 @@ def test_watching_never_waits_for_the_database(store: Store, storage: RDBStorage
         gate.wait(10)
         return study_of(storage)
 
-    with DashboardCopy(slow, store, take(store, SPEC)) as copy:
+    with StudyMirror(slow, store, take(store, SPEC)) as copy:
         time.sleep(0.1)  # the thread is in `slow` by now
         began = time.monotonic()
         for number in range(100):
@@ -131,7 +131,7 @@ def test_it_catches_up_after_failures(
         flaky.append(Flaky(study_of(storage), fails))
         return flaky[-1]
 
-    with DashboardCopy(open_one, store, take(store, SPEC)) as copy:
+    with StudyMirror(open_one, store, take(store, SPEC)) as copy:
         copy.watch(view(0, RunState.RUNNING))
         deadline = time.monotonic() + 5
         while len(calls) < max(broken) and time.monotonic() < deadline:
@@ -156,7 +156,7 @@ def test_a_write_that_arrived_although_it_failed_is_not_made_twice(
         return number
 
     monkeypatch.setattr(storage, "create_new_trial", cut_off)
-    with DashboardCopy(lambda: study_of(storage), store, take(store, SPEC)) as copy:
+    with StudyMirror(lambda: study_of(storage), store, take(store, SPEC)) as copy:
         for number in range(3):
             copy.watch(view(number))
     assert deaths
@@ -168,14 +168,14 @@ def test_a_study_that_cannot_be_opened_is_told_and_raises_nothing(store: Store, 
     def refused() -> Study:
         raise UsageError("somebody else's study")
 
-    with DashboardCopy(refused, store, take(store, SPEC)) as copy:
+    with StudyMirror(refused, store, take(store, SPEC)) as copy:
         copy.watch(view(0))
     assert str(copy.behind) == "somebody else's study"
 
 
 def test_an_error_of_the_sweep_passes_through(store: Store, storage: RDBStorage) -> None:
     def sweep() -> None:
-        with DashboardCopy(lambda: study_of(storage), store, take(store, SPEC)) as copy:
+        with StudyMirror(lambda: study_of(storage), store, take(store, SPEC)) as copy:
             copy.watch(view(0))
             raise ZeroDivisionError
 
@@ -186,7 +186,7 @@ def test_an_error_of_the_sweep_passes_through(store: Store, storage: RDBStorage)
 
 def test_a_driver_that_was_overtaken_copies_nothing(store: Store, storage: RDBStorage, often: None) -> None:
     fence = take(store, SPEC)
-    with DashboardCopy(lambda: study_of(storage), store, fence) as copy:
+    with StudyMirror(lambda: study_of(storage), store, fence) as copy:
         copy.watch(view(0))
         deadline = time.monotonic() + 5
         while not copy._linked and copy._changed and time.monotonic() < deadline:

@@ -32,7 +32,7 @@ from sweeps.run_state import RunState
 from sweeps.study import study as study_module
 from sweeps.study.distributions import optuna_distribution
 from sweeps.study.sampler import Proposer
-from sweeps.study.snapshot import TrialView
+from sweeps.study.snapshot import RunSnapshot
 from sweeps.study.study import Study, open_study
 from tests.fakes import space
 
@@ -45,9 +45,9 @@ SEARCH: dict[str, Distribution] = {
 VALUES = {"optimizer.lr": 1e-3, "optimizer.betas": (0.9, 0.95), "budget.batch_size": 32, "optimizer.eps": 1e-8}
 
 
-def view(number: int, state: RunState = RunState.COMPLETE, **changes: Any) -> TrialView:
+def view(number: int, state: RunState = RunState.COMPLETE, **changes: Any) -> RunSnapshot:
     parts: dict[str, Any] = {"values": VALUES, "seed": 2**62, "value": 0.5, "curve": {1: 0.25, 2: 0.5}, "seconds": 1.5}
-    return TrialView(number=number, state=state, **(parts | changes))
+    return RunSnapshot(number=number, state=state, **(parts | changes))
 
 
 HISTORY = [
@@ -196,7 +196,7 @@ def test_syncing_again_changes_nothing(storage: RDBStorage) -> None:
     assert [one.datetime_complete for one in after] == [one.datetime_complete for one in before]
 
 
-def _stages(final: TrialView) -> list[TrialView]:
+def _stages(final: RunSnapshot) -> list[RunSnapshot]:
     """What is seen of a run while it works."""
     return [
         view(final.number, RunState.INTERRUPTED, value=None, curve={}),
@@ -352,9 +352,9 @@ def quadratic(values: Mapping[str, Any]) -> float:
     return float((math.log10(values["optimizer.lr"]) + 2) ** 2 + (4 * (values["schedule.warmup"] - 0.2)) ** 2)
 
 
-def done(number: int, values: Mapping[str, Any], sign: float = 1.0) -> TrialView:
+def done(number: int, values: Mapping[str, Any], sign: float = 1.0) -> RunSnapshot:
     value = sign * quadratic(values)
-    return TrialView(number, RunState.COMPLETE, values, seed=0, value=value, curve={1: value})
+    return RunSnapshot(number, RunState.COMPLETE, values, seed=0, value=value, curve={1: value})
 
 
 def _optimize(seed: int, startup: int, count: int, goal: Any = "minimize") -> list[float]:
@@ -401,7 +401,7 @@ def test_a_run_that_waits_is_not_proposed_again() -> None:
     for number in range(5):
         proposer.learn(done(number, random_point(PLANE, 0, number)))
     waiting = random_point(PLANE, 0, 5)
-    proposer.learn(TrialView(5, RunState.INTERRUPTED, waiting, seed=0))
+    proposer.learn(RunSnapshot(5, RunState.INTERRUPTED, waiting, seed=0))
     assert proposer.propose(6) != waiting
 
 
