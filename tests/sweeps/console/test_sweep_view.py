@@ -11,7 +11,7 @@ from rich.console import Console
 
 from analysis.load import epochs_frame, runs_frame, sweeps_frame
 from search_spaces import Metric, Recipe, UsageError
-from sweeps.console import sweep_view
+from sweeps.console import sweep_view, tables
 from sweeps.console.sweep_view import SweepView, find_run, find_view, sweep_views
 from sweeps.console.tables import column_names
 from sweeps.run_state import RunState
@@ -84,7 +84,7 @@ def test_every_run_as_json(view: SweepView, sqlite_url: str, capsys: pytest.Capt
     states = set()
     for row in view.runs:
         curve = sweep_view.curve_data(epochs_frame(sqlite_url, "toy", row.number))
-        sweep_view.print_json(sweep_view.run_data(row, view) | {"curve": curve})
+        tables.print_json(sweep_view.run_data(row, view) | {"curve": curve})
         shown = json.loads(capsys.readouterr().out)
         assert shown["state"] == row.state.value
         assert shown["baseline"] == (row.number == 0)
@@ -108,7 +108,7 @@ def test_numbers_that_are_none_are_null(view: SweepView, sqlite_url: str) -> Non
 
 def test_every_run_as_text(view: SweepView, sqlite_url: str) -> None:
     for row in view.runs:
-        text = printed(sweep_view.print_run, view, row, epochs_frame(sqlite_url, "toy", row.number))
+        text = printed(tables.print_run, view, row, epochs_frame(sqlite_url, "toy", row.number))
         assert f"run {row.number} of toy: {row.state.value.lower()} at epoch {row.epoch}" in text
         assert f"optimizer.lr {row.recipe.optimizer.lr:.3g}  (searched)" in text
         assert "optimizer.eps 1e-08\n" in text
@@ -124,13 +124,13 @@ def test_selection_does_not_look_at_test(sqlite_url: str, tmp_path: Path) -> Non
 
     run_sweep(space(runs=1), sqlite_url, tmp_path / "c", CurveRunner(with_test))
     view = load(sqlite_url)
-    text = printed(sweep_view.print_run, view, view.runs[0], epochs_frame(sqlite_url, "toy", 0))
+    text = printed(tables.print_run, view, view.runs[0], epochs_frame(sqlite_url, "toy", 0))
     assert "test/accuracy" not in text
     assert "train/lr" in text
 
 
 def test_runs_are_ranked(view: SweepView) -> None:
-    order = sweep_view.ranked(view)
+    order = tables.ranked(view)
     complete = [row for row in order if row.state is RunState.COMPLETE]
     assert order[: len(complete)] == complete
     assert [row.value for row in complete] == sorted((row.value for row in complete), reverse=True)
@@ -141,18 +141,18 @@ def test_runs_are_ranked(view: SweepView) -> None:
 
 def test_runs_are_ranked_upwards_where_less_is_better(sqlite_url: str, tmp_path: Path) -> None:
     run_sweep(space(metric=Metric(name="val/nll", goal="minimize")), sqlite_url, tmp_path / "c")
-    best = sweep_view.ranked(load(sqlite_url))[0]
+    best = tables.ranked(load(sqlite_url))[0]
     assert best.value == min(row.value for row in load(sqlite_url).runs if row.state is RunState.COMPLETE)
 
 
 def test_tables(view: SweepView) -> None:
-    runs = printed(sweep_view.print_runs, view)
+    runs = printed(tables.print_runs, view)
     assert "0 baseline" in runs
     assert "lr 0.001" in runs
     assert "betas.1 0.9" in runs
     assert len(runs.splitlines()) == 1 + 14 + 1
-    assert "14/14" in printed(sweep_view.print_list, [view])
-    status = printed(sweep_view.print_status, [view])
+    assert "14/14" in printed(tables.print_list, [view])
+    status = printed(tables.print_status, [view])
     assert "14 of 14 finished" in status
     assert "driver: none" in status
 
@@ -177,9 +177,9 @@ def test_a_sweep_without_runs(sqlite_url: str) -> None:
     view = load(sqlite_url)
     assert view.runs == []
     assert sweep_view.status_data(view)["best"] is None
-    for show in (sweep_view.print_list, sweep_view.print_status):
+    for show in (tables.print_list, tables.print_status):
         assert "toy" in printed(show, [view])
-    printed(sweep_view.print_runs, view)
+    printed(tables.print_runs, view)
 
 
 def test_runs_that_have_reported_nothing_yet(sqlite_url: str, tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_runs_that_have_reported_nothing_yet(sqlite_url: str, tmp_path: Path) ->
         assert (row.state, row.value, row.checkpoint, row.error) == (RunState.RUNNING, None, None, None)
         empty = epochs_frame(sqlite_url, "toy", 0)
         assert sweep_view.curve_data(empty) == {}
-        assert "running at epoch 0" in printed(sweep_view.print_run, view, row, empty)
+        assert "running at epoch 0" in printed(tables.print_run, view, row, empty)
         assert json.dumps(sweep_view.run_data(row, view), allow_nan=False)
 
 

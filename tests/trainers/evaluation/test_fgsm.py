@@ -90,7 +90,7 @@ def test_whole_numbers_are_refused_before_the_training(monkeypatch):
     words = r"signals.fgsm perturbs float inputs; this task has inputs int64 \(30, 1\); set it to \[\]"
     with pytest.raises(UsageError, match=words):
         Training(RECIPE, Words(), 0)
-    monkeypatch.setattr("trainers.factory.load_target", lambda reference: Words())
+    monkeypatch.setattr("trainers.task_checks.load_target", lambda reference: Words())
     with pytest.raises(UsageError, match=words):
         prepare("mine:Words", RECIPE, 0)
     plain = RECIPE.model_copy(update={"signals": Signals()})
