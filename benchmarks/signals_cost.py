@@ -17,14 +17,14 @@ from torch import Tensor, nn
 
 from search_spaces.recipe.recipe import Budget, Recipe, Regularization
 from trainers.loop import training as training_module
-from trainers.loop.gradient_stats import EpochSignals
+from trainers.loop.gradient_stats import GradientStats
 from trainers.loop.training import Training
 from trainers.task_lookup import load_target
 
 EPOCHS = 30
 
 
-class NormOnly(EpochSignals):
+class NormOnly(GradientStats):
     """What a training does that only clips."""
 
     def gradient(self) -> Tensor:
@@ -40,15 +40,15 @@ class NormOnly(EpochSignals):
 
 def cost(task: str) -> float:
     recipe = Recipe(regularization=Regularization(clip_norm=1.0), budget=Budget(epochs=2 * EPOCHS))
-    seconds: dict[type[EpochSignals], list[float]] = {EpochSignals: [], NormOnly: []}
+    seconds: dict[type[GradientStats], list[float]] = {GradientStats: [], NormOnly: []}
     trainings = {kind: Training(recipe, load_target(task), 0) for kind in seconds}
     for _ in range(EPOCHS):
         for kind, training in trainings.items():
-            training_module.EpochSignals = kind
+            training_module.GradientStats = kind
             started = time.perf_counter()
             training._train_epoch()
             seconds[kind].append(time.perf_counter() - started)
-    return min(seconds[EpochSignals]) / min(seconds[NormOnly]) - 1
+    return min(seconds[GradientStats]) / min(seconds[NormOnly]) - 1
 
 
 def main() -> None:

@@ -31,7 +31,7 @@ from tests.analysis.report_cases import CASES
 from tests.command import Command, in_this_process
 from tests.fakes import add_sweep, space
 from trainers.storage import checkpoints
-from trainers.storage.checksummed import write_sealed
+from trainers.storage.checksummed import write_checksummed
 from trainers.storage.local import LocalFolder
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -184,7 +184,7 @@ class Payload:
 
 
 def _sealed(path: Path, content: bytes) -> None:
-    write_sealed(path, content)
+    write_checksummed(path, content)
 
 
 def _bare(path: Path, content: bytes) -> None:
@@ -226,7 +226,7 @@ def test_a_run_whose_checkpoint_has_a_payload_starts_over(tmp_path: Path) -> Non
     from sweeps.runners.worker import Worker
 
     marker = tmp_path / "code ran"
-    write_sealed(tmp_path / "epoch-000001.ckpt", _zipped(Payload(marker)))
+    write_checksummed(tmp_path / "epoch-000001.ckpt", _zipped(Payload(marker)))
     recipe = space().recipe.model_dump(mode="json") | {"budget": {"epochs": 1}}
     worker = Worker()
     job = Job(

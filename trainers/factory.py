@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from search_spaces.recipe.recipe import Recipe
 from trainers.distributed.distributed_training import DistributedTraining
 from trainers.loop.training import Training
-from trainers.loop.user_loop import GeneratorTraining
+from trainers.loop.user_loop import UserLoopTraining
 from trainers.reports import EpochReport
 from trainers.task import Task
 from trainers.task_checks import check_loop
@@ -68,7 +68,7 @@ def open_training(reference: str, recipe: Recipe, seed: int, processes: int = 1)
     target = load_target(reference)
     if not isinstance(target, Task):
         check_loop(reference, processes)
-        return GeneratorTraining(target, recipe, seed)
+        return UserLoopTraining(target, recipe, seed)
     if processes > 1:
         return DistributedTraining(reference, recipe, seed, processes)
     return Training(recipe, target, seed)

@@ -12,7 +12,7 @@ import pytest
 
 from search_spaces import CheckpointError, UsageError
 from trainers.storage.address import open_folder
-from trainers.storage.checksummed import get_sealed, put_sealed
+from trainers.storage.checksummed import get_checksummed, put_checksummed
 from trainers.storage.folder import Folder
 from trainers.storage.local import LocalFolder
 from trainers.storage.remote import RemoteFolder
@@ -88,7 +88,7 @@ def test_what_is_not_there_cannot_be_read(folder: Folder) -> None:
         with pytest.raises(FileNotFoundError):
             folder.read("none")
         with pytest.raises(CheckpointError, match=r"none\b.*: cannot be read"):
-            get_sealed(folder, "none")
+            get_checksummed(folder, "none")
         folder.write("file", b"1")
 
 
@@ -104,14 +104,14 @@ def test_its_text_is_the_folder_in_another_place(folder: Folder) -> None:
 
 def test_sealed_files_are_read_as_written_or_refused(folder: Folder) -> None:
     for payload in (b"", b"\n", os.urandom(5000)):
-        put_sealed(folder, "file", memoryview(payload))
-        assert get_sealed(folder, "file") == payload
+        put_checksummed(folder, "file", memoryview(payload))
+        assert get_checksummed(folder, "file") == payload
     whole = folder.read("file")
     for damaged in (b"", whole[:-1], whole + b"x", whole[:9] + b"!" + whole[10:], whole[:-1] + b"!" + b""):
         if damaged != whole:
             folder.write("file", damaged)
             with pytest.raises(CheckpointError, match="damaged"):
-                get_sealed(folder, "file")
+                get_checksummed(folder, "file")
 
 
 @pytest.mark.parametrize("kind", ["local", "file"])

@@ -6,10 +6,10 @@ from torch import nn
 
 from search_spaces.errors import UsageError
 from search_spaces.recipe.recipe import Budget, Recipe
-from trainers import factory, task_checks
+from trainers import factory as doors
 from trainers.factory import open_training
 from trainers.loop.training import Training
-from trainers.loop.user_loop import GeneratorTraining
+from trainers.loop.user_loop import UserLoopTraining
 from trainers.task_checks import prepare
 from trainers.tasks import Data, Split
 
@@ -27,8 +27,8 @@ def loop(config, seed, state=None):
 
 
 def test_a_task_and_a_loop_open_alike(monkeypatch):
-    for target, kind in ((task(), Training), (loop, GeneratorTraining)):
-        monkeypatch.setattr(factory, "load_target", lambda reference, target=target: target)
+    for target, kind in ((task(), Training), (loop, UserLoopTraining)):
+        monkeypatch.setattr(doors, "load_target", lambda reference, target=target: target)
         training = open_training("x", RECIPE, 0)
         assert isinstance(training, kind)
         assert (training.epoch, training.finished) == (0, False)
@@ -38,7 +38,7 @@ def test_a_task_and_a_loop_open_alike(monkeypatch):
 
 def test_prepare_passes_what_can_be_trained(monkeypatch):
     for target in (task(), loop):
-        monkeypatch.setattr(task_checks, "load_target", lambda reference, target=target: target)
+        monkeypatch.setattr(doors, "load_target", lambda reference, target=target: target)
         assert prepare("x", RECIPE, 0) is None  # it raises otherwise
     monkeypatch.undo()
     assert prepare("digits", RECIPE, 0) is None
@@ -74,7 +74,7 @@ BROKEN = [
 
 @pytest.mark.parametrize(("members", "expected"), BROKEN)
 def test_prepare_says_in_one_line_what_to_mend(monkeypatch, members, expected):
-    monkeypatch.setattr(task_checks, "load_target", lambda reference: task(**members))
+    monkeypatch.setattr(doors, "load_target", lambda reference: task(**members))
     with pytest.raises(UsageError, match=expected) as caught:
         prepare("mine:Task", RECIPE, 0)
     assert str(caught.value).startswith("task mine:Task: ")

@@ -52,7 +52,7 @@ class Rank:
         budget = recipe.budget.model_copy(update={"accumulation": recipe.budget.accumulation * self.count})
         return recipe.model_copy(update={"budget": budget})
 
-    def with_joint_norms(self, model: nn.Module, device: torch.device) -> nn.Module:
+    def with_sync_batch_norm(self, model: nn.Module, device: torch.device) -> nn.Module:
         """Return the model with BatchNorm layers that take their statistics over the micro-batches of all ranks.
 
         Raises:
@@ -80,7 +80,7 @@ class Rank:
         """Whether the micro-batch with this number in its step is this rank's."""
         return micro_batch % self.count == self.index
 
-    def idle_at_the_end(self, micro_batches: int) -> bool:
+    def idle_in_last_round(self, micro_batches: int) -> bool:
         """Whether the last round of a step of so many micro-batches leaves this rank without one."""
         return 0 < micro_batches % self.count <= self.index
 
@@ -105,7 +105,7 @@ class Rank:
         distributed.broadcast(shared, src=0)
         return shared.item()
 
-    def share_buffers(self, model: nn.Module) -> None:
+    def broadcast_buffers(self, model: nn.Module) -> None:
         """Take over the first rank's buffers, so that its snapshot is a snapshot of every rank."""
         if self.count > 1:
             for buffer in model.buffers():

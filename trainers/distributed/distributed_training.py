@@ -28,7 +28,7 @@ from trainers.compute.rank import Rank
 from trainers.distributed.rank_process import Answer, Call, Start, packed, serve, unpacked
 from trainers.reports import EpochReport
 
-GOODBYE_S = 3.0  # for a process to end by itself
+EXIT_TIMEOUT_S = 3.0  # for a process to end by itself
 GRACE_S = 0.5  # for the death of a process to show after the others have complained of it
 
 
@@ -48,7 +48,7 @@ class DistributedTraining:
 
     def __init__(self, reference: str, recipe: Recipe, seed: int, processes: int) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="sweeps-ranks-", ignore_cleanup_errors=True)
-        meeting_point = str(Path(self._folder.name) / "store")
+        rendezvous_file = str(Path(self._folder.name) / "store")
         threads = max(1, torch.get_num_threads() // processes)
         # Not forked from this process: neither CUDA nor the threads of torch survive that. And not spawned: the imports
         # of a process take seconds, which the server that they are forked from spends once for all runs.
@@ -60,7 +60,7 @@ class DistributedTraining:
         try:
             for index in range(processes):
                 ours, theirs = context.Pipe()
-                start = Start(reference, recipe, seed, Rank(index, processes), threads, meeting_point)
+                start = Start(reference, recipe, seed, Rank(index, processes), threads, rendezvous_file)
                 process = context.Process(target=serve, args=(theirs, start), name=f"rank {index}", daemon=True)
                 self._links.append(ours)
                 process.start()
@@ -113,7 +113,7 @@ class DistributedTraining:
         for link in self._links:
             link.close()
         for process in self._processes:
-            process.join(GOODBYE_S)
+            process.join(EXIT_TIMEOUT_S)
             if process.is_alive():
                 process.kill()
                 process.join()

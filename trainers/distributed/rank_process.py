@@ -45,7 +45,7 @@ class Start:
     seed: int
     rank: Rank
     threads: int
-    meeting_point: str
+    rendezvous_file: str
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def serve(link: Connection, start: Start) -> None:
         training = _open(start)
         _send(link, training, dict(training.fingerprint) if start.rank.first else None)
         while (called := _call(link)) is not None:
-            value = _obey(training, *called)
+            value = _execute(training, *called)
             _send(link, training, value if start.rank.first else None)
         distributed.destroy_process_group()
     except Exception as error:  # noqa: BLE001  the user's code may raise anything; the parent raises it again
@@ -112,7 +112,7 @@ def _open(start: Start) -> Training:
         torch.cuda.set_device(device)
     distributed.init_process_group(
         "nccl" if device.type == "cuda" else "gloo",
-        init_method=f"file://{start.meeting_point}",
+        init_method=f"file://{start.rendezvous_file}",
         rank=start.rank.index,
         world_size=start.rank.count,
         timeout=PATIENCE,
@@ -129,7 +129,7 @@ def _call(link: Connection) -> tuple[Call, bytes] | None:
     return called
 
 
-def _obey(training: Training, call: Call, argument: bytes) -> EpochReport | bytes | None:
+def _execute(training: Training, call: Call, argument: bytes) -> EpochReport | bytes | None:
     match call:
         case "run_epoch":
             return training.run_epoch()

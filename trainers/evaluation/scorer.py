@@ -29,7 +29,7 @@ MIN_CALIBRATION = 10
 RULED_OUT = -1e30
 
 
-class Reading(NamedTuple):
+class ScoredWeights(NamedTuple):
     """One set of weights after an epoch, and what it says of ``val``.
 
     Attributes:
@@ -64,32 +64,30 @@ class Scorer:
         self._arithmetic = arithmetic
         self._data = data
 
-    def read(self, weights: str, model: nn.Module) -> Reading:
+    def read(self, weights: str, model: nn.Module) -> ScoredWeights:
         """Run a model over ``val``."""
         values = self._logits(model, self._data.val)
-        return Reading(weights, model, values, per_example(values, self._data.val.targets))
+        return ScoredWeights(weights, model, values, per_example(values, self._data.val.targets))
 
-    def epoch(self, readings: Sequence[Reading]) -> dict[str, float]:
+    def epoch(self, scored: Sequence[ScoredWeights]) -> dict[str, float]:
         """Return the metrics of every epoch; the first reading is of the raw weights."""
         metrics: dict[str, float] = {}
-        for reading in readings:
+        for reading in scored:
             metrics |= reading.val.metrics("val", reading.weights)
         if self._signals.train_rescored:
-            metrics["train/nll_eval"] = self._evaluate(readings[0].model, self._rescored()).metrics("train")[
-                "train/nll"
-            ]
+            metrics["train/nll_eval"] = self._evaluate(scored[0].model, self._rescored()).metrics("train")["train/nll"]
         return metrics
 
-    def end(self, readings: Sequence[Reading]) -> tuple[dict[str, float], tuple[Predictions, ...]]:
+    def end(self, scored: Sequence[ScoredWeights]) -> tuple[dict[str, float], tuple[Predictions, ...]]:
         """Return the metrics that only the last epoch has, and what every set of weights predicts.
 
         Args:
-            readings: As of ``epoch``.
+            scored: As of ``epoch``.
         """
         test = self._data.test.targets
         metrics: dict[str, float] = {}
         predictions: list[Predictions] = []
-        for reading in readings:
+        for reading in scored:
             values = self._logits(reading.model, self._data.test)
             raw, name = per_example(values, test), with_temperature(reading.weights)
             temperature, held_out = self._calibrate(reading)
@@ -99,12 +97,12 @@ class Scorer:
             metrics |= held_out | calibrated.metrics("test", name)
             predictions.append(reading.val.predictions("val", reading.weights))
             predictions += [raw.predictions("test", reading.weights), calibrated.predictions("test", name)]
-        return metrics | self._pruned(readings[0].model) | self._attacked(readings[0].model), tuple(predictions)
+        return metrics | self._pruned(scored[0].model) | self._attacked(scored[0].model), tuple(predictions)
 
-    def _calibrate(self, reading: Reading) -> tuple[float, dict[str, float]]:
+    def _calibrate(self, reading: ScoredWeights) -> tuple[float, dict[str, float]]:
         """Fit a temperature on the even positions of ``val``, and score it on the odd ones."""
         targets = self._data.val.targets
-        temperature = temperature_of(reading.logits[::2], targets[::2])
+        temperature = robust_temperature(reading.logits[::2], targets[::2])
         if len(targets) < 2:
             return temperature, {}
         held_out = scaled(reading.logits[1::2], targets[1::2], temperature)
@@ -147,7 +145,7 @@ class Scorer:
         return self._data.train.take(torch.arange(count, device=self._data.train.targets.device) * size // count)
 
 
-def temperature_of(logits: Tensor, targets: Tensor) -> float:
+def robust_temperature(logits: Tensor, targets: Tensor) -> float:
     """Return the temperature that fits some examples best.
 
     1, which changes nothing, when they cannot tell: fewer than 10 of them, or all of one class. NaN for logits that are

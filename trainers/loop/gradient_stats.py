@@ -18,7 +18,7 @@ from search_spaces.recipe.recipe import Regularization
 NEAR_ZERO = 1e-3
 
 
-class EpochSignals:
+class GradientStats:
     """The signals of one epoch.
 
     A *layer* here is a weight with two or more dimensions: biases and norm scales have gradients of another order

@@ -29,10 +29,10 @@ from search_spaces.seeds import derive_seed
 from trainers.compute.precision import Arithmetic, check_precision, choose_device
 from trainers.compute.rank import ALONE, Rank
 from trainers.evaluation.fgsm import check_fgsm
-from trainers.evaluation.scorer import Reading, Scorer
+from trainers.evaluation.scorer import ScoredWeights, Scorer
 from trainers.loop.augmentation import Mixed, Mixing, check_mixing, mixed_loss
 from trainers.loop.fingerprint import fingerprint
-from trainers.loop.gradient_stats import EpochSignals, peak_memory, reset_peak_memory
+from trainers.loop.gradient_stats import GradientStats, peak_memory, reset_peak_memory
 from trainers.loop.patience import Stopper
 from trainers.loop.stepper import Stepper
 from trainers.loop.weight_averaging import Average
@@ -73,7 +73,7 @@ class Training:
         order = torch.randperm(len(self._data.train), generator=stream(seed, "order"))
         self._fingerprint = fingerprint(self.model, order, self._data)
         if recipe.model.sync_batch_norm:
-            self.model = rank.with_joint_norms(self.model, self._device)
+            self.model = rank.with_sync_batch_norm(self.model, self._device)
 
         # One optimizer step takes `accumulation` micro-batches; what is left at the end of an epoch makes a
         # last, smaller step, so that every example counts once per epoch.
@@ -136,7 +136,7 @@ class Training:
         """Train on every example once and return the ``train/`` metrics."""
         order = torch.randperm(len(self._data.train), generator=stream(self._seed, "order", self._epoch))
         mixing = Mixing(self._recipe.regularization, self._seed, self._epoch)
-        signals = EpochSignals(self._parameters, self._recipe.regularization, self._steps_per_epoch)
+        signals = GradientStats(self._parameters, self._recipe.regularization, self._steps_per_epoch)
         losses: list[Tensor] = []
         constant = self._average.learning_rate(self._epoch) if self._average else None
         learning_rate = 0.0
@@ -156,7 +156,7 @@ class Training:
             if self._average:
                 self._average.after_step(self.model, steps_done + 1)
         eval_mode(self._stepper.optimizer)
-        self._rank.share_buffers(self.model)
+        self._rank.broadcast_buffers(self.model)
 
         # Nothing above reads a number out of a tensor: that would make a GPU wait for the CPU at every step.
         return {
@@ -187,7 +187,7 @@ class Training:
             if self._rank.owns(number):
                 with self._rank.reduction(self._forward, number, len(parts)):
                     total += self._add_gradient(batch, divisor)
-        if self._rank.idle_at_the_end(len(parts)):
+        if self._rank.idle_in_last_round(len(parts)):
             # DDP waits for a backward pass of every rank: this one adds nothing. Joint norms would count its examples,
             # and let a rank take part with none; other layers may not.
             count = 0 if self._recipe.model.sync_batch_norm else len(parts[0])
@@ -210,16 +210,16 @@ class Training:
         elif regularization.clip_value is not None:
             nn.utils.clip_grad_value_(self._parameters, regularization.clip_value)
 
-    def _score(self, raw: Reading) -> tuple[dict[str, float], tuple[Predictions, ...]]:
+    def _score(self, raw: ScoredWeights) -> tuple[dict[str, float], tuple[Predictions, ...]]:
         """Return the metrics of an epoch and, at the end of the training, what its weights predict."""
-        readings = self._readings(raw)
-        metrics = self._scorer.epoch(readings)
+        scored = self._scored_weights(raw)
+        metrics = self._scorer.epoch(scored)
         if not self.finished:
             return metrics, ()
-        final, predictions = self._scorer.end(readings)
+        final, predictions = self._scorer.end(scored)
         return metrics | final, predictions
 
-    def _readings(self, raw: Reading) -> list[Reading]:
+    def _scored_weights(self, raw: ScoredWeights) -> list[ScoredWeights]:
         """Return the raw weights and, once there are any, the averaged ones."""
         averaged = self._average.model if self._average else None
         if self._average is None or averaged is None:

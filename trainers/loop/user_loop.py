@@ -44,7 +44,7 @@ from trainers.task_lookup import Loop
 _METRIC = re.compile(r"[A-Za-z_][\w.-]*/[\w.-]+")
 
 
-class GeneratorTraining:
+class UserLoopTraining:
     """The same state machine as ``Training``, around a user's generator function.
 
     It is finished when the budget's epochs have been yielded or when the generator returns. That it has

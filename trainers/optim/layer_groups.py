@@ -34,7 +34,7 @@ class Blocks(NamedTuple):
     head: str
 
 
-def find_blocks(model: nn.Module) -> Blocks:
+def find_layer_groups(model: nn.Module) -> Blocks:
     """Return the blocks of a model. One without submodules is its own head, under the name ``""``."""
     found = list(_walk(model, ""))
     heads = [path for path, _ in found if path.rpartition(".")[2] in HEADS]
@@ -77,7 +77,7 @@ def lr_scales(model: nn.Module, groups: ParameterGroups) -> Mapping[str, float]:
     A block that is ``n`` blocks before the head has ``layer_decay ** n``, the head has ``head_lr_scale``. A
     parameter that is shared between modules belongs to the first of them.
     """
-    body, head = find_blocks(model)
+    body, head = find_layer_groups(model)
     depths = {path: len(body) - i for i, paths in enumerate(body) for path in paths}
     scales = {}
     for name, _ in model.named_parameters():

@@ -10,14 +10,14 @@ from torch import Tensor
 
 
 @runtime_checkable
-class _Wrapper(Protocol):
+class _WrapsOptimizer(Protocol):
     """A lookahead."""
 
     optimizer: torch.optim.Optimizer
 
 
 @runtime_checkable
-class _TwoModes(Protocol):
+class _HasModes(Protocol):
     """A schedule-free optimizer."""
 
     def train(self) -> None: ...
@@ -25,7 +25,7 @@ class _TwoModes(Protocol):
 
 
 @runtime_checkable
-class _SecondOrder(Protocol):
+class _EstimatesCurvature(Protocol):
     """Sophia."""
 
     @property
@@ -33,7 +33,7 @@ class _SecondOrder(Protocol):
 
 
 def _inner(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
-    return optimizer.optimizer if isinstance(optimizer, _Wrapper) else optimizer
+    return optimizer.optimizer if isinstance(optimizer, _WrapsOptimizer) else optimizer
 
 
 def backward(loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
@@ -42,7 +42,7 @@ def backward(loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
     Sophia differentiates it once more in some steps; then it carries its graph.
     """
     inner = _inner(optimizer)
-    if not (isinstance(inner, _SecondOrder) and inner.estimates_curvature):
+    if not (isinstance(inner, _EstimatesCurvature) and inner.estimates_curvature):
         loss.backward()  # type: ignore[no-untyped-call]  # torch has not typed it
         return
     with warnings.catch_warnings():
@@ -54,7 +54,7 @@ def backward(loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
 def train_mode(optimizer: torch.optim.Optimizer) -> None:
     """Put the weights where gradients are taken; for a schedule-free optimizer, after `eval_mode`."""
     inner = _inner(optimizer)
-    if isinstance(inner, _TwoModes):
+    if isinstance(inner, _HasModes):
         inner.train()
 
 
@@ -64,5 +64,5 @@ def eval_mode(optimizer: torch.optim.Optimizer) -> None:
     A checkpoint can be taken in either mode; the optimizer's state says which one it was.
     """
     inner = _inner(optimizer)
-    if isinstance(inner, _TwoModes):
+    if isinstance(inner, _HasModes):
         inner.eval()

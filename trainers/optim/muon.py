@@ -10,7 +10,7 @@ from torch import nn
 
 from search_spaces.errors import UsageError
 from search_spaces.recipe.optimizers import Muon
-from trainers.optim.layer_groups import find_blocks, is_under
+from trainers.optim.layer_groups import find_layer_groups, is_under
 from trainers.optim.param_groups import split_parameters, torch_groups
 
 
@@ -80,7 +80,7 @@ def build_muon(optimizer: Muon, model: nn.Module, scales: Mapping[str, float]) -
 
 def _hidden_matrices(model: nn.Module) -> frozenset[str]:
     """Return the names of the two-dimensional weights that are neither an embedding's nor the head's."""
-    head = find_blocks(model).head
+    head = find_layer_groups(model).head
     parameters = dict(model.named_parameters())
     names = split_parameters(model, "matrices", decay_embeddings=False).decayed
     return frozenset(name for name in names if parameters[name].ndim == 2 and not is_under(name, head))

@@ -24,22 +24,28 @@ from trainers.loop.gradient_stats import peak_memory, reset_peak_memory
 from trainers.sanity.lr_curve import Suggestion, rate_text
 from trainers.sanity.lr_finder import scan
 from trainers.sanity.probe import Probe, probe_data
-from trainers.sanity.thresholds import Lesson, judge_gradients, judge_initial_loss, judge_lessons, judge_scan
+from trainers.sanity.thresholds import (
+    ShortTraining,
+    check_gradients,
+    check_initial_loss,
+    check_learning,
+    check_learning_rate,
+)
 from trainers.seeding import stream
 from trainers.task import Data, Split, Task
 
-HANDFUL = 16
+OVERFIT_EXAMPLES = 16
 """Examples to learn by heart. Few, so that a linear model can: sixteen points in more dimensions are separable."""
 
 OVERFIT_STEPS = 300
 NEAR_ZERO_LOSS = 0.05
 GRADIENT_STEPS = 10
-LESSON_STEPS = 200
-LESSON_SECONDS = 12.0
+SHORT_STEPS = 200
+SHORT_SECONDS = 12.0
 INITIAL_EXAMPLES = 1000
-MOST_EXAMPLES = 2000
-FULL = 0.9
-_RESCUES = (1e-3, 1e-2)
+SCORED_EXAMPLES = 2000
+MEMORY_LIMIT = 0.9
+_FALLBACK_RATES = (1e-3, 1e-2)
 _WARMUP = 0.1
 
 
@@ -59,22 +65,22 @@ def check_task(task: Task, recipe: Recipe, seed: int) -> Iterator[Check]:
     yield overfit
     yield _initial_loss(task, recipe, data, seed)
     range_test = scan(task, recipe, data, seed)
-    yield judge_scan(range_test)
+    yield check_learning_rate(range_test)
     yield _gradients(task, recipe, data, seed)
     school = _lessons(task, recipe, data, seed, range_test.suggestion)
-    yield judge_lessons(school.lessons, overfit.outcome is not Outcome.FAIL)
+    yield check_learning(school.lessons, overfit.outcome is not Outcome.FAIL)
     yield _throughput(recipe, data, school)
 
 
 def _overfit(task: Task, recipe: Recipe, data: Data, seed: int) -> Check:
     name = "overfit one batch"
-    order = torch.randperm(len(data.train), generator=stream(seed, "order"))[:HANDFUL]
+    order = torch.randperm(len(data.train), generator=stream(seed, "order"))[:OVERFIT_EXAMPLES]
     batch = data.train.take(order.to(data.train.targets.device))
-    attempt = _by_heart(task, recipe, batch, seed)
+    attempt = _overfit_batch(task, recipe, batch, seed)
     if attempt.done:
         return passed(name, f"{attempt} at optimizer.lr {rate_text(recipe.optimizer.lr)}")
-    for rate in _RESCUES:
-        rescue = _by_heart(task, recipe.model_copy(update={"optimizer": AdamW(lr=rate)}), batch, seed)
+    for rate in _FALLBACK_RATES:
+        rescue = _overfit_batch(task, recipe.model_copy(update={"optimizer": AdamW(lr=rate)}), batch, seed)
         if rescue.done:
             here = f"{attempt} at optimizer.lr {rate_text(recipe.optimizer.lr)}"
             evidence = f"{here}; with AdamW at {rate_text(rate)}, {rescue}"
@@ -83,7 +89,7 @@ def _overfit(task: Task, recipe: Recipe, data: Data, seed: int) -> Check:
             return warned(name, evidence, "the model can and this optimizer cannot: change optimizer.lr, as below")
     return failed(
         name,
-        f"{attempt}, and AdamW at {' and '.join(map(rate_text, _RESCUES))} does no better",
+        f"{attempt}, and AdamW at {' and '.join(map(rate_text, _FALLBACK_RATES))} does no better",
         "look at the path from the inputs to the logits: a wrong scale, detached or frozen layers, an activation after"
         " the last layer, targets that the model cannot tell apart",
     )
@@ -108,11 +114,11 @@ class _Attempt(NamedTuple):
         return f"loss {start:.3g} -> {end:.2g} on {self.examples} examples in {len(self.losses)} steps"
 
 
-def _by_heart(task: Task, recipe: Recipe, batch: Split, seed: int) -> _Attempt:
+def _overfit_batch(task: Task, recipe: Recipe, batch: Split, seed: int) -> _Attempt:
     """Train on one batch without anything that keeps a model from memorising."""
     plain = {
         "regularization": Regularization(clip_norm=recipe.regularization.clip_norm),
-        "budget": Budget(batch_size=HANDFUL),
+        "budget": Budget(batch_size=OVERFIT_EXAMPLES),
     }
     if "weight_decay" in type(recipe.optimizer).model_fields:
         plain["optimizer"] = recipe.optimizer.model_copy(update={"weight_decay": 0.0})
@@ -134,7 +140,7 @@ def _initial_loss(task: Task, recipe: Recipe, data: Data, seed: int) -> Check:
     targets = sample.targets[: len(found)]
     loss = functional.cross_entropy(found.double(), targets).item()
     accuracy = (found.argmax(dim=1) == targets).double().mean().item()
-    return judge_initial_loss(loss, accuracy, len(targets), task.classes)
+    return check_initial_loss(loss, accuracy, len(targets), task.classes)
 
 
 def _gradients(task: Task, recipe: Recipe, data: Data, seed: int) -> Check:
@@ -151,26 +157,26 @@ def _gradients(task: Task, recipe: Recipe, data: Data, seed: int) -> Check:
         rows = [row for row in rows if all(value is None or math.isfinite(value) for value in row)] or rows
     norms = {name: [row[column] for row in rows] for column, name in enumerate(probe.parameters)}
     layers = frozenset(name for name, parameter in probe.parameters.items() if parameter.ndim >= 2)
-    return judge_gradients(norms, layers or frozenset(norms), len(rows))
+    return check_gradients(norms, layers or frozenset(norms), len(rows))
 
 
-class _School(NamedTuple):
+class _ShortTrainings(NamedTuple):
     """The lessons, and what they cost: seconds of all training steps together, and of one look at `val`."""
 
-    lessons: Sequence[Lesson]
+    lessons: Sequence[ShortTraining]
     samples_per_second: float
     val_seconds: float
     memory: float
 
 
-def _lessons(task: Task, recipe: Recipe, data: Data, seed: int, suggestion: Suggestion | None) -> _School:
-    lessons: list[Lesson] = []
+def _lessons(task: Task, recipe: Recipe, data: Data, seed: int, suggestion: Suggestion | None) -> _ShortTrainings:
+    lessons: list[ShortTraining] = []
     reset_peak_memory(data.train.targets.device)
     samples = train_seconds = val_seconds = 0.0
     for rate in (recipe.optimizer.lr, *([suggestion.lr] if suggestion else [])):
         probe = Probe(recipe, task, data, seed)
         began = time.perf_counter()
-        steps = len(probe.train(_course(rate), stop=_after(LESSON_SECONDS)))
+        steps = len(probe.train(_course(rate), stop=_after(SHORT_SECONDS)))
         middle = time.perf_counter()
         lessons.append(_examined(probe, rate, steps))
         train_seconds += middle - began
@@ -179,13 +185,13 @@ def _lessons(task: Task, recipe: Recipe, data: Data, seed: int, suggestion: Sugg
         if lessons[-1].learnt:
             break
     memory = peak_memory(data.train.targets.device).get("train/peak_memory", float(psutil.Process().memory_info().rss))
-    return _School(lessons, samples / train_seconds, val_seconds, memory)
+    return _ShortTrainings(lessons, samples / train_seconds, val_seconds, memory)
 
 
 def _course(peak: float) -> list[float]:
     """Return the rates of a short training: a warmup, and a straight line down."""
-    up = int(_WARMUP * LESSON_STEPS)
-    down = LESSON_STEPS - up
+    up = int(_WARMUP * SHORT_STEPS)
+    down = SHORT_STEPS - up
     return [peak * (i + 1) / up for i in range(up)] + [peak * (down - i) / down for i in range(down)]
 
 
@@ -194,9 +200,9 @@ def _after(seconds: float) -> Callable[[Sequence[float]], bool]:
     return lambda losses: time.perf_counter() > end or not math.isfinite(losses[-1])
 
 
-def _examined(probe: Probe, rate: float, steps: int) -> Lesson:
+def _examined(probe: Probe, rate: float, steps: int) -> ShortTraining:
     """Score a short training on `val` and on as many examples of `train`."""
-    val = _spread(probe.data.val, MOST_EXAMPLES)
+    val = _spread(probe.data.val, SCORED_EXAMPLES)
     train = _spread(probe.data.train, len(val))
     with probe.arithmetic.autocast():
         on_val, on_train = (per_example(logits(probe.model, split), split.targets) for split in (val, train))
@@ -206,7 +212,7 @@ def _examined(probe: Probe, rate: float, steps: int) -> Lesson:
     prior = -(shares / shares.sum()).log()[val.targets]
     gain = prior - on_val.nll.double()
     frequent = int(counts.argmax())
-    return Lesson(
+    return ShortTraining(
         lr=rate,
         steps=steps,
         accuracy=_share(on_val.predicted == on_val.label),
@@ -229,7 +235,7 @@ def _spread(split: Split, most: int) -> Split:
     return split.take(torch.arange(count, device=split.targets.device) * len(split) // count)
 
 
-def _throughput(recipe: Recipe, data: Data, school: _School) -> Check:
+def _throughput(recipe: Recipe, data: Data, school: _ShortTrainings) -> Check:
     device = data.train.targets.device
     epoch = len(data.train) / school.samples_per_second + school.val_seconds
     cuda = device.type == "cuda"
@@ -240,7 +246,7 @@ def _throughput(recipe: Recipe, data: Data, school: _School) -> Check:
         f" {_seconds(epoch * recipe.budget.epochs)} per run of {recipe.budget.epochs} epochs;"
         f" {school.memory / 2**20:,.0f} MiB of memory"
     )
-    if used > FULL:
+    if used > MEMORY_LIMIT:
         return warned("throughput", f"{evidence}, {used:.0%} of what there is", "halve budget.batch_size")
     return passed("throughput", evidence)
 

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from trainers.check import Check, failed, passed, warned
 from trainers.sanity.lr_curve import LrScan, rate_text
 
-OFF = 0.2
-FAR_OFF = 3.0
+LOSS_TOLERANCE = 0.2
+LOSS_FAILURE = 3.0
 VANISHING = 1e-3
 EXPLODING = 100.0
 SIGMAS = 3.0
 
 
-def judge_initial_loss(loss: float, accuracy: float, examples: int, classes: int) -> Check:
+def check_initial_loss(loss: float, accuracy: float, examples: int, classes: int) -> Check:
     """Compare the loss before training with that of guessing every class alike, ln K.
 
     Args:
@@ -33,22 +33,22 @@ def judge_initial_loss(loss: float, accuracy: float, examples: int, classes: int
     if not math.isfinite(loss):
         return failed(name, evidence, "look for inputs that are not normalised, and for log or division in the model")
     off = loss / chance - 1.0
-    if abs(off) <= OFF:
+    if abs(off) <= LOSS_TOLERANCE:
         return passed(name, evidence)
     evidence += f": {off:+.0%}"
     # Fresh weights cannot know labels. Whoever beats chance before the first step was trained before.
     if accuracy > 1.0 / classes + SIGMAS * math.sqrt((1.0 - 1.0 / classes) / classes / examples):
         evidence += f", and accuracy {accuracy:.2f}: weights that were trained before"
-        if loss < chance * (1.0 + OFF):
+        if loss < chance * (1.0 + LOSS_TOLERANCE):
             return passed(name, evidence)
         return warned(name, evidence, "its confidence does not fit this data: normalise inputs as it was trained")
     if off < 0:
         return warned(name, evidence, "no better than chance and yet below ln K: are classes missing from train?")
     fix = "the scale of the logits is off: look for a factor on them, large initial weights of the head, raw inputs"
-    return failed(name, evidence, fix) if loss > FAR_OFF * chance else warned(name, evidence, fix)
+    return failed(name, evidence, fix) if loss > LOSS_FAILURE * chance else warned(name, evidence, fix)
 
 
-def judge_scan(scan: LrScan) -> Check:
+def check_learning_rate(scan: LrScan) -> Check:
     """Compare the recipe's learning rate with what a range test suggests."""
     name, found, now = "learning rate", scan.suggestion, f"optimizer.lr is {rate_text(scan.recipe_lr)}"
     if found is None:
@@ -68,7 +68,7 @@ def judge_scan(scan: LrScan) -> Check:
     return warned(name, evidence, f"search it: {found.search_line}")
 
 
-def judge_gradients(norms: Mapping[str, Sequence[float | None]], layers: frozenset[str], steps: int) -> Check:
+def check_gradients(norms: Mapping[str, Sequence[float | None]], layers: frozenset[str], steps: int) -> Check:
     """Look for parameters without gradient, and for gradients that vanish or explode.
 
     Args:
@@ -103,7 +103,7 @@ def judge_gradients(norms: Mapping[str, Sequence[float | None]], layers: frozens
 
 
 @dataclass(frozen=True)
-class Lesson:
+class ShortTraining:
     """What a short training came to.
 
     Attributes:
@@ -148,7 +148,7 @@ class Lesson:
         )
 
 
-def judge_lessons(lessons: Sequence[Lesson], overfits: bool) -> Check:
+def check_learning(lessons: Sequence[ShortTraining], overfits: bool) -> Check:
     """Ask whether the inputs say anything about the labels that holds for new examples.
 
     Args:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from filelock import FileLock
 
 from search_spaces.errors import CheckpointError, UsageError
-from trainers.storage.checksummed import read_sealed, write_sealed
+from trainers.storage.checksummed import read_checksummed, write_checksummed
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -69,7 +69,7 @@ def cached_arrays(name: str, key: Mapping[str, object], build: Callable[[], Arra
 
 def _read(path: Path) -> Arrays | None:
     try:
-        payload = read_sealed(path)
+        payload = read_checksummed(path)
     except CheckpointError:
         return None  # missing or damaged: either way it has to be built
     with np.load(io.BytesIO(payload), allow_pickle=False) as entry:
@@ -79,4 +79,4 @@ def _read(path: Path) -> Arrays | None:
 def _write(path: Path, arrays: Arrays) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
-    write_sealed(path, buffer.getbuffer())
+    write_checksummed(path, buffer.getbuffer())

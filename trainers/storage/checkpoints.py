@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from search_spaces.errors import CheckpointError
-from trainers.storage.checksummed import get_sealed, put_sealed
+from trainers.storage.checksummed import get_checksummed, put_checksummed
 from trainers.storage.folder import Folder
 
 # The newest may be damaged by the crash that makes it needed; then the one before takes its place.
@@ -73,14 +73,14 @@ def load(folder: Folder, name: str) -> dict[str, Any]:
     Raises:
         CheckpointError: The file is missing, damaged, or holds more than tensors and plain Python values.
     """
-    return _decode(get_sealed(folder, name), folder.url(name))
+    return _decode(get_checksummed(folder, name), folder.url(name))
 
 
 def _write(folder: Folder, name: str, state: dict[str, Any]) -> str:
     buffer = io.BytesIO()
     torch.save(state, buffer)
     _decode(buffer.getvalue(), folder.url(name))
-    put_sealed(folder, name, buffer.getbuffer())
+    put_checksummed(folder, name, buffer.getbuffer())
     return name
 
 

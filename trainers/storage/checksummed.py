@@ -12,30 +12,30 @@ from pathlib import Path
 
 from search_spaces.errors import CheckpointError
 from trainers.storage.folder import Folder
-from trainers.storage.local import LocalFolder, write_whole
+from trainers.storage.local import LocalFolder, write_atomically
 
 _MAGIC = b"sweeps-sealed-1 "
 
 
-def write_sealed(path: Path, payload: bytes | memoryview) -> None:
+def write_checksummed(path: Path, payload: bytes | memoryview) -> None:
     """Write ``payload`` to ``path``: all of it is on the disk after this returns, nothing of it before.
 
     Raises:
         OSError: The directory is missing or cannot be written, or the disk is full. ``path`` is as it was.
     """
-    write_whole(path, _header(payload), payload)
+    write_atomically(path, _header(payload), payload)
 
 
-def read_sealed(path: Path) -> bytes:
+def read_checksummed(path: Path) -> bytes:
     """Return the payload of a sealed file.
 
     Raises:
-        CheckpointError: The file is missing or unreadable, or is not what ``write_sealed`` wrote.
+        CheckpointError: The file is missing or unreadable, or is not what ``write_checksummed`` wrote.
     """
-    return get_sealed(LocalFolder(path.parent), path.name)
+    return get_checksummed(LocalFolder(path.parent), path.name)
 
 
-def put_sealed(folder: Folder, name: str, payload: bytes | memoryview) -> None:
+def put_checksummed(folder: Folder, name: str, payload: bytes | memoryview) -> None:
     """Write ``payload`` as a file of a folder, which is made when it is missing.
 
     Raises:
@@ -44,7 +44,7 @@ def put_sealed(folder: Folder, name: str, payload: bytes | memoryview) -> None:
     folder.write(name, _header(payload), payload)
 
 
-def get_sealed(folder: Folder, name: str) -> bytes:
+def get_checksummed(folder: Folder, name: str) -> bytes:
     """Return the payload of a sealed file of a folder.
 
     Raises:

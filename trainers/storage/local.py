@@ -43,7 +43,7 @@ class LocalFolder(Folder):
 
     def write(self, name: str, *parts: bytes | memoryview) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
-        write_whole(self.path / name, *parts)
+        write_atomically(self.path / name, *parts)
 
     def read(self, name: str) -> bytes:
         return (self.path / name).read_bytes()
@@ -58,7 +58,7 @@ class LocalFolder(Folder):
             return
 
 
-def write_whole(path: Path, *parts: bytes | memoryview) -> None:
+def write_atomically(path: Path, *parts: bytes | memoryview) -> None:
     """Write a file: all of it is on the disk after this returns, nothing of it before.
 
     It appears by an atomic rename of a complete, synced file, so a process that dies while writing leaves the old one.

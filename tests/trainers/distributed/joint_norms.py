@@ -31,8 +31,8 @@ def _replace_kernels() -> None:
     torch.batch_norm_backward_elemt = _backward
     nn.SyncBatchNorm.forward = _forward  # torch's own asks for the device first
     DistributedDataParallel._passing_sync_batchnorm_handle = lambda self, module: None  # DDP asks once more
-    original = Rank.with_joint_norms
-    Rank.with_joint_norms = lambda self, model, device: original(self, model, torch.device("cuda"))
+    original = Rank.with_sync_batch_norm
+    Rank.with_sync_batch_norm = lambda self, model, device: original(self, model, torch.device("cuda"))
 
 
 def _forward(self: nn.SyncBatchNorm, inputs: Tensor) -> Tensor:

@@ -158,9 +158,9 @@ def test_micro_batches_are_shared_once_and_every_rank_reduces_once(count: int) -
             rank = Rank(index, count)
             own = [number for number in range(micro_batches) if rank.owns(number)]
             owned += own
-            assert len(own) + rank.idle_at_the_end(micro_batches) == rounds
+            assert len(own) + rank.idle_in_last_round(micro_batches) == rounds
         assert sorted(owned) == list(range(micro_batches))
-        assert not Rank(0, count).idle_at_the_end(micro_batches)
+        assert not Rank(0, count).idle_in_last_round(micro_batches)
     assert ALONE.wrapped(model) is model
     assert ALONE.widened(SMALL) is SMALL
 
@@ -179,7 +179,7 @@ def test_joint_norms_are_refused_on_a_cpu_and_nothing_to_one_process() -> None:
 def test_joint_norms_take_the_place_of_batch_norm_with_its_weights() -> None:
     model = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8))
     state = {name: value.clone() for name, value in model.state_dict().items()}
-    joint = Rank(1, 2).with_joint_norms(model, torch.device("cuda"))
+    joint = Rank(1, 2).with_sync_batch_norm(model, torch.device("cuda"))
     assert [type(module) for module in joint.children()] == [nn.Linear, nn.SyncBatchNorm]
     assert all(torch.equal(value, state[name]) for name, value in joint.state_dict().items())
 

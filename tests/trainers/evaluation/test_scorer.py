@@ -14,7 +14,7 @@ from search_spaces.recipe.optimizers import SGD
 from search_spaces.recipe.recipe import Budget, Recipe, Signals
 from search_spaces.specs.space import Metric
 from sweeps.store.tables import Prediction
-from trainers.evaluation.scorer import scaled, temperature_of
+from trainers.evaluation.scorer import robust_temperature, scaled
 from trainers.loop.training import Training
 from trainers.tasks import Data
 
@@ -86,24 +86,24 @@ def test_a_small_val_leaves_the_temperature_at_one(blobs, monkeypatch, n):
 def test_nine_examples_are_too_few_and_ten_are_enough():
     logits = torch.randn(10, 3, generator=torch.Generator().manual_seed(0))
     targets = torch.arange(10) % 3
-    assert temperature_of(logits[:9], targets[:9]) == 1.0
-    assert temperature_of(logits, targets) == pytest.approx(fitted(logits.double(), targets), rel=1e-4)
+    assert robust_temperature(logits[:9], targets[:9]) == 1.0
+    assert robust_temperature(logits, targets) == pytest.approx(fitted(logits.double(), targets), rel=1e-4)
 
 
 def test_one_class_alone_leaves_the_temperature_at_one():
-    assert temperature_of(torch.randn(50, 3), torch.ones(50, dtype=torch.int64)) == 1.0
+    assert robust_temperature(torch.randn(50, 3), torch.ones(50, dtype=torch.int64)) == 1.0
 
 
 def test_a_class_that_a_model_rules_out_is_no_divergence():
     generator = torch.Generator().manual_seed(0)
     logits, targets = torch.randn(50, 3, generator=generator), torch.randint(0, 3, (50,), generator=generator)
     ruled_out = torch.cat([logits, torch.full((50, 1), -torch.inf)], dim=1)
-    assert temperature_of(ruled_out, targets) == pytest.approx(temperature_of(logits, targets), rel=1e-9)
+    assert robust_temperature(ruled_out, targets) == pytest.approx(robust_temperature(logits, targets), rel=1e-9)
 
 
 @pytest.mark.parametrize("broken", [torch.nan, torch.inf])
 def test_a_model_that_has_diverged_has_no_temperature(broken):
-    assert math.isnan(temperature_of(torch.full((20, 3), broken), torch.arange(20) % 3))
+    assert math.isnan(robust_temperature(torch.full((20, 3), broken), torch.arange(20) % 3))
 
 
 def test_names_fit_their_column_and_their_law():

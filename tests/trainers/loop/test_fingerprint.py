@@ -9,7 +9,7 @@ from search_spaces.recipe.recipe import Budget, Patience, Precision, Recipe, Reg
 from trainers.factory import open_training
 from trainers.loop.fingerprint import fingerprint
 from trainers.loop.training import Training
-from trainers.loop.user_loop import GeneratorTraining
+from trainers.loop.user_loop import UserLoopTraining
 from trainers.seeding import stream
 from trainers.tasks import Data, Split
 
@@ -108,4 +108,4 @@ def test_every_target_counts():
 
 
 def test_of_a_users_loop_nothing_is_known():
-    assert GeneratorTraining(lambda config, seed, state=None: iter(()), BASE, 0).fingerprint == {}
+    assert UserLoopTraining(lambda config, seed, state=None: iter(()), BASE, 0).fingerprint == {}

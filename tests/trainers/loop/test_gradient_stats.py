@@ -9,7 +9,7 @@ from search_spaces.recipe.optimizers import SGD
 from search_spaces.recipe.recipe import Budget, Recipe, Regularization, Signals
 from search_spaces.recipe.schedules import Constant
 from trainers.evaluation.evaluate import per_example
-from trainers.loop.gradient_stats import EpochSignals
+from trainers.loop.gradient_stats import GradientStats
 from trainers.loop.training import Training
 
 PLAIN = SGD(lr=0.1, momentum=0.0, nesterov=False, weight_decay=0.0)
@@ -24,7 +24,7 @@ def trained(regularization: Regularization, steps: int = 4, poison: int | None =
     """Signals of a few steps of plain SGD, and the gradients and weights as they were."""
     net = model()
     parameters = list(net.parameters())
-    signals = EpochSignals(parameters, regularization, steps)
+    signals = GradientStats(parameters, regularization, steps)
     gradients, weights = [], [[p.detach().clone() for p in parameters]]
     for step in range(steps):
         net(torch.randn(16, 4)).square().mean().backward()
@@ -89,7 +89,7 @@ def test_a_layer_of_zeros_and_one_without_gradient_stay_finite():
     net = model()
     nn.init.zeros_(net[0].weight)
     parameters = list(net.parameters())
-    signals = EpochSignals(parameters, Regularization(), 1)
+    signals = GradientStats(parameters, Regularization(), 1)
     net[2].weight.grad = torch.ones_like(net[2].weight)
     assert signals.gradient() == 4.0
     with signals.update(0), torch.no_grad():
@@ -101,7 +101,7 @@ def test_a_layer_of_zeros_and_one_without_gradient_stay_finite():
 
 def test_a_model_without_matrices_has_its_vectors_as_layers():
     vector = nn.Parameter(torch.ones(4))
-    signals = EpochSignals([vector], Regularization(), 1)
+    signals = GradientStats([vector], Regularization(), 1)
     vector.grad = torch.full((4,), 2.0)
     signals.gradient()
     assert signals.metrics(skips_steps=False)["train/grad_norm_layer_max"] == 4.0

@@ -8,7 +8,7 @@ from search_spaces.errors import CheckpointError, RunError
 from search_spaces.recipe.optimizers import AdamW
 from search_spaces.recipe.recipe import Budget, Recipe
 from trainers.loop import user_loop
-from trainers.loop.user_loop import GeneratorTraining
+from trainers.loop.user_loop import UserLoopTraining
 from trainers.storage import checkpoints
 from trainers.storage.local import LocalFolder
 
@@ -25,7 +25,7 @@ train = documented_loop()
 RECIPE = Recipe(optimizer=AdamW(lr=0.1), budget=Budget(epochs=6), custom={"width": 3})
 
 
-def run(training: GeneratorTraining, epochs: int = 100) -> list[tuple[int, dict]]:
+def run(training: UserLoopTraining, epochs: int = 100) -> list[tuple[int, dict]]:
     seen = []
     while not training.finished and len(seen) < epochs:
         report = training.run_epoch()
@@ -34,7 +34,7 @@ def run(training: GeneratorTraining, epochs: int = 100) -> list[tuple[int, dict]
 
 
 def test_runs_to_the_budget_and_learns():
-    training = GeneratorTraining(train, RECIPE, 0)
+    training = UserLoopTraining(train, RECIPE, 0)
     seen = run(training)
     assert [epoch for epoch, _ in seen] == [1, 2, 3, 4, 5, 6]
     assert seen[-1][1]["val/mse"] < seen[0][1]["val/mse"]
@@ -42,13 +42,13 @@ def test_runs_to_the_budget_and_learns():
 
 
 def test_continues_from_a_file_bit_by_bit(tmp_path):
-    expected = run(GeneratorTraining(train, RECIPE, 1))
-    first = GeneratorTraining(train, RECIPE, 1)
+    expected = run(UserLoopTraining(train, RECIPE, 1))
+    first = UserLoopTraining(train, RECIPE, 1)
     before = run(first, 2)
     state = first.state_dict()
     run(first, 1)  # the snapshot does not follow the training
     checkpoints.save(LocalFolder(tmp_path), 2, state)
-    second = GeneratorTraining(train, RECIPE, 1)
+    second = UserLoopTraining(train, RECIPE, 1)
     second.load_state_dict(checkpoints.latest(LocalFolder(tmp_path))[1])
     assert second.epoch == 2
     assert before + run(second) == expected
@@ -60,7 +60,7 @@ def test_the_loop_gets_the_recipe_as_a_plain_dict():
         assert (config["custom"]["width"], config["optimizer"]["kind"], seed, state) == (3, "adamw", 7, None)
         yield {"val/x": 1}
 
-    assert run(GeneratorTraining(loop, RECIPE, 7), 1) == [(1, {"val/x": 1.0})]
+    assert run(UserLoopTraining(loop, RECIPE, 7), 1) == [(1, {"val/x": 1.0})]
 
 
 def test_a_loop_that_returns_early_is_finished_where_it_is():
@@ -68,7 +68,7 @@ def test_a_loop_that_returns_early_is_finished_where_it_is():
         yield {"val/x": 1.0}
         yield {"val/x": 2.0}
 
-    training = GeneratorTraining(loop, RECIPE, 0)
+    training = UserLoopTraining(loop, RECIPE, 0)
     assert run(training) == [(1, {"val/x": 1.0}), (2, {"val/x": 2.0}), (2, {"val/x": 2.0})]
     assert (training.finished, training.epoch, training.state_dict()) == (True, 2, None)
 
@@ -83,7 +83,7 @@ def test_a_loop_that_goes_on_for_ever_is_closed_at_the_budget():
         finally:
             closed.append(True)
 
-    assert len(run(GeneratorTraining(loop, RECIPE, 0))) == 6
+    assert len(run(UserLoopTraining(loop, RECIPE, 0))) == 6
     assert closed == [True]
 
 
@@ -91,7 +91,7 @@ def test_numbers_of_all_kinds_and_non_finite_ones():
     def loop(config, seed, state=None):
         yield {"val/a": 1, "val/b": np.float32(0.5), "val/c": float("nan"), "a.b/c-d.e": np.int64(2)}
 
-    report = GeneratorTraining(loop, RECIPE, 0).run_epoch()
+    report = UserLoopTraining(loop, RECIPE, 0).run_epoch()
     assert not report.finite
     assert all(type(value) is float for value in report.metrics.values())
 
@@ -103,7 +103,7 @@ def test_a_name_that_no_database_keeps(length):
     def loop(config, seed, state=None):
         yield {name: 1.0}
 
-    training = GeneratorTraining(loop, RECIPE, 0)
+    training = UserLoopTraining(loop, RECIPE, 0)
     if length == 128:
         assert training.run_epoch().metrics == {name: 1.0}
     else:
@@ -131,7 +131,7 @@ def test_a_wrong_yield_is_one_clear_line(yielded, expected):
         yield yielded
 
     with pytest.raises(RunError, match=expected) as caught:
-        GeneratorTraining(loop, RECIPE, 0).run_epoch()
+        UserLoopTraining(loop, RECIPE, 0).run_epoch()
     assert "\n" not in str(caught.value)
     assert "epoch 1 of the training loop" in str(caught.value)
 
@@ -142,7 +142,7 @@ def test_a_loop_that_yields_nothing():
         yield
 
     with pytest.raises(RunError, match="without yielding"):
-        GeneratorTraining(loop, RECIPE, 0).run_epoch()
+        UserLoopTraining(loop, RECIPE, 0).run_epoch()
 
 
 def test_the_loops_own_exception_passes_through():
@@ -150,7 +150,7 @@ def test_the_loops_own_exception_passes_through():
         yield {"val/x": 1.0}
         raise ZeroDivisionError("mine")
 
-    training = GeneratorTraining(loop, RECIPE, 0)
+    training = UserLoopTraining(loop, RECIPE, 0)
     training.run_epoch()
     with pytest.raises(ZeroDivisionError, match="mine"):
         training.run_epoch()
@@ -161,9 +161,9 @@ def test_loops_that_take_turns_draw_what_they_draw_alone():
         while True:
             yield {"val/x": torch.rand(()).item()}
 
-    alone = run(GeneratorTraining(loop, RECIPE, 0))
+    alone = run(UserLoopTraining(loop, RECIPE, 0))
     before = torch.get_rng_state()
-    a, b = GeneratorTraining(loop, RECIPE, 0), GeneratorTraining(loop, RECIPE, 1)
+    a, b = UserLoopTraining(loop, RECIPE, 0), UserLoopTraining(loop, RECIPE, 1)
     turns = [(run(a, 1), run(b, 1)) for _ in range(6)]
     assert [report for (report,), _ in turns] == alone
     assert [report for _, (report,) in turns] != alone
@@ -172,4 +172,4 @@ def test_loops_that_take_turns_draw_what_they_draw_alone():
 
 def test_a_foreign_snapshot_is_refused():
     with pytest.raises(CheckpointError, match="lacks 'metrics'"):
-        GeneratorTraining(train, RECIPE, 0).load_state_dict({"epoch": 1})
+        UserLoopTraining(train, RECIPE, 0).load_state_dict({"epoch": 1})

@@ -6,7 +6,7 @@ from transformers.trainer_pt_utils import get_parameter_names
 
 from search_spaces.errors import UsageError
 from search_spaces.recipe.optimizers import SGD, AdamW, ParameterGroups
-from trainers.optim.layer_groups import find_blocks, lr_scales
+from trainers.optim.layer_groups import find_layer_groups, lr_scales
 from trainers.optim.optimizers import build_optimizer
 from trainers.optim.param_groups import split_parameters
 
@@ -137,12 +137,12 @@ def test_bert():
 
 
 def test_blocks_of_an_mlp_and_a_cnn():
-    assert find_blocks(MLP) == ((("0",),), "2")
-    assert find_blocks(CNN) == ((("0", "1", "2"),), "3")  # norms belong to the block before them
+    assert find_layer_groups(MLP) == ((("0",),), "2")
+    assert find_layer_groups(CNN) == ((("0", "1", "2"),), "3")  # norms belong to the block before them
 
 
 def test_blocks_of_a_bert():
-    body, head = find_blocks(bert(BertForSequenceClassification))
+    body, head = find_layer_groups(bert(BertForSequenceClassification))
     layers = tuple((f"bert.encoder.layer.{i}",) for i in range(2))
     assert (body, head) == ((("bert.embeddings",), *layers, ("bert.pooler",)), "classifier")
 
@@ -153,12 +153,12 @@ def test_the_head_by_name_may_be_registered_first_and_a_norm_at_the_end_is_no_he
     model.stem = nn.Linear(2, 2)
     model.blocks = nn.ModuleList([nn.Sequential(nn.Linear(2, 2), nn.LayerNorm(2)), nn.Linear(2, 2)])
     model.norm = nn.LayerNorm(2)
-    assert find_blocks(model) == ((("stem",), ("blocks.0",), ("blocks.1", "norm")), "head")
-    assert find_blocks(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2), nn.LayerNorm(2))).head == "1"
+    assert find_layer_groups(model) == ((("stem",), ("blocks.0",), ("blocks.1", "norm")), "head")
+    assert find_layer_groups(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2), nn.LayerNorm(2))).head == "1"
 
 
 def test_a_model_without_submodules_is_its_own_head():
-    assert find_blocks(nn.LSTM(3, 4)) == ((), "")
+    assert find_layer_groups(nn.LSTM(3, 4)) == ((), "")
     assert set(lr_scales(nn.LSTM(3, 4), ParameterGroups(layer_decay=0.5, head_lr_scale=3.0)).values()) == {3.0}
 
 

@@ -11,7 +11,13 @@ from search_spaces.recipe.recipe import Budget, Recipe, Regularization
 from trainers.check import Check, Outcome
 from trainers.sanity.checks import check_task
 from trainers.sanity.lr_curve import LrScan, Suggestion
-from trainers.sanity.thresholds import Lesson, judge_gradients, judge_initial_loss, judge_lessons, judge_scan
+from trainers.sanity.thresholds import (
+    ShortTraining,
+    check_gradients,
+    check_initial_loss,
+    check_learning,
+    check_learning_rate,
+)
 from trainers.tasks import Data, Split
 
 RECIPE = Recipe(optimizer=AdamW(lr=1e-2), budget=Budget(batch_size=32))
@@ -182,7 +188,7 @@ def test_a_rate_that_is_far_too_low_is_seen_and_the_task_not_blamed() -> None:
     ],
 )
 def test_initial_loss(loss: float, accuracy: float, outcome: Outcome) -> None:
-    assert judge_initial_loss(loss, accuracy, 1000, 10).outcome is outcome
+    assert check_initial_loss(loss, accuracy, 1000, 10).outcome is outcome
 
 
 def scan(lr: float, suggestion: Suggestion | None) -> LrScan:
@@ -193,13 +199,13 @@ def scan(lr: float, suggestion: Suggestion | None) -> LrScan:
     ("lr", "outcome"), [(0.1, Outcome.PASS), (1e-4, Outcome.WARN), (0.8, Outcome.WARN), (3.0, Outcome.FAIL)]
 )
 def test_the_recipes_rate_against_the_scan(lr: float, outcome: Outcome) -> None:
-    found = judge_scan(scan(lr, Suggestion(0.1, 0.01, 0.5, 0.1, 2.0)))
+    found = check_learning_rate(scan(lr, Suggestion(0.1, 0.01, 0.5, 0.1, 2.0)))
     assert found.outcome is outcome
     assert (found.fix == "") is (outcome is Outcome.PASS)
 
 
 def test_a_scan_without_a_fall_is_a_warning() -> None:
-    assert judge_scan(scan(0.1, None)).outcome is Outcome.WARN
+    assert check_learning_rate(scan(0.1, None)).outcome is Outcome.WARN
 
 
 @pytest.mark.parametrize(
@@ -216,13 +222,13 @@ def test_a_scan_without_a_fall_is_a_warning() -> None:
     ],
 )
 def test_gradients(norms, outcome: Outcome, word: str) -> None:
-    found = judge_gradients(norms, frozenset("ab"), 2)
+    found = check_gradients(norms, frozenset("ab"), 2)
     assert found.outcome is outcome
     assert word in found.evidence
 
 
-def lesson(accuracy: float, train: float = 0.1, gain: float = 0.0, majority: float = 0.1) -> Lesson:
-    return Lesson(1e-3, 200, accuracy, train, gain, 0.01, majority, majority, 1000)
+def lesson(accuracy: float, train: float = 0.1, gain: float = 0.0, majority: float = 0.1) -> ShortTraining:
+    return ShortTraining(1e-3, 200, accuracy, train, gain, 0.01, majority, majority, 1000)
 
 
 @pytest.mark.parametrize(
@@ -237,7 +243,7 @@ def lesson(accuracy: float, train: float = 0.1, gain: float = 0.0, majority: flo
     ],
 )
 def test_lessons(lessons, outcome: Outcome, word: str) -> None:
-    found = judge_lessons(lessons, overfits=True)
+    found = check_learning(lessons, overfits=True)
     assert found.outcome is outcome
     assert word in found.evidence
 

@@ -83,17 +83,17 @@ def test_nothing_is_unpickled_that_runs_code(tmp_path):
     import io
     import pickle
 
-    from trainers.storage.checksummed import write_sealed
+    from trainers.storage.checksummed import write_checksummed
 
     class Evil:
         def __reduce__(self):
             return (pytest.fail, ("code ran",))
 
     for payload in (pickle.dumps(Evil(), protocol=2), b"", b"junk"):
-        write_sealed(tmp_path / "epoch-000001.ckpt", payload)
+        write_checksummed(tmp_path / "epoch-000001.ckpt", payload)
         assert checkpoints.latest(LocalFolder(tmp_path)) is None
     buffer = io.BytesIO()
     torch.save([1], buffer)
-    write_sealed(tmp_path / "epoch-000001.ckpt", buffer.getvalue())
+    write_checksummed(tmp_path / "epoch-000001.ckpt", buffer.getvalue())
     with pytest.raises(CheckpointError, match="list"):
         checkpoints.load(LocalFolder(tmp_path), "epoch-000001.ckpt")
