@@ -1,4 +1,4 @@
-"""What every optimizer kind owes the training; a new kind is tested by being in the union."""
+"""Contract of every optimizer kind with the training. A new kind is tested as soon as it is in the union."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ from trainers.optim.optimizers import build_optimizer
 KINDS: dict[str, type[Part]] = {part.model_fields["kind"].default: part for part in get_args(get_args(Optimizer)[0])}
 DECAYING = [kind for kind, part in KINDS.items() if "weight_decay" in part.model_fields]
 
-# Learning rates for a hundred steps, where the defaults are meant for thousands.
+# Learning rates for a hundred steps, since the defaults are meant for thousands.
 BRISK: dict[str, dict[str, Any]] = {
+    "adafactor": {"lr": 2e-2},
     "adagrad": {"lr": 3e-2},
     "adam": {"lr": 1e-2},
     "adam_l2": {"lr": 1e-2, "weight_decay": 1e-4},
     "adamw": {"lr": 1e-2},
-    "lamb": {"lr": 5e-2},
-    "lars": {"lr": 0.5, "trust_coefficient": 0.02},
+    "lamb": {"lr": 1e-2},
+    "lars": {"lr": 0.1, "trust_coefficient": 0.02},
     "lion": {"lr": 2e-3},
     "muon": {"adamw_lr": 1e-2},
     "nadam": {"lr": 1e-2},
@@ -61,7 +62,7 @@ def network() -> nn.Module:
 
 
 def train(model: nn.Module, optimizer: torch.optim.Optimizer, data: tuple[Tensor, Tensor], steps: range) -> None:
-    """Steps on 100 examples each; which ones is a function of the step."""
+    """Train on 100 examples per step, chosen by the number of the step."""
     train_mode(optimizer)
     for step in steps:
         part = slice(step % 5 * 100, (step % 5 + 1) * 100)
@@ -86,7 +87,8 @@ def copied(state: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_learns_the_digits_to_a_loss_of_a_quarter(kind, lookahead, digits):
     model = network()
-    steps = 240 if lookahead.k else 120  # the slow weights go half as far
+    # Every kind ends below 0.11: sums in another order, as on another CPU, do not decide.
+    steps = 300 if lookahead.k else 150  # the slow weights move half as far
     train(model, build_optimizer(recipe(kind), model, lookahead=lookahead), digits, range(steps))
     assert functional.cross_entropy(model(digits[0]), digits[1]).item() < 0.25
 
@@ -121,7 +123,7 @@ def test_a_zero_learning_rate_changes_nothing(kind, digits):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_rate_in_the_groups_is_the_one_that_is_applied(kind, digits):
-    """After a load, too: then the groups are new objects."""
+    """Also after loading a state, when the groups are new objects."""
     moved = []
     for share in (1.0, 0.25):
         model = network()
