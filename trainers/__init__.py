@@ -1,1 +1,1 @@
-"""One recipe, one task, one seed -> epoch reports. Start with training.py."""
+"""Train one recipe with one seed on one task and report every epoch. Start with loop/training.py."""

@@ -1,4 +1,4 @@
-"""What a check of a task says: the words shared with whoever prints them. No torch."""
+"""The result of a check. Imports no torch."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """How a check ended."""
+    """Outcome of a check."""
 
-    PASS = "PASS"  # noqa: S105  a verdict, not a password
+    PASS = "PASS"  # noqa: S105  not a password
     WARN = "WARN"
     FAIL = "FAIL"
 
 
 @dataclass(frozen=True)
 class Check:
-    """One check of a task.
+    """Result of one check.
 
     Attributes:
-        name: Which one.
-        outcome: FAIL is for what makes a sweep pointless, WARN for what a person should look at.
-        evidence: What was measured.
-        fix: What to do; empty for PASS.
+        name: Name of the check.
+        outcome: FAIL if a sweep would be pointless, WARN if a person should look at it.
+        evidence: Measured values.
+        fix: Suggested fix; empty for PASS.
     """
 
     name: str
@@ -32,15 +32,15 @@ class Check:
 
 
 def passed(name: str, evidence: str) -> Check:
-    """Return a check that found nothing."""
+    """Return a check with the outcome PASS."""
     return Check(name, Outcome.PASS, evidence)
 
 
 def warned(name: str, evidence: str, fix: str) -> Check:
-    """Return a check that found something to look at."""
+    """Return a check with the outcome WARN."""
     return Check(name, Outcome.WARN, evidence, fix)
 
 
 def failed(name: str, evidence: str, fix: str) -> Check:
-    """Return a check that found what has to be mended first."""
+    """Return a check with the outcome FAIL."""
     return Check(name, Outcome.FAIL, evidence, fix)

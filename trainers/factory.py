@@ -1,4 +1,4 @@
-"""The two doors for whoever runs trainings: ``prepare`` once per machine, ``open_training`` once per run."""
+"""Open a training of any kind behind one interface."""
 
 from __future__ import annotations
 
@@ -16,40 +16,37 @@ from trainers.task_lookup import load_target
 
 
 class EpochTrainer(Protocol):
-    """What a runner holds: a training that advances one epoch per call."""
+    """Interface of a training that advances one epoch per call."""
 
     @property
     def epoch(self) -> int:
-        """Epochs done."""
+        """Number of completed epochs."""
         ...
 
     @property
     def finished(self) -> bool:
-        """Whether another call of ``run_epoch`` is over the budget."""
+        """Whether the training is complete; ``run_epoch`` must not be called again."""
         ...
 
     @property
     def fingerprint(self) -> Mapping[str, str]:
-        """Digests by name of what it started from, the same before and after ``load_state_dict``.
-
-        Empty when that is not known.
-        """
+        """Digests of the training's start by name, unchanged by ``load_state_dict``; empty if they are unknown."""
         ...
 
     def run_epoch(self) -> EpochReport:
-        """Train one epoch and report it."""
+        """Train one epoch and return its report."""
         ...
 
     def state_dict(self) -> dict[str, Any] | None:
-        """Return a snapshot to continue from, or ``None`` when this training can only start over."""
+        """Return a snapshot to resume from, or ``None`` if this training can only start over."""
         ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a snapshot; ``CheckpointError`` when it is not one of this training."""
+        """Resume from a snapshot; raise ``CheckpointError`` if it belongs to another training."""
         ...
 
     def close(self) -> None:
-        """Give back what this training holds besides memory: its processes. It is not to be used afterwards."""
+        """Stop the processes of this training. It must not be used afterwards."""
         ...
 
 
@@ -57,13 +54,13 @@ def open_training(reference: str, recipe: Recipe, seed: int, processes: int = 1)
     """Return a new training, before its first epoch.
 
     Args:
-        reference: A built-in task's name, or ``package.module:Name`` of a user's task or training loop.
-        recipe: Every hyperparameter.
-        seed: Of this run.
-        processes: How many train it together. More than one are started here, and share this process's CPU threads.
+        reference: Name of a built-in task, or ``package.module:Name`` of a user's task or training loop.
+        recipe: All hyperparameters.
+        seed: Seed of the run.
+        processes: Number of processes. More than one are started here and share this process's CPU threads.
 
     Raises:
-        UsageError: The reference cannot be used, or this cannot be trained here.
+        UsageError: The reference is invalid, or this machine cannot run the training.
     """
     target = load_target(reference)
     if not isinstance(target, Task):

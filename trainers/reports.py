@@ -1,4 +1,4 @@
-"""The words that a training and its driver share. Imports no torch: the driver reads these."""
+"""Reports of a training to its driver. Imports no torch, because the driver reads these."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import numpy.typing as npt
 
 from search_spaces.errors import RunError
 
-LONGEST_NAME = 128  # characters of a metric's name, the split included
+LONGEST_NAME = 128  # characters of a metric's name, including the split
 
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What one set of weights says of every example of one split, in the order of the split.
+    """Predictions of one set of weights for every example of one split, in the order of the split.
 
     Attributes:
         split: ``val`` or ``test``.
-        weights: Which weights were evaluated; ``raw`` is the last step's.
+        weights: Name of the evaluated weights; ``raw`` are those after the last step.
         label: True class, int32, shape ``(n,)``.
         predicted: Class with the highest probability, int32, shape ``(n,)``.
         confidence: Probability of ``predicted``, float32, shape ``(n,)``.
@@ -37,16 +37,16 @@ class Predictions:
 
 @dataclass(frozen=True)
 class EpochReport:
-    """One epoch of one run.
+    """Report of one epoch of one run.
 
     Attributes:
-        epoch: Epochs trained so far, counted from 1.
-        metrics: ``split/name`` -> value, such as ``val/accuracy``.
-        seconds: Wall time of this epoch, its evaluation included.
-        predictions: Filled in by the last epoch of a full budget only.
+        epoch: Number of this epoch, from 1.
+        metrics: Values by ``split/name``, such as ``val/accuracy``.
+        seconds: Wall time of this epoch including its evaluation.
+        predictions: Predictions of the last epoch of a full budget; empty for other epochs.
 
     Raises:
-        RunError: A metric's name is longer than any database would keep it.
+        RunError: The name of a metric is too long for the database.
     """
 
     epoch: int
@@ -57,10 +57,10 @@ class EpochReport:
     def __post_init__(self) -> None:
         longest = max(self.metrics, key=len, default="")
         if len(longest) > LONGEST_NAME:
-            law = f"a metric's name has at most {LONGEST_NAME} characters"
-            raise RunError(f"epoch {self.epoch}: {law}, found {len(longest)}: {longest[:60]}...")
+            rule = f"a metric's name must have at most {LONGEST_NAME} characters"
+            raise RunError(f"epoch {self.epoch}: {rule}, found {len(longest)}: {longest[:60]}...")
 
     @property
     def finite(self) -> bool:
-        """Whether every metric is a finite number; a run that reports anything else has diverged."""
+        """Whether every metric is finite; otherwise the run has diverged."""
         return all(math.isfinite(value) for value in self.metrics.values())

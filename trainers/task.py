@@ -1,6 +1,6 @@
-"""What a task is: data and a model for it. The loss is cross entropy over the classes.
+"""The protocol of a task: data and a model. The loss is cross entropy over the classes.
 
-A user's own is a class with three members, named in a space file as ``package.module:Stripes``::
+A user's own task is a class with three members, named in a space file as ``package.module:Stripes``::
 
     import torch
     from trainers.tasks import Data, Split
@@ -38,10 +38,10 @@ from search_spaces.recipe.recipe import Recipe
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Examples that belong together.
+    """Examples of one split.
 
     Attributes:
-        inputs: ``(n, ...)``, whatever the task's model takes.
+        inputs: Inputs of the model, ``(n, ...)``.
         targets: True classes, int64, ``(n,)``.
     """
 
@@ -56,13 +56,13 @@ class Split:
         return Split(self.inputs[indices], self.targets[indices])
 
     def to(self, device: torch.device) -> Split:
-        """Return the same examples on a device; the very same tensors when they are there already."""
+        """Return the same examples on a device, without a copy if they are already there."""
         return Split(self.inputs.to(device), self.targets.to(device))
 
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """The three splits of a task: selection looks at ``val``; ``test`` is for the end of a full run."""
+    """The three splits of a task: ``val`` is used for selection, ``test`` only at the end of a full run."""
 
     train: Split
     val: Split
@@ -75,32 +75,43 @@ class Data:
 
 @runtime_checkable
 class Task(Protocol):
-    """What a user writes to train something of their own: three members."""
+    """Interface of a task. A user's own task has these three members."""
 
     @property
     def classes(self) -> int:
-        """How many classes the targets may name: ``0 .. classes - 1``."""
+        """Number of classes; the targets are ``0 .. classes - 1``."""
         ...
 
     def data(self, seed: int) -> Data:
         """Return the splits.
 
         Args:
-            seed: Of the split stream. It may only move examples between ``train`` and ``val``: ``test`` is
-                always the same examples in the same order. The global generators stay untouched.
+            seed: Seed of the split. It may only move examples between ``train`` and ``val``: ``test`` always contains
+                the same examples in the same order. Global generators must not be used.
         """
         ...
 
     def model(self, recipe: Recipe) -> nn.Module:
-        """Return a new model, as initialised: ``(n, ...)`` inputs to ``(n, classes)`` logits.
+        """Return a new model with its initial weights; it maps inputs ``(n, ...)`` to logits ``(n, classes)``.
 
-        It is called with torch's global generator seeded for the initial weights. What a recipe regularizes
+        torch's global generator is seeded for the initial weights before the call. The regularization of the recipe
         (``recipe.regularization.dropout``) must not change how many numbers are drawn from it.
         """
         ...
 
 
 def carve(pool: Split, held_out: int, seed: int) -> tuple[Split, Split]:
-    """Move ``held_out`` examples, chosen by ``seed``, out of a pool: ``(what remains, what was moved)``."""
+    """Split a pool at random by ``seed``; return ``(rest, held out)``, with ``held_out`` examples held out."""
     order = torch.randperm(len(pool), generator=torch.Generator().manual_seed(seed))
     return pool.take(order[held_out:]), pool.take(order[:held_out])
+
+
+def evenly_spaced(split: Split, most: int) -> Split:
+    """Return at most ``most`` examples of a split, evenly spaced."""
+    count = min(len(split), most)
+    return split.take(torch.arange(count, device=split.targets.device) * len(split) // count)
+
+
+def describe_tensor(tensor: Tensor) -> str:
+    """Return the type and shape of a tensor for an error message: ``float32 (2, 3)``."""
+    return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"

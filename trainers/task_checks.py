@@ -1,4 +1,4 @@
-"""Check what a user's task returns, before anything is trained."""
+"""Check a user's task before anything is trained."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from search_spaces.seeds import derive_seed
 from trainers.evaluation.fgsm import check_fgsm
 from trainers.loop.augmentation import check_mixing
 from trainers.seeding import global_stream
-from trainers.task import Data, Split, Task
+from trainers.task import Data, Split, Task, describe_tensor
 from trainers.task_lookup import describe, load_target
 
 _T = TypeVar("_T")
 
 
 def prepare(reference: str, recipe: Recipe, seed: int, processes: int = 1) -> None:
-    """Find out before any worker starts whether a task can be trained, and fill its caches on the way.
+    """Check that a task can be trained, before any worker starts; this also fills its caches.
 
-    Of a training loop only its import is checked: to run it is to train.
+    A training loop is only imported, since running it would train.
 
     Raises:
-        UsageError: One line on what the user can mend.
+        UsageError: The task cannot be trained; the message says how to fix it.
     """
     task = load_target(reference)
     if not isinstance(task, Task):
@@ -43,7 +43,7 @@ def prepare(reference: str, recipe: Recipe, seed: int, processes: int = 1) -> No
 
 
 def _call(what: str, call: Callable[[], _T]) -> _T:
-    """Call user code; what it raises becomes one line, with the exception itself as its cause."""
+    """Call user code; raise any exception of it as a one-line ``UsageError``."""
     try:
         return call()
     except UsageError:
@@ -54,52 +54,48 @@ def _call(what: str, call: Callable[[], _T]) -> _T:
 
 def _check_data(where: str, classes: object, data: object) -> None:
     if not isinstance(classes, int) or classes < 2:
-        raise UsageError(f"{where}: classes is a number from 2 on, found {classes!r}")
+        raise UsageError(f"{where}: classes must be an integer of at least 2, found {classes!r}")
     if not isinstance(data, Data):
-        raise UsageError(f"{where}: data(seed) returns a trainers.tasks.Data, found a {type(data).__name__}")
+        raise UsageError(f"{where}: data(seed) must return a trainers.tasks.Data, found a {type(data).__name__}")
     for name, split in (("train", data.train), ("val", data.val), ("test", data.test)):
         _check_split(f"{where}: data(seed).{name}", classes, split)
 
 
 def _check_split(where: str, classes: int, split: object) -> None:
     if not isinstance(split, Split) or not isinstance(split.inputs, Tensor) or not isinstance(split.targets, Tensor):
-        raise UsageError(f"{where} is a trainers.tasks.Split of two tensors")
+        raise UsageError(f"{where} must be a trainers.tasks.Split of two tensors")
     if split.inputs.is_floating_point() and not bool(split.inputs.isfinite().all()):
-        raise UsageError(f"{where}.inputs hold NaN or infinity")
+        raise UsageError(f"{where}.inputs contain NaN or infinity")
     targets = split.targets
     if targets.dtype != torch.int64 or targets.ndim != 1:
-        raise UsageError(f"{where}.targets are int64 of shape (n,), found {_dtype(targets)} {tuple(targets.shape)}")
+        raise UsageError(f"{where}.targets must be int64 of shape (n,), found {describe_tensor(targets)}")
     if len(targets) == 0 or len(split.inputs) != len(targets):
         raise UsageError(
-            f"{where} has as many inputs as targets, and some; found {len(split.inputs)} and {len(targets)}"
+            f"{where} must have as many inputs as targets, at least 1; found {len(split.inputs)} and {len(targets)}"
         )
     low, high = int(targets.min()), int(targets.max())
     if low < 0 or high >= classes:
-        raise UsageError(f"{where}.targets are 0 .. {classes - 1} for {classes} classes, found {low} .. {high}")
+        raise UsageError(f"{where}.targets must be 0 .. {classes - 1} for {classes} classes, found {low} .. {high}")
 
 
 def _check_model(where: str, classes: int, model: object, split: Split) -> None:
     if not isinstance(model, nn.Module):
-        raise UsageError(f"{where}: model(recipe) returns a torch.nn.Module, found a {type(model).__name__}")
+        raise UsageError(f"{where}: model(recipe) must return a torch.nn.Module, found a {type(model).__name__}")
     if not any(parameter.requires_grad for parameter in model.parameters()):
-        raise UsageError(f"{where}: model(recipe) has no parameter to train")
+        raise UsageError(f"{where}: the model of model(recipe) has no parameter to train")
     inputs = split.inputs[:2]
     model.eval()
     with torch.inference_mode():
         logits = _call(f"{where}: the model's forward on inputs {tuple(inputs.shape)}", lambda: model(inputs))
     if not isinstance(logits, Tensor) or logits.shape != (len(inputs), classes) or not logits.is_floating_point():
-        found = f"{_dtype(logits)} {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
-        raise UsageError(f"{where}: the model returns float logits ({len(inputs)}, {classes}), found {found}")
-
-
-def _dtype(tensor: Tensor) -> str:
-    return str(tensor.dtype).removeprefix("torch.")
+        found = describe_tensor(logits) if isinstance(logits, Tensor) else type(logits).__name__
+        raise UsageError(f"{where}: the model must return float logits ({len(inputs)}, {classes}), found {found}")
 
 
 def check_loop(reference: str, processes: int) -> None:
-    """Refuse several processes for a user's own loop."""
+    """Raise a ``UsageError`` if a user's own loop is given several processes."""
     if processes > 1:
         raise UsageError(
-            f"task {reference}: a training loop drives its devices itself, found {processes} processes for it;"
-            " set resources.processes to 1"
+            f"task {reference}: a training loop runs in one process, which manages its own devices; set"
+            f" resources.processes to 1, found {processes}"
         )

@@ -1,4 +1,4 @@
-"""References to what a user trains: the name of a built-in task, or ``package.module:Name`` of their own."""
+"""Look up a task by its reference: the name of a built-in task, or ``package.module:Name`` of a user's own."""
 
 from __future__ import annotations
 
@@ -24,19 +24,18 @@ BUILT_IN = {
 }
 
 Loop = Callable[..., Any]
-"""A user's own training loop: a generator function, see generator.py."""
+"""A user's own training loop: a generator function, see loop/user_loop.py."""
 
 
 @cache
 def load_target(reference: str) -> Task | Loop:
-    """Return what a reference names: a task, or a user's own training loop.
+    """Return the task or the user's own training loop that a reference names.
 
-    A class, or a function that returns a task, is called with the reference's arguments; an instance is taken as it
-    is, and so is a loop.
-    The same reference gives the same object all through a process.
+    A class, or a function that returns a task, is called with the reference's arguments. An instance or a loop is
+    returned as it is. Within one process, the same reference always returns the same object.
 
     Raises:
-        UsageError: Nothing has this name, it cannot be imported, or it is neither a task nor a loop.
+        UsageError: The name is unknown, its import fails, or it is neither a task nor a loop.
     """
     name, arguments = read_reference(reference)
     found = _import(name)
@@ -62,16 +61,16 @@ def load_task(reference: str) -> Task:
     """Return the task that a reference names.
 
     Raises:
-        UsageError: As ``load_target``; or the reference names a training loop.
+        UsageError: As for ``load_target``; or the reference names a training loop.
     """
     target = load_target(reference)
     if isinstance(target, Task):
         return target
-    raise UsageError(f"task {reference}: is a training loop (a generator function); a task is needed here")
+    raise UsageError(f"task {reference}: must be a task here, found a training loop (a generator function)")
 
 
 def describe(error: BaseException) -> str:
-    """Return one line about an exception that user code raised: its type, its text and where it came from."""
+    """Return one line about an exception of user code: its type, its text and the line that raised it."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
@@ -96,10 +95,10 @@ def _import(reference: str) -> object:
 
 
 def _import_failure(module_name: str, error: Exception) -> str:
-    """Tell a module that is not there from one that fails while it is imported."""
+    """Return why an import failed: the module does not exist, or it raised an error."""
     missing = error.name if isinstance(error, ModuleNotFoundError) else None
     if missing is not None and f"{module_name}.".startswith(f"{missing}."):
-        return f"there is no module {missing}; its folder has to be on PYTHONPATH"
+        return f"there is no module {missing}; its folder must be on PYTHONPATH"
     return f"cannot import {module_name}: {describe(error)}"
 
 
@@ -107,7 +106,7 @@ def _unknown(reference: str) -> str:
     names = ", ".join(sorted(BUILT_IN))
     return (
         f"task {reference!r} is unknown{_nearest(reference, list(BUILT_IN))}; "
-        f"built in are {names}, your own is written package.module:Name"
+        f"built-in tasks are {names}; write your own as package.module:Name"
     )
 
 

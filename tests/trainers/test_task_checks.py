@@ -6,10 +6,7 @@ from torch import nn
 
 from search_spaces.errors import UsageError
 from search_spaces.recipe.recipe import Budget, Recipe
-from trainers import factory as doors
-from trainers.factory import open_training
-from trainers.loop.training import Training
-from trainers.loop.user_loop import UserLoopTraining
+from trainers import task_checks
 from trainers.task_checks import prepare
 from trainers.tasks import Data, Split
 
@@ -26,19 +23,9 @@ def loop(config, seed, state=None):
     yield {"val/x": 1.0}
 
 
-def test_a_task_and_a_loop_open_alike(monkeypatch):
-    for target, kind in ((task(), Training), (loop, UserLoopTraining)):
-        monkeypatch.setattr(doors, "load_target", lambda reference, target=target: target)
-        training = open_training("x", RECIPE, 0)
-        assert isinstance(training, kind)
-        assert (training.epoch, training.finished) == (0, False)
-        assert training.run_epoch().epoch == 1
-        assert training.finished
-
-
 def test_prepare_passes_what_can_be_trained(monkeypatch):
     for target in (task(), loop):
-        monkeypatch.setattr(doors, "load_target", lambda reference, target=target: target)
+        monkeypatch.setattr(task_checks, "load_target", lambda reference, target=target: target)
         assert prepare("x", RECIPE, 0) is None  # it raises otherwise
     monkeypatch.undo()
     assert prepare("digits", RECIPE, 0) is None
@@ -54,18 +41,18 @@ def with_train(inputs: torch.Tensor, targets: torch.Tensor):
 
 FOUR = torch.zeros(4, 3)
 BROKEN = [
-    ({"classes": 1}, "classes is a number from 2 on, found 1"),
+    ({"classes": 1}, "classes must be an integer of at least 2, found 1"),
     ({"data": broken}, r"data\(seed\) failed: ValueError: my bug \(.*test_factory.py:\d+\)"),
-    ({"data": lambda seed: None}, "returns a trainers.tasks.Data, found a NoneType"),
-    ({"data": lambda seed: Data(GOOD, GOOD, None)}, r"data\(seed\).test is a trainers.tasks.Split"),
-    ({"data": with_train(FOUR, torch.zeros(4))}, r"train.targets are int64 of shape \(n,\), found float32 \(4,\)"),
+    ({"data": lambda seed: None}, "must return a trainers.tasks.Data, found a NoneType"),
+    ({"data": lambda seed: Data(GOOD, GOOD, None)}, r"data\(seed\).test must be a trainers.tasks.Split"),
+    ({"data": with_train(FOUR, torch.zeros(4))}, r"train.targets must be int64 of shape \(n,\), found float32 \(4,\)"),
     ({"data": with_train(FOUR, torch.zeros(4, 1).long())}, r"found int64 \(4, 1\)"),
-    ({"data": with_train(FOUR[:3], GOOD.targets)}, "as many inputs as targets, and some; found 3 and 4"),
+    ({"data": with_train(FOUR[:3], GOOD.targets)}, "as many inputs as targets, at least 1; found 3 and 4"),
     ({"data": with_train(FOUR[:0], GOOD.targets[:0])}, "found 0 and 0"),
-    ({"data": with_train(FOUR, torch.tensor([0, 1, 2, -1]))}, "targets are 0 .. 1 for 2 classes, found -1 .. 2"),
-    ({"data": with_train(FOUR / 0, GOOD.targets)}, "inputs hold NaN or infinity"),
+    ({"data": with_train(FOUR, torch.tensor([0, 1, 2, -1]))}, "targets must be 0 .. 1 for 2 classes, found -1 .. 2"),
+    ({"data": with_train(FOUR / 0, GOOD.targets)}, "inputs contain NaN or infinity"),
     ({"model": broken}, r"model\(recipe\) failed: ValueError: my bug"),
-    ({"model": lambda recipe: 3}, "returns a torch.nn.Module, found a int"),
+    ({"model": lambda recipe: 3}, "must return a torch.nn.Module, found a int"),
     ({"model": lambda recipe: nn.Flatten()}, "no parameter to train"),
     ({"model": lambda recipe: nn.Linear(5, 2)}, r"forward on inputs \(2, 3\) failed: RuntimeError"),
     ({"model": lambda recipe: nn.Linear(3, 7)}, r"float logits \(2, 2\), found float32 \(2, 7\)"),
@@ -73,8 +60,8 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("members", "expected"), BROKEN)
-def test_prepare_says_in_one_line_what_to_mend(monkeypatch, members, expected):
-    monkeypatch.setattr(doors, "load_target", lambda reference: task(**members))
+def test_prepare_says_in_one_line_what_to_fix(monkeypatch, members, expected):
+    monkeypatch.setattr(task_checks, "load_target", lambda reference: task(**members))
     with pytest.raises(UsageError, match=expected) as caught:
         prepare("mine:Task", RECIPE, 0)
     assert str(caught.value).startswith("task mine:Task: ")

@@ -1,4 +1,4 @@
-"""When memory runs out: telling that from other errors, and giving back what can be given back."""
+"""Peak memory of a device, and detection of and recovery from out-of-memory errors."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import gc
 
 import torch
 
-# What is no OutOfMemoryError and says so all the same: torch's allocator on CPUs, cuBLAS and cuDNN, a process that
-# trained the run together with others and whose error came as text.
+# Texts of out-of-memory errors of other types: torch's CPU allocator, cuBLAS and cuDNN, and a rank whose error arrives
+# as text.
 _MARKS = ("out of memory", "OutOfMemoryError", "DefaultCPUAllocator: can't allocate", "_ALLOC_FAILED", "MemoryError")
 
 
 def memory_ran_out(error: BaseException) -> str | None:
-    """Where memory ran out: ``on the device`` or ``on the host``; None for any other error."""
+    """Return where memory ran out: ``on the device`` or ``on the host``; None for any other error."""
     if isinstance(error, MemoryError):
         return "on the host"
     if isinstance(error, torch.OutOfMemoryError):
@@ -25,6 +25,17 @@ def memory_ran_out(error: BaseException) -> str | None:
 
 
 def release() -> None:
-    """Give cached memory back, so that a second try does not start where the first one ended."""
+    """Free cached memory before another attempt."""
     gc.collect()
-    torch.cuda.empty_cache()  # nothing where no card was used
+    torch.cuda.empty_cache()  # does nothing if no GPU was used
+
+
+def reset_peak_memory(device: torch.device) -> None:
+    """Restart the measurement of ``peak_memory``."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def peak_memory(device: torch.device) -> dict[str, float]:
+    """Return the peak of the tensors' memory on a GPU, in bytes; empty for a CPU, where torch does not measure it."""
+    return {"train/peak_memory": float(torch.cuda.max_memory_allocated(device))} if device.type == "cuda" else {}

@@ -19,41 +19,39 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def choose_device(precision: Precision, rank: Rank) -> torch.device:
-    """Return where a training happens; every one of several ranks has a device of its own.
+    """Return the device of a training. Several ranks use one CUDA device each.
 
     Raises:
-        UsageError: The recipe asks for CUDA and there is none, or there are more ranks than devices.
+        UsageError: The recipe requires CUDA and there is none, or there are more ranks than devices.
     """
     found = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if precision.device == "cuda" and not found:
-        raise UsageError("precision.device cuda: torch finds no CUDA device here; use auto or cpu")
+        raise UsageError("precision.device cuda: torch finds no CUDA device on this machine; use auto or cpu")
     if precision.device == "cpu" or not found:
         return torch.device("cpu")
     if rank.count == 1:
         return torch.device("cuda")
     if found < rank.count:
-        raise UsageError(f"resources.processes: {rank.count} need as many CUDA devices, found {found}")
+        raise UsageError(f"resources.processes: {rank.count} processes need {rank.count} CUDA devices, found {found}")
     return torch.device("cuda", rank.index)
 
 
 def check_precision(precision: Precision, device: torch.device) -> None:
-    """Refuse what a device cannot do.
+    """Check that a device supports the precision.
 
     Raises:
-        UsageError: fp16 on a CPU.
+        UsageError: The precision is fp16 and the device is a CPU.
     """
     if precision.kind == "fp16" and device.type != "cuda":
         raise UsageError(f"precision.kind fp16 needs CUDA, found {device.type}; use bf16 or fp32")
 
 
 class Arithmetic:
-    """How one training calculates.
-
-    Without fp16 the scaler is switched off, and passes everything on as it is.
+    """Forward, backward and optimizer steps of one training in its precision. Loss scaling is active for fp16 only.
 
     Args:
-        precision: The recipe's.
-        device: Of the model.
+        precision: Precision section of the recipe.
+        device: Device of the model.
     """
 
     def __init__(self, precision: Precision, device: torch.device) -> None:
@@ -63,44 +61,44 @@ class Arithmetic:
 
     @property
     def skips_steps(self) -> bool:
-        """Whether a gradient that is not finite costs a step and nothing else: the loss scale was too high."""
+        """Whether a step with a non-finite gradient is skipped, because the loss scale was too high."""
         return self._scaler.is_enabled()
 
     def compiled(self, model: nn.Module) -> nn.Module:
-        """Return what to train through: the model itself, or the same weights behind compiled code."""
+        """Return the model, compiled if the recipe says so; both share the same weights."""
         return cast("nn.Module", torch.compile(model)) if self._precision.compile else model
 
     def forward(self, model: nn.Module, inputs: Tensor) -> Tensor:
-        """Return the logits of a batch; those of a lower precision as fp32, in which the loss is computed."""
+        """Return the logits of a batch in fp32, in which the loss is computed."""
         with self.autocast():
             logits: Tensor = model(inputs)
         return logits if self._precision.kind == "fp32" else logits.float()
 
     def autocast(self) -> torch.autocast:
-        """Return the context of a forward pass."""
+        """Return the context for a forward pass."""
         kind = self._precision.kind
         return torch.autocast(self._device.type, dtype=_DTYPES[kind], enabled=kind != "fp32")
 
     def backward(self, loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
-        """Add the gradient of a loss, scaled up under fp16, to the parameters'."""
+        """Add the gradient of a loss, scaled up under fp16, to the parameters' gradients."""
         backward(self._scaler.scale(loss), optimizer)
 
     def unscale(self, optimizer: torch.optim.Optimizer) -> None:
-        """Scale the gradients back, before anything reads or clips them."""
+        """Undo the loss scaling of the gradients; call this before reading or clipping them."""
         self._scaler.unscale_(optimizer)
 
     def step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Update the weights; under fp16 not when the gradient overflowed, and adapt the scale."""
+        """Update the weights and the loss scale; under fp16 an overflowed gradient skips the update."""
         self._scaler.step(optimizer)
         self._scaler.update()
 
     @contextmanager
     def kernels(self) -> Iterator[None]:
-        """Choose deterministic kernels inside the block if the recipe asks for them, and put back what was."""
+        """Use deterministic kernels inside the block if the recipe says so, and restore the previous settings."""
         if not self._precision.deterministic:
             yield
             return
-        # cuBLAS reads this when it is first used; without it a deterministic matrix product is refused.
+        # cuBLAS reads this at its first use; without it a deterministic matrix product raises an error.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         before = torch.are_deterministic_algorithms_enabled()
         warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
@@ -114,7 +112,7 @@ class Arithmetic:
             torch.backends.cudnn.benchmark = benchmark
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the loss scale and how it got there; nothing without fp16."""
+        """Return the state of the loss scaler; empty without fp16."""
         return dict(self._scaler.state_dict())
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

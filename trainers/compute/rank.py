@@ -1,8 +1,8 @@
 """One of the processes that train a run together, as its `Training` sees it.
 
-N processes with `accumulation: a` are defined to be one process with `accumulation: N * a`. The micro-batches of a step
-go round the ranks like cards: rank r takes those whose number leaves r when divided by N. Every rank makes the same
-optimizer step from the same gradient, so the weights are equal everywhere without ever being sent.
+N processes with `accumulation: a` are equivalent to one process with `accumulation: N * a`. The micro-batches of a step
+are assigned in turn: rank r takes those with `number % N == r`. Every rank makes the same optimizer step with the same
+gradient, so the weights are equal in all processes without being sent.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from search_spaces.recipe.recipe import Recipe
 
 @dataclass(frozen=True)
 class Rank:
-    """Which process this is, and what it does together with the others; alone, all of it is nothing.
+    """Index of this process among those of a run, and their joint operations, which do nothing in a single process.
 
     Attributes:
-        index: From 0. The first rank evaluates, reports and hands out snapshots.
-        count: How many processes there are.
+        index: Index of this process, from 0. The first rank evaluates, reports and returns snapshots.
+        count: Number of processes.
     """
 
     index: int = 0
@@ -32,31 +32,31 @@ class Rank:
 
     @property
     def first(self) -> bool:
-        """Whether this is the rank that reports."""
+        """Whether this is the first rank, which reports."""
         return self.index == 0
 
-    def widened(self, recipe: Recipe) -> Recipe:
-        """Return the recipe of the training in one process that all ranks together are equal to.
+    def equivalent_recipe(self, recipe: Recipe) -> Recipe:
+        """Return the recipe of the single-process training that is equivalent to all ranks together.
 
         Raises:
-            UsageError: They cannot be equal to it.
+            UsageError: There is no equivalent training.
         """
         if self.count == 1:
             return recipe
         optimizers = (recipe.optimizer, *((recipe.switch.to,) if recipe.switch else ()))
         if any(one.kind == "sophia" for one in optimizers):
             raise UsageError(
-                "optimizer.kind: sophia differentiates the gradient, which torch does not share among processes;"
+                "optimizer.kind: sophia differentiates the gradient, which torch does not support in several processes;"
                 f" set resources.processes to 1, found {self.count}"
             )
         budget = recipe.budget.model_copy(update={"accumulation": recipe.budget.accumulation * self.count})
         return recipe.model_copy(update={"budget": budget})
 
     def with_sync_batch_norm(self, model: nn.Module, device: torch.device) -> nn.Module:
-        """Return the model with BatchNorm layers that take their statistics over the micro-batches of all ranks.
+        """Return the model with BatchNorm layers that compute their statistics over the micro-batches of all ranks.
 
         Raises:
-            UsageError: torch cannot do that on this device.
+            UsageError: torch does not support this on the device.
         """
         if self.count == 1:
             return model
@@ -65,40 +65,40 @@ class Rank:
                 f"model.sync_batch_norm needs CUDA, found {device.type}; set it to false, or resources.processes to 1"
             )
         convert = nn.SyncBatchNorm.convert_sync_batchnorm
-        joint: nn.Module = convert(model)  # type: ignore[no-untyped-call]  # torch has not typed it
+        joint: nn.Module = convert(model)  # type: ignore[no-untyped-call]  # untyped in torch
         return joint
 
-    def wrapped(self, model: nn.Module) -> nn.Module:
-        """Return what to train through: backward averages the gradients of all ranks into the same parameters.
+    def data_parallel(self, model: nn.Module) -> nn.Module:
+        """Return the model, wrapped so that backward averages the gradients of all ranks.
 
-        DDP and not a sum written out here, because it sends what is ready while backward still computes the rest. A
-        model of a user's may leave parameters out of some steps, as it may in one process; torch has to look for them.
+        DDP sends gradients that are ready while backward still computes the others. Unused parameters are searched for
+        because a user's model may skip some parameters in some steps.
         """
         return DistributedDataParallel(model, find_unused_parameters=True) if self.count > 1 else model
 
     def owns(self, micro_batch: int) -> bool:
-        """Whether the micro-batch with this number in its step is this rank's."""
+        """Return whether this rank trains on the micro-batch with this number in its step."""
         return micro_batch % self.count == self.index
 
     def idle_in_last_round(self, micro_batches: int) -> bool:
-        """Whether the last round of a step of so many micro-batches leaves this rank without one."""
+        """Return whether this rank has no micro-batch in the last round of a step with this number of micro-batches."""
         return 0 < micro_batches % self.count <= self.index
 
-    def reduction(self, model: nn.Module, micro_batch: int, micro_batches: int) -> AbstractContextManager[None]:
-        """Return the context of a forward and backward pass: gradients are averaged in the last round of a step."""
+    def gradient_sync(self, model: nn.Module, micro_batch: int, micro_batches: int) -> AbstractContextManager[None]:
+        """Return the context for a forward and backward pass; gradients are averaged in the last round of a step."""
         last_round = micro_batch // self.count == (micro_batches - 1) // self.count
         if last_round or not isinstance(model, DistributedDataParallel):
             return nullcontext()
         return model.no_sync()
 
-    def total(self, value: Tensor) -> Tensor:
-        """Add up the values of all ranks, in place."""
+    def sum(self, value: Tensor) -> Tensor:
+        """Sum the values of all ranks in place."""
         if self.count > 1:
             distributed.all_reduce(value)
         return value
 
-    def agreed(self, value: float, device: torch.device) -> float:
-        """Return the first rank's value, for decisions that all have to make alike."""
+    def broadcast(self, value: float, device: torch.device) -> float:
+        """Return the first rank's value, for decisions that must be the same in all ranks."""
         if self.count == 1:
             return value
         shared = torch.tensor(value, dtype=torch.float64, device=device)
@@ -106,7 +106,7 @@ class Rank:
         return shared.item()
 
     def broadcast_buffers(self, model: nn.Module) -> None:
-        """Take over the first rank's buffers, so that its snapshot is a snapshot of every rank."""
+        """Copy the first rank's buffers to all ranks, so that its snapshot is valid for every rank."""
         if self.count > 1:
             for buffer in model.buffers():
                 distributed.broadcast(buffer, src=0)

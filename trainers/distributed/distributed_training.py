@@ -1,10 +1,10 @@
-"""One run in several processes: torch's DistributedDataParallel behind the interface of a training.
+"""Train one run in several processes with torch's DistributedDataParallel, behind the interface of a training.
 
-This file starts the processes, hands every call to all of them and returns what the first one answers. What one of them
-does with a call is in rank_process.py, what they compute together in ranks.py.
+This file starts the processes, sends every call to all of them and returns the reply of the first one. How a process
+handles a call is in rank_process.py; their joint operations are in compute/rank.py.
 
-No process outlives its use: they are ended by `close` and after any failure, and see to it themselves when this process
-dies. What stays until then is the server that they are forked from; it only waits.
+The processes stop at `close`, after any failure, and when this process dies. Only the idle server that they are forked
+from remains until then.
 """
 
 from __future__ import annotations
@@ -25,24 +25,25 @@ import torch
 from search_spaces.errors import RunError, SweepsError
 from search_spaces.recipe.recipe import Recipe
 from trainers.compute.rank import Rank
-from trainers.distributed.rank_process import Answer, Call, Start, packed, serve, unpacked
+from trainers.distributed.rank_process import Call, Reply, Start, serve
 from trainers.reports import EpochReport
+from trainers.storage import checkpoints
 
-EXIT_TIMEOUT_S = 3.0  # for a process to end by itself
-GRACE_S = 0.5  # for the death of a process to show after the others have complained of it
+EXIT_TIMEOUT_S = 3.0  # for a process to exit by itself
+GRACE_S = 0.5  # to detect that a process died after the others reported lost connections
 
 
 class DistributedTraining:
     """The same state machine as ``Training``, in several processes of this machine.
 
     Args:
-        reference: Of a task; every process imports it for itself.
-        recipe: Of the run; each process trains micro-batches of ``batch_size``.
-        seed: Of the run.
-        processes: How many; on CUDA each takes a device of its own.
+        reference: Reference to a task; every process imports it.
+        recipe: Recipe of the run; each process trains micro-batches of ``batch_size``.
+        seed: Seed of the run.
+        processes: Number of processes; on CUDA, each uses its own device.
 
     Raises:
-        UsageError: This cannot be trained here.
+        UsageError: This machine cannot run the training.
         RunError: A process failed to start.
     """
 
@@ -50,13 +51,13 @@ class DistributedTraining:
         self._folder = tempfile.TemporaryDirectory(prefix="sweeps-ranks-", ignore_cleanup_errors=True)
         rendezvous_file = str(Path(self._folder.name) / "store")
         threads = max(1, torch.get_num_threads() // processes)
-        # Not forked from this process: neither CUDA nor the threads of torch survive that. And not spawned: the imports
-        # of a process take seconds, which the server that they are forked from spends once for all runs.
+        # Not forked from this process, because CUDA and torch's threads do not survive a fork; not spawned, because the
+        # imports take seconds. The fork server imports once for all runs.
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["trainers.distributed.preload"])
         self._links: list[Connection] = []
         self._processes: list[BaseProcess] = []
-        self._last = Answer()
+        self._last = Reply()
         try:
             for index in range(processes):
                 ours, theirs = context.Pipe()
@@ -66,7 +67,7 @@ class DistributedTraining:
                 process.start()
                 self._processes.append(process)
                 theirs.close()
-            self._last = self._answers("open")
+            self._last = self._replies("open")
             self._fingerprint: Mapping[str, str] = self._last.value
         except BaseException:
             self.close()
@@ -74,42 +75,42 @@ class DistributedTraining:
 
     @property
     def epoch(self) -> int:
-        """Epochs done."""
+        """Number of completed epochs."""
         return self._last.epoch
 
     @property
     def fingerprint(self) -> Mapping[str, str]:
-        """That of the first rank's ``Training``."""
+        """Fingerprint of the first rank's ``Training``."""
         return self._fingerprint
 
     @property
     def finished(self) -> bool:
-        """Whether the budget or the recipe's patience is spent."""
+        """Whether the budget or the patience of the recipe is used up."""
         return self._last.finished
 
     def run_epoch(self) -> EpochReport:
         """Train one epoch in all processes.
 
         Raises:
-            RunError: A process raised, with its traceback, or died. All of them are ended.
+            RunError: A process raised an error (the message has its traceback) or died. All processes are stopped.
         """
-        report: EpochReport = self._ask("run_epoch")
+        report: EpochReport = self._request("run_epoch")
         return report
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the first rank's snapshot, with its tensors on the CPU; it is that of a ``Training``."""
-        return unpacked(self._ask("state_dict"))
+        """Return the first rank's ``Training`` snapshot, with its tensors on the CPU."""
+        return checkpoints.decode(self._request("state_dict"), "the first rank")
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue all processes from a snapshot.
+        """Resume all processes from a snapshot.
 
         Raises:
-            CheckpointError: It is none of this training. This training is then not to be used any more.
+            CheckpointError: The snapshot is from another training. This training must not be used afterwards.
         """
-        self._ask("load_state_dict", packed(state))
+        self._request("load_state_dict", checkpoints.encode(state))
 
     def close(self) -> None:
-        """End the processes."""
+        """Stop the processes."""
         for link in self._links:
             link.close()
         for process in self._processes:
@@ -121,41 +122,41 @@ class DistributedTraining:
         self._processes = []
         self._folder.cleanup()
 
-    def _ask(self, call: Call, argument: bytes = b"") -> Any:
+    def _request(self, call: Call, argument: bytes = b"") -> Any:
         if not self._links:
-            raise RunError("the processes of this training have been ended")
+            raise RunError("the processes of this training have been stopped")
         for link in self._links:
-            with suppress(OSError):  # the process is gone, which shows when its answer is waited for
+            with suppress(OSError):  # the process is dead, which is detected while waiting for its reply
                 link.send_bytes(pickle.dumps((call, argument)))
         try:
-            self._last = self._answers(call)
-        except BaseException:  # Ctrl-C included: an answer that nobody has waited for would be taken for the next one's
+            self._last = self._replies(call)
+        except BaseException:  # including Ctrl-C: a pending reply would be taken for that of the next call
             self.close()
             raise
         return self._last.value
 
-    def _answers(self, call: Call) -> Answer:
-        """Wait until every process has answered; return the first one's answer."""
-        first = Answer()
+    def _replies(self, call: Call) -> Reply:
+        """Wait until every process has replied; return the reply of the first one."""
+        first = Reply()
         open_links = dict(enumerate(self._links))
         while open_links:
             wait([*open_links.values(), *(self._processes[index].sentinel for index in open_links)])
             for index, link in list(open_links.items()):
                 if link.poll():
-                    answer = _received(link)
-                    if answer is None or answer.error is not None:
-                        self._fail(call, index, answer)
-                    first = answer if index == 0 else first
+                    reply = _receive(link)
+                    if reply is None or reply.error is not None:
+                        self._fail(call, index, reply)
+                    first = reply if index == 0 else first
                     del open_links[index]
                 elif not self._processes[index].is_alive():
                     self._fail(call, index, None)
         return first
 
-    def _fail(self, call: Call, index: int, answer: Answer | None) -> NoReturn:
-        """End all processes and raise what was wrong with one of them."""
-        refused = answer.error if answer is not None and isinstance(answer.error, SweepsError) else None
-        if refused is None:
-            # The others of a process that died complain of lost connections, and may be heard first.
+    def _fail(self, call: Call, index: int, reply: Reply | None) -> NoReturn:
+        """Stop all processes and raise the error of one of them."""
+        own_error = reply.error if reply is not None and isinstance(reply.error, SweepsError) else None
+        if own_error is None:
+            # If a process died, the others report lost connections, perhaps before the death is detected.
             wait([process.sentinel for process in self._processes], timeout=GRACE_S)
         count = len(self._processes)
         exits = {number: process.exitcode for number, process in enumerate(self._processes) if not process.is_alive()}
@@ -165,9 +166,9 @@ class DistributedTraining:
         if exits:
             dead, code = exits.popitem()
             raise RunError(f"rank {dead} of {count} died during {call}: {_cause(code)}")
-        if refused is not None:
-            raise refused
-        reason = "it closed its pipe" if answer is None else str(answer.error)
+        if own_error is not None:
+            raise own_error
+        reason = "it closed its pipe" if reply is None else str(reply.error)
         raise RunError(f"rank {index} of {count} failed during {call}:\n{reason}")
 
 
@@ -177,10 +178,10 @@ def _cause(code: int | None) -> str:
     return f"exit code {code}"
 
 
-def _received(link: Connection) -> Answer | None:
-    """Return the answer that waits in a pipe, or None when its process has gone."""
+def _receive(link: Connection) -> Reply | None:
+    """Return the reply in a pipe, or None if its process is dead."""
     try:
-        answer: Answer = pickle.loads(link.recv_bytes())  # noqa: S301  from our own process
+        reply: Reply = pickle.loads(link.recv_bytes())  # noqa: S301  from our own process
     except (EOFError, OSError):
         return None
-    return answer
+    return reply

@@ -1,14 +1,14 @@
-"""What the server imports that the processes of distributed trainings are forked from; nobody else imports it."""
+"""Imports of the fork server for the processes of distributed trainings; no other module imports this one."""
 
 from __future__ import annotations
 
 import os
 
-# It is not known beforehand whether a model leaves parameters unused, and torch warns in C++ that it looks for them.
+# DDP has to search for unused parameters, since a model may have some; this hides torch's C++ warning about it.
 os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-# Whether there is CUDA can be asked without starting it, which no process may do that is forked from.
+# Lets torch detect CUDA without initialising it, which must not happen before a fork.
 os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
 
-import torch._dynamo  # noqa: F401  every optimizer loads it, which takes as long as torch itself
+import torch._dynamo  # noqa: F401  every optimizer imports it, which takes as long as torch itself
 
 import trainers.distributed.rank_process  # noqa: F401

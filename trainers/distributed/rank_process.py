@@ -1,12 +1,11 @@
-"""One of the processes of a distributed training: it holds a `Training` and does what its parent calls for.
+"""One process of a distributed training: it runs a `Training` and executes the calls of its parent.
 
-One that waits for a call ends when the pipe to its parent does, and one that computes is ended by its own thread that
-watches the parent.
+A process that waits for a call exits when the pipe to its parent closes. A process that computes is stopped by its own
+thread, which watches the parent.
 """
 
 from __future__ import annotations
 
-import io
 import multiprocessing
 import os
 import pickle
@@ -28,17 +27,18 @@ from trainers.compute.precision import choose_device
 from trainers.compute.rank import Rank
 from trainers.loop.training import Training
 from trainers.reports import EpochReport
+from trainers.storage import checkpoints
 from trainers.task_lookup import load_task
 
-# A rank waits for the first one's evaluations however long they take: that nothing hangs is the parent's business.
-PATIENCE = timedelta(days=7)
+# The other ranks wait for the evaluations of the first one, however long they take. The parent handles dead processes.
+COLLECTIVE_TIMEOUT = timedelta(days=7)
 
 Call = Literal["open", "run_epoch", "state_dict", "load_state_dict"]
 
 
 @dataclass(frozen=True)
 class Start:
-    """What one process is started with."""
+    """Arguments of one process."""
 
     reference: str
     recipe: Recipe
@@ -49,14 +49,14 @@ class Start:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What one process answers to a call.
+class Reply:
+    """Reply of one process to a call.
 
     Attributes:
-        epoch: Epochs done.
-        finished: Whether the training is.
-        value: What the call returned, of the first rank.
-        error: What it raised: an exception of ours, or the text of another's traceback.
+        epoch: Number of completed epochs.
+        finished: Whether the training is finished.
+        value: Return value of the call in the first rank.
+        error: Exception of the call if it is a `SweepsError`, otherwise the text of its traceback.
     """
 
     epoch: int = 0
@@ -65,22 +65,9 @@ class Answer:
     error: SweepsError | str | None = None
 
 
-def packed(state: dict[str, Any]) -> bytes:
-    """Return a snapshot as a checkpoint's bytes; torch's own way to send tensors would share their memory."""
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    return buffer.getvalue()
-
-
-def unpacked(content: bytes) -> dict[str, Any]:
-    """Return the snapshot in a checkpoint's bytes, its tensors on the CPU."""
-    state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    return state
-
-
 def serve(link: Connection, start: Start) -> None:
-    """Be one rank: open the training, then do what the parent calls for until it closes the pipe."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
+    """Run one rank: open the training, then execute the calls of the parent until it closes the pipe."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # only the parent handles Ctrl-C
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         training = _open(start)
@@ -89,11 +76,11 @@ def serve(link: Connection, start: Start) -> None:
             value = _execute(training, *called)
             _send(link, training, value if start.rank.first else None)
         distributed.destroy_process_group()
-    except Exception as error:  # noqa: BLE001  the user's code may raise anything; the parent raises it again
+    except Exception as error:  # noqa: BLE001  user code may raise anything; the parent raises it again
         failure = error if isinstance(error, SweepsError) else traceback.format_exc()
-        with suppress(OSError):  # the parent is gone itself
-            link.send_bytes(pickle.dumps(Answer(error=failure)))
-        # Not gone before the parent has ended the others: they would complain of lost connections.
+        with suppress(OSError):  # the parent is dead
+            link.send_bytes(pickle.dumps(Reply(error=failure)))
+        # Stay alive until the parent has stopped the others, which would report lost connections.
         _call(link)
 
 
@@ -115,13 +102,13 @@ def _open(start: Start) -> Training:
         init_method=f"file://{start.rendezvous_file}",
         rank=start.rank.index,
         world_size=start.rank.count,
-        timeout=PATIENCE,
+        timeout=COLLECTIVE_TIMEOUT,
     )
     return Training(start.recipe, task, start.seed, start.rank)
 
 
 def _call(link: Connection) -> tuple[Call, bytes] | None:
-    """Wait for the parent's next call; None when there will be none."""
+    """Wait for the next call of the parent; return None if the pipe is closed."""
     try:
         called: tuple[Call, bytes] = pickle.loads(link.recv_bytes())  # noqa: S301  from our own parent
     except (EOFError, OSError):
@@ -134,11 +121,12 @@ def _execute(training: Training, call: Call, argument: bytes) -> EpochReport | b
         case "run_epoch":
             return training.run_epoch()
         case "state_dict":
-            return packed(training.state_dict())
+            # As bytes: torch would send the tensors in shared memory.
+            return checkpoints.encode(training.state_dict())
         case "load_state_dict":
-            training.load_state_dict(unpacked(argument))
+            training.load_state_dict(checkpoints.decode(argument, "the parent process"))
     return None
 
 
 def _send(link: Connection, training: Training, value: EpochReport | bytes | dict[str, str] | None = None) -> None:
-    link.send_bytes(pickle.dumps(Answer(training.epoch, training.finished, value)))
+    link.send_bytes(pickle.dumps(Reply(training.epoch, training.finished, value)))

@@ -1,1 +1,1 @@
-"""From logits to metrics: scores, temperature, pruning, FGSM."""
+"""Compute metrics from logits: scores, temperature, pruning, FGSM."""

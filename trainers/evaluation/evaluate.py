@@ -1,6 +1,6 @@
-"""A model and a split -> accuracy, likelihood and calibration, and what the model says of every example.
+"""Evaluate a model on a split: accuracy, likelihood, calibration and the prediction for every example.
 
-Per-example values are rounded to the float32 that ``Predictions`` stores and reduced in float64: a metric
+Per-example values are rounded to the float32 that ``Predictions`` stores and reduced in float64. So a metric that is
 computed again from stored predictions agrees with the one reported here.
 """
 
@@ -20,7 +20,7 @@ ECE_BINS = 15
 
 
 class Evaluation(NamedTuple):
-    """What a model says of every example of a split, in its order: five tensors of shape ``(n,)``."""
+    """Predictions and scores of every example of a split, in its order: five tensors of shape ``(n,)``."""
 
     label: Tensor
     predicted: Tensor
@@ -32,8 +32,8 @@ class Evaluation(NamedTuple):
         """Return the means over the examples: ``split/nll``, ``/accuracy``, ``/brier`` and ``/ece``.
 
         Args:
-            split: First part of the names.
-            weights: Which weights were evaluated; any but ``raw`` end the names: ``val/nll@ema``.
+            split: First part of the metric names.
+            weights: Name of the evaluated weights; names other than ``raw`` are appended: ``val/nll@ema``.
         """
         correct = self.predicted == self.label
         names = [metric_name(split, name, weights) for name in ("nll", "accuracy", "brier", "ece")]
@@ -48,7 +48,7 @@ class Evaluation(NamedTuple):
         return dict(zip(names, values.tolist(), strict=True))
 
     def predictions(self, split: str, weights: str = RAW) -> Predictions:
-        """Return the per-example values that outlive the training."""
+        """Return the per-example values to store."""
         return Predictions(
             split=split,
             weights=weights,
@@ -60,14 +60,14 @@ class Evaluation(NamedTuple):
 
 
 def logits(model: nn.Module, split: Split) -> Tensor:
-    """Run a classifier over a split in eval mode, and leave its mode as it was.
+    """Run a classifier on a split in eval mode and restore its mode.
 
     Args:
         model: Maps inputs ``(n, ...)`` to logits ``(n, classes)``.
         split: Inputs ``(n, ...)`` and targets ``(n,)``, on the model's device.
 
     Returns:
-        Logits ``(n, classes)`` as the model gives them.
+        Logits ``(n, classes)`` in the type that the model returns.
     """
     was_training = model.training
     model.eval()
@@ -81,10 +81,10 @@ def logits(model: nn.Module, split: Split) -> Tensor:
 def per_example(logits: Tensor, targets: Tensor) -> Evaluation:
     """Score logits ``(n, classes)`` against true classes ``(n,)``.
 
-    The Brier score of an example is the squared distance of its probabilities from the one-hot truth, summed
-    over the classes: in ``[0, 2]`` (Brier, 1950).
+    The Brier score of an example is the sum over the classes of the squared difference between its probabilities and
+    the one-hot target, in ``[0, 2]`` (Brier, 1950).
     """
-    # In batches, so that no more than one of them is ever held in float64.
+    # In batches, so that at most one batch is in memory as float64.
     batches = zip(torch.split(logits, MAX_BATCH), torch.split(targets, MAX_BATCH), strict=True)
     parts = [_score(*batch) for batch in batches]
     return Evaluation(*(torch.cat(column) for column in zip(*parts, strict=True)))
@@ -104,16 +104,14 @@ def _score(logits: Tensor, targets: Tensor) -> Evaluation:
 def expected_calibration_error(confidence: Tensor, correct: Tensor) -> Tensor:
     """Return the top-label ECE (Guo et al., "On Calibration of Modern Neural Networks", 2017).
 
-    The convention, on which libraries disagree: 15 bins of equal width, each ``(low, high]``, the first one
-    closed. So confidence 1.0 belongs to the last bin and 0.0 to the first.
+    Libraries use different conventions. Here there are 15 bins of equal width, ``(low, high]``, with 0 in the first.
 
     Args:
         confidence: Probability of the predicted class, ``(n,)``.
         correct: Whether the predicted class is the true one, ``(n,)``.
 
     Returns:
-        A float64 scalar in ``[0, 1]``: the gap ``|confidence - accuracy|`` of each bin, weighted by its
-        share.
+        A float64 scalar in ``[0, 1]``: the mean of ``|confidence - accuracy|`` over the bins, weighted by their shares.
     """
     confidence = confidence.double()
     edges = torch.arange(1, ECE_BINS, dtype=torch.float64, device=confidence.device) / ECE_BINS

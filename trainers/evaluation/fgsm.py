@@ -1,4 +1,4 @@
-"""The fast gradient sign method: inputs moved a little, all in the direction that hurts a model most."""
+"""The fast gradient sign method: perturb inputs in the direction that increases the loss of a model."""
 
 from __future__ import annotations
 
@@ -11,25 +11,24 @@ from torch.nn import functional
 from search_spaces.errors import UsageError
 from search_spaces.recipe.recipe import Signals
 from trainers.evaluation.evaluate import MAX_BATCH
-from trainers.task import Split
+from trainers.task import Split, describe_tensor
 
 
 def check_fgsm(signals: Signals, inputs: Tensor) -> None:
-    """Refuse to move what cannot be moved a little.
+    """Check that the inputs can be perturbed.
 
     Raises:
-        UsageError: Inputs of whole numbers, such as the ids of words.
+        UsageError: The inputs are integers, such as word ids.
     """
     if signals.fgsm and not inputs.is_floating_point():
-        found = f"{str(inputs.dtype).removeprefix('torch.')} {tuple(inputs.shape)}"
-        raise UsageError(f"signals.fgsm perturbs float inputs; this task has inputs {found}; set it to []")
+        raise UsageError(f"signals.fgsm needs float inputs, found inputs {describe_tensor(inputs)}; set it to []")
 
 
 def gradient_signs(model: nn.Module, split: Split) -> Tensor:
     """Return the sign of the gradient of every example's cross entropy with respect to its input.
 
-    In eval mode, which is put back, and in the precision of the weights. The gradients of the parameters stay as they
-    are. An attack of size epsilon adds epsilon times this to the inputs.
+    The model runs in eval mode and in the precision of the weights; its mode and the gradients of its parameters are
+    restored. An attack of size epsilon adds epsilon times the result to the inputs.
 
     Source: Goodfellow et al., "Explaining and Harnessing Adversarial Examples", ICLR 2015.
 
@@ -38,7 +37,7 @@ def gradient_signs(model: nn.Module, split: Split) -> Tensor:
         split: Float inputs ``(n, ...)`` and targets ``(n,)``, on the model's device.
 
     Returns:
-        -1, 0 or 1, in the shape and type of the inputs.
+        Values -1, 0 or 1, in the shape and type of the inputs.
     """
     was_training = model.training
     model.eval()
@@ -51,7 +50,7 @@ def gradient_signs(model: nn.Module, split: Split) -> Tensor:
 
 
 def _kernels(model: nn.Module) -> AbstractContextManager[None]:
-    # cuDNN's recurrent layers have no backward pass in eval mode; torch's own have.
+    # cuDNN's recurrent layers have no backward pass in eval mode; torch's own layers do.
     if any(isinstance(module, nn.RNNBase) for module in model.modules()):
         return torch.backends.cudnn.flags(enabled=False)
     return nullcontext()
@@ -59,7 +58,7 @@ def _kernels(model: nn.Module) -> AbstractContextManager[None]:
 
 def _signs(model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
     inputs = inputs.detach().clone().requires_grad_(True)
-    # The sum: the mean has the same signs, but for those that its smaller numbers lose to underflow.
+    # The mean would have the same signs, but its smaller numbers may underflow to 0.
     loss = functional.cross_entropy(model(inputs), targets, reduction="sum")
     (gradient,) = torch.autograd.grad(loss, inputs)
     return gradient.sign()

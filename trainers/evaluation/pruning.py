@@ -1,4 +1,4 @@
-"""A model without its smallest weights: how much of it is needed at all?"""
+"""Prune a model by setting its smallest weights to zero."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from trainers.optim.param_groups import split_parameters
 
 
 def pruned_copy(model: nn.Module, fraction: float) -> nn.Module:
-    """Return a copy in which the weights of the smallest magnitude are zero, chosen from all matrices together.
+    """Return a copy in which the weights of the smallest magnitude, chosen globally from all matrices, are zero.
 
-    Matrices are what weight decay shrinks under ``decay: matrices``: no biases, norms or embeddings. Frozen ones are
-    pruned like the others. The choice is that of ``torch.nn.utils.prune.global_unstructured`` with ``L1Unstructured``.
+    Matrices are the weights that ``decay: matrices`` decays: no biases, norms or embeddings. Frozen matrices are pruned
+    as well. The choice is that of ``torch.nn.utils.prune.global_unstructured`` with ``L1Unstructured``.
 
     Source: Han et al., "Learning both Weights and Connections for Efficient Neural Networks", NeurIPS 2015.
 
     Args:
-        model: Left as it is.
-        fraction: Share of the matrices' weights, in ``(0, 1)``; rounded to a whole number of weights.
+        model: Model to copy; it is not changed.
+        fraction: Fraction of the matrices' weights to prune, in ``(0, 1)``; rounded to a whole number of weights.
     """
-    # What decays is asked of what is trained; here a frozen matrix counts too.
+    # split_parameters() lists trainable parameters only; here frozen matrices count too.
     sparse = copy.deepcopy(model).requires_grad_(True)
     parameters = dict(sparse.named_parameters())
     matrices = [parameters[name] for name in split_parameters(sparse, "matrices", decay_embeddings=False).decayed]

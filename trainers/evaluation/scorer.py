@@ -1,7 +1,7 @@
-"""What a training reports of its weights: after every epoch, and once more at the end.
+"""Evaluate the weights of a training after every epoch and once more at its end.
 
-The end of a full training adds what evaluation arms compare: the test split, temperature scaling, pruned copies and
-perturbed inputs. All of it is read off one set of weights that nothing here changes.
+The end of a full training adds the metrics that evaluation arms compare: test split, temperature scaling, pruned copies
+and perturbed inputs. The weights are not changed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from search_spaces import metric_names
@@ -22,21 +21,21 @@ from trainers.evaluation.fgsm import gradient_signs
 from trainers.evaluation.pruning import pruned_copy
 from trainers.evaluation.temperature import fit_temperature
 from trainers.reports import Predictions
-from trainers.task import Data, Split
+from trainers.task import Data, Split, evenly_spaced
 
 MIN_CALIBRATION = 10
-# A logit of minus infinity rules a class out, and a temperature leaves it so; this one does the same, and is finite.
+# Finite replacement for a logit of minus infinity, which excludes a class at every temperature.
 RULED_OUT = -1e30
 
 
 class ScoredWeights(NamedTuple):
-    """One set of weights after an epoch, and what it says of ``val``.
+    """One set of weights after an epoch, evaluated on ``val``.
 
     Attributes:
-        weights: What it is called: ``raw``, ``ema``.
-        model: That has these weights.
-        logits: On ``val``, ``(n, classes)``.
-        val: The scores of these logits.
+        weights: Name of the weights: ``raw``, ``ema``.
+        model: Model with these weights.
+        logits: Logits on ``val``, ``(n, classes)``.
+        val: Scores of these logits.
     """
 
     weights: str
@@ -51,12 +50,12 @@ class ScoredWeights(NamedTuple):
 
 
 class Scorer:
-    """Scores the weights of one training.
+    """Evaluator of the weights of one training.
 
     Args:
-        signals: The recipe's: what is measured in addition.
-        arithmetic: Of the training; weights are evaluated in the precision that they are trained in.
-        data: Its splits.
+        signals: Additional metrics that the recipe selects.
+        arithmetic: Precision of the training, which is also used for evaluation.
+        data: Splits of the training.
     """
 
     def __init__(self, signals: Signals, arithmetic: Arithmetic, data: Data) -> None:
@@ -64,49 +63,46 @@ class Scorer:
         self._arithmetic = arithmetic
         self._data = data
 
-    def read(self, weights: str, model: nn.Module) -> ScoredWeights:
-        """Run a model over ``val``."""
+    def score(self, weights: str, model: nn.Module) -> ScoredWeights:
+        """Evaluate a model on ``val``."""
         values = self._logits(model, self._data.val)
         return ScoredWeights(weights, model, values, per_example(values, self._data.val.targets))
 
-    def epoch(self, scored: Sequence[ScoredWeights]) -> dict[str, float]:
-        """Return the metrics of every epoch; the first reading is of the raw weights."""
+    def epoch_metrics(self, scored: Sequence[ScoredWeights]) -> dict[str, float]:
+        """Return the metrics of an epoch; the raw weights come first."""
         metrics: dict[str, float] = {}
-        for reading in scored:
-            metrics |= reading.val.metrics("val", reading.weights)
+        for one in scored:
+            metrics |= one.val.metrics("val", one.weights)
         if self._signals.train_rescored:
-            metrics["train/nll_eval"] = self._evaluate(scored[0].model, self._rescored()).metrics("train")["train/nll"]
+            train = evenly_spaced(self._data.train, len(self._data.val))  # the same examples in every epoch
+            metrics["train/nll_eval"] = self._evaluate(scored[0].model, train).metrics("train")["train/nll"]
         return metrics
 
-    def end(self, scored: Sequence[ScoredWeights]) -> tuple[dict[str, float], tuple[Predictions, ...]]:
-        """Return the metrics that only the last epoch has, and what every set of weights predicts.
-
-        Args:
-            scored: As of ``epoch``.
-        """
+    def final_metrics(self, scored: Sequence[ScoredWeights]) -> tuple[dict[str, float], tuple[Predictions, ...]]:
+        """Return the additional metrics of the last epoch, and the predictions of every set of weights."""
         test = self._data.test.targets
         metrics: dict[str, float] = {}
         predictions: list[Predictions] = []
-        for reading in scored:
-            values = self._logits(reading.model, self._data.test)
-            raw, name = per_example(values, test), with_temperature(reading.weights)
-            temperature, held_out = self._calibrate(reading)
+        for one in scored:
+            values = self._logits(one.model, self._data.test)
+            raw, name = per_example(values, test), with_temperature(one.weights)
+            temperature, held_out = self._calibrate(one)
             calibrated = scaled(values, test, temperature)
-            metrics |= raw.metrics("test", reading.weights)
-            metrics[metric_name("val", metric_names.TEMPERATURE, reading.weights)] = temperature
+            metrics |= raw.metrics("test", one.weights)
+            metrics[metric_name("val", metric_names.TEMPERATURE, one.weights)] = temperature
             metrics |= held_out | calibrated.metrics("test", name)
-            predictions.append(reading.val.predictions("val", reading.weights))
-            predictions += [raw.predictions("test", reading.weights), calibrated.predictions("test", name)]
+            predictions.append(one.val.predictions("val", one.weights))
+            predictions += [raw.predictions("test", one.weights), calibrated.predictions("test", name)]
         return metrics | self._pruned(scored[0].model) | self._attacked(scored[0].model), tuple(predictions)
 
-    def _calibrate(self, reading: ScoredWeights) -> tuple[float, dict[str, float]]:
-        """Fit a temperature on the even positions of ``val``, and score it on the odd ones."""
+    def _calibrate(self, scored: ScoredWeights) -> tuple[float, dict[str, float]]:
+        """Fit a temperature on the even positions of ``val`` and score it on the odd positions."""
         targets = self._data.val.targets
-        temperature = robust_temperature(reading.logits[::2], targets[::2])
+        temperature = robust_temperature(scored.logits[::2], targets[::2])
         if len(targets) < 2:
             return temperature, {}
-        held_out = scaled(reading.logits[1::2], targets[1::2], temperature)
-        return temperature, held_out.metrics("val", with_temperature(reading.weights))
+        held_out = scaled(scored.logits[1::2], targets[1::2], temperature)
+        return temperature, held_out.metrics("val", with_temperature(scored.weights))
 
     def _pruned(self, model: nn.Module) -> dict[str, float]:
         metrics: dict[str, float] = {}
@@ -123,7 +119,7 @@ class Scorer:
         for name, split in self._held_out():
             signs = gradient_signs(model, split)
             for epsilon in self._signals.fgsm:
-                # Without autocast, as its gradient: in bf16 a small epsilon would vanish in the rounding.
+                # Without autocast, like the gradient: rounding to bf16 would lose a small epsilon.
                 moved = Split(split.inputs + epsilon * signs, split.targets)
                 metrics |= per_example(logits(model, moved), split.targets).metrics(name, metric_names.fgsm(epsilon))
         return metrics
@@ -138,21 +134,15 @@ class Scorer:
     def _evaluate(self, model: nn.Module, split: Split) -> Evaluation:
         return per_example(self._logits(model, split), split.targets)
 
-    def _rescored(self) -> Split:
-        """Return examples of ``train``, evenly spaced: the same in every epoch, and no more than ``val`` has."""
-        size = len(self._data.train)
-        count = min(size, len(self._data.val))
-        return self._data.train.take(torch.arange(count, device=self._data.train.targets.device) * size // count)
-
 
 def robust_temperature(logits: Tensor, targets: Tensor) -> float:
     """Return the temperature that fits some examples best.
 
-    1, which changes nothing, when they cannot tell: fewer than 10 of them, or all of one class. NaN for logits that are
-    no numbers, since a training that has diverged has no temperature.
+    Return 1, which has no effect, for fewer than 10 examples or a single class. Return NaN for logits that are NaN or
+    infinite, since a diverged training has no temperature.
 
     Args:
-        logits: ``(n, classes)``.
+        logits: Logits, ``(n, classes)``.
         targets: True classes, ``(n,)``.
     """
     if len(targets) < MIN_CALIBRATION or bool((targets == targets[0]).all()):
@@ -163,6 +153,6 @@ def robust_temperature(logits: Tensor, targets: Tensor) -> float:
 
 
 def scaled(logits: Tensor, targets: Tensor, temperature: float) -> Evaluation:
-    """Score logits ``(n, classes)`` against true classes ``(n,)`` after a division by the temperature."""
-    # In float64: a division in the precision of the logits could round two classes to a tie.
+    """Score logits ``(n, classes)``, divided by the temperature, against true classes ``(n,)``."""
+    # In float64, since rounding in a lower precision could make two classes equal.
     return per_example(logits.double() / temperature, targets)

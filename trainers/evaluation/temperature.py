@@ -1,6 +1,6 @@
-"""Temperature scaling: one number that divides the logits and mends how sure a classifier is, not what it says.
+"""Temperature scaling: divide the logits by one number to calibrate a classifier without changing its predictions.
 
-Imports no torch: analysis fits temperatures too.
+Imports no torch, because analysis fits temperatures too.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ def fit_temperature(logits: npt.NDArray[np.floating[Any]], labels: npt.NDArray[n
     Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
 
     Args:
-        logits: Finite, ``(n, classes)``, of at least one example and two classes.
-        labels: True classes, whole numbers in ``0 .. classes - 1``, ``(n,)``.
+        logits: Finite logits of at least one example and two classes, ``(n, classes)``.
+        labels: True classes, integers in ``0 .. classes - 1``, ``(n,)``.
 
     Returns:
-        T; a bound of its range when the optimum lies there or beyond, as it does for logits that are right about every
-        example; 1.0 when every T is as good as any other.
+        T; a bound of its range if the optimum is at or beyond it, as for logits that classify every example correctly;
+        1.0 if every T is equally good.
 
     Raises:
-        ValueError: Another shape, a label out of range, or a logit that is not finite.
+        ValueError: A shape is wrong, a label is out of range, or a logit is not finite.
     """
     logits, labels = np.asarray(logits), np.asarray(labels)
     _check(logits, labels)
@@ -37,7 +37,7 @@ def fit_temperature(logits: npt.NDArray[np.floating[Any]], labels: npt.NDArray[n
     true_gaps = gaps[np.arange(len(labels)), labels]
 
     def slope(inverse: float) -> float:
-        # Of the mean NLL in 1/T, in which it is convex: the slope rises, so its only root is the minimum.
+        # Derivative of the mean NLL with respect to 1/T. The NLL is convex in 1/T, so the only root is the minimum.
         weights = np.exp(inverse * gaps)
         expected = (weights * gaps).sum(axis=1) / weights.sum(axis=1)
         return float((expected - true_gaps).mean())
@@ -55,13 +55,13 @@ def fit_temperature(logits: npt.NDArray[np.floating[Any]], labels: npt.NDArray[n
 
 def _check(logits: npt.NDArray[Any], labels: npt.NDArray[Any]) -> None:
     if logits.ndim != 2 or logits.shape[0] < 1 or logits.shape[1] < 2:
-        raise ValueError(f"logits have shape (n, classes), n from 1 and classes from 2 on, found {logits.shape}")
+        raise ValueError(f"logits must have shape (n, classes), n >= 1 and classes >= 2, found {logits.shape}")
     if labels.shape != logits.shape[:1]:
-        raise ValueError(f"labels have shape ({len(logits)},), as many as logits, found {labels.shape}")
+        raise ValueError(f"labels must have shape ({len(logits)},) like the logits, found {labels.shape}")
     if not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(f"labels are whole numbers, found {labels.dtype}")
+        raise ValueError(f"labels must be integers, found {labels.dtype}")
     low, high, classes = labels.min(), labels.max(), logits.shape[1]
     if low < 0 or high >= classes:
-        raise ValueError(f"labels are 0 .. {classes - 1} for {classes} classes, found {low} .. {high}")
+        raise ValueError(f"labels must be 0 .. {classes - 1} for {classes} classes, found {low} .. {high}")
     if not np.isfinite(logits).all():
         raise ValueError("logits must be finite, found NaN or infinity")

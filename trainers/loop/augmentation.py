@@ -1,4 +1,4 @@
-"""Mixup and CutMix: batches whose examples are mixed in pairs, and the loss of what is mixed."""
+"""Mixup and CutMix: mix the examples of a batch in pairs, and compute the loss of the mixed examples."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from torch.nn import functional
 from search_spaces.errors import UsageError
 from search_spaces.recipe.recipe import Regularization
 from search_spaces.seeds import derive_seed
-from trainers.task import Split
+from trainers.task import Split, describe_tensor
 
 
 class Mixed(NamedTuple):
     """A batch after mixing.
 
     Attributes:
-        inputs: ``(n, ...)``.
+        inputs: Mixed inputs, ``(n, ...)``.
         targets: True classes of the examples, ``(n,)``.
-        others: True classes of what was mixed into them, ``(n,)``.
-        share: How much of each example is its own, in ``[0, 1]``.
+        others: True classes of the examples mixed into them, ``(n,)``.
+        share: Weight of the original example, in ``[0, 1]``.
     """
 
     inputs: Tensor
@@ -32,12 +32,12 @@ class Mixed(NamedTuple):
 
 
 class Mixing:
-    """What one epoch draws for its batches; every number comes from the epoch's own ``augment`` stream.
+    """Random mixing of the batches of one epoch; all numbers come from the ``augment`` stream of this epoch.
 
     Args:
-        regularization: Its ``mixup`` and ``cutmix``.
-        seed: Of the run.
-        epoch: From 0.
+        regularization: Strengths of ``mixup`` and ``cutmix``.
+        seed: Seed of the run.
+        epoch: Index of the epoch, from 0.
     """
 
     def __init__(self, regularization: Regularization, seed: int, epoch: int) -> None:
@@ -46,7 +46,7 @@ class Mixing:
         self._random = np.random.default_rng(derive_seed(seed, "augment", epoch))
 
     def __call__(self, batch: Split) -> Mixed:
-        """Mix a batch, or hand it back as it is when the recipe mixes nothing."""
+        """Return a batch mixed, or unchanged if the recipe mixes nothing."""
         if not self._kinds:
             return Mixed(batch.inputs, batch.targets, batch.targets, 1.0)
         kind = self._kinds[self._random.integers(len(self._kinds))]
@@ -59,9 +59,9 @@ class Mixing:
         return Mixed(inputs, batch.targets, batch.targets[partners], share)
 
     def _cut(self, inputs: Tensor, partners: Tensor, share: float) -> tuple[Tensor, float]:
-        """Paste one box of each partner: a segment of signals ``(n, l)``, ``(n, c, l)``, an area of images.
+        """Paste a box of each partner into an example: a segment of a signal, an area of an image.
 
-        The box is centred anywhere and cut off at the border, so that the share is known only afterwards.
+        The box is centred at random and clipped at the border, so the share is known only afterwards.
         """
         sizes = inputs.shape[2:] if inputs.ndim == 4 else inputs.shape[-1:]
         spread = (1.0 - share) ** (1.0 / len(sizes))
@@ -79,20 +79,20 @@ class Mixing:
 
 
 def check_mixing(regularization: Regularization, inputs: Tensor) -> None:
-    """Refuse to mix what cannot be mixed.
+    """Check that the inputs can be mixed.
 
     Raises:
-        UsageError: Mixup of whole numbers, such as the ids of words, or CutMix of what is no image or signal.
+        UsageError: Mixup is used with integer inputs, such as word ids, or CutMix without images or signals.
     """
-    found = f"found inputs {str(inputs.dtype).removeprefix('torch.')} {tuple(inputs.shape)}"
+    found = f"found inputs {describe_tensor(inputs)}"
     if regularization.mixup > 0 and not inputs.is_floating_point():
-        raise UsageError(f"regularization.mixup needs inputs of floats, {found}; set it to 0")
+        raise UsageError(f"regularization.mixup needs float inputs, {found}; set it to 0")
     if regularization.cutmix > 0 and not (inputs.is_floating_point() and 2 <= inputs.ndim <= 4):
         raise UsageError(f"regularization.cutmix needs signals (n, c, l) or images (n, c, h, w), {found}; set it to 0")
 
 
 def mixed_loss(logits: Tensor, batch: Mixed, label_smoothing: float) -> Tensor:
-    """Return the sum over the examples of the cross entropy against both classes, weighted by their shares."""
+    """Return the cross entropy with both classes, weighted by their shares and summed over the examples."""
     loss = functional.cross_entropy(logits, batch.targets, reduction="sum", label_smoothing=label_smoothing)
     if batch.share == 1.0:
         return loss

@@ -1,4 +1,4 @@
-"""Digests of what a training starts from. Two trainings of one pair must agree in all of them."""
+"""Compute digests of the start of a training. They must be equal for the two trainings of a pair."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def fingerprint(model: nn.Module, order: Tensor, data: Data) -> dict[str, str]:
     """Return hex digests (BLAKE2b, 16 bytes) of a training before its first epoch.
 
     Args:
-        model: As initialised.
-        order: Of the examples of ``train`` in the first epoch, int64, ``(n,)``.
-        data: The splits.
+        model: Model with its initial weights.
+        order: Order of the examples of ``train`` in the first epoch, int64, ``(n,)``.
+        data: Splits of the task.
 
     Returns:
-        ``weights``: every parameter and buffer, by name; ``order``; ``split``: the targets of train, val and test.
+        ``weights`` (all parameters and buffers by name), ``order``, and ``split`` (the targets of train, val and test).
     """
     state = itertools.chain(model.named_parameters(remove_duplicate=False), model.named_buffers(remove_duplicate=False))
     splits = (("train", data.train), ("val", data.val), ("test", data.test))
@@ -38,8 +38,8 @@ def fingerprint(model: nn.Module, order: Tensor, data: Data) -> dict[str, str]:
 def _digest(tensors: Iterable[tuple[str, Tensor]]) -> str:
     digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
     for name, tensor in tensors:
-        # Name, type and shape, so that no two different lists of tensors run into the same bytes.
+        # Name, type and shape are included, so that different lists of tensors never give the same bytes.
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        # As bytes: numpy knows no bfloat16.
+        # As bytes, since numpy has no bfloat16.
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

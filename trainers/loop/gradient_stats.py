@@ -1,7 +1,7 @@
-"""What one epoch of training says about itself besides its loss.
+"""Statistics of the gradients, updates and weights in one epoch, and gradient clipping.
 
-Gathered as tensors, step by step, and read only at the end of the epoch: to read a number out of a tensor makes
-a CPU wait for its GPU.
+They are collected as tensors at every step and read only at the end of the epoch, because reading a number from a
+tensor makes the CPU wait for the GPU.
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ NEAR_ZERO = 1e-3
 
 
 class GradientStats:
-    """The signals of one epoch.
+    """Gradient statistics of one epoch.
 
-    A *layer* here is a weight with two or more dimensions: biases and norm scales have gradients of another order
-    of magnitude, and would be every minimum. A model that has only those has them as its layers.
+    A *layer* here is a weight with two or more dimensions. Biases and norm scales have gradients of another order of
+    magnitude and would always be the minimum; they count as layers only if the model has no others.
 
     Args:
-        parameters: Those that are trained.
-        regularization: Its clipping.
-        steps: Of the epoch; the update is measured in the middle one, where a decayed learning rate is not over yet.
+        parameters: Trained parameters.
+        regularization: Settings for clipping.
+        steps: Number of steps in the epoch. The update is measured in the middle one, where a decaying learning rate is
+            not yet near 0.
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter], regularization: Regularization, steps: int) -> None:
@@ -44,9 +45,9 @@ class GradientStats:
         self._ratio = self._zero
 
     def gradient(self) -> Tensor:
-        """Take in the gradient of a step before it is clipped, and return its global norm."""
+        """Record the gradient of a step before it is clipped, and return its global norm."""
         gradients = [self._zero if p.grad is None else p.grad for p in self._parameters]
-        # The kernel of torch's own clip_grad_norm_, which keeps only the total of what this returns.
+        # The kernel that torch's clip_grad_norm_ uses, which keeps only the total.
         norms = torch.stack(torch._foreach_norm(gradients))
         self._norms.append(norms)
         if self._regularization.clip_value is not None:
@@ -56,7 +57,7 @@ class GradientStats:
 
     @contextmanager
     def update(self, step: int) -> Iterator[None]:
-        """Measure the update that happens inside the block, if it is the sampled step's."""
+        """Measure the update inside the block if this step is the sampled one."""
         if step != self._sampled_step:
             yield
             return
@@ -64,21 +65,21 @@ class GradientStats:
         yield
         sizes = torch.stack([torch.linalg.vector_norm(weight) for weight in before])
         changes = [torch.linalg.vector_norm(a.detach() - b) for a, b in zip(self._layers, before, strict=True)]
-        # A layer that starts from zeros, as adapters do, must not make a whole run look diverged.
+        # A layer that starts at zero, such as an adapter, must not make the run look diverged.
         self._ratio = (torch.stack(changes) / sizes.clamp_min(1e-12)).median()
 
     def metrics(self, skips_steps: bool) -> dict[str, float]:
-        """Return the ``train/`` metrics that are no losses.
+        """Return the statistics as ``train/`` metrics.
 
         Args:
-            skips_steps: Whether a step with a gradient that is not finite was no step at all.
+            skips_steps: Whether steps with a non-finite gradient were skipped.
         """
         by_parameter = torch.stack(self._norms).double()
         totals = torch.linalg.vector_norm(by_parameter, dim=1)
         largest = torch.stack(self._largest).double() if self._largest else totals
         if skips_steps:
             taken = totals.isfinite()
-            # With no step taken there was no gradient: zeros, since NaN would call the run diverged.
+            # If all steps were skipped, report zeros, since NaN would mark the run as diverged.
             rows = taken if taken.any() else slice(0, 1)
             by_parameter, totals, largest = (
                 torch.nan_to_num(values[rows], 0.0, 0.0) for values in (by_parameter, totals, largest)
@@ -99,12 +100,11 @@ class GradientStats:
         return {f"train/{name}": value.item() for name, value in values.items()}
 
 
-def reset_peak_memory(device: torch.device) -> None:
-    """Start to measure ``peak_memory`` anew."""
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-
-
-def peak_memory(device: torch.device) -> dict[str, float]:
-    """Return the most memory that tensors took on a GPU, in bytes. Of a CPU torch does not know it."""
-    return {"train/peak_memory": float(torch.cuda.max_memory_allocated(device))} if device.type == "cuda" else {}
+def clip_gradients(parameters: list[nn.Parameter], regularization: Regularization, norm: Tensor | None = None) -> None:
+    """Clip the gradients as the recipe says; ``norm`` is their global norm if it is already known."""
+    if regularization.clip_norm is not None and norm is not None:
+        nn.utils.clip_grads_with_norm_(parameters, regularization.clip_norm, norm)
+    elif regularization.clip_norm is not None:
+        nn.utils.clip_grad_norm_(parameters, regularization.clip_norm)
+    elif regularization.clip_value is not None:
+        nn.utils.clip_grad_value_(parameters, regularization.clip_value)

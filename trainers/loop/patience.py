@@ -1,4 +1,4 @@
-"""Early stopping on a plateau: when to end a training, and the best weights to end it with."""
+"""Early stopping of a training on a plateau, and restoring its best weights."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from search_spaces.recipe.recipe import Patience
 
 
 class Stopper:
-    """Watches one loss, epoch by epoch.
+    """Early stopping on the validation loss.
 
     Args:
-        patience: The recipe's; without a number of epochs nothing is watched.
+        patience: Patience section of the recipe; without a number of epochs, early stopping is disabled.
     """
 
     def __init__(self, patience: Patience) -> None:
@@ -26,11 +26,11 @@ class Stopper:
 
     @property
     def exhausted(self) -> bool:
-        """Whether there has been no improvement for as long as is put up with."""
+        """Whether the loss has not improved for the number of epochs in the recipe."""
         return self._patience.epochs is not None and self._bad_epochs >= self._patience.epochs
 
     def watch(self, loss: float, model: nn.Module) -> None:
-        """Take in an epoch's validation loss, and keep the weights when it is the best one so far."""
+        """Record the validation loss of an epoch, and keep a copy of the weights if it is the lowest so far."""
         if self._patience.epochs is None:
             return
         if loss < self._best - self._patience.min_delta:
@@ -41,17 +41,17 @@ class Stopper:
             self._bad_epochs += 1
 
     def restore(self, model: nn.Module) -> bool:
-        """Put the best weights back if they are not in the model already; return whether that was done."""
+        """Load the best weights unless the model already has them; return whether they were loaded."""
         if self._weights is None or self._bad_epochs == 0:
             return False
         model.load_state_dict(self._weights)
         return True
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the snapshot of what was seen."""
+        """Return a snapshot."""
         return {"best": self._best, "bad_epochs": self._bad_epochs, "weights": copy.deepcopy(self._weights)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a snapshot."""
+        """Resume from a snapshot."""
         self._best, self._bad_epochs = float(state["best"]), int(state["bad_epochs"])
         self._weights = copy.deepcopy(state["weights"])

@@ -1,4 +1,4 @@
-"""The optimizer in force, and its rates at every step."""
+"""The current optimizer, with its learning rate and weight decay at every step."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from trainers.optim.schedules import PlateauState, after_epoch, batch_factor, fa
 
 
 class Stepper:
-    """Sets learning rate and weight decay of each step, and changes the optimizer when the recipe says so.
+    """Optimizer of a training: sets its rates for each step and switches it if the recipe says so.
 
     Args:
-        recipe: Of the training.
-        model: As initialised; its frozen parameters stop training here.
-        total_steps: Optimizer steps of the full budget.
+        recipe: Recipe of the training.
+        model: Model with its initial weights. Parameters are frozen here if the recipe says so.
+        total_steps: Number of optimizer steps of the full budget.
     """
 
     def __init__(self, recipe: Recipe, model: nn.Module, total_steps: int) -> None:
@@ -32,20 +32,20 @@ class Stepper:
         self._use(recipe.optimizer)
 
     def _use(self, optimizer: Optimizer) -> None:
-        """Start an optimizer with no state of its own."""
+        """Start a new optimizer."""
         self._peak = optimizer.lr * batch_factor(self._recipe.budget)
         self.optimizer = build_optimizer(optimizer, self._model, self._recipe.groups, self._recipe.lookahead)
         self._weight_decays = [group.get("weight_decay", 0.0) for group in self.optimizer.param_groups]
 
     def prepare(self, steps_done: int, constant: float | None = None) -> float:
-        """Get ready for a step.
+        """Set the learning rate and weight decay of the next step, and switch the optimizer if it is due.
 
         Args:
-            steps_done: Optimizer steps before this one.
-            constant: Learning rate in the place of the schedule's.
+            steps_done: Number of optimizer steps done.
+            constant: Learning rate that replaces the scheduled one.
 
         Returns:
-            The learning rate, before its groups' own scales.
+            The learning rate before scaling by the parameter groups.
         """
         switch = self._recipe.switch
         if switch and not self._switched and steps_done >= first_step(switch.at, self._total_steps):
@@ -64,11 +64,11 @@ class Stepper:
         return learning_rate
 
     def after_epoch(self, loss: float) -> None:
-        """Take in an epoch's validation loss, of which only reduce-on-plateau wants to know."""
+        """Update the reduce-on-plateau schedule with the validation loss of an epoch."""
         self._plateau = after_epoch(self._recipe.schedule, self._plateau, loss)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return a snapshot, with which of two optimizers it is of."""
+        """Return a snapshot, including which of two optimizers is current."""
         return {
             "optimizer": copy.deepcopy(self.optimizer.state_dict()),
             "switched": self._switched,
@@ -76,7 +76,7 @@ class Stepper:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a snapshot."""
+        """Resume from a snapshot."""
         self._switched = bool(state["switched"])
         switch = self._recipe.switch
         self._use(switch.to if switch and self._switched else self._recipe.optimizer)

@@ -1,13 +1,12 @@
-"""One recipe, one task, one seed: a training that advances one epoch per call.
+"""Train one recipe with one seed on one task; the training advances one epoch per call.
 
     training = Training(recipe, task, seed)
     while not training.finished:
         report = training.run_epoch()
 
-Whoever holds the training decides between epochs: to go on, to save ``state_dict()``, or to stop by not
-calling again. What happens in an epoch is a function of (recipe, task, seed, weights, optimizer state, epoch
-number) and of nothing else, so a training that is loaded from a checkpoint continues bit by bit as if it had
-never stopped. (On CUDA as far as the kernels that the model uses are deterministic.)
+Between epochs the caller decides: continue, save ``state_dict()``, or stop by not calling again. An epoch depends only
+on (recipe, task, seed, weights, optimizer state, epoch number), so a training that resumes from a checkpoint is
+bit-identical to one that was never interrupted. (On CUDA, only if the kernels of the model are deterministic.)
 """
 
 from __future__ import annotations
@@ -19,46 +18,47 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from search_spaces.errors import CheckpointError
 from search_spaces.metric_names import RAW
 from search_spaces.recipe.averaging import NoAverage
 from search_spaces.recipe.recipe import Recipe
 from search_spaces.seeds import derive_seed
+from trainers.compute.memory import peak_memory, reset_peak_memory
 from trainers.compute.precision import Arithmetic, check_precision, choose_device
 from trainers.compute.rank import ALONE, Rank
 from trainers.evaluation.fgsm import check_fgsm
 from trainers.evaluation.scorer import ScoredWeights, Scorer
 from trainers.loop.augmentation import Mixed, Mixing, check_mixing, mixed_loss
 from trainers.loop.fingerprint import fingerprint
-from trainers.loop.gradient_stats import GradientStats, peak_memory, reset_peak_memory
+from trainers.loop.gradient_stats import GradientStats, clip_gradients
 from trainers.loop.patience import Stopper
 from trainers.loop.stepper import Stepper
 from trainers.loop.weight_averaging import Average
 from trainers.optim.modes import eval_mode, train_mode
 from trainers.reports import EpochReport, Predictions
-from trainers.seeding import global_stream, stream
+from trainers.seeding import data_order, global_stream
 from trainers.task import Task
 
 
 class Training:
-    """The state machine of one run.
+    """State machine of one run.
 
     Args:
-        recipe: Every hyperparameter.
-        task: Data and model.
-        seed: Of this run; every random stream of it is derived from this number.
-        rank: Which of several processes this is: each holds a `Training`, and they make every step together. All of
-            them take in the same calls; only the first one's reports and snapshots are whole.
+        recipe: All hyperparameters.
+        task: Task with data and model.
+        seed: Seed of the run, from which all random streams are derived.
+        rank: Index of this process among several. Each has a `Training`, receives the same calls and takes part in
+            every step; only the reports and snapshots of the first rank are complete.
 
     Raises:
-        UsageError: This machine cannot train with this precision, or the recipe mixes or perturbs what cannot be.
+        UsageError: This machine does not support the precision, or the inputs cannot be mixed or perturbed.
     """
 
     def __init__(self, recipe: Recipe, task: Task, seed: int, rank: Rank = ALONE) -> None:
         self._rank = rank
-        self._recipe = recipe = rank.widened(recipe)
+        self._recipe = recipe = rank.equivalent_recipe(recipe)
         self._seed = seed
         self._epoch = 0
         self._device = choose_device(recipe.precision, rank)
@@ -70,19 +70,18 @@ class Training:
         check_fgsm(recipe.signals, self._data.train.inputs)
         with global_stream(seed, "init"):
             self.model = task.model(recipe).to(self._device)
-        order = torch.randperm(len(self._data.train), generator=stream(seed, "order"))
-        self._fingerprint = fingerprint(self.model, order, self._data)
+        self._fingerprint = fingerprint(self.model, data_order(len(self._data.train), seed), self._data)
         if recipe.model.sync_batch_norm:
             self.model = rank.with_sync_batch_norm(self.model, self._device)
 
-        # One optimizer step takes `accumulation` micro-batches; what is left at the end of an epoch makes a
-        # last, smaller step, so that every example counts once per epoch.
+        # One optimizer step uses `accumulation` micro-batches. The rest of an epoch is a smaller last step, so that
+        # every example is used once per epoch.
         self._step_size = recipe.budget.batch_size * recipe.budget.accumulation
         self._steps_per_epoch = math.ceil(len(self._data.train) / self._step_size)
 
         self._stepper = Stepper(recipe, self.model, recipe.budget.epochs * self._steps_per_epoch)
-        # After the stepper, whose optimizer is what freezes parameters.
-        self._forward = rank.wrapped(self._arithmetic.compiled(self.model))
+        # After the stepper, because building its optimizer freezes parameters.
+        self._forward = rank.data_parallel(self._arithmetic.compiled(self.model))
         self._parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self._stopper = Stopper(recipe.patience)
         averages = not isinstance(recipe.averaging, NoAverage)
@@ -91,24 +90,21 @@ class Training:
 
     @property
     def epoch(self) -> int:
-        """Epochs done."""
+        """Number of completed epochs."""
         return self._epoch
 
     @property
     def finished(self) -> bool:
-        """Whether the budget or the recipe's patience is spent."""
+        """Whether the budget or the patience of the recipe is used up."""
         return self._epoch >= self._recipe.budget.epochs or self._stopper.exhausted
 
     @property
     def fingerprint(self) -> Mapping[str, str]:
-        """Digests of what this training started from: ``weights``, ``order`` and ``split``. A pair agrees in them."""
+        """Digests of the start of this training: ``weights``, ``order`` and ``split``; they are equal within a pair."""
         return self._fingerprint
 
     def run_epoch(self) -> EpochReport:
-        """Train one epoch and evaluate on ``val``; the last one evaluates on ``test`` too.
-
-        A loss that is not finite is reported like any other.
-        """
+        """Train one epoch and evaluate on ``val``, at the end also on ``test``. A non-finite loss is reported, too."""
         started = time.perf_counter()
         with self._arithmetic.kernels(), global_stream(self._seed, "dropout", self._epoch, self._rank.index):
             metrics = self._train_epoch()
@@ -118,15 +114,15 @@ class Training:
                 with self._arithmetic.autocast():
                     self._average.after_epoch(self.model, self._epoch, self._data.train)
 
-            raw = self._scorer.read(RAW, self.model) if self._rank.first else None
-            loss = self._rank.agreed(raw.loss if raw else math.nan, self._device)
+            raw = self._scorer.score(RAW, self.model) if self._rank.first else None
+            loss = self._rank.broadcast(raw.loss if raw else math.nan, self._device)
             if self._average:
                 self._average.after_validation(self.model, loss)
             self._stepper.after_epoch(loss)
             self._stopper.watch(loss, self.model)
             restored = self.finished and self._stopper.restore(self.model)
             if raw and restored:
-                raw = self._scorer.read(RAW, self.model)
+                raw = self._scorer.score(RAW, self.model)
             scores, predictions = self._score(raw) if raw else ({}, ())
         metrics |= scores
         metrics["train/seconds"] = seconds = time.perf_counter() - started
@@ -134,9 +130,9 @@ class Training:
 
     def _train_epoch(self) -> dict[str, float]:
         """Train on every example once and return the ``train/`` metrics."""
-        order = torch.randperm(len(self._data.train), generator=stream(self._seed, "order", self._epoch))
+        order = data_order(len(self._data.train), self._seed, self._epoch)
         mixing = Mixing(self._recipe.regularization, self._seed, self._epoch)
-        signals = GradientStats(self._parameters, self._recipe.regularization, self._steps_per_epoch)
+        stats = GradientStats(self._parameters, self._recipe.regularization, self._steps_per_epoch)
         losses: list[Tensor] = []
         constant = self._average.learning_rate(self._epoch) if self._average else None
         learning_rate = 0.0
@@ -146,11 +142,11 @@ class Training:
         for step, examples in enumerate(torch.split(order.to(self._device), self._step_size)):
             steps_done = self._epoch * self._steps_per_epoch + step
             learning_rate = self._stepper.prepare(steps_done, constant)
-            optimizer = self._stepper.optimizer  # it may have changed
+            optimizer = self._stepper.optimizer  # it may have been switched
             losses.append(self._backward(examples, mixing))
             self._arithmetic.unscale(optimizer)
-            self._clip(signals.gradient())
-            with signals.update(step):
+            clip_gradients(self._parameters, self._recipe.regularization, stats.gradient())
+            with stats.update(step):
                 self._arithmetic.step(optimizer)
             optimizer.zero_grad()
             if self._average:
@@ -158,78 +154,70 @@ class Training:
         eval_mode(self._stepper.optimizer)
         self._rank.broadcast_buffers(self.model)
 
-        # Nothing above reads a number out of a tensor: that would make a GPU wait for the CPU at every step.
+        # Nothing above reads a number from a tensor: that would synchronise CPU and GPU at every step.
         return {
-            "train/loss": self._rank.total(torch.stack(losses).double().sum()).item() / len(order),
+            "train/loss": self._rank.sum(torch.stack(losses).double().sum()).item() / len(order),
             "train/lr": learning_rate,
-            **signals.metrics(self._arithmetic.skips_steps),
+            **stats.metrics(self._arithmetic.skips_steps),
             **peak_memory(self._device),
         }
 
     def _backward(self, examples: Tensor, mixing: Mixing) -> Tensor:
-        """Add up the gradient of the mean loss of one step, micro-batch by micro-batch.
+        """Accumulate the gradient of the mean loss of one step, micro-batch by micro-batch.
 
         Args:
             examples: Indices into ``train``, ``(n,)``.
-            mixing: Of this epoch.
+            mixing: Mixing of this epoch.
 
         Returns:
-            The sum of the losses of this rank's examples, a scalar without gradient.
+            Sum of the losses of this rank's examples, a scalar without gradient.
         """
         total = torch.zeros((), device=self._device)
         parts = torch.split(examples, self._recipe.budget.batch_size)
-        # By the step's size, not by the number of micro-batches: the last one may be smaller than the others. The
-        # average over the ranks divides by their number once more.
+        # The size of the step, not the number of micro-batches, since the last one may be smaller. Averaging over the
+        # ranks divides by their number once more.
         divisor = len(examples) / self._rank.count
         for number, indices in enumerate(parts):
-            # Every rank draws for all micro-batches, so that each is mixed as it would be in one process.
+            # Every rank draws the mixing of all micro-batches, so that they are mixed as in a single process.
             batch = mixing(self._data.train.take(indices))
             if self._rank.owns(number):
-                with self._rank.reduction(self._forward, number, len(parts)):
+                with self._rank.gradient_sync(self._forward, number, len(parts)):
                     total += self._add_gradient(batch, divisor)
         if self._rank.idle_in_last_round(len(parts)):
-            # DDP waits for a backward pass of every rank: this one adds nothing. Joint norms would count its examples,
-            # and let a rank take part with none; other layers may not.
+            # DDP waits for a backward pass in every rank; this one contributes no gradient. It has no examples with
+            # synchronised BatchNorm, which would count them and allows an empty batch; other layers may not.
             count = 0 if self._recipe.model.sync_batch_norm else len(parts[0])
             spare = self._data.train.take(parts[0][:count])
             self._add_gradient(Mixed(spare.inputs, spare.targets, spare.targets, 1.0), math.inf)
         return total
 
     def _add_gradient(self, batch: Mixed, divisor: float) -> Tensor:
-        """Add the gradient of a micro-batch's loss over ``divisor``; return that loss, summed over its examples."""
+        """Add the gradient of a micro-batch's summed loss divided by ``divisor``; return the summed loss."""
         logits = self._arithmetic.forward(self._forward, batch.inputs)
         loss = mixed_loss(logits, batch, self._recipe.regularization.label_smoothing)
         self._arithmetic.backward(loss / divisor, self._stepper.optimizer)
         return loss.detach()
 
-    def _clip(self, norm: Tensor) -> None:
-        """Bound the gradient, of this global norm, if the recipe says so."""
-        regularization = self._recipe.regularization
-        if regularization.clip_norm is not None:
-            nn.utils.clip_grads_with_norm_(self._parameters, regularization.clip_norm, norm)
-        elif regularization.clip_value is not None:
-            nn.utils.clip_grad_value_(self._parameters, regularization.clip_value)
-
     def _score(self, raw: ScoredWeights) -> tuple[dict[str, float], tuple[Predictions, ...]]:
-        """Return the metrics of an epoch and, at the end of the training, what its weights predict."""
+        """Return the metrics of an epoch and, at the end of the training, the predictions."""
         scored = self._scored_weights(raw)
-        metrics = self._scorer.epoch(scored)
+        metrics = self._scorer.epoch_metrics(scored)
         if not self.finished:
             return metrics, ()
-        final, predictions = self._scorer.end(scored)
+        final, predictions = self._scorer.final_metrics(scored)
         return metrics | final, predictions
 
     def _scored_weights(self, raw: ScoredWeights) -> list[ScoredWeights]:
-        """Return the raw weights and, once there are any, the averaged ones."""
+        """Return the raw weights and, if there are any, the averaged weights."""
         averaged = self._average.model if self._average else None
         if self._average is None or averaged is None:
             return [raw]
-        return [raw, self._scorer.read(self._average.weights, averaged)]
+        return [raw, self._scorer.score(self._average.weights, averaged)]
 
     def state_dict(self) -> dict[str, Any]:
-        """Return a snapshot to continue from: tensors and plain values, shared with nothing.
+        """Return a snapshot to resume from: copies of tensors and plain values.
 
-        The schedules and the random streams are functions of ``epoch``, so they need no state of their own.
+        Schedules and random streams are functions of ``epoch`` and have no state of their own.
         """
         return {
             "epoch": self._epoch,
@@ -241,10 +229,10 @@ class Training:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a snapshot of a training of the same recipe, task and seed.
+        """Resume from a snapshot of a training of the same recipe, task and seed.
 
         Raises:
-            CheckpointError: The snapshot is of another model. This training is then not to be used any more.
+            CheckpointError: The snapshot is from another model. This training must not be used afterwards.
         """
         try:
             self.model.load_state_dict(state["model"])
@@ -258,4 +246,4 @@ class Training:
             raise CheckpointError(f"not a checkpoint of this training: {error}") from error
 
     def close(self) -> None:
-        """There is nothing to give back."""
+        """Do nothing: a training in this process has nothing to release."""

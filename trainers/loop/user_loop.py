@@ -1,6 +1,6 @@
-"""A user's own training loop, driven as a training.
+"""Run a user's own training loop behind the interface of a training.
 
-The loop is a generator function, and that is all there is to learn. This one fits a line::
+The loop is a generator function; there is no other API to learn. This one fits a line::
 
     import torch
 
@@ -9,7 +9,7 @@ The loop is a generator function, and that is all there is to learn. This one fi
         model = torch.nn.Linear(1, 1)
         optimizer = torch.optim.AdamW(model.parameters(), lr=config["optimizer"]["lr"])
         start = 0
-        if state is not None:  # continue from what was yielded before an interruption
+        if state is not None:  # resume from the last state before an interruption
             model.load_state_dict(state["model"])
             optimizer.load_state_dict(state["optimizer"])
             start = state["epoch"]
@@ -22,8 +22,8 @@ The loop is a generator function, and that is all there is to learn. This one fi
             state = {"epoch": epoch + 1, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
             yield {"val/mse": loss.item()}, state
 
-``config`` is the recipe as a plain dict. The state holds tensors and plain values. A loop may also yield its metrics
-alone: it still works, and starts over after an interruption.
+``config`` is the recipe as a plain dict. The state contains tensors and plain values. A loop may yield only its
+metrics, without a state; it then starts over after an interruption.
 """
 
 from __future__ import annotations
@@ -45,17 +45,16 @@ _METRIC = re.compile(r"[A-Za-z_][\w.-]*/[\w.-]+")
 
 
 class UserLoopTraining:
-    """The same state machine as ``Training``, around a user's generator function.
+    """The same state machine as ``Training`` for a user's generator function.
 
-    It is finished when the budget's epochs have been yielded or when the generator returns. That it has
-    returned only shows when it is asked for another epoch: ``run_epoch`` then gives the last report once
-    more.
+    It is finished when the epochs of the budget have been yielded or the generator has returned. A return is only
+    noticed at the next call of ``run_epoch``, which then returns the last report again.
 
     Args:
-        loop: ``train(config, seed, state)``, see the top of this file.
-        recipe: Passed to the loop as a plain dict; only ``budget.epochs`` is read here.
-        seed: Of this run. torch's global generator is seeded from it before every epoch, and the caller's is given
-            back; any other generator the loop seeds itself.
+        loop: Generator function ``train(config, seed, state)``, see the top of this file.
+        recipe: Recipe, passed to the loop as a plain dict; only ``budget.epochs`` is used here.
+        seed: Seed of the run. torch's global generator is seeded from it before every epoch and restored afterwards;
+            the loop must seed any other generator itself.
     """
 
     def __init__(self, loop: Loop, recipe: Recipe, seed: int) -> None:
@@ -70,25 +69,24 @@ class UserLoopTraining:
 
     @property
     def epoch(self) -> int:
-        """Epochs done: how often the loop has yielded."""
+        """Number of completed epochs, that is, of yields."""
         return self._epoch
 
     @property
     def finished(self) -> bool:
-        """Whether the budget is spent, or the loop has returned."""
+        """Whether the budget is used up or the loop has returned."""
         return self._returned or self._epoch >= self._recipe.budget.epochs
 
     @property
     def fingerprint(self) -> Mapping[str, str]:
-        """Nothing: what a user's loop starts from is its own business."""
+        """Empty, since the start of a user's loop is unknown."""
         return {}
 
     def run_epoch(self) -> EpochReport:
-        """Let the loop run to its next ``yield``.
+        """Run the loop until its next ``yield``. Exceptions of the loop are not caught.
 
         Raises:
-            RunError: It yielded something else than metrics, or nothing at all. Its own exceptions pass
-                through.
+            RunError: The loop yielded something other than metrics, or returned without yielding.
         """
         started = time.perf_counter()
         if self._generator is None:
@@ -108,25 +106,25 @@ class UserLoopTraining:
         return EpochReport(self._epoch, self._metrics, time.perf_counter() - started)
 
     def state_dict(self) -> dict[str, Any] | None:
-        """Return what to continue from, or ``None`` when the loop yields no state and has to start over."""
+        """Return a snapshot to resume from, or ``None`` if the loop yields no state and must start over."""
         if self._state is None:
             return None
         return {"epoch": self._epoch, "metrics": self._metrics, "state": copy.deepcopy(self._state)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a snapshot: the loop starts anew and is given the state that it had yielded.
+        """Resume from a snapshot: the loop is started again with the state that it had yielded.
 
         Raises:
-            CheckpointError: This is no snapshot of a user's loop.
+            CheckpointError: The snapshot is not from a user's loop.
         """
         try:
             self._epoch, self._metrics, self._state = state["epoch"], state["metrics"], state["state"]
         except KeyError as error:
-            raise CheckpointError(f"not a checkpoint of a training loop: it lacks {error}") from error
+            raise CheckpointError(f"not a checkpoint of a training loop: {error} is missing") from error
         self._generator = None
 
     def close(self) -> None:
-        """There is nothing to give back: a loop that is left in the middle ends with this object."""
+        """Do nothing: an unfinished loop ends with this object."""
 
 
 def _parse(yielded: object, epoch: int) -> tuple[dict[str, float], dict[str, Any] | None]:
@@ -138,12 +136,12 @@ def _parse(yielded: object, epoch: int) -> tuple[dict[str, float], dict[str, Any
     if not isinstance(yielded, Mapping) or not yielded:
         raise RunError(f"{where}: yield a dict of metrics, or (metrics, state); found {_shown(yielded)}")
     if state is not None and not isinstance(state, dict):
-        raise RunError(f"{where}: the state is a dict, found {_shown(state)}")
+        raise RunError(f"{where}: the state must be a dict, found {_shown(state)}")
     for name, value in yielded.items():
         if not isinstance(name, str) or not _METRIC.fullmatch(name):
-            raise RunError(f"{where}: a metric is named split/name, such as val/accuracy; found {name!r}")
+            raise RunError(f"{where}: the name of a metric must be split/name, such as val/accuracy; found {name!r}")
         if isinstance(value, bool) or not isinstance(value, Real):
-            raise RunError(f"{where}: {name} is a number (a tensor's .item()), found {_shown(value)}")
+            raise RunError(f"{where}: {name} must be a number (a tensor's .item()), found {_shown(value)}")
     return {name: float(value) for name, value in yielded.items()}, state
 
 

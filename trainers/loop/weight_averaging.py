@@ -1,4 +1,4 @@
-"""Averages of the weights along a training, and its best weights, kept beside the weights that are trained."""
+"""Average the weights during a training (EMA, SWA), or keep its best weights, beside the trained weights."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from trainers.task import Split
 
 
 class Average:
-    """EMA, SWA or the best epoch of one model; buffers are copied from it, and SWA computes those of BatchNorm anew.
+    """EMA, SWA or best epoch of a model. Buffers are copied from it, but SWA recomputes the BatchNorm statistics.
 
     Args:
-        recipe: Says which average, and over what. Not ``NoAverage``.
-        model: As initialised.
-        steps_per_epoch: Optimizer steps.
+        recipe: Recipe with an ``averaging`` other than ``NoAverage``.
+        model: Model with its initial weights.
+        steps_per_epoch: Number of optimizer steps per epoch.
     """
 
     def __init__(self, recipe: Recipe, model: nn.Module, steps_per_epoch: int) -> None:
         if isinstance(recipe.averaging, NoAverage):
-            raise TypeError("a recipe without averaging has no average")
+            raise TypeError("the recipe has no weight averaging")
         self._averaging = recipe.averaging
         self._budget = recipe.budget
         self._total_steps = recipe.budget.epochs * steps_per_epoch
@@ -35,46 +35,46 @@ class Average:
         if isinstance(self._averaging, EMA):
             rule = get_ema_multi_avg_fn(self._averaging.decay)  # type: ignore[no-untyped-call]  # torch's own
         self._averaged = AveragedModel(model, multi_avg_fn=rule).requires_grad_(False)
-        # It is compared with 0 at every step, for which a CPU would have to wait for a GPU.
+        # It is compared with 0 at every step; on a GPU, the CPU would have to wait for it.
         self._averaged.n_averaged = self._averaged.n_averaged.cpu()
         if isinstance(self._averaging, Best):
-            # A buffer: so it is in every snapshot, and those of the other averages stay as they are.
+            # A buffer is part of every snapshot; snapshots of the other kinds are unchanged.
             self._averaged.register_buffer("best_loss", torch.tensor(math.inf, dtype=torch.float64))
 
     @property
     def weights(self) -> str:
-        """What its metrics and predictions are called."""
+        """Name of the weights in metrics and predictions."""
         return self._averaging.kind
 
     @property
     def model(self) -> nn.Module | None:
-        """The model with averaged weights, or None before there are any."""
+        """Model with the averaged weights, or None before the first average."""
         return self._averaged.module if self._averaged.n_averaged > 0 else None
 
     def learning_rate(self, epoch: int) -> float | None:
-        """Return the constant learning rate of the epoch after ``epoch`` epochs, if the average asks for one."""
+        """Return the constant learning rate of SWA for epoch ``epoch`` (from 0); None if the schedule applies."""
         if isinstance(self._averaging, SWA) and epoch >= self._budget.epochs - self._epochs(self._averaging):
             return self._averaging.lr
         return None
 
     def after_step(self, model: nn.Module, steps: int) -> None:
-        """Take in the weights after so many optimizer steps."""
+        """Update the average with the weights after ``steps`` optimizer steps."""
         if isinstance(self._averaging, EMA):
             if steps <= first_step(self._averaging.start, self._total_steps):
                 self._averaged.n_averaged.zero_()  # the next update copies
             self._averaged.update_parameters(model)
 
     def after_epoch(self, model: nn.Module, epoch: int, train: Split) -> None:
-        """Take in the weights after so many epochs."""
+        """Update the average with the weights after ``epoch`` epochs."""
         if isinstance(self._averaging, SWA) and epoch > self._budget.epochs - self._epochs(self._averaging):
             self._averaged.update_parameters(model)
             batches = list(torch.split(train.inputs, self._budget.batch_size))
             if len(batches) > 1 and len(batches[-1]) == 1:
-                batches.pop()  # BatchNorm has no variance of one example
+                batches.pop()  # BatchNorm cannot compute a variance from one example
             update_bn(batches, self._averaged.module)
 
     def after_validation(self, model: nn.Module, loss: float) -> None:
-        """Take in an epoch's weights if their validation loss is the lowest so far; the first of equals stays."""
+        """Keep the weights of an epoch if their validation loss is the lowest so far (of equal losses, the first)."""
         if not isinstance(self._averaging, Best):
             return
         lowest = self._averaged.get_buffer("best_loss")
@@ -87,9 +87,9 @@ class Average:
         return max(1, math.floor(swa.last * self._budget.epochs + 0.5))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the averaged weights and how many they are the average of."""
+        """Return the averaged weights and the number of averaged models."""
         return copy.deepcopy(self._averaged.state_dict())
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a snapshot."""
+        """Resume from a snapshot."""
         self._averaged.load_state_dict(state)

@@ -1,4 +1,4 @@
-"""A recipe and the shape of a task's examples -> a model."""
+"""Build a model from a recipe and the shape of a task's examples."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ Kind = Literal["logistic", "mlp", "cnn", "gru", "lstm", "transformer"]
 
 @dataclass(frozen=True)
 class Signals:
-    """Examples are float ``(n, length)``."""
+    """Float examples ``(n, length)``."""
 
     length: int
 
 
 @dataclass(frozen=True)
 class Images:
-    """Examples are float ``(n, colours, size, size)``."""
+    """Float examples ``(n, colours, size, size)``."""
 
     colours: int
     size: int
@@ -37,7 +37,7 @@ class Images:
 
 @dataclass(frozen=True)
 class Tokens:
-    """Examples are int64 ``(n, length)``, numbers below ``vocabulary``; what comes after the last one is asked."""
+    """Examples of int64 tokens below ``vocabulary``, ``(n, length)``; the target is the next token."""
 
     vocabulary: int
     length: int
@@ -57,16 +57,16 @@ _PATCHES_PER_SIGNAL = 10
 
 
 def build_model(recipe: Recipe, shape: Shape, classes: int, default: Kind) -> nn.Module:
-    """Return a new model, as initialised.
+    """Return a new model with its initial weights.
 
     Args:
-        recipe: ``model`` says which; ``regularization`` has the probabilities of its dropout layers.
-        shape: Of the task's examples.
-        classes: Logits per example.
-        default: What ``model.kind: null`` means for this task.
+        recipe: Recipe with the ``model`` and its dropout in ``regularization``.
+        shape: Shape of the task's examples.
+        classes: Number of logits per example.
+        default: Kind of the model if ``model.kind`` is null.
 
     Raises:
-        UsageError: The fields of the recipe do not fit each other or the examples.
+        UsageError: Fields of the recipe are incompatible with each other or with the examples.
     """
     wanted = recipe.model
     kind: Kind = wanted.kind or default
@@ -77,19 +77,19 @@ def build_model(recipe: Recipe, shape: Shape, classes: int, default: Kind) -> nn
 
 
 def refuse_other_models(recipe: Recipe, why: str) -> None:
-    """Raise a ``UsageError`` when a recipe asks a task for another model than its own."""
+    """Raise a ``UsageError`` if a recipe changes the model of a task whose model is fixed."""
     changed = [name for name, value in recipe.model if value != Model.model_fields[name].default]
     if changed:
-        raise UsageError(f"model.{changed[0]}: {why}; leave it out")
+        raise UsageError(f"model.{changed[0]}: {why}; remove it")
 
 
 def _check(wanted: Model, kind: Kind) -> None:
     if wanted.lora_rank is not None:
-        raise UsageError("model.lora_rank: adapters need a pretrained transformer, which the task text has")
+        raise UsageError("model.lora_rank: adapters need a pretrained transformer; use the task text")
     if wanted.mup_base is not None and kind not in ("mlp", "transformer"):
-        raise UsageError(f"model.mup_base: is for mlp and transformer, found {kind}")
+        raise UsageError(f"model.mup_base: only mlp and transformer support it, found {kind}")
     if wanted.mup_base is not None and wanted.init != "default":
-        raise UsageError("model.init: mup_base has initial weights of its own; leave one of them out")
+        raise UsageError("model.init: mup_base sets its own initial weights; remove one of the two")
 
 
 def _make(recipe: Recipe, shape: Shape, classes: int, kind: Kind) -> nn.Module:
@@ -114,9 +114,9 @@ def _size(wanted: Model, kind: Kind) -> tuple[int, int]:
 
 def _mlp(recipe: Recipe, shape: Shape, classes: int, kind: Kind) -> MLP:
     if isinstance(shape, Tokens):
-        raise UsageError(f"model.kind: {kind} reads numbers, not characters; use transformer, gru or lstm")
+        raise UsageError(f"model.kind: {kind} does not support tokens; use transformer, gru or lstm")
     if kind == "logistic" and (recipe.model.depth or recipe.model.width):
-        raise UsageError("model.depth: logistic has no hidden layer; use mlp")
+        raise UsageError("model.depth: logistic has no hidden layers; use mlp")
     width, depth = _size(recipe.model, kind)
     features = shape.length if isinstance(shape, Signals) else shape.colours * shape.size**2
     return MLP(
@@ -137,7 +137,7 @@ def _cnn(wanted: Model, shape: Shape, classes: int, dropout: float) -> nn.Module
         case Images(colours, size):
             return CNN2d(size, wanted.width or 16, classes, dropout, wanted.depth or 2, norm, colours)
         case Tokens():
-            raise UsageError("model.kind: cnn reads numbers, not characters; use transformer, gru or lstm")
+            raise UsageError("model.kind: cnn does not support tokens; use transformer, gru or lstm")
 
 
 def _recurrent(wanted: Model, shape: Shape, classes: int, dropout: float, cell: Literal["gru", "lstm"]) -> Recurrent:

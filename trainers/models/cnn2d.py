@@ -1,4 +1,4 @@
-"""A convolutional network for small images."""
+"""Convolutional networks for small images and signals."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ class CNN2d(nn.Module):
 
     Args:
         size: Height and width of an image.
-        channels: Of the first convolution; each further one has twice as many as the one before it.
-        classes: Logits per image.
+        channels: Number of channels of the first convolution; every further convolution doubles it.
+        classes: Number of logits per image.
         dropout: Probability of zeroing an activation before the linear layer.
-        depth: Convolutions.
-        norm: Between a convolution and its ReLU.
-        colours: Channels of an image.
+        depth: Number of convolutions.
+        norm: Kind of the norm between a convolution and its ReLU.
+        colours: Number of channels of an image.
 
     Raises:
-        UsageError: The image is too small to be halved so often.
+        UsageError: The image is too small for this depth.
     """
 
     def __init__(
@@ -56,15 +56,15 @@ class CNN2d(nn.Module):
 
 
 class CNN1d(nn.Module):
-    """Strided convolutions, each of which halves the signal, then one linear layer over what is left of it.
+    """Strided convolutions, each of which halves the length of the signal, then one linear layer.
 
     Args:
-        length: Steps of a signal.
-        channels: Of every convolution.
-        classes: Logits per signal.
+        length: Length of a signal.
+        channels: Number of channels of every convolution.
+        classes: Number of logits per signal.
         dropout: Probability of zeroing an activation before the linear layer.
-        depth: Convolutions.
-        norm: Between a convolution and its ReLU.
+        depth: Number of convolutions.
+        norm: Kind of the norm between a convolution and its ReLU.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What turns an example into the tokens ``(n, length, width)`` that transformers and recurrent networks read."""
+"""Map examples to tokens ``(n, length, width)``, the inputs of transformers and recurrent networks."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ImagePatches(nn.Module):
 
 
 class SignalSteps(nn.Module):
-    """Makes a token of one number out of every step of signals ``(n, length)``."""
+    """Maps every step of signals ``(n, length)`` to a token of one number."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return ``(n, length, 1)``."""
@@ -40,7 +40,7 @@ class SignalSteps(nn.Module):
 
 
 class ImageRows(nn.Module):
-    """Makes a token out of every row of pixels of images ``(n, colours, size, size)``."""
+    """Maps every row of images ``(n, colours, size, size)`` to a token."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return ``(n, size, colours * size)``."""

@@ -1,4 +1,4 @@
-"""Initial weights by the names of a recipe."""
+"""Initialise weights by the method that a recipe names."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _GATES = {nn.GRU: 3, nn.LSTM: 4}
 
 
 def initialise(model: nn.Module, init: Init) -> None:
-    """Draw the weights of linear, convolutional and recurrent layers anew and set their biases to 0.
+    """Initialise the weights of linear, convolutional and recurrent layers again and set their biases to 0.
 
-    Embeddings, positions and norms keep what they have; so does everything under ``default``. In a recurrent layer
-    ``identity`` and ``orthogonal`` are meant for the recurrent matrices; what enters it is drawn as by ``xavier``.
+    Embeddings, positions and norms are unchanged, as is every layer with ``default``. In a recurrent layer,
+    ``identity`` and ``orthogonal`` apply to the recurrent matrices only; its input matrices use ``xavier``.
     """
     if init == "default":
         return
@@ -28,14 +28,14 @@ def initialise(model: nn.Module, init: Init) -> None:
 
 
 def _recurrent(module: nn.GRU | nn.LSTM, init: Init) -> None:
-    """Fill the matrix of every gate by itself: stacked they would not be orthogonal, nor an identity."""
+    """Initialise the matrix of every gate separately, since the stacked matrix has another shape."""
     for name, parameter in module.named_parameters():
         if name.startswith("bias"):
             nn.init.zeros_(parameter)
             continue
-        entering = name.startswith("weight_ih")
+        is_input = name.startswith("weight_ih")
         for gate in parameter.data.chunk(_GATES[type(module)]):
-            _fill(gate, "xavier" if entering and init in ("identity", "orthogonal") else init)
+            _fill(gate, "xavier" if is_input and init in ("identity", "orthogonal") else init)
 
 
 def _fill(weight: Tensor, init: Init) -> None:

@@ -1,4 +1,4 @@
-"""A multilayer perceptron."""
+"""Multilayer perceptron."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class MLP(nn.Module):
     """Linear layers with ReLU and dropout between them.
 
     Args:
-        features: Numbers per example.
-        hidden: Width of each hidden layer; none is logistic regression.
-        classes: Logits per example.
+        features: Number of inputs per example.
+        hidden: Width of each hidden layer; empty for logistic regression.
+        classes: Number of logits per example.
         dropout: Probability of zeroing a hidden activation, after each ReLU.
-        norm: Between a linear layer and its ReLU.
-        mup_base: See mup.py; None is the standard parametrization.
+        norm: Kind of the norm between a linear layer and its ReLU.
+        mup_base: Base width, see mup.py; None for the standard parametrization.
     """
 
     def __init__(
@@ -44,6 +44,6 @@ class MLP(nn.Module):
         self.head = output_linear(last, classes, last, mup_base if hidden else None)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Map ``(n, ...)`` with ``features`` numbers per example to logits ``(n, classes)``."""
+        """Map inputs ``(n, ...)`` with ``features`` numbers per example to logits ``(n, classes)``."""
         logits: Tensor = self.head(self.body(inputs))
         return logits

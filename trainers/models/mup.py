@@ -1,11 +1,11 @@
-"""Maximal update parametrization by multipliers: one learning rate for every width.
+"""Maximal update parametrization (muP) by multipliers: one learning rate for every width.
 
 Source: Yang et al., "Tensor Programs V: Tuning Large Neural Networks via Zero-Shot Hyperparameter Transfer", 2022.
 
-The paper's table for Adam gives hidden matrices a learning rate of 1/width. Adam's step does not depend on the scale of
-the gradient, so the same function is trained by a layer that multiplies its output by base/width, from weights that
-are larger by as much, under one learning rate for all (its appendix on equivalent parametrizations). Biases and what
-reads the inputs stay as they are. At the base width nothing changes at all.
+For Adam, the paper scales the learning rate of hidden matrices by 1/width. Since Adam's step does not depend on the
+scale of the gradient, an equivalent parametrization (see the paper's appendix) uses one learning rate, multiplies the
+output of the layer by base/width and its initial weights by width/base. Biases and input layers are unchanged. At the
+base width nothing changes.
 """
 
 from __future__ import annotations
@@ -28,20 +28,19 @@ class ScaledLinear(nn.Linear):
 
 
 def hidden_linear(features_in: int, features_out: int, width: int, base: int | None) -> nn.Linear:
-    """Return a layer between hidden ones, both of which grow with ``width``; ``base`` None is a plain layer."""
-    if base is None:
-        return nn.Linear(features_in, features_out)
-    layer = ScaledLinear(features_in, features_out, base / width)
-    with torch.no_grad():
-        layer.weight.mul_(width / base)
-    return layer
+    """Return a layer between hidden layers of size ``width``; a plain layer if ``base`` is None."""
+    return _scaled_linear(features_in, features_out, width, base, 1.0)
 
 
 def output_linear(features_in: int, features_out: int, width: int, base: int | None) -> nn.Linear:
-    """Return the layer that reads hidden units: its weights keep the size that they have at the base width."""
+    """Return the output layer after hidden layers of size ``width``; a plain layer if ``base`` is None."""
+    return _scaled_linear(features_in, features_out, width, base, 0.5)
+
+
+def _scaled_linear(features_in: int, features_out: int, width: int, base: int | None, power: float) -> nn.Linear:
     if base is None:
         return nn.Linear(features_in, features_out)
     layer = ScaledLinear(features_in, features_out, base / width)
     with torch.no_grad():
-        layer.weight.mul_((width / base) ** 0.5)
+        layer.weight.mul_((width / base) ** power)
     return layer

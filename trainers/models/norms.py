@@ -1,4 +1,4 @@
-"""Normalization layers by the names of a recipe."""
+"""Make the normalization layer that a recipe names."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from torch import Tensor, nn
 from search_spaces.errors import UsageError
 from search_spaces.recipe.model import Norm
 
-_GROUPS = 8  # at most, and fewer when they would not divide the channels
+_GROUPS = 8  # at most; fewer if the channels are not divisible
 
 
 class ChannelsLast(nn.Module):
-    """Applies a norm of the last dimension to channels that are the second one."""
+    """Applies a norm over the last dimension to the second dimension, the channels."""
 
     def __init__(self, norm: nn.Module) -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class ChannelsLast(nn.Module):
 
 
 def unit_norm(norm: Norm, width: int) -> nn.Module:
-    """Return the norm of hidden units ``(n, width)``."""
+    """Return a norm for hidden units ``(n, width)``."""
     match norm:
         case "batch":
             return nn.BatchNorm1d(width)
@@ -35,20 +35,20 @@ def unit_norm(norm: Norm, width: int) -> nn.Module:
         case "group":
             return nn.GroupNorm(_groups(width), width)
         case "instance":
-            raise UsageError("model.norm: instance needs positions to average over, and an mlp has none; use layer")
+            raise UsageError("model.norm: instance needs positions to average over, but an mlp has none; use layer")
         case "none":
             return nn.Identity()
 
 
 def _groups(width: int) -> int:
-    """The most groups of one size that a width has, up to the usual number: 25 channels are 5 groups, not 1."""
+    """Return the largest number of equal groups up to 8: 5 for 25 channels."""
     return max(count for count in range(1, _GROUPS + 1) if width % count == 0)
 
 
 def channel_norm(norm: Norm, channels: int, dimensions: int) -> nn.Module:
-    """Return the norm of feature maps ``(n, channels, ...)`` with ``dimensions`` of space, 1 or 2.
+    """Return a norm for feature maps ``(n, channels, ...)`` with 1 or 2 spatial ``dimensions``.
 
-    ``layer`` is over channels and space together, ``rms`` over the channels of every position.
+    ``layer`` normalizes over channels and space together, ``rms`` over the channels at every position.
     """
     match norm:
         case "batch":
@@ -67,7 +67,7 @@ def channel_norm(norm: Norm, channels: int, dimensions: int) -> nn.Module:
 
 
 def token_norm(norm: Norm, width: int) -> nn.Module:
-    """Return the norm of a sequence's tokens ``(n, length, width)``, each by itself."""
+    """Return a norm for tokens ``(n, length, width)`` that normalizes each token separately."""
     match norm:
         case "layer":
             return nn.LayerNorm(width)

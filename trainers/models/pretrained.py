@@ -11,15 +11,15 @@ from torch import Tensor, nn
 
 
 class PretrainedClassifier(nn.Module):
-    """The mean of a transformer's last hidden states, over the tokens that are no padding, and one linear layer.
+    """Mean of a transformer's last hidden states over all tokens except padding, then one linear layer.
 
     Args:
-        backbone: Maps ``input_ids`` and ``attention_mask`` to ``last_hidden_state``.
-        width: Numbers per hidden state.
-        padding: The token that fills texts up.
-        classes: Logits per text.
-        dropout: Takes the place of the probability of every dropout layer of the backbone, those of attention too,
-            and is that of the one before the output layer.
+        backbone: Model that maps ``input_ids`` and ``attention_mask`` to ``last_hidden_state``.
+        width: Size of a hidden state.
+        padding: Padding token.
+        classes: Number of logits per text.
+        dropout: Dropout probability before the output layer and in every dropout layer of the backbone, including those
+            of attention.
     """
 
     def __init__(self, backbone: nn.Module, width: int, padding: int, classes: int, dropout: float) -> None:
@@ -35,7 +35,7 @@ class PretrainedClassifier(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Map tokens ``(n, length)`` to logits ``(n, classes)``."""
         mask = inputs != self.padding
-        # Columns that are padding in every row cost as much as words, and say nothing.
+        # Remove the columns that are padding in every row, to save time.
         longest = max(1, int(mask.sum(1).max()))
         inputs, mask = inputs[:, :longest], mask[:, :longest]
         states: Tensor = self.backbone(input_ids=inputs, attention_mask=mask.long()).last_hidden_state
@@ -46,11 +46,11 @@ class PretrainedClassifier(nn.Module):
 
 
 def load_backbone(folder: Path) -> Any:
-    """Return the transformer of a folder, without the pooling layer that a classifier of mean states leaves unused."""
+    """Return the transformer in a folder, without its pooling layer, which the classifier does not use."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     from transformers import AutoModel, logging  # takes seconds to import
 
-    logging.disable_progress_bar()  # a sweep shows a progress of its own
+    logging.disable_progress_bar()  # a sweep has its own progress display
     backbone = AutoModel.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     if getattr(backbone, "pooler", None) is not None:
         backbone.pooler = None
@@ -63,7 +63,7 @@ def add_adapters(backbone: Any, rank: int, alpha: float) -> nn.Module:
 
     config = LoraConfig(r=rank, lora_alpha=alpha, target_modules="all-linear", lora_dropout=0.0)
     with warnings.catch_warnings():
-        # peft asks transformers under a name that newer ones call old.
+        # peft uses a name that newer versions of transformers deprecate.
         warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
         adapted: nn.Module = get_peft_model(backbone, config)
     return adapted

@@ -1,4 +1,4 @@
-"""A recurrent network: LSTM or GRU."""
+"""Recurrent network: LSTM or GRU."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ class Recurrent(nn.Module):
 
     Args:
         cell: ``gru`` (Cho et al., 2014) or ``lstm`` (Hochreiter and Schmidhuber, 1997).
-        embed: Maps examples to tokens ``(n, length, features)``.
-        features: Numbers per token.
-        length: Tokens of an example when every state is read, in both directions; None reads the last state of one
-            direction, for a sequence that ends where the answer is wanted.
-        width: Units of each direction.
-        depth: Stacked layers.
-        classes: Logits per example.
-        dropout: Probability of zeroing an activation between stacked layers, and before the linear layer. Not between
-            steps, where it would wipe out the memory (Zaremba et al., 2014).
-        norm: Of the states that the linear layer reads.
+        embed: Module that maps examples to tokens ``(n, length, features)``.
+        features: Size of a token.
+        length: Number of tokens of an example; the linear layer reads all states of both directions. None for a layer
+            in one direction of which only the last state is read, to predict the next token.
+        width: Number of units per direction.
+        depth: Number of stacked layers.
+        classes: Number of logits per example.
+        dropout: Probability of zeroing an activation between stacked layers and before the linear layer, but not
+            between steps, where it would erase the memory (Zaremba et al., 2014).
+        norm: Kind of the norm before the linear layer.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Recurrent(nn.Module):
         self.embed = embed
         self.reads_all = length is not None
         make = nn.GRU if cell == "gru" else nn.LSTM
-        between = dropout if depth > 1 else 0.0  # torch warns of dropout between the layers of one
+        between = dropout if depth > 1 else 0.0  # torch warns about dropout with a single layer
         self.cells = make(features, width, depth, dropout=between, bidirectional=self.reads_all, batch_first=True)
         directions = 2 if self.reads_all else 1
         self.norm = token_norm(norm, directions * width)

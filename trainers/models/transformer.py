@@ -1,4 +1,4 @@
-"""A small transformer encoder (Vaswani et al., 2017), normalized before every branch (Xiong et al., 2020)."""
+"""Small transformer (Vaswani et al., 2017) with a norm before every branch (Xiong et al., 2020)."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from search_spaces.recipe.model import Norm
 from trainers.models.mup import hidden_linear, output_linear
 from trainers.models.norms import token_norm
 
-_HEAD = 16  # numbers per attention head: wider models have more heads, so that attention is the same at any width
+_HEAD = 16  # size of an attention head; wider models have more heads, so that attention scales alike at every width
 _EXPANSION = 4
 
 
 class DropPath(nn.Module):
-    """Drops a whole residual branch of an example and scales the others up (Huang et al., "Stochastic Depth", 2016)."""
+    """Drops a residual branch for some examples and scales up the others (Huang et al., "Stochastic Depth", 2016)."""
 
     def __init__(self, probability: float) -> None:
         super().__init__()
         self.probability = probability
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return ``(n, ...)`` with the rows of some examples at 0; in eval mode the inputs."""
+        """Return ``(n, ...)`` with the rows of some examples set to 0; in eval mode, return the inputs."""
         if not self.training or self.probability == 0.0:
             return inputs
         kept = inputs.new_empty(len(inputs), *[1] * (inputs.ndim - 1)).bernoulli_(1.0 - self.probability)
@@ -34,7 +34,7 @@ class DropPath(nn.Module):
 class Block(nn.Module):
     """Self-attention and a feed-forward layer, each as a residual branch.
 
-    Dropout is in the feed-forward layer alone: in attention it costs the fused kernel and brings little.
+    Dropout is in the feed-forward layer only: in attention it prevents the fused kernel and has little benefit.
     """
 
     def __init__(
@@ -75,16 +75,17 @@ class Transformer(nn.Module):
     """Blocks over tokens with learned positions, then one linear layer.
 
     Args:
-        embed: Maps examples to tokens ``(n, length, width)``.
-        length: Tokens of an example.
-        width: Numbers per token.
-        depth: Blocks.
-        classes: Logits per example.
+        embed: Module that maps examples to tokens ``(n, length, width)``.
+        length: Number of tokens of an example.
+        width: Size of a token.
+        depth: Number of blocks.
+        classes: Number of logits per example.
         dropout: Probability of zeroing an activation of a feed-forward layer.
-        drop_path: Probability of dropping a branch of the last block; it grows linearly from 0 at the first one.
-        norm: Before every branch and before the linear layer.
-        causal: Tokens see those before them only, and the last one is read. Otherwise the mean of all is.
-        mup_base: See mup.py; None is the standard parametrization.
+        drop_path: Probability of dropping a branch of the last block; it increases linearly from 0 at the first block.
+        norm: Kind of the norm before every branch and before the linear layer.
+        causal: Whether tokens attend only to earlier tokens and the linear layer reads the last one; otherwise it reads
+            the mean of all tokens.
+        mup_base: Base width, see mup.py; None for the standard parametrization.
     """
 
     def __init__(

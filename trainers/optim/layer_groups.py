@@ -1,14 +1,14 @@
-"""A model as a row of blocks from its input to its head: layer-wise learning rates, the head, frozen parts.
+"""Divide a model into layer groups from input to head, for layer-wise learning rates and frozen parts.
 
-What a block is, in the order in which modules are registered:
+The layer groups, in the order in which modules are registered:
 
-- ``Sequential``, ``ModuleList`` and ``ModuleDict`` are taken apart, and so is every module that contains a
-  ``ModuleList`` somewhere (the usual home of a transformer's layers). The items of a ``ModuleList`` are blocks.
-- Every other module with parameters is a block, except that a norm layer belongs to the block before it.
-- The head is the module that is called ``head``, ``classifier``, ``fc``, ``lm_head`` or ``score``, the last one
-  if there are several, not looking inside blocks; without such a name it is the last block. It always counts
-  as the last block.
-- Parameters that belong to no block, such as a class token, count with the first one.
+- ``Sequential``, ``ModuleList`` and ``ModuleDict`` are divided further, and so is every module that contains a
+  ``ModuleList`` (as transformers do for their layers). Each item of a ``ModuleList`` is a group.
+- Every other module with parameters is a group, except that a norm layer belongs to the group before it.
+- The head is the module named ``head``, ``classifier``, ``fc``, ``lm_head`` or ``score``, the last one if there are
+  several; modules inside groups are not considered. Without such a name it is the last group. The head always counts as
+  the last group.
+- Parameters outside all groups, such as a class token, belong to the first group.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ HEADS = frozenset({"head", "classifier", "fc", "lm_head", "score"})
 _LISTS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
-class Blocks(NamedTuple):
-    """Dotted names of modules: each body block may have several, a norm after its layer."""
+class LayerGroups(NamedTuple):
+    """Dotted names of modules. A group of the body may have several: a layer and the norm after it."""
 
     body: tuple[tuple[str, ...], ...]
     head: str
 
 
-def find_layer_groups(model: nn.Module) -> Blocks:
-    """Return the blocks of a model. One without submodules is its own head, under the name ``""``."""
+def find_layer_groups(model: nn.Module) -> LayerGroups:
+    """Return the layer groups of a model. A model without submodules is its own head, named ``""``."""
     found = list(_walk(model, ""))
     heads = [path for path, _ in found if path.rpartition(".")[2] in HEADS]
     head = heads[-1] if heads else next((path for path, child in reversed(found) if not _is_norm(child)), "")
@@ -47,7 +47,7 @@ def find_layer_groups(model: nn.Module) -> Blocks:
             body[-1] = (*body[-1], path)
         else:
             body.append((path,))
-    return Blocks(tuple(body), head)
+    return LayerGroups(tuple(body), head)
 
 
 def _walk(module: nn.Module, prefix: str) -> Iterator[tuple[str, nn.Module]]:
@@ -55,27 +55,27 @@ def _walk(module: nn.Module, prefix: str) -> Iterator[tuple[str, nn.Module]]:
         path = f"{prefix}{name}"
         if next(child.parameters(), None) is None:
             continue
-        if name in HEADS or isinstance(module, nn.ModuleList) or not _is_taken_apart(child):
+        if name in HEADS or isinstance(module, nn.ModuleList) or not _is_divided(child):
             yield path, child
         else:
             yield from _walk(child, f"{path}.")
 
 
-def _is_taken_apart(module: nn.Module) -> bool:
+def _is_divided(module: nn.Module) -> bool:
     return isinstance(module, _LISTS) or any(isinstance(inner, nn.ModuleList) for inner in module.modules())
 
 
 def _is_norm(module: nn.Module) -> bool:
-    """Whether nothing but norm layers in it has parameters."""
+    """Return whether only norm layers in the module have parameters."""
     owners = (inner for inner in module.modules() if next(inner.parameters(recurse=False), None) is not None)
     return all(isinstance(owner, NORMS) for owner in owners)
 
 
 def lr_scales(model: nn.Module, groups: ParameterGroups) -> Mapping[str, float]:
-    """Return every parameter's share of the learning rate.
+    """Return the factor on the learning rate of every parameter.
 
-    A block that is ``n`` blocks before the head has ``layer_decay ** n``, the head has ``head_lr_scale``. A
-    parameter that is shared between modules belongs to the first of them.
+    It is ``layer_decay ** n`` for a group ``n`` groups before the head, and ``head_lr_scale`` for the head. A parameter
+    that is shared between modules belongs to the first of them.
     """
     body, head = find_layer_groups(model)
     depths = {path: len(body) - i for i, paths in enumerate(body) for path in paths}
@@ -90,15 +90,15 @@ def lr_scales(model: nn.Module, groups: ParameterGroups) -> Mapping[str, float]:
 
 
 def is_under(name: str, prefix: str) -> bool:
-    """Whether a dotted name is ``prefix`` or begins with it, part by part; ``""`` is the beginning of all."""
+    """Return whether a dotted name is ``prefix`` or starts with ``prefix.``; ``""`` is a prefix of every name."""
     return not prefix or name == prefix or name.startswith(f"{prefix}.")
 
 
 def freeze(model: nn.Module, frozen: Sequence[str]) -> None:
-    """Let the parameters under these dotted names keep their values. Statistics of BatchNorm still move.
+    """Freeze the parameters under these dotted names. Statistics of BatchNorm are still updated.
 
     Raises:
-        UsageError: A name is not in the model, or nothing is left to train.
+        UsageError: A name is not in the model, or no parameter is left to train.
     """
     parameters = dict(model.named_parameters())
     for prefix in frozen:

@@ -1,4 +1,4 @@
-"""What some optimizers want besides `step`: train and eval modes, and gradients of gradients."""
+"""Train and eval modes and second-order gradients, which some optimizers need besides `step`."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from torch import Tensor
 
 @runtime_checkable
 class _WrapsOptimizer(Protocol):
-    """A lookahead."""
+    """Lookahead around another optimizer."""
 
     optimizer: torch.optim.Optimizer
 
 
 @runtime_checkable
 class _HasModes(Protocol):
-    """A schedule-free optimizer."""
+    """Schedule-free optimizer."""
 
     def train(self) -> None: ...
     def eval(self) -> None: ...
@@ -26,7 +26,7 @@ class _HasModes(Protocol):
 
 @runtime_checkable
 class _EstimatesCurvature(Protocol):
-    """Sophia."""
+    """Second-order optimizer (Sophia)."""
 
     @property
     def estimates_curvature(self) -> bool: ...
@@ -37,31 +37,31 @@ def _inner(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
 
 
 def backward(loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
-    """Add the gradient of ``loss`` to the parameters' ``grad``, in the form that the coming step needs.
+    """Add the gradient of ``loss`` to the parameters' ``grad``.
 
-    Sophia differentiates it once more in some steps; then it carries its graph.
+    The gradient has a graph in those steps in which Sophia differentiates it again.
     """
     inner = _inner(optimizer)
     if not (isinstance(inner, _EstimatesCurvature) and inner.estimates_curvature):
-        loss.backward()  # type: ignore[no-untyped-call]  # torch has not typed it
+        loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch
         return
     with warnings.catch_warnings():
-        # It warns of a cycle of references, which zero_grad() after the step breaks.
+        # torch warns about a reference cycle, which zero_grad() after the step breaks.
         warnings.filterwarnings("ignore", message=r"Using backward\(\) with create_graph=True")
-        loss.backward(create_graph=True)  # type: ignore[no-untyped-call]  # torch has not typed it
+        loss.backward(create_graph=True)  # type: ignore[no-untyped-call]  # untyped in torch
 
 
 def train_mode(optimizer: torch.optim.Optimizer) -> None:
-    """Put the weights where gradients are taken; for a schedule-free optimizer, after `eval_mode`."""
+    """Switch a schedule-free optimizer to the weights for training; other optimizers are unchanged."""
     inner = _inner(optimizer)
     if isinstance(inner, _HasModes):
         inner.train()
 
 
 def eval_mode(optimizer: torch.optim.Optimizer) -> None:
-    """Put the weights where they are evaluated: a schedule-free optimizer has an average for it.
+    """Switch a schedule-free optimizer to its averaged weights for evaluation; other optimizers are unchanged.
 
-    A checkpoint can be taken in either mode; the optimizer's state says which one it was.
+    A checkpoint can be saved in either mode; the state of the optimizer contains the mode.
     """
     inner = _inner(optimizer)
     if isinstance(inner, _HasModes):

@@ -1,4 +1,4 @@
-"""Muon on the hidden matrices beside AdamW on the rest, as one optimizer."""
+"""Muon for the hidden matrices and AdamW for the other parameters, as one optimizer."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from trainers.optim.param_groups import split_parameters, torch_groups
 
 
 class Combined(torch.optim.Optimizer):
-    """The parameter groups of all parts in one list, so that one loop sets every learning rate.
+    """Several optimizers as one, with their parameter groups in one list.
 
     Args:
-        parts: Optimizers without a parameter in common.
+        parts: Optimizers of different parameters.
     """
 
     def __init__(self, *parts: torch.optim.Optimizer) -> None:
@@ -27,33 +27,33 @@ class Combined(torch.optim.Optimizer):
         self._share_groups()
 
     def _share_groups(self) -> None:
-        """Take the parts' own groups, not copies: a part reads its learning rate from them."""
+        """Use the groups of the parts, not copies, because a part reads its learning rate from them."""
         self.param_groups = [group for part in self.parts for group in part.param_groups]
 
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]  # torch overloads it
-        """Step every part; the gradients are there already, so no closure is called."""
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]  # overloaded in torch
+        """Step every part. The closure is not called, since the gradients are already computed."""
         for part in self.parts:
             part.step()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the states of the parts, in their order."""
+        """Return the states of the parts in their order."""
         return {"parts": [part.state_dict() for part in self.parts]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from `state_dict()` of the same parts."""
+        """Resume from the `state_dict()` of the same parts."""
         for part, state in zip(self.parts, state_dict["parts"], strict=True):
             part.load_state_dict(state)
         self._share_groups()
 
 
 def build_muon(optimizer: Muon, model: nn.Module, scales: Mapping[str, float]) -> torch.optim.Optimizer:
-    """Return Muon on the hidden matrices and AdamW on the rest.
+    """Return Muon for the hidden matrices and AdamW for the other parameters.
 
-    The groups of AdamW differ from those of Muon in their peak, which ``lr_scale`` carries too.
+    ``lr_scale`` of the AdamW groups includes the ratio of the two peak learning rates.
     """
     hidden = _hidden_matrices(model)
     if not hidden:
-        raise UsageError("optimizer.kind: muon needs a weight matrix before the head, and the model has none")
+        raise UsageError("optimizer.kind: muon needs a weight matrix before the head, but the model has none")
     split = split_parameters(model, optimizer.decay, optimizer.decay_embeddings)
     matrices = torch_groups(
         model, split.only(lambda name: name in hidden), optimizer.weight_decay, optimizer.lr, scales
@@ -79,7 +79,7 @@ def build_muon(optimizer: Muon, model: nn.Module, scales: Mapping[str, float]) -
 
 
 def _hidden_matrices(model: nn.Module) -> frozenset[str]:
-    """Return the names of the two-dimensional weights that are neither an embedding's nor the head's."""
+    """Return the names of the two-dimensional weights outside embeddings and the head."""
     head = find_layer_groups(model).head
     parameters = dict(model.named_parameters())
     names = split_parameters(model, "matrices", decay_embeddings=False).decayed

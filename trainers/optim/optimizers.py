@@ -1,4 +1,4 @@
-"""The recipe's optimizer -> torch's; torch's own class where it has one, else pytorch-optimizer's."""
+"""Build the optimizer of a recipe: torch's class if there is one, else that of pytorch-optimizer."""
 
 from __future__ import annotations
 
@@ -43,26 +43,26 @@ def build_optimizer(
     groups: ParameterGroups = EVERYTHING,
     lookahead: Lookahead = NO_LOOKAHEAD,
 ) -> torch.optim.Optimizer:
-    """Return torch's optimizer for the trainable parameters of ``model``.
+    """Return a torch optimizer for the trainable parameters of ``model``.
 
-    Its learning rates are only the peaks: the training sets those of every step, of a group to
-    ``peak * group["lr_scale"] * factor``. It calls `backward` for the gradients, and `train_mode` and
-    `eval_mode` around an evaluation.
+    Its groups have the peak learning rates. At every step the caller must set the learning rate of a group to
+    ``peak * group["lr_scale"] * factor`` and compute the gradients with `backward`; it must call `eval_mode` before an
+    evaluation and `train_mode` after it.
 
     Args:
         optimizer: Kind and hyperparameters.
-        model: Its parameters under ``groups.frozen`` stop training here.
-        groups: Shares of the learning rate, and what is frozen.
-        lookahead: Slow weights around it all.
+        model: Model to train; its parameters under ``groups.frozen`` are frozen here.
+        groups: Factors on the learning rate, and frozen parameters.
+        lookahead: Lookahead around the optimizer.
 
     Raises:
-        UsageError: The model has nothing for this optimizer or these groups to work on.
+        UsageError: The model has no parameters for this optimizer or these groups.
     """
     freeze(model, groups.frozen)
     fast = _build(optimizer, model, groups)
     if not lookahead.k:
         return fast
-    from trainers.optim.library_optimizers import with_lookahead  # longer to import than torch itself
+    from trainers.optim.library_optimizers import with_lookahead  # slower to import than torch
 
     return with_lookahead(fast, lookahead)
 
@@ -70,8 +70,8 @@ def build_optimizer(
 def _build(optimizer: Optimizer, model: nn.Module, choice: ParameterGroups) -> torch.optim.Optimizer:
     """Return the optimizer without lookahead.
 
-    The fused kernels are chosen because a step of a small model costs a third to a half of the ``foreach`` one
-    on a CPU; they resume bit-identically.
+    Fused kernels are used because on a CPU, a step of a small model takes a third to a half of the time of ``foreach``
+    kernels; they resume bit-identically.
     """
     scales = lr_scales(model, choice)
     if isinstance(optimizer, Muon):
@@ -81,7 +81,7 @@ def _build(optimizer: Optimizer, model: nn.Module, choice: ParameterGroups) -> t
     match o:
         case AdamW():
             return torch.optim.AdamW(groups, betas=o.betas, eps=o.eps, fused=True)
-        case Adam() | AdamL2():  # torch's weight_decay of Adam is the L2 term
+        case Adam() | AdamL2():  # weight_decay of torch's Adam is the L2 term
             return torch.optim.Adam(groups, betas=o.betas, eps=o.eps, fused=True)
         case SGD():
             return torch.optim.SGD(groups, momentum=o.momentum, nesterov=o.nesterov, fused=True)
@@ -100,7 +100,7 @@ def _build(optimizer: Optimizer, model: nn.Module, choice: ParameterGroups) -> t
             eps = (None, o.min_rms)
             return torch.optim.Adafactor(groups, beta2_decay=o.beta2_decay, eps=eps, d=o.clip_threshold)
         case ScheduleFreeAdamW() | Lion() | LARS() | LAMB() | Sophia() | Shampoo():
-            from trainers.optim.library_optimizers import from_library  # longer to import than torch itself
+            from trainers.optim.library_optimizers import from_library  # slower to import than torch
 
             return from_library(o, groups)
         case _:
@@ -108,7 +108,7 @@ def _build(optimizer: Optimizer, model: nn.Module, choice: ParameterGroups) -> t
 
 
 def _groups(optimizer: Optimizer, model: nn.Module, scales: Mapping[str, float]) -> list[dict[str, Any]]:
-    if isinstance(optimizer, Adam | RMSprop | Adagrad):  # they have no weight decay
+    if isinstance(optimizer, Adam | RMSprop | Adagrad):  # without weight decay
         split = split_parameters(model, "none", decay_embeddings=False)
         return torch_groups(model, split, 0.0, optimizer.lr, scales)
     split = split_parameters(model, optimizer.decay, optimizer.decay_embeddings)

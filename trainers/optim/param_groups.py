@@ -1,9 +1,8 @@
-"""Which parameters weight decay shrinks: decided by the type of the module, never by its name.
+"""Decide which parameters get weight decay, by the type of their module and never by its name.
 
-Names mislead: ``bn1``, ``ln_f`` and ``Sequential.1`` hide norm layers from every pattern that looks for
-"norm". Decay pulls weights towards zero, which regularizes a matrix; it has no such meaning for the scale of
-a norm layer or for a bias (Loshchilov & Hutter, "Decoupled Weight Decay Regularization", 2019; Brown et al.,
-GPT-3, 2020).
+Names are unreliable: the norm layers ``bn1``, ``ln_f`` and ``Sequential.1`` do not match a pattern such as "norm".
+Decay pulls weights towards zero, which regularizes a matrix but not a bias or the scale of a norm layer (Loshchilov &
+Hutter, "Decoupled Weight Decay Regularization", 2019; Brown et al., GPT-3, 2020).
 """
 
 from __future__ import annotations
@@ -20,28 +19,27 @@ EMBEDDINGS: tuple[type[nn.Module], ...] = (nn.Embedding, nn.EmbeddingBag)
 
 
 class DecaySplit(NamedTuple):
-    """The names of a model's trainable parameters, in the order of ``named_parameters()``."""
+    """Names of the trainable parameters of a model, in the order of ``named_parameters()``."""
 
     decayed: tuple[str, ...]
     exempt: tuple[str, ...]
 
     def only(self, wanted: Callable[[str], bool]) -> DecaySplit:
-        """Return the same without the names that are not wanted."""
+        """Return the wanted names only."""
         return DecaySplit(tuple(filter(wanted, self.decayed)), tuple(filter(wanted, self.exempt)))
 
 
 def split_parameters(model: nn.Module, decay: Decay, decay_embeddings: bool) -> DecaySplit:
-    """Put every trainable parameter into exactly one of two groups.
+    """Assign every trainable parameter to exactly one of two groups.
 
-    Under ``matrices`` these are exempt: every parameter of a norm layer, every bias (those of LSTM and of
-    attention too), every parameter of fewer than two dimensions and, unless ``decay_embeddings``, every
-    embedding table.
+    With ``matrices``, these are exempt: every parameter of a norm layer, every bias (including those of LSTM and of
+    attention), every parameter with fewer than two dimensions and, unless ``decay_embeddings``, every embedding table.
 
     Args:
-        model: Its parameters may be shared between modules; a shared one is listed once, under its first
-            name, and is exempt when any of the modules that own it exempts it.
+        model: Model whose parameters may be shared between modules. A shared parameter is listed once, under its first
+            name, and is exempt if it is exempt in any of its modules.
         decay: ``all`` decays everything, ``none`` nothing, ``matrices`` as above.
-        decay_embeddings: Whether embedding tables are matrices in this sense.
+        decay_embeddings: Whether embedding tables count as matrices.
     """
     exempt_ids = _exempt_ids(model, decay_embeddings)
     decayed: list[str] = []
@@ -55,7 +53,7 @@ def split_parameters(model: nn.Module, decay: Decay, decay_embeddings: bool) -> 
 
 
 def _exempt_ids(model: nn.Module, decay_embeddings: bool) -> set[int]:
-    """Return the ids of the parameters that ``matrices`` leaves out, asked of every module that owns them."""
+    """Return the ids of the parameters that ``matrices`` exempts in any of their modules."""
     exempt_modules = NORMS if decay_embeddings else NORMS + EMBEDDINGS
     return {
         id(parameter)
@@ -66,24 +64,24 @@ def _exempt_ids(model: nn.Module, decay_embeddings: bool) -> set[int]:
 
 
 def _is_bias(name: str) -> bool:
-    """Whether a parameter's own name, without its module's, says so: ``bias_hh_l0``, ``in_proj_bias``."""
+    """Return whether a parameter is a bias by its name without the module: ``bias_hh_l0``, ``in_proj_bias``."""
     return "bias" in name.split("_")
 
 
 def torch_groups(
     model: nn.Module, split: DecaySplit, weight_decay: float, lr: float, scales: Mapping[str, float]
 ) -> list[dict[str, Any]]:
-    """Return torch's parameter groups: first those that decay, then those that do not, without empty ones.
+    """Return torch's parameter groups without empty ones: first those with weight decay, then the others.
 
-    Every group carries ``lr_scale``, its share of the peak learning rate; whoever sets the rate of a step sets
+    Every group has ``lr_scale``, a factor on the peak learning rate. The learning rate of a step must be set to
     ``group["lr"] = peak * group["lr_scale"] * factor``.
 
     Args:
-        model: Owner of the parameters.
-        split: Their names.
-        weight_decay: Of the decayed ones; the exempt ones have 0.
-        lr: The peak.
-        scales: Share of the peak by parameter name.
+        model: Model with the parameters.
+        split: Names of the decayed and the exempt parameters.
+        weight_decay: Weight decay of the decayed parameters; it is 0 for the exempt ones.
+        lr: Peak learning rate.
+        scales: Factor on the peak by parameter name.
     """
     parameters = dict(model.named_parameters())
     members: dict[tuple[float, bool], list[nn.Parameter]] = {}
@@ -96,5 +94,5 @@ def torch_groups(
     ]
 
 
-# _NormBase is the one parent of every BatchNorm, InstanceNorm, SyncBatchNorm and of their lazy forms.
+# _NormBase is the parent of every BatchNorm, InstanceNorm, SyncBatchNorm and of their lazy forms.
 NORMS: tuple[type[nn.Module], ...] = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.LocalResponseNorm)

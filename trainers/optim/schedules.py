@@ -1,7 +1,7 @@
-"""Schedules as pure functions: step -> factor on the recipe's peak learning rate, or on its weight decay.
+"""Schedules as pure functions from a step to a factor on the recipe's peak learning rate or weight decay.
 
-There is no scheduler object, hence no scheduler state to checkpoint: the position of a training says it all.
-Only reduce-on-plateau depends on what happened, and ``PlateauState`` is all that it remembers.
+There is no scheduler object and no scheduler state to checkpoint, because the factor depends only on the step. The
+exception is reduce-on-plateau, whose state is ``PlateauState``.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from search_spaces.recipe.schedules import (
 
 
 def warmup_steps(schedule: Schedule, total_steps: int) -> int:
-    """Return how many optimizer steps the warmup takes.
+    """Return the number of optimizer steps of the warmup.
 
-    ``schedule.warmup_steps`` is taken as it is when given. Otherwise the fraction ``schedule.warmup`` of all
-    steps is rounded to the nearest whole step, halves upwards: ``floor(warmup * total_steps + 0.5)``.
+    It is ``schedule.warmup_steps`` if given, else the fraction ``schedule.warmup`` of all steps, rounded to the nearest
+    step with halves upwards: ``floor(warmup * total_steps + 0.5)``.
     """
     if isinstance(schedule, OneCycle | Cyclical):
         return 0
@@ -42,18 +42,18 @@ def warmup_steps(schedule: Schedule, total_steps: int) -> int:
 
 
 def factor(schedule: Schedule, step: int, total_steps: int) -> float:
-    """Return the factor on the peak learning rate that step number ``step`` trains with.
+    """Return the factor on the peak learning rate at a step.
 
-    The warmup (Goyal et al., "Accurate, Large Minibatch SGD", 2017) rises linearly from 0 at step 0 to 1 at the
-    step that follows it; the decay then runs to ``min_factor`` at ``total_steps`` and stays there.
+    The warmup (Goyal et al., "Accurate, Large Minibatch SGD", 2017) increases linearly from 0 at step 0 to 1 at the
+    first step after it. The decay then ends at ``min_factor`` at ``total_steps`` and stays there.
 
     Args:
-        schedule: The recipe's schedule. Of ``Plateau`` only the warmup: see ``PlateauState`` for the rest.
-        step: Optimizer steps done so far, from 0.
-        total_steps: Optimizer steps of the *full* budget, wherever early stopping may end the run.
+        schedule: Schedule of the recipe. Of ``Plateau``, only the warmup is computed here; see ``PlateauState``.
+        step: Number of optimizer steps done, from 0.
+        total_steps: Number of optimizer steps of the *full* budget, even if early stopping ends the run earlier.
 
     Returns:
-        A number in ``[0, 1]``.
+        Factor in ``[0, 1]``.
     """
     warmup = warmup_steps(schedule, total_steps)
     if step < warmup:
@@ -93,7 +93,7 @@ def factor(schedule: Schedule, step: int, total_steps: int) -> float:
 def _one_cycle(schedule: OneCycle, step: int, total_steps: int) -> float:
     low = 1.0 / schedule.div_factor
     lowest = low / schedule.final_div_factor
-    peak = max(0.0, schedule.rise * total_steps - 1.0)  # counted so that the last step, not one later, is lowest
+    peak = max(0.0, schedule.rise * total_steps - 1.0)  # so that the last step, not the one after it, is lowest
     shape = _half_cosine if schedule.anneal == "cosine" else _falling
     if step <= peak:
         return low + (1.0 - low) * (1.0 - shape(step / peak if peak else 1.0))
@@ -133,7 +133,7 @@ def _stable_decay(schedule: WarmupStableDecay, step: int, total_steps: int) -> f
 
 
 def weight_decay_factor(schedule: WeightDecaySchedule, step: int, total_steps: int) -> float:
-    """Return the factor on every group's weight decay at a step: 1 at the first, ``final_factor`` past the last."""
+    """Return the factor on the weight decay at a step: 1 at step 0, ``final_factor`` at ``total_steps``."""
     progress = min(1.0, step / total_steps)
     match schedule.kind:
         case "constant":
@@ -145,12 +145,12 @@ def weight_decay_factor(schedule: WeightDecaySchedule, step: int, total_steps: i
 
 
 def first_step(fraction: float, total_steps: int) -> int:
-    """Return the first step at or after a fraction of all steps, whatever the last bit of a product: 7 of 0.7 * 10."""
+    """Return the first step at or after a fraction of all steps, without floating-point error: 7 for 0.7 of 10."""
     return math.ceil(round(fraction * total_steps, 6))
 
 
 def batch_factor(budget: Budget) -> float:
-    """Return what the effective batch multiplies every peak learning rate by."""
+    """Return the factor on the peak learning rate by the size of the effective batch."""
     ratio = budget.batch_size * budget.accumulation / budget.base_batch_size
     match budget.lr_scaling:
         case "none":
@@ -162,13 +162,13 @@ def batch_factor(budget: Budget) -> float:
 
 
 class PlateauState(NamedTuple):
-    """What reduce-on-plateau remembers between epochs.
+    """State of reduce-on-plateau between epochs.
 
     Attributes:
-        factor: On the peak learning rate.
+        factor: Factor on the peak learning rate.
         best: Lowest loss so far.
-        bad_epochs: Epochs since then that count.
-        cooldown: Epochs still to come that do not count.
+        bad_epochs: Number of epochs without improvement, except those of the cooldown.
+        cooldown: Number of remaining epochs in which a missing improvement does not count.
     """
 
     factor: float = 1.0
@@ -178,7 +178,7 @@ class PlateauState(NamedTuple):
 
 
 def after_epoch(schedule: Schedule, state: PlateauState, loss: float) -> PlateauState:
-    """Return the state after an epoch with this validation loss; the same state for any other schedule."""
+    """Return the state after an epoch with this validation loss; unchanged for any other schedule."""
     if not isinstance(schedule, Plateau):
         return state
     better = loss < state.best * (1.0 - schedule.threshold)
@@ -203,5 +203,5 @@ def _falling(progress: float) -> float:
 
 
 def _between(low: float, position: float) -> float:
-    """Return the point at ``position`` (0 to 1) on the way from ``low`` to 1."""
+    """Interpolate linearly from ``low`` at position 0 to 1 at position 1."""
     return low + (1.0 - low) * position

@@ -1,6 +1,6 @@
-"""The sanity ladder on a real task, cheapest first: what to know before a sweep costs hours.
+"""Run the checks of `sweeps check` on a task, cheapest first.
 
-Every rung measures with a `Probe` of fresh weights; `verdicts` says what the numbers mean.
+Every check measures with a `Probe`, which has new initial weights; `thresholds` decides whether it passes.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from torch.nn import functional
 from search_spaces.recipe.optimizers import AdamW
 from search_spaces.recipe.recipe import Budget, Recipe, Regularization
 from trainers.check import Check, Outcome, failed, passed, warned
+from trainers.compute.memory import peak_memory, reset_peak_memory
 from trainers.evaluation.evaluate import logits, per_example
-from trainers.loop.gradient_stats import peak_memory, reset_peak_memory
 from trainers.sanity.lr_curve import Suggestion, rate_text
 from trainers.sanity.lr_finder import scan
 from trainers.sanity.probe import Probe, probe_data
@@ -31,11 +31,11 @@ from trainers.sanity.thresholds import (
     check_learning,
     check_learning_rate,
 )
-from trainers.seeding import stream
-from trainers.task import Data, Split, Task
+from trainers.seeding import data_order
+from trainers.task import Data, Split, Task, evenly_spaced
 
 OVERFIT_EXAMPLES = 16
-"""Examples to learn by heart. Few, so that a linear model can: sixteen points in more dimensions are separable."""
+"""Number of examples to overfit. 16 points in more than 16 dimensions are separable even for a linear model."""
 
 OVERFIT_STEPS = 300
 NEAR_ZERO_LOSS = 0.05
@@ -50,12 +50,12 @@ _WARMUP = 0.1
 
 
 def check_task(task: Task, recipe: Recipe, seed: int) -> Iterator[Check]:
-    """Check a task with a recipe; yield each check as it ends.
+    """Check a task with a recipe; yield each check when it is complete.
 
     Args:
-        task: Data and model.
-        recipe: The base recipe.
-        seed: Of every random stream.
+        task: Task with data and model.
+        recipe: Base recipe.
+        seed: Seed for all random streams.
 
     Raises:
         UsageError: This machine cannot train this recipe.
@@ -67,36 +67,36 @@ def check_task(task: Task, recipe: Recipe, seed: int) -> Iterator[Check]:
     range_test = scan(task, recipe, data, seed)
     yield check_learning_rate(range_test)
     yield _gradients(task, recipe, data, seed)
-    school = _lessons(task, recipe, data, seed, range_test.suggestion)
-    yield check_learning(school.lessons, overfit.outcome is not Outcome.FAIL)
-    yield _throughput(recipe, data, school)
+    short = _short_trainings(task, recipe, data, seed, range_test.suggestion)
+    yield check_learning(short.trainings, overfit.outcome is not Outcome.FAIL)
+    yield _throughput(recipe, data, short)
 
 
 def _overfit(task: Task, recipe: Recipe, data: Data, seed: int) -> Check:
     name = "overfit one batch"
-    order = torch.randperm(len(data.train), generator=stream(seed, "order"))[:OVERFIT_EXAMPLES]
+    order = data_order(len(data.train), seed)[:OVERFIT_EXAMPLES]
     batch = data.train.take(order.to(data.train.targets.device))
     attempt = _overfit_batch(task, recipe, batch, seed)
     if attempt.done:
         return passed(name, f"{attempt} at optimizer.lr {rate_text(recipe.optimizer.lr)}")
     for rate in _FALLBACK_RATES:
-        rescue = _overfit_batch(task, recipe.model_copy(update={"optimizer": AdamW(lr=rate)}), batch, seed)
-        if rescue.done:
-            here = f"{attempt} at optimizer.lr {rate_text(recipe.optimizer.lr)}"
-            evidence = f"{here}; with AdamW at {rate_text(rate)}, {rescue}"
-            if attempt.halved:  # it was on its way: the model is sound, and its rate is the next checks' business
+        fallback = _overfit_batch(task, recipe.model_copy(update={"optimizer": AdamW(lr=rate)}), batch, seed)
+        if fallback.done:
+            own = f"{attempt} at optimizer.lr {rate_text(recipe.optimizer.lr)}"
+            evidence = f"{own}; with AdamW at {rate_text(rate)}, {fallback}"
+            if attempt.halved:  # the model learns; the next checks are about its learning rate
                 return passed(name, evidence)
-            return warned(name, evidence, "the model can and this optimizer cannot: change optimizer.lr, as below")
+            return warned(name, evidence, "the model can, but not with this optimizer: change optimizer.lr, see below")
     return failed(
         name,
-        f"{attempt}, and AdamW at {' and '.join(map(rate_text, _FALLBACK_RATES))} does no better",
-        "look at the path from the inputs to the logits: a wrong scale, detached or frozen layers, an activation after"
-        " the last layer, targets that the model cannot tell apart",
+        f"{attempt}, and AdamW at {' and '.join(map(rate_text, _FALLBACK_RATES))} is no better",
+        "check the path from the inputs to the logits: a wrong scale, detached or frozen layers, an activation after"
+        " the last layer, targets that the model cannot distinguish",
     )
 
 
 class _Attempt(NamedTuple):
-    """What learning a few examples by heart came to."""
+    """Result of training on one batch."""
 
     examples: int
     losses: Sequence[float]
@@ -115,7 +115,7 @@ class _Attempt(NamedTuple):
 
 
 def _overfit_batch(task: Task, recipe: Recipe, batch: Split, seed: int) -> _Attempt:
-    """Train on one batch without anything that keeps a model from memorising."""
+    """Train on one batch without regularization."""
     plain = {
         "regularization": Regularization(clip_norm=recipe.regularization.clip_norm),
         "budget": Budget(batch_size=OVERFIT_EXAMPLES),
@@ -132,8 +132,8 @@ def _overfit_batch(task: Task, recipe: Recipe, batch: Split, seed: int) -> _Atte
 
 def _initial_loss(task: Task, recipe: Recipe, data: Data, seed: int) -> Check:
     probe = Probe(recipe, task, data, seed, dropout=False)
-    probe.training_mode()  # a norm that has seen nothing would normalise by nothing
-    sample = _spread(data.train, INITIAL_EXAMPLES)
+    probe.training_mode()  # in eval mode, BatchNorm would use statistics of no data
+    sample = evenly_spaced(data.train, INITIAL_EXAMPLES)
     with torch.inference_mode():
         batches = [part for part in torch.split(sample.inputs, recipe.budget.batch_size) if len(part) > 1]
         found = torch.cat([probe.arithmetic.forward(probe.model, part) for part in batches or [sample.inputs]])
@@ -144,16 +144,16 @@ def _initial_loss(task: Task, recipe: Recipe, data: Data, seed: int) -> Check:
 
 
 def _gradients(task: Task, recipe: Recipe, data: Data, seed: int) -> Check:
-    """Over some steps: at the first one a head or an adapter that starts from zeros lets no gradient through."""
+    """Measure over several steps, since a head or an adapter that starts at zero passes no gradient in the first."""
     probe = Probe(recipe, task, data, seed)
     rows: list[list[float | None]] = []
 
-    def note() -> None:
+    def record() -> None:
         gradients = [parameter.grad for parameter in probe.parameters.values()]
         rows.append([None if g is None else torch.linalg.vector_norm(g.double()).item() for g in gradients])
 
-    probe.train(repeat(recipe.optimizer.lr, GRADIENT_STEPS), on_gradient=note)
-    if probe.arithmetic.skips_steps:  # the loss scale starts too high on purpose; such a step is none
+    probe.train(repeat(recipe.optimizer.lr, GRADIENT_STEPS), on_gradient=record)
+    if probe.arithmetic.skips_steps:  # the initial loss scale is too high on purpose, and such steps are skipped
         rows = [row for row in rows if all(value is None or math.isfinite(value) for value in row)] or rows
     norms = {name: [row[column] for row in rows] for column, name in enumerate(probe.parameters)}
     layers = frozenset(name for name, parameter in probe.parameters.items() if parameter.ndim >= 2)
@@ -161,53 +161,55 @@ def _gradients(task: Task, recipe: Recipe, data: Data, seed: int) -> Check:
 
 
 class _ShortTrainings(NamedTuple):
-    """The lessons, and what they cost: seconds of all training steps together, and of one look at `val`."""
+    """Short trainings and their costs: throughput of training, seconds of evaluating `val`, bytes of memory."""
 
-    lessons: Sequence[ShortTraining]
+    trainings: Sequence[ShortTraining]
     samples_per_second: float
     val_seconds: float
     memory: float
 
 
-def _lessons(task: Task, recipe: Recipe, data: Data, seed: int, suggestion: Suggestion | None) -> _ShortTrainings:
-    lessons: list[ShortTraining] = []
+def _short_trainings(
+    task: Task, recipe: Recipe, data: Data, seed: int, suggestion: Suggestion | None
+) -> _ShortTrainings:
+    trainings: list[ShortTraining] = []
     reset_peak_memory(data.train.targets.device)
     samples = train_seconds = val_seconds = 0.0
     for rate in (recipe.optimizer.lr, *([suggestion.lr] if suggestion else [])):
         probe = Probe(recipe, task, data, seed)
         began = time.perf_counter()
-        steps = len(probe.train(_course(rate), stop=_after(SHORT_SECONDS)))
+        steps = len(probe.train(_warmup_and_decay(rate), stop=_stop_after(SHORT_SECONDS)))
         middle = time.perf_counter()
-        lessons.append(_examined(probe, rate, steps))
+        trainings.append(_evaluate(probe, rate, steps))
         train_seconds += middle - began
         samples += steps * len(data.train) / math.ceil(len(data.train) / probe.step_size)
         val_seconds = time.perf_counter() - middle
-        if lessons[-1].learnt:
+        if trainings[-1].learned:
             break
     memory = peak_memory(data.train.targets.device).get("train/peak_memory", float(psutil.Process().memory_info().rss))
-    return _ShortTrainings(lessons, samples / train_seconds, val_seconds, memory)
+    return _ShortTrainings(trainings, samples / train_seconds, val_seconds, memory)
 
 
-def _course(peak: float) -> list[float]:
-    """Return the rates of a short training: a warmup, and a straight line down."""
+def _warmup_and_decay(peak: float) -> list[float]:
+    """Return the learning rates of a short training: a warmup and a linear decay."""
     up = int(_WARMUP * SHORT_STEPS)
     down = SHORT_STEPS - up
     return [peak * (i + 1) / up for i in range(up)] + [peak * (down - i) / down for i in range(down)]
 
 
-def _after(seconds: float) -> Callable[[Sequence[float]], bool]:
+def _stop_after(seconds: float) -> Callable[[Sequence[float]], bool]:
     end = time.perf_counter() + seconds
     return lambda losses: time.perf_counter() > end or not math.isfinite(losses[-1])
 
 
-def _examined(probe: Probe, rate: float, steps: int) -> ShortTraining:
-    """Score a short training on `val` and on as many examples of `train`."""
-    val = _spread(probe.data.val, SCORED_EXAMPLES)
-    train = _spread(probe.data.train, len(val))
+def _evaluate(probe: Probe, rate: float, steps: int) -> ShortTraining:
+    """Evaluate a short training on `val` and on the same number of examples of `train`."""
+    val = evenly_spaced(probe.data.val, SCORED_EXAMPLES)
+    train = evenly_spaced(probe.data.train, len(val))
     with probe.arithmetic.autocast():
         on_val, on_train = (per_example(logits(probe.model, split), split.targets) for split in (val, train))
     counts = torch.bincount(probe.data.train.targets).double()
-    # One example more of every class, so that a class that only val has costs much and not everything.
+    # One more example per class, so that the loss of a class that only val has is finite.
     shares = functional.pad(counts, (0, max(0, int(val.targets.max()) + 1 - len(counts)))) + 1.0
     prior = -(shares / shares.sum()).log()[val.targets]
     gain = prior - on_val.nll.double()
@@ -229,25 +231,19 @@ def _share(which: Tensor) -> float:
     return which.double().mean().item()
 
 
-def _spread(split: Split, most: int) -> Split:
-    """Return examples of a split, evenly spaced, at most so many."""
-    count = min(len(split), most)
-    return split.take(torch.arange(count, device=split.targets.device) * len(split) // count)
-
-
-def _throughput(recipe: Recipe, data: Data, school: _ShortTrainings) -> Check:
+def _throughput(recipe: Recipe, data: Data, short: _ShortTrainings) -> Check:
     device = data.train.targets.device
-    epoch = len(data.train) / school.samples_per_second + school.val_seconds
+    epoch = len(data.train) / short.samples_per_second + short.val_seconds
     cuda = device.type == "cuda"
     total = torch.cuda.get_device_properties(device).total_memory if cuda else psutil.virtual_memory().total
-    used = school.memory / total
+    used = short.memory / total
     evidence = (
-        f"{school.samples_per_second:,.0f} samples/s on {'CUDA' if cuda else _threads()}, {_seconds(epoch)} per epoch,"
-        f" {_seconds(epoch * recipe.budget.epochs)} per run of {recipe.budget.epochs} epochs;"
-        f" {school.memory / 2**20:,.0f} MiB of memory"
+        f"{short.samples_per_second:,.0f} samples/s on {'CUDA' if cuda else _threads()}, {_duration(epoch)} per epoch,"
+        f" {_duration(epoch * recipe.budget.epochs)} per run of {recipe.budget.epochs} epochs;"
+        f" {short.memory / 2**20:,.0f} MiB of memory"
     )
     if used > MEMORY_LIMIT:
-        return warned("throughput", f"{evidence}, {used:.0%} of what there is", "halve budget.batch_size")
+        return warned("throughput", f"{evidence}, {used:.0%} of the total", "halve budget.batch_size")
     return passed("throughput", evidence)
 
 
@@ -256,7 +252,7 @@ def _threads() -> str:
     return f"{count} CPU thread{'s' * (count > 1)}"
 
 
-def _seconds(seconds: float) -> str:
+def _duration(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

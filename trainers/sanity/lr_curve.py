@@ -1,8 +1,8 @@
-"""The losses of a learning-rate range test -> a learning rate. Numbers only; `lr_finder` makes them.
+"""Suggest a learning rate from the losses of a learning-rate range test, which `lr_finder` runs.
 
-Sources: Smith, "Cyclical Learning Rates for Training Neural Networks", WACV 2017, who raises the rate from step to step
-and watches the loss; Howard and Gugger, "fastai: A Layered API for Deep Learning", 2020, whose finder raises it
-exponentially, smooths the loss and takes the steepest descent.
+Sources: Smith, "Cyclical Learning Rates for Training Neural Networks", WACV 2017, increases the learning rate at every
+step and observes the loss; Howard and Gugger, "fastai: A Layered API for Deep Learning", 2020, increases it
+exponentially, smooths the loss and selects the steepest descent.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ import numpy.typing as npt
 
 LOWEST, HIGHEST = 1e-7, 10.0
 STEPS = 200
-"""25 a decade. A slower scan has learnt what there is to learn before it comes to the best rate, and suggests less."""
+"""Number of steps, 25 per decade. A slower scan is fully trained before the best rate and suggests a lower one."""
 
 SMOOTHING = 0.95
 BLOW_UP = 4.0
 _HALF_WINDOW = 0.5
-"""Decades to either side over which a slope is fitted: between neighbouring steps it is noise of the batches."""
+"""Half the width of the fit of a slope, in decades. Between neighbouring steps, the slope is only noise."""
 
 SETTLED = round(1.0 / (1.0 - SMOOTHING))
-"""Steps after which the average is of as many losses as it remembers; before, it is the luck of the first batches."""
+"""Number of steps after which the moving average is reliable; before, it averages only a few batches."""
 
 _SIGMAS = 5.0
 _LEAST_FALL = 0.01
@@ -32,15 +32,16 @@ _LEAST_FALL = 0.01
 
 @dataclass(frozen=True)
 class Suggestion:
-    """What a range test says.
+    """Learning rates that a range test suggests.
 
     Attributes:
-        lr: The learning rate to start from: that of the steepest descent, rounded down to two digits.
+        lr: Learning rate to start with: that of the steepest descent, rounded down to two digits.
         low: Lower end of the range to search.
-        high: Upper end: a factor of ten above, or the rate of the smoothed loss's minimum if that is lower; at least a
-            factor of two, and never above the blow-up.
-        steepest: Where the smoothed loss falls fastest per decade.
-        blow_up: Where it is above four times its minimum, or no number; None if the scan ended before.
+        high: Upper end of the range: ten times ``steepest``, or the rate at the minimum of the smoothed loss if that is
+            lower; at least twice ``steepest``, and never above the blow-up.
+        steepest: Learning rate at which the smoothed loss falls fastest per decade.
+        blow_up: Learning rate at which the smoothed loss is above four times its minimum or not finite; None if that
+            never happens.
     """
 
     lr: float
@@ -51,23 +52,23 @@ class Suggestion:
 
     @property
     def search_line(self) -> str:
-        """The range as a line of a space file's `search` section."""
+        """Line with the range for the `search` section of a space file."""
         return f"optimizer.lr: {{loguniform: [{rate_text(self.low)}, {rate_text(self.high)}]}}"
 
 
 @dataclass(frozen=True)
 class LrScan:
-    """A range test.
+    """Result of a range test.
 
     Attributes:
-        task: What was trained.
+        task: Name of the task.
         optimizer: Kind of the optimizer.
-        recipe_lr: What the recipe has for `optimizer.lr`.
-        lrs: Learning rate of every step, as `optimizer.lr` would be written; rising.
-        losses: Training loss of every step; the last one may be no finite number.
-        smoothed: Of the losses.
-        suggestion: None when the loss falls nowhere.
-        seconds: That it took.
+        recipe_lr: `optimizer.lr` of the recipe.
+        lrs: Value of `optimizer.lr` at every step, increasing.
+        losses: Training loss at every step; the last one may be non-finite.
+        smoothed: Moving average of the losses.
+        suggestion: Suggested learning rates; None if the loss does not fall.
+        seconds: Duration.
     """
 
     task: str
@@ -81,16 +82,16 @@ class LrScan:
 
 
 def rates(steps: int = STEPS, low: float = LOWEST, high: float = HIGHEST) -> list[float]:
-    """Return the learning rates of a scan: `steps` of them, each the same factor above the one before."""
+    """Return the learning rates of a scan: `steps` values with a constant ratio."""
     return [float(rate) for rate in np.geomspace(low, high, steps)]
 
 
 def smooth(losses: Sequence[float], memory: float = SMOOTHING) -> list[float]:
-    """Return the exponential moving average of some losses, with Adam's correction for its start at zero.
+    """Return the exponential moving average of losses, bias-corrected as in Adam.
 
     Args:
-        losses: Of every step.
-        memory: Weight of the past.
+        losses: Loss of every step.
+        memory: Weight of the previous average.
     """
     average, smoothed = 0.0, []
     for step, loss in enumerate(losses, start=1):
@@ -100,24 +101,24 @@ def smooth(losses: Sequence[float], memory: float = SMOOTHING) -> list[float]:
 
 
 def blown_up(smoothed: Sequence[float]) -> bool:
-    """Whether the last of some smoothed losses is above four times their minimum, or no finite number."""
+    """Return whether the last smoothed loss is above four times the minimum, or not finite."""
     settled = smoothed[SETTLED:]
     return not math.isfinite(smoothed[-1]) or (len(settled) > 1 and settled[-1] > BLOW_UP * min(settled))
 
 
 def suggest(lrs: Sequence[float], losses: Sequence[float]) -> Suggestion | None:
-    """Choose a learning rate by the losses of a scan.
+    """Suggest a learning rate from the losses of a scan.
 
-    The slope at a rate is that of a line through the smoothed losses within half a decade of it. The steepest one
-    before the minimum is where a step of training helps most; the average lags by most of a decade behind the losses,
-    so that the rate of its minimum itself is too high to train with.
+    The slope at a rate is that of a line fitted to the smoothed losses within half a decade. Training progresses
+    fastest at the steepest slope before the minimum. The rate at the minimum itself is too high, because the average
+    lags behind the losses by most of a decade.
 
     Args:
-        lrs: Of every step, rising by the same factor.
-        losses: As many.
+        lrs: Learning rate of every step, increasing by a constant factor.
+        losses: Loss of every step.
 
     Returns:
-        None when the loss does not fall by more than its noise: then there is nothing to choose by.
+        The suggestion; None if the loss does not fall by more than its noise.
     """
     smoothed = smooth(losses)
     end = next((step for step in range(1, len(smoothed) + 1) if blown_up(smoothed[:step])), None)
@@ -141,16 +142,16 @@ def suggest(lrs: Sequence[float], losses: Sequence[float]) -> Suggestion | None:
 
 
 def _falls(losses: npt.NDArray[np.float64], minimum: float, lowest: int) -> bool:
-    """Whether an average falls to its minimum by more than the noise of the batches would make it."""
+    """Return whether the average falls to its minimum by more than the noise of the batches explains."""
     start = losses[:SETTLED].mean()
-    # Differences of neighbours have twice the variance of a loss; the average shrinks it by (1 - b) / (1 + b).
+    # Differences of neighbours have twice the variance of a loss; the average reduces it by (1 - b) / (1 + b).
     noise = np.std(np.diff(losses[:lowest])) / math.sqrt(2.0)
     spread = noise * math.sqrt((1.0 - SMOOTHING) / (1.0 + SMOOTHING) + 1.0 / SETTLED)
     return bool(start - minimum > max(_SIGMAS * spread, _LEAST_FALL * start))
 
 
 def _slopes(decades: npt.NDArray[np.float64], values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return the slope per decade of a line through the neighbours of every point."""
+    """Return, for every point, the slope per decade of a line fitted to its neighbours."""
     slopes = np.zeros(len(decades))
     for index, centre in enumerate(decades):
         near = np.abs(decades - centre) <= _HALF_WINDOW
@@ -161,13 +162,13 @@ def _slopes(decades: npt.NDArray[np.float64], values: npt.NDArray[np.float64]) -
 
 
 def _rounded_down(rate: float, digits: int) -> float:
-    """Return the largest number of so many digits that is not above a rate."""
+    """Return a rate rounded down to a number of significant digits."""
     unit = 10.0 ** (math.floor(math.log10(rate)) - digits + 1)
     return float(f"{math.floor(rate / unit * (1 + 1e-12)) * unit:.{digits - 1}e}")
 
 
 def rate_text(rate: float) -> str:
-    """Return a rate as people write it in a space file: `3e-4`, `2.5e-3`, `0.1`."""
+    """Format a rate as in a space file: `3e-4`, `2.5e-3`, `0.1`."""
     if 0.01 <= rate < 1000:
         return f"{rate:.3g}"
     mantissa, _, exponent = f"{rate:.2e}".partition("e")

@@ -1,4 +1,4 @@
-"""The learning-rate range test on a real task: some hundred steps while the rate rises; `lr_curve` reads the losses."""
+"""Run the learning-rate range test on a task: a few hundred steps with an increasing learning rate."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def find_lr(task: Task, recipe: Recipe, seed: int, steps: int = STEPS, name: str
     """Scan the learning rates of a recipe on a task.
 
     Args:
-        task: Data and model.
-        recipe: Its optimizer with all other settings; schedule, switch and averaging take no part.
-        seed: Of every random stream.
-        steps: Optimizer steps from the lowest rate to the highest.
-        name: Of the task, for the record.
+        task: Task with data and model.
+        recipe: Recipe to train; its schedule, optimizer switch and averaging are ignored.
+        seed: Seed for all random streams.
+        steps: Number of optimizer steps from the lowest rate to the highest.
+        name: Name of the task in the result.
 
     Raises:
         UsageError: This machine cannot train this recipe.
@@ -30,7 +30,7 @@ def find_lr(task: Task, recipe: Recipe, seed: int, steps: int = STEPS, name: str
 
 
 def scan(task: Task, recipe: Recipe, data: Data, seed: int, steps: int = STEPS, name: str = "") -> LrScan:
-    """As `find_lr`, on splits that are there already."""
+    """Scan as `find_lr` does, with data that is already loaded."""
     began = time.perf_counter()
     probe = Probe(recipe, task, data, seed)
     lrs = rates(steps)

@@ -1,7 +1,7 @@
-"""The steps of a training at learning rates that the caller chooses: for looking at a task, not for runs that count.
+"""Train for some steps at learning rates that the caller chooses, to examine a task before a sweep.
 
-A probe starts where a `Training` of the same recipe, task and seed would start, and goes through the same batches. What
-it leaves out is what would hide the answer: the schedules, the optimizer switch, averaging and early stopping.
+A probe has the same initial weights and batches as a `Training` of the same recipe, task and seed. It ignores the
+schedules, the optimizer switch, averaging and early stopping.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from search_spaces.seeds import derive_seed
 from trainers.compute.precision import Arithmetic, check_precision, choose_device
 from trainers.compute.rank import ALONE, Rank
 from trainers.loop.augmentation import Mixed, Mixing, check_mixing, mixed_loss
+from trainers.loop.gradient_stats import clip_gradients
 from trainers.loop.stepper import Stepper
 from trainers.optim.modes import eval_mode, train_mode
 from trainers.optim.schedules import batch_factor
-from trainers.seeding import global_stream, stream
+from trainers.seeding import data_order, global_stream
 from trainers.task import Data, Task
 
 Stop = Callable[[Sequence[float]], bool]
-"""Is shown the losses so far after every step, and says whether to stop."""
+"""Called after every step with the losses so far; returns whether to stop."""
 
 
 def _never(_: Sequence[float]) -> bool:
@@ -32,24 +33,24 @@ def _never(_: Sequence[float]) -> bool:
 
 
 def use_threads(count: int) -> None:
-    """Compute with so many CPU threads: as many as a run of the sweep will have."""
+    """Set the number of CPU threads to that of a run of the sweep."""
     torch.set_num_threads(count)
 
 
 def probe_recipe(recipe: Recipe, processes: int) -> Recipe:
-    """Return the recipe of the training in one process that equals one in several.
+    """Return the recipe of the single-process training that is equivalent to one in several processes.
 
     Raises:
-        UsageError: Nothing equals it.
+        UsageError: There is no equivalent training.
     """
-    return Rank(0, processes).widened(recipe)
+    return Rank(0, processes).equivalent_recipe(recipe)
 
 
 def probe_data(recipe: Recipe, task: Task, seed: int) -> Data:
-    """Return the splits of a task where the recipe computes.
+    """Return the splits of a task on the device of the recipe.
 
     Raises:
-        UsageError: This machine cannot train with this precision, or the recipe mixes what cannot be mixed.
+        UsageError: This machine does not support the precision, or the inputs cannot be mixed.
     """
     device = choose_device(recipe.precision, ALONE)
     check_precision(recipe.precision, device)
@@ -59,14 +60,14 @@ def probe_data(recipe: Recipe, task: Task, seed: int) -> Data:
 
 
 class Probe:
-    """A model with fresh weights, its optimizer, and the batches of a training.
+    """A model with its initial weights, its optimizer, and the batches of a training.
 
     Args:
-        recipe: Every hyperparameter.
-        task: Makes the model.
-        data: Of `probe_data`.
-        seed: Of every random stream.
-        dropout: False switches the dropout layers off.
+        recipe: All hyperparameters.
+        task: Task that makes the model.
+        data: Splits from `probe_data`.
+        seed: Seed for all random streams.
+        dropout: Whether dropout layers are active.
     """
 
     def __init__(self, recipe: Recipe, task: Task, data: Data, seed: int, dropout: bool = True) -> None:
@@ -86,21 +87,21 @@ class Probe:
 
     @property
     def step_size(self) -> int:
-        """Examples of an optimizer step."""
+        """Number of examples per optimizer step."""
         return self.recipe.budget.batch_size * self.recipe.budget.accumulation
 
     def train(
         self, rates: Iterable[float], stop: Stop = _never, on_gradient: Callable[[], None] | None = None
     ) -> list[float]:
-        """Make one optimizer step for each learning rate; the first one begins an epoch.
+        """Make one optimizer step for each learning rate; the first step starts an epoch.
 
         Args:
-            rates: As `optimizer.lr` is written: what the batch size makes of it comes on top.
-            stop: Ends the training early.
-            on_gradient: Called in every step when the gradient is there, before it is clipped.
+            rates: Values of `optimizer.lr`, before scaling by the batch size.
+            stop: Function that ends the training early.
+            on_gradient: Function called in every step after the gradient is computed and before it is clipped.
 
         Returns:
-            The mean training loss of every step, before its update.
+            Mean training loss of every step, before its update.
         """
         losses: list[float] = []
         self.training_mode()
@@ -114,18 +115,18 @@ class Probe:
         return losses
 
     def training_mode(self) -> None:
-        """Put the model into training mode; its dropout only if it is wanted."""
+        """Put the model into training mode, with its dropout layers only if dropout is active."""
         self.model.train()
         for module in self.model.modules():
             if isinstance(module, nn.modules.dropout._DropoutNd) and not self._dropout:
                 module.eval()
 
     def _batches(self) -> Iterator[list[Mixed]]:
-        """Yield the micro-batches of one step after the other, epoch by epoch, without an end."""
+        """Yield the micro-batches of each step, epoch after epoch, endlessly."""
         train = self.data.train
         while True:
-            torch.manual_seed(derive_seed(self._seed, "dropout", self._epoch))  # inside train's own stream
-            order = torch.randperm(len(train), generator=stream(self._seed, "order", self._epoch))
+            torch.manual_seed(derive_seed(self._seed, "dropout", self._epoch))  # inside the global_stream of train()
+            order = data_order(len(train), self._seed, self._epoch)
             mixing = Mixing(self.recipe.regularization, self._seed, self._epoch)
             self._epoch += 1
             for examples in torch.split(order.to(train.targets.device), self.step_size):
@@ -145,11 +146,7 @@ class Probe:
         self.arithmetic.unscale(optimizer)
         if on_gradient:
             on_gradient()
-        parameters = list(self.parameters.values())
-        if regularization.clip_norm is not None:
-            nn.utils.clip_grad_norm_(parameters, regularization.clip_norm)
-        elif regularization.clip_value is not None:
-            nn.utils.clip_grad_value_(parameters, regularization.clip_value)
+        clip_gradients(list(self.parameters.values()), regularization)
         self.arithmetic.step(optimizer)
         optimizer.zero_grad()
         return total / count

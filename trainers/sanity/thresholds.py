@@ -1,6 +1,6 @@
-"""Measurements of a task -> verdicts: the thresholds of the sanity ladder, without torch.
+"""Decide from measurements whether a check passes: the thresholds of `sweeps check`. Imports no torch.
 
-Source of the ladder: Karpathy, "A Recipe for Training Neural Networks", 2019.
+Source of the checks: Karpathy, "A Recipe for Training Neural Networks", 2019.
 """
 
 from __future__ import annotations
@@ -20,102 +20,102 @@ SIGMAS = 3.0
 
 
 def check_initial_loss(loss: float, accuracy: float, examples: int, classes: int) -> Check:
-    """Compare the loss before training with that of guessing every class alike, ln K.
+    """Check the loss before training against ln K, the loss of predicting all K classes with equal probability.
 
     Args:
-        loss: Mean NLL, in nats.
-        accuracy: On the same examples.
-        examples: How many they are.
-        classes: K.
+        loss: Mean NLL in nats.
+        accuracy: Accuracy on the same examples.
+        examples: Number of examples.
+        classes: Number of classes K.
     """
     name, chance = "initial loss", math.log(classes)
     evidence = f"{loss:.3f} before training, ln {classes} = {chance:.3f}"
     if not math.isfinite(loss):
-        return failed(name, evidence, "look for inputs that are not normalised, and for log or division in the model")
+        return failed(name, evidence, "normalise the inputs, and look for a log or a division in the model")
     off = loss / chance - 1.0
     if abs(off) <= LOSS_TOLERANCE:
         return passed(name, evidence)
     evidence += f": {off:+.0%}"
-    # Fresh weights cannot know labels. Whoever beats chance before the first step was trained before.
+    # Random weights are not better than chance; weights that are must be pretrained.
     if accuracy > 1.0 / classes + SIGMAS * math.sqrt((1.0 - 1.0 / classes) / classes / examples):
-        evidence += f", and accuracy {accuracy:.2f}: weights that were trained before"
+        evidence += f", and accuracy {accuracy:.2f}: the weights are pretrained"
         if loss < chance * (1.0 + LOSS_TOLERANCE):
             return passed(name, evidence)
-        return warned(name, evidence, "its confidence does not fit this data: normalise inputs as it was trained")
+        return warned(name, evidence, "the model is overconfident on this data: normalise inputs as in its pretraining")
     if off < 0:
-        return warned(name, evidence, "no better than chance and yet below ln K: are classes missing from train?")
-    fix = "the scale of the logits is off: look for a factor on them, large initial weights of the head, raw inputs"
+        return warned(name, evidence, "the loss is below ln K, but accuracy is at chance: does train lack classes?")
+    fix = "the logits are too large: look for a factor on them, large initial weights of the head, unnormalised inputs"
     return failed(name, evidence, fix) if loss > LOSS_FAILURE * chance else warned(name, evidence, fix)
 
 
 def check_learning_rate(scan: LrScan) -> Check:
-    """Compare the recipe's learning rate with what a range test suggests."""
+    """Check the learning rate of the recipe against the suggestion of a range test."""
     name, found, now = "learning rate", scan.suggestion, f"optimizer.lr is {rate_text(scan.recipe_lr)}"
     if found is None:
         ends = f"from {rate_text(scan.lrs[0])} to {rate_text(scan.lrs[-1])}"
         return warned(
             name,
-            f"the training loss falls at no rate {ends} within {len(scan.lrs)} steps",
-            "look at the other checks first: gradients, then the data",
+            f"the training loss does not fall at any rate {ends} within {len(scan.lrs)} steps",
+            "fix the other checks first: gradients, then the data",
         )
     ends = f"{rate_text(found.low)} to {rate_text(found.high)}"
     blow_up = "none" if found.blow_up is None else f"at {rate_text(found.blow_up)}"
     evidence = f"{now}; the range test suggests {rate_text(found.lr)}, {ends}; blow-up {blow_up}"
     if found.blow_up is not None and scan.recipe_lr >= found.blow_up:
-        return failed(name, evidence, f"training diverges at this rate: set optimizer.lr to {rate_text(found.lr)}")
+        return failed(name, evidence, f"the learning rate is too high: set optimizer.lr to {rate_text(found.lr)}")
     if found.low <= scan.recipe_lr <= found.high:
         return passed(name, evidence)
     return warned(name, evidence, f"search it: {found.search_line}")
 
 
 def check_gradients(norms: Mapping[str, Sequence[float | None]], layers: frozenset[str], steps: int) -> Check:
-    """Look for parameters without gradient, and for gradients that vanish or explode.
+    """Check for parameters without a gradient, and for vanishing or exploding gradients.
 
     Args:
-        norms: Of the gradient of each trained parameter, at every step; None where it had none.
-        layers: Those that are weights of two or more dimensions.
-        steps: How many steps it was.
+        norms: Norm of the gradient of each trained parameter at every step; None without a gradient.
+        layers: Names of the parameters with two or more dimensions.
+        steps: Number of steps.
     """
     name = "gradients"
     detached = [parameter for parameter, values in norms.items() if not any(values)]
     if detached:
         return failed(
             name,
-            f"{len(detached)} of {len(norms)} parameters get no gradient in {steps} steps: {_some(detached)}",
-            "they do not train: look for detach(), no_grad() or a layer that forward() leaves out; what is meant to"
-            " stay as it is belongs into groups.frozen",
+            f"{len(detached)} of {len(norms)} parameters have no gradient in {steps} steps: {_some(detached)}",
+            "they are not trained: look for detach(), no_grad() or a layer that forward() does not use; if intended,"
+            " list them in groups.frozen",
         )
     means = {one: sum(v or 0.0 for v in values) / len(values) for one, values in norms.items() if one in layers}
     broken = [one for one, mean in means.items() if not math.isfinite(mean)]
     if broken:
-        fix = "lower optimizer.lr tenfold, clip at 1.0, normalise the inputs, look for log or division"
+        fix = "divide optimizer.lr by 10, clip at 1.0, normalise the inputs, look for a log or a division"
         return failed(name, f"not finite in {_some(broken)}", fix)
     low, high = min(means, key=means.__getitem__), max(means, key=means.__getitem__)
     evidence = f"norms {means[low]:.2g} ({low}) to {means[high]:.2g} ({high}), means of {steps} steps"
     if means[high] > EXPLODING:
-        fix = "set regularization.clip_norm to 1.0, add warmup, look at the scale of inputs and of logits"
+        fix = "set regularization.clip_norm to 1.0, add warmup, check the scale of the inputs and the logits"
         return warned(name, f"exploding: {evidence}", fix)
-    # By the largest of the steps: what starts behind zeros, as an adapter does, has next to none at first.
+    # The largest value over the steps, since layers behind zeros, such as adapters, have almost no gradient at first.
     if any(max(v or 0.0 for v in norms[one]) < VANISHING for one in means):
-        fix = "look at the scale of the logits, at the norms and the initial weights; saturated activations do this too"
+        fix = "check the scale of the logits, the norms and the initial weights; look for saturated activations"
         return warned(name, f"vanishing: {evidence}", fix)
     return passed(name, evidence)
 
 
 @dataclass(frozen=True)
 class ShortTraining:
-    """What a short training came to.
+    """Result of a short training.
 
     Attributes:
-        lr: At which learning rate.
-        steps: Optimizer steps.
-        accuracy: On `val`.
-        train_accuracy: On as many examples of `train`.
-        gain: Mean advantage on `val` over a model that knows only the shares of the classes, in nats.
-        gain_error: Its standard error.
-        majority: Share, in `val`, of the most frequent class of `train`.
-        train_majority: Its share in the examples of `train`.
-        examples: Of `val`.
+        lr: Learning rate.
+        steps: Number of optimizer steps.
+        accuracy: Accuracy on `val`.
+        train_accuracy: Accuracy on the same number of examples of `train`.
+        gain: Mean reduction of the NLL on `val` relative to predicting the class frequencies, in nats.
+        gain_error: Standard error of `gain`.
+        majority: Share of the most frequent class of `train` in `val`.
+        train_majority: Share of that class in the examples of `train`.
+        examples: Number of examples of `val`.
     """
 
     lr: float
@@ -129,13 +129,13 @@ class ShortTraining:
     examples: int
 
     @property
-    def learnt(self) -> bool:
-        """Whether `val` is predicted better than the shares of its classes allow, beyond the noise."""
+    def learned(self) -> bool:
+        """Whether the predictions on `val` are significantly better than the class frequencies."""
         return self.accuracy - self.majority > self._noise(self.majority) or self.gain > SIGMAS * self.gain_error
 
     @property
     def memorised(self) -> bool:
-        """Whether `train` is, whatever `val` is."""
+        """Whether the predictions on `train` are significantly better than the most frequent class."""
         return self.train_accuracy - self.train_majority > self._noise(self.train_majority)
 
     def _noise(self, share: float) -> float:
@@ -148,30 +148,30 @@ class ShortTraining:
         )
 
 
-def check_learning(lessons: Sequence[ShortTraining], overfits: bool) -> Check:
-    """Ask whether the inputs say anything about the labels that holds for new examples.
+def check_learning(trainings: Sequence[ShortTraining], overfits: bool) -> Check:
+    """Check whether a short training generalises to `val`.
 
     Args:
-        lessons: At the recipe's rate and, if that taught nothing, at the suggested one.
-        overfits: Whether the model can learn a few examples by heart.
+        trainings: Training at the learning rate of the recipe and, if it learned nothing, one at the suggested rate.
+        overfits: Whether the model can overfit one batch.
     """
-    name, last = "learns", lessons[-1]
-    if last.learnt and len(lessons) == 1:
+    name, last = "learns", trainings[-1]
+    if last.learned and len(trainings) == 1:
         return passed(name, str(last))
-    if last.learnt:
-        fix = f"the recipe's rate teaches nothing in {lessons[0].steps} steps: raise it or the budget, or search it"
-        return warned(name, f"{lessons[0]}; {last}", fix)
-    evidence = "; ".join(str(lesson) for lesson in lessons)
-    if any(lesson.memorised for lesson in lessons):
+    if last.learned:
+        fix = f"the recipe's rate learns nothing in {trainings[0].steps} steps: raise it or the budget, or search it"
+        return warned(name, f"{trainings[0]}; {last}", fix)
+    evidence = "; ".join(str(training) for training in trainings)
+    if any(training.memorised for training in trainings):
         return failed(
             name,
-            f"train is learnt and val stays at chance: {evidence}",
-            "the labels do not follow from the inputs: look for shuffled or shifted labels, for inputs and targets in"
-            " different orders, for val that is prepared otherwise than train; else, for far too few examples",
+            f"the model learns train, but val stays at chance: {evidence}",
+            "the inputs do not predict the labels: look for shuffled or shifted labels, for inputs and targets in"
+            " different orders, for different preprocessing of val and train, or for far too few examples",
         )
-    fix = "too few steps, or nothing to learn: look at examples with their labels"
+    fix = "there are too few steps or nothing to learn: look at examples with their labels"
     return warned(
-        name, f"no better than chance: {evidence}", fix if overfits else f"mend the overfit check first; {fix}"
+        name, f"no better than chance: {evidence}", fix if overfits else f"fix the overfit check first; {fix}"
     )
 
 

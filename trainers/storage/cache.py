@@ -1,7 +1,6 @@
-"""Prepared arrays on disk: made once per machine, by one process, while the others wait for it.
+"""Cache prepared arrays on disk. One process per machine builds an entry while the others wait for it.
 
-An entry is named by a hash of what made it, so a change of the recipe makes a new entry and never reads an
-old one.
+An entry is named by a hash of all its inputs, so a changed recipe makes a new entry and never reads an old one.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _FORMAT = 1
 
 
 def cache_directory() -> Path:
-    """Return where entries live: ``$SWEEPS_CACHE``, else ``sweeps`` in the platform's cache directory."""
+    """Return the directory of the entries: ``$SWEEPS_CACHE``, else ``sweeps`` in the platform's cache directory."""
     if chosen := os.environ.get("SWEEPS_CACHE"):
         return Path(chosen).expanduser()
     base = os.environ.get("XDG_CACHE_HOME")
@@ -36,17 +35,15 @@ def cache_directory() -> Path:
 
 
 def cached_arrays(name: str, key: Mapping[str, object], build: Callable[[], Arrays]) -> Arrays:
-    """Return the arrays of an entry; the first caller on this machine builds them.
-
-    A damaged entry is built again.
+    """Return the arrays of an entry; the first caller on this machine builds them. A damaged entry is rebuilt.
 
     Args:
-        name: For people who look into the directory.
-        key: Everything that the arrays follow from, as JSON values.
-        build: Makes the arrays; called at most once, by the process that holds the entry's lock.
+        name: Readable start of the file name.
+        key: Everything that the arrays depend on, as JSON values.
+        build: Function that makes the arrays; called at most once, while this process holds the entry's lock.
 
     Raises:
-        UsageError: The cache directory cannot be used: read-only, full, somebody else's.
+        UsageError: The cache directory cannot be written.
     """
     digest = hashlib.sha256(json.dumps([_FORMAT, key], sort_keys=True).encode()).hexdigest()[:16]
     path = cache_directory() / f"{name}-{digest}.npz.sealed"
@@ -56,14 +53,14 @@ def cached_arrays(name: str, key: Mapping[str, object], build: Callable[[], Arra
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_suffix(".lock")):
-            arrays = _read(path)  # whoever held the lock before us may have built it
+            arrays = _read(path)  # the previous holder of the lock may have built it
             if arrays is None:
                 arrays = build()
                 _write(path, arrays)
             return arrays
     except OSError as error:
         raise UsageError(
-            f"cannot write the cache {path.parent} ({error.strerror}): set SWEEPS_CACHE to a directory of yours"
+            f"cannot write the cache {path.parent} ({error.strerror}): set SWEEPS_CACHE to a writable directory"
         ) from error
 
 
@@ -71,7 +68,7 @@ def _read(path: Path) -> Arrays | None:
     try:
         payload = read_checksummed(path)
     except CheckpointError:
-        return None  # missing or damaged: either way it has to be built
+        return None  # missing or damaged: build it
     with np.load(io.BytesIO(payload), allow_pickle=False) as entry:
         return dict(entry)
 

@@ -1,4 +1,4 @@
-"""Checkpoints of one run in its folder: the two newest epochs, and the final weights of a finished run."""
+"""Save and load the checkpoints of one run: the two newest epochs, and the final weights of a finished run."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from search_spaces.errors import CheckpointError
 from trainers.storage.checksummed import get_checksummed, put_checksummed
 from trainers.storage.folder import Folder
 
-# The newest may be damaged by the crash that makes it needed; then the one before takes its place.
+# A crash may damage the newest checkpoint; then the one before it is used.
 KEPT = 2
 
 _NAME = re.compile(r"epoch-(\d{6,})\.ckpt")
 
 
 def save(folder: Folder, epoch: int, state: dict[str, Any]) -> str:
-    """Write the state after ``epoch`` epochs as ``epoch-000009.ckpt`` and drop all but the two newest.
+    """Write the state after ``epoch`` epochs as ``epoch-000009.ckpt`` and delete all but the two newest.
 
     Args:
-        folder: The run's own; made when missing.
-        epoch: Epochs done.
+        folder: Folder of the run; created if missing.
+        epoch: Number of completed epochs.
         state: Tensors, plain scalars, and lists, tuples and dicts of these.
 
     Returns:
         The name of the new checkpoint.
 
     Raises:
-        CheckpointError: ``state`` holds something else, which could not be read back safely.
-        OSError: It cannot be written.
+        CheckpointError: ``state`` contains something else, which could not be loaded safely.
+        OSError: The checkpoint cannot be written.
     """
     name = _write(folder, f"epoch-{epoch:06d}.ckpt", state)
     for _, old in _numbered(folder)[KEPT:]:
@@ -40,21 +40,21 @@ def save(folder: Folder, epoch: int, state: dict[str, Any]) -> str:
 
 
 def save_final(folder: Folder, state: dict[str, Any]) -> str:
-    """Write the state of a finished run as ``final.ckpt``, kept for its weights."""
+    """Write the state of a finished run as ``final.ckpt``, which keeps its weights."""
     return _write(folder, "final.ckpt", state)
 
 
 def latest(folder: Folder, at_most: int | None = None) -> tuple[int, dict[str, Any]] | None:
-    """Return the newest checkpoint that reads back whole, as ``(epoch, state)``, or ``None`` without one.
+    """Return the newest undamaged checkpoint as ``(epoch, state)``, or ``None`` if there is none.
 
-    Damaged files are passed over, never an error: the run repeats the epochs since the one before.
+    Damaged files are skipped without an error: the run repeats the epochs since the checkpoint before.
 
     Args:
-        folder: The run's own.
-        at_most: Drop those of later epochs: what they go on from was lost before anybody recorded it.
+        folder: Folder of the run.
+        at_most: Last recorded epoch. Checkpoints of later epochs are deleted, since their metrics were never recorded.
 
     Raises:
-        OSError: The folder cannot be looked into.
+        OSError: The folder cannot be read.
     """
     for epoch, name in _numbered(folder):
         if at_most is not None and epoch > at_most:
@@ -68,30 +68,41 @@ def latest(folder: Folder, at_most: int | None = None) -> tuple[int, dict[str, A
 
 
 def load(folder: Folder, name: str) -> dict[str, Any]:
-    """Return the state in one checkpoint, its tensors on the CPU.
+    """Return the state in one checkpoint, with its tensors on the CPU.
 
     Raises:
-        CheckpointError: The file is missing, damaged, or holds more than tensors and plain Python values.
+        CheckpointError: The file is missing, damaged, or contains more than tensors and plain Python values.
     """
-    return _decode(get_checksummed(folder, name), folder.url(name))
+    return decode(get_checksummed(folder, name), folder.url(name))
 
 
 def _write(folder: Folder, name: str, state: dict[str, Any]) -> str:
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    _decode(buffer.getvalue(), folder.url(name))
-    put_checksummed(folder, name, buffer.getbuffer())
+    payload = encode(state)
+    decode(payload, folder.url(name))
+    put_checksummed(folder, name, payload)
     return name
 
 
-def _decode(payload: bytes, where: str) -> dict[str, Any]:
+def encode(state: dict[str, Any]) -> bytes:
+    """Return a state as the bytes of a checkpoint."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
+
+
+def decode(payload: bytes, where: str) -> dict[str, Any]:
+    """Return the state in the bytes of a checkpoint, with its tensors on the CPU.
+
+    Raises:
+        CheckpointError: The bytes contain more than tensors and plain Python values.
+    """
     try:
         state = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
-    except Exception as error:  # of foreign bytes the unpickler may think anything: struct.error, IndexError, ...
+    except Exception as error:  # the unpickler may raise anything on foreign bytes: struct.error, IndexError, ...
         reason = str(error).partition("\n")[0]
-        raise CheckpointError(f"{where}: holds more than tensors and plain Python values ({reason})") from error
+        raise CheckpointError(f"{where}: contains more than tensors and plain Python values ({reason})") from error
     if not isinstance(state, dict):
-        raise CheckpointError(f"{where}: holds a {type(state).__name__}, not a state")
+        raise CheckpointError(f"{where}: contains a {type(state).__name__}, expected a dict")
     return state
 
 

@@ -1,8 +1,8 @@
-"""Sealed files: bytes that are read back exactly as written, or refused. For checkpoints and caches.
+"""Read and write files with a checksum, for checkpoints and caches. A damaged file is never returned.
 
-A sealed file is one header line, ``sweeps-sealed-1 <sha256 of the payload>``, and the payload. It appears
-under its name when it is whole (`trainers/storage/folder.py`), so a process that dies while writing leaves
-the old one in place; what a dying disk or a careless copy does to it afterwards, the checksum finds.
+A file is one header line, ``sweeps-sealed-1 <sha256 of the payload>``, and the payload. It is written atomically
+(`trainers/storage/folder.py`), so a process that dies while writing leaves the old file in place. The checksum detects
+damage by a failing disk or an incomplete copy.
 """
 
 from __future__ import annotations
@@ -18,37 +18,37 @@ _MAGIC = b"sweeps-sealed-1 "
 
 
 def write_checksummed(path: Path, payload: bytes | memoryview) -> None:
-    """Write ``payload`` to ``path``: all of it is on the disk after this returns, nothing of it before.
+    """Write ``payload`` to ``path`` atomically.
 
     Raises:
-        OSError: The directory is missing or cannot be written, or the disk is full. ``path`` is as it was.
+        OSError: The directory is missing or not writable, or the disk is full. ``path`` is unchanged.
     """
     write_atomically(path, _header(payload), payload)
 
 
 def read_checksummed(path: Path) -> bytes:
-    """Return the payload of a sealed file.
+    """Return the payload of a checksummed file.
 
     Raises:
-        CheckpointError: The file is missing or unreadable, or is not what ``write_checksummed`` wrote.
+        CheckpointError: The file is missing, unreadable or damaged.
     """
     return get_checksummed(LocalFolder(path.parent), path.name)
 
 
 def put_checksummed(folder: Folder, name: str, payload: bytes | memoryview) -> None:
-    """Write ``payload`` as a file of a folder, which is made when it is missing.
+    """Write ``payload`` to a file in a folder, which is created if missing.
 
     Raises:
-        OSError: The file system refuses it. What was there under this name is as it was.
+        OSError: The file cannot be written. An older file of this name is unchanged.
     """
     folder.write(name, _header(payload), payload)
 
 
 def get_checksummed(folder: Folder, name: str) -> bytes:
-    """Return the payload of a sealed file of a folder.
+    """Return the payload of a checksummed file in a folder.
 
     Raises:
-        CheckpointError: The file is missing or unreadable, or is not what was written.
+        CheckpointError: The file is missing, unreadable or damaged.
     """
     try:
         content = folder.read(name)

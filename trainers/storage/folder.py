@@ -1,4 +1,4 @@
-"""The contract of a folder that holds checkpoints, whether local or behind a URL."""
+"""Interface of a folder for checkpoints, local or remote."""
 
 from __future__ import annotations
 
@@ -7,41 +7,41 @@ from abc import ABC, abstractmethod
 
 
 class Folder(ABC):
-    """Files that are written and read whole. What the file system refuses is an `OSError`, whatever its own name."""
+    """Folder whose files are read and written as a whole. Every failure of the file system is raised as `OSError`."""
 
     @abstractmethod
     def url(self, name: str) -> str:
-        """The path or URL of what has this name in the folder."""
+        """Return the path or URL of a file or folder in this folder."""
 
     @abstractmethod
     def child(self, name: str) -> Folder:
-        """A folder in this one; it need not exist."""
+        """Return a subfolder; it need not exist."""
 
     @abstractmethod
     def names(self) -> list[str]:
-        """What lies in the folder; nothing where it does not exist."""
+        """Return the names of the files and folders in this folder; empty if it does not exist."""
 
     @abstractmethod
     def has(self, name: str) -> bool:
-        """Whether there is a file of this name."""
+        """Return whether a file with this name exists."""
 
     @abstractmethod
     def write(self, name: str, *parts: bytes | memoryview) -> None:
-        """Write a file: all of it is there under its name after this returns, and nothing of it before."""
+        """Write a file atomically."""
 
     @abstractmethod
     def read(self, name: str) -> bytes:
-        """All that is in a file."""
+        """Return the content of a file."""
 
     @abstractmethod
     def delete(self, name: str) -> None:
-        """Delete a file, if it is there."""
+        """Delete a file if it exists."""
 
     @abstractmethod
     def remove(self) -> None:
-        """Delete the folder with all that is in it, if it is there."""
+        """Delete the folder with its content if it exists."""
 
 
 def temporary_name(name: str) -> str:
-    """A name for a file that is not whole yet; nobody else's, and no checkpoint's."""
+    """Return a unique name for a file that is not complete yet; it is never that of a checkpoint."""
     return f".{name}.{uuid.uuid4().hex}.tmp"

@@ -12,10 +12,10 @@ from trainers.storage.folder import Folder, temporary_name
 
 @dataclass(frozen=True)
 class LocalFolder(Folder):
-    """A folder that the operating system knows.
+    """Folder on a mounted file system.
 
     Attributes:
-        path: Where it is.
+        path: Absolute path of the folder.
     """
 
     path: Path
@@ -59,12 +59,10 @@ class LocalFolder(Folder):
 
 
 def write_atomically(path: Path, *parts: bytes | memoryview) -> None:
-    """Write a file: all of it is on the disk after this returns, nothing of it before.
-
-    It appears by an atomic rename of a complete, synced file, so a process that dies while writing leaves the old one.
+    """Write a file atomically: sync a temporary file to disk and rename it. A process that dies leaves the old file.
 
     Raises:
-        OSError: The directory is missing or cannot be written, or the disk is full. ``path`` is as it was.
+        OSError: The directory is missing or not writable, or the disk is full. ``path`` is unchanged.
     """
     temporary = path.with_name(temporary_name(path.name))
     try:
@@ -81,7 +79,7 @@ def write_atomically(path: Path, *parts: bytes | memoryview) -> None:
 
 
 def _sync_directory(directory: Path) -> None:
-    """Make the rename itself durable: on Linux a new name is on the disk once its directory is."""
+    """Make the rename durable: on Linux a new name is on disk only after its directory is synced."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)

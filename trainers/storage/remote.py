@@ -1,4 +1,4 @@
-"""Folders behind a URL, through pyarrow: S3, GCS, Azure and HDFS by its own file systems, all others by fsspec's."""
+"""Remote folders through pyarrow: S3, GCS, Azure and HDFS by its own file systems, all others by fsspec."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from pyarrow.fs import FileSelector, FileSystem, FileType
 
 from trainers.storage.folder import Folder, temporary_name
 
-# Here a file is there when its upload has ended, and folders are but the beginnings of names.
+# Here a file exists only after its upload is complete, and folders are only prefixes of names.
 _OBJECT_STORES = ("s3", "gcs", "abfs")
 
-# Of "When ... key '...': AWS Error ...: reason; Details: ... (Request ID: ...)" what is true of the whole store.
+# Matches the parts of "When ... key '...': AWS Error ...: reason; Details: ... (Request ID: ...)" about one request.
 _ABOUT_ONE_REQUEST = re.compile(r"^When .*?: (?=AWS Error)|; Details: .*$| \(Request ID: .*$")
 
 
 @dataclass(frozen=True)
 class RemoteFolder(Folder):
-    """A folder on a file system that all nodes reach.
+    """Folder on a file system that all nodes can access.
 
     Attributes:
-        root: URL of the folder that was opened. What comes after a question mark is for the file system.
-        below: The way from there; a child shares the connections of its parent.
+        root: URL of the folder that was opened. Its query string is passed to the file system.
+        below: Path from ``root`` to this folder. A child shares the connection of its parent.
     """
 
     root: str
@@ -69,11 +69,11 @@ class RemoteFolder(Folder):
 
     def _put(self, name: str, parts: tuple[bytes | memoryview, ...]) -> None:
         with self._system.open_output_stream(f"{self._path}/{name}") as file:
-            file.write(b"".join(parts))  # in one: what is closed after half of it would be there as if it were whole
+            file.write(b"".join(parts))  # one call, since a stream closed halfway would leave an incomplete file
 
     def read(self, name: str) -> bytes:
         with _os_errors(), self._system.open_input_file(f"{self._path}/{name}") as file:
-            return bytes(file.read(file.size()))  # of known size: one request, not one for every 256 KiB
+            return bytes(file.read(file.size()))  # with a known size it is one request, not one per 256 KiB
 
     def delete(self, name: str) -> None:
         with _os_errors(), suppress(FileNotFoundError):
@@ -94,7 +94,7 @@ class RemoteFolder(Folder):
 
 @lru_cache(maxsize=8)
 def _open(url: str) -> tuple[FileSystem, str]:
-    """The file system of a URL, and the path there; one that cannot be reached now is tried again next time."""
+    """Return the file system of a URL and the path on it. A failure is not cached, so the next call tries again."""
     try:
         system, path = FileSystem.from_uri(url)
     except ArrowInvalid as error:
@@ -106,11 +106,11 @@ def _open(url: str) -> tuple[FileSystem, str]:
 
 @contextmanager
 def _os_errors() -> Iterator[None]:
-    """What goes wrong in a file system is an `OSError`, in one line that is the same for every file."""
+    """Raise every file system failure as an `OSError` whose one-line message is the same for every file."""
     try:
         yield
     except FileNotFoundError:
         raise
-    except Exception as error:  # pyarrow has errors of its own, and what is behind fsspec may raise anything
+    except Exception as error:  # pyarrow has its own errors, and a file system behind fsspec may raise anything
         line = " ".join(str(error).split()) or type(error).__name__
         raise OSError(_ABOUT_ONE_REQUEST.sub("", line)) from error

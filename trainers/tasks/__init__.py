@@ -1,4 +1,4 @@
-"""The built-in tasks, one file each; and `Data`, `Split` and `Task`, which a user's own task imports from here."""
+"""Built-in tasks, one per file, and `Data`, `Split` and `Task`, which a user's own task imports from here."""
 
 from trainers.task import Data, Split, Task
 

@@ -1,10 +1,10 @@
 """Training loop ``cartpole``: REINFORCE on gymnasium's CartPole-v1. Needs the extra ``rl``.
 
 Source: Williams, "Simple Statistical Gradient-Following Algorithms for Connectionist Reinforcement Learning", 1992.
-It is a loop of the kind that users write (see generator.py), since a policy has no fixed examples to train on.
-An update plays ``budget.batch_size`` episodes side by side; an epoch is ``custom.updates`` (8) updates, then
-``custom.evaluations`` (16) episodes of the most probable actions, whose mean return is ``val/return`` (at most 500).
-``custom.gamma`` (0.99) discounts rewards, ``custom.entropy`` (0.01) rewards an undecided policy.
+It is a training loop as users write it (see loop/user_loop.py), since a policy has no fixed training examples. An
+update plays ``budget.batch_size`` episodes in parallel. An epoch is ``custom.updates`` (8) updates, then
+``custom.evaluations`` (16) episodes with the most probable actions, whose mean return is ``val/return`` (at most 500).
+``custom.gamma`` (0.99) is the discount factor, ``custom.entropy`` (0.01) the weight of the entropy bonus.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from trainers.optim.optimizers import build_optimizer
 from trainers.optim.schedules import factor
 from trainers.seeding import global_stream
 
-_LONGEST = 500  # steps of an episode, and so its largest return
+_LONGEST = 500  # maximum number of steps of an episode, and so its maximum return
 _OBSERVED, _ACTIONS = 4, 2
-_EVALUATION_SEED = 1  # every run of a sweep is judged on the same starts
+_EVALUATION_SEED = 1  # every run of a sweep is evaluated on the same initial states
 
 
 def train(config: dict[str, Any], seed: int, state: dict[str, Any] | None = None) -> Iterator[object]:
-    """Train a policy; yield the metrics and the state of every epoch.
+    """Train a policy and yield the metrics and the state of every epoch.
 
     Raises:
         RunError: gymnasium is not installed.
@@ -68,7 +68,7 @@ def train(config: dict[str, Any], seed: int, state: dict[str, Any] | None = None
 
 
 class _Episodes:
-    """Episodes that were played side by side: ``(steps, episodes, ...)``; ``alive`` ends with each episode."""
+    """Episodes played in parallel: a tensor ``(episodes, ...)`` per step. ``alive`` is False after an episode ends."""
 
     def __init__(self) -> None:
         self.observed: list[Tensor] = []
@@ -77,7 +77,7 @@ class _Episodes:
 
     @property
     def mean_return(self) -> float:
-        # CartPole pays 1 for every step.
+        # CartPole has a reward of 1 per step.
         return torch.stack(self.alive).float().sum(0).mean().item()
 
 
@@ -88,7 +88,7 @@ def _policy(recipe: Recipe) -> MLP:
 
 @torch.no_grad()
 def _play(policy: nn.Module, count: int, seed: int, greedy: bool) -> _Episodes:
-    """Play episodes until the last one has ended."""
+    """Play episodes until all have ended."""
     import gymnasium
 
     envs = gymnasium.make_vec("CartPole-v1", num_envs=count, vectorization_mode="sync")
@@ -112,7 +112,7 @@ def _play(policy: nn.Module, count: int, seed: int, greedy: bool) -> _Episodes:
 
 
 def _update(policy: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, episodes: _Episodes) -> None:
-    """Step once along the policy gradient of the discounted returns."""
+    """Make one step along the policy gradient with discounted returns."""
     alive = torch.stack(episodes.alive)
     returns = _discounted(alive.float(), float(recipe.custom.get("gamma", 0.99)))[alive]
     advantages = (returns - returns.mean()) / (returns.std() + 1e-8)
@@ -129,7 +129,7 @@ def _update(policy: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe,
 
 
 def _discounted(rewards: Tensor, gamma: float) -> Tensor:
-    """Return what is still to come at every step, ``(steps, episodes)``."""
+    """Return the discounted sum of future rewards at every step, ``(steps, episodes)``."""
     total = torch.zeros_like(rewards[0])
     returns = torch.empty_like(rewards)
     for step in reversed(range(len(rewards))):

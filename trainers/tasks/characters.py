@@ -1,7 +1,7 @@
-"""Task ``characters``: a language model of any text file, one character at a time.
+"""Task ``characters``: a character-level language model of any text file.
 
-An example is a window of the text, and its class is the character that follows. So loss, accuracy and calibration
-mean what they mean everywhere, and ``val/nll`` is the cross entropy of a character in nats.
+An example is a window of the text, and its class is the next character. So loss, accuracy and calibration have their
+usual meaning, and ``val/nll`` is the cross entropy per character in nats.
 """
 
 from __future__ import annotations
@@ -17,32 +17,32 @@ from search_spaces.recipe.recipe import Recipe
 from trainers.models.build import Tokens, build_model
 from trainers.task import Data, Split
 
-_HELD_OUT = 0.1  # of the text for val, and as much for test
-_SMALLER = 8  # val and test have an eighth of train's windows
+_HELD_OUT = 0.1  # fraction of the text in val, and the same in test
+_SMALLER = 8  # val and test have an eighth of the windows of train
 
 
 class Characters:
-    """Train on the first 80 % of a text, val on the next 10 %, test on the last: fixed splits, without overlap.
+    """The first 80 % of a text in train, the next 10 % in val, the rest in test: fixed splits without overlap.
 
     Args:
-        file: A text in UTF-8; without one, the language reference that Python's own ``help`` shows.
-        context: Characters of a window.
-        windows: Windows of ``train``, evenly spread; fewer when the text is short.
+        file: Text file in UTF-8; if empty, the language reference of Python's ``help``.
+        context: Number of characters in a window.
+        windows: Number of windows in ``train``, evenly spaced; fewer if the text is short.
 
     Raises:
-        UsageError: There is no such text, or it is too short.
+        UsageError: The file cannot be read, or the text is too short.
     """
 
     def __init__(self, file: str = "", context: int = 32, windows: int = 8000) -> None:
         if context < 1 or windows < _SMALLER:
-            raise UsageError(f"task characters: needs context >= 1 and windows >= {_SMALLER}")
+            raise UsageError(f"task characters: context must be at least 1 and windows at least {_SMALLER}")
         self._file = file
         self._context = context
         self._windows = windows
 
     @property
     def classes(self) -> int:
-        """How many different characters the text has."""
+        """Number of different characters in the text."""
         return int(self._codes.max()) + 1
 
     def data(self, seed: int) -> Data:
@@ -57,22 +57,22 @@ class Characters:
         )
 
     def model(self, recipe: Recipe) -> nn.Module:
-        """Return the recipe's model: a transformer that sees the past only, unless it says otherwise."""
+        """Return the model of the recipe; by default a causal transformer."""
         return build_model(recipe, Tokens(self.classes, self._context), self.classes, default="transformer")
 
     @cached_property
     def _codes(self) -> Tensor:
-        """Number the characters of the text, in their order in Unicode: int64 ``(characters,)``."""
+        """Class of every character of the text, numbered in the order of Unicode: int64 ``(characters,)``."""
         text = _read(self._file) if self._file else _language_reference()
         if len(text) * _HELD_OUT <= self._context + 1:
             raise UsageError(f"task characters: {len(text)} characters are too few for a context of {self._context}")
-        # As numbers first: a dictionary look-up for each of a million characters takes a second.
+        # A dictionary look-up for each of a million characters would take a second.
         points = torch.frombuffer(bytearray(text.encode("utf-32-le")), dtype=torch.int32)
         codes: Tensor = torch.unique(points, return_inverse=True)[1]
         return codes
 
     def _cut(self, codes: Tensor, windows: int) -> Split:
-        last = len(codes) - self._context  # a window that starts here would have nothing to foretell
+        last = len(codes) - self._context  # a window that starts here would have no next character
         starts = torch.linspace(0, last - 1, min(windows, last)).long()
         offsets = torch.arange(self._context)
         return Split(codes[starts.unsqueeze(1) + offsets], codes[starts + self._context])

@@ -18,7 +18,7 @@ _VAL = 287
 
 
 class Digits:
-    """Train 1,150, val 287 (carved by the split seed), test 360 (always the same)."""
+    """1,150 examples in train, 287 in val (chosen by the split seed), 360 in test (always the same)."""
 
     classes = _CLASSES
 
@@ -29,14 +29,14 @@ class Digits:
         return Data(train, val, test)
 
     def model(self, recipe: Recipe) -> nn.Module:
-        """Return the recipe's model: two convolutions of 16 and 32 channels, unless it says otherwise."""
+        """Return the model of the recipe; by default two convolutions with 16 and 32 channels."""
         return build_model(recipe, Images(1, _SIZE), _CLASSES, default="cnn")
 
 
 @cache
 def _pool_and_test() -> tuple[Split, Split]:
-    """Return all digits in two parts, cut at random once and for all: the file goes writer by writer."""
-    from sklearn.datasets import load_digits  # scikit-learn takes a second to import
+    """Return the digits in two parts, split at random but always the same, since the file is sorted by writer."""
+    from sklearn.datasets import load_digits  # slow to import
 
     images, targets = load_digits(return_X_y=True)
     inputs = torch.from_numpy(images).float().reshape(-1, 1, _SIZE, _SIZE) / 16.0  # pixels are 0 .. 16

@@ -1,4 +1,4 @@
-"""Task ``mnist1d``: the standard 4,000 + 1,000 signals and a small model of any kind."""
+"""Task ``mnist1d``: the standard data set of 4,000 + 1,000 signals, and a small model of any kind."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _TEST_FROM = 4000
 
 
 class Mnist1d:
-    """Train 3,200, val 800 (carved by the split seed), test the 1,000 that the authors hold out.
+    """3,200 signals in train, 800 in val (chosen by the split seed), the 1,000 that the authors hold out in test.
 
     Args:
-        val: Signals of ``val``; ``train`` has the rest of the 4,000.
+        val: Number of signals in ``val``; ``train`` has the rest of the 4,000.
 
     Raises:
-        UsageError: Nothing would be left of one of them.
+        UsageError: ``train`` or ``val`` would be empty.
     """
 
     classes = CLASSES
@@ -37,5 +37,5 @@ class Mnist1d:
         return Data(train, val, Split(every.inputs[_TEST_FROM:], every.targets[_TEST_FROM:]))
 
     def model(self, recipe: Recipe) -> nn.Module:
-        """Return the recipe's model: two hidden layers of 128 units, unless it says otherwise."""
+        """Return the model of the recipe; by default two hidden layers of 128 units."""
         return build_model(recipe, Signals(LENGTH), CLASSES, default="mlp")

@@ -1,6 +1,6 @@
-"""MNIST-1D signals (Greydanus & Kobak, "Scaling Down Deep Learning with MNIST-1D", 2024).
+"""Generate MNIST-1D signals (Greydanus & Kobak, "Scaling Down Deep Learning with MNIST-1D", 2024).
 
-Nothing is downloaded: the package's ``make_dataset`` computes the signals from ten templates.
+Nothing is downloaded: ``make_dataset`` of the package mnist1d computes the signals from ten templates.
 """
 
 from __future__ import annotations
@@ -23,25 +23,24 @@ LENGTH = 40
 
 @lru_cache
 def signals(*overrides: tuple[str, float]) -> Split:
-    """Return the signals of one generator setting, in the generator's order, kept in this process.
+    """Return the signals of one configuration of the generator, in its order; they are cached in this process.
 
     Args:
-        overrides: ``(argument, value)`` of the generator; everything else is as the data set's authors chose
-            it: 5,000 signals from seed 42.
+        overrides: ``(argument, value)`` pairs for the generator; the defaults of the authors are 5,000 signals from
+            seed 42.
 
     Returns:
-        Inputs float32 ``(n, 40)`` with mean 0 and standard deviation 1 over all of them, targets int64
-        ``(n,)``.
+        Inputs float32 ``(n, 40)`` with mean 0 and standard deviation 1 over all of them, targets int64 ``(n,)``.
     """
     chosen = dict(overrides)
     key = {"generator": "mnist1d", "version": version("mnist1d"), **chosen}
     arrays = cached_arrays("mnist1d-signals", key, lambda: _generate(chosen))
-    # Cloned into torch's own memory: numpy's is aligned anyhow, and a matrix product may round differently for it.
+    # Cloned into torch's own memory: numpy's alignment varies, and a matrix product may round differently with it.
     return Split(torch.from_numpy(arrays["inputs"]).clone(), torch.from_numpy(arrays["targets"]).clone())
 
 
 def _generate(overrides: Mapping[str, float]) -> Arrays:
-    # Only here: this import brings in matplotlib and requests, and costs half a second.
+    # Imported here because it imports matplotlib and requests, which takes half a second.
     from mnist1d.data import get_dataset_args, make_dataset
 
     arguments = get_dataset_args()
@@ -57,7 +56,7 @@ def _generate(overrides: Mapping[str, float]) -> Arrays:
 
 @contextmanager
 def _global_generators_restored() -> Iterator[None]:
-    """The generator of the signals seeds the global ones of numpy and Python: give the caller theirs back."""
+    """Restore the global generators of numpy and Python, which the generator of the signals seeds."""
     numpy_state, python_state = np.random.get_state(), random.getstate()
     try:
         yield

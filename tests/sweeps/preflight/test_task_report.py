@@ -88,8 +88,8 @@ def test_a_failure_is_exit_code_1_and_says_what_to_do() -> None:
     console, out = printed()
     assert task_report.check(space(task="own_inspected:Cut"), console) == 1
     text = out.getvalue()
-    assert "FAIL  gradients: 2 of 4 parameters get no gradient" in text
-    assert "-> they do not train: look for detach()" in text
+    assert "FAIL  gradients: 2 of 4 parameters have no gradient" in text
+    assert "-> they are not trained: look for detach()" in text
 
 
 @pytest.mark.usefixtures("own_tasks")
@@ -151,7 +151,7 @@ def test_both_are_done_with_finetune_well_within_a_minute(tmp_path: Path) -> Non
     assert task_report.check(load_space("finetune"), console) == 0
     assert task_report.lr_find(load_space("finetune"), console, tmp_path)[0] == 0
     assert time.monotonic() - began < 100
-    assert "weights that were trained before" in out.getvalue()
+    assert "the weights are pretrained" in out.getvalue()
 
 
 CANVAS = Canvas(width=41, height=10)

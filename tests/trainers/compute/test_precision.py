@@ -43,8 +43,8 @@ def test_fp16_is_refused_on_a_cpu(blobs):
         ("auto", 0, Rank(1, 2), "cpu"),
         ("cpu", 2, Rank(1, 2), "cpu"),
         ("auto", 2, Rank(1, 2), "cuda:1"),
-        ("cuda", 0, ALONE, "precision.device cuda: torch finds no CUDA device here; use auto or cpu"),
-        ("auto", 1, Rank(0, 2), "resources.processes: 2 need as many CUDA devices, found 1"),
+        ("cuda", 0, ALONE, "precision.device cuda: torch finds no CUDA device on this machine; use auto or cpu"),
+        ("auto", 1, Rank(0, 2), "resources.processes: 2 processes need 2 CUDA devices, found 1"),
     ],
 )
 def test_the_device_is_the_recipes_choice(monkeypatch, wanted, cards, rank, expected):

@@ -161,8 +161,8 @@ def test_micro_batches_are_shared_once_and_every_rank_reduces_once(count: int) -
             assert len(own) + rank.idle_in_last_round(micro_batches) == rounds
         assert sorted(owned) == list(range(micro_batches))
         assert not Rank(0, count).idle_in_last_round(micro_batches)
-    assert ALONE.wrapped(model) is model
-    assert ALONE.widened(SMALL) is SMALL
+    assert ALONE.data_parallel(model) is model
+    assert ALONE.equivalent_recipe(SMALL) is SMALL
 
 
 # --- joint norms ------------------------------------------------------------------------------------------------
@@ -212,7 +212,7 @@ def test_what_a_rank_raises_is_told_with_its_traceback() -> None:
     assert time.monotonic() - began < 10
     assert "ValueError: the second rank's mistake" in str(raised.value)
     assert ranks() == []
-    with pytest.raises(RunError, match="the processes of this training have been ended"):
+    with pytest.raises(RunError, match="the processes of this training have been stopped"):
         training.run_epoch()
     training.close()
 
@@ -271,7 +271,11 @@ def test_nothing_outlives_a_killed_parent_not_even_in_the_middle_of_an_epoch(tmp
         ("Blobs", {"switch": Switch(to=Sophia())}, "sophia differentiates the gradient"),
         ("Blobs", {"precision": Precision(kind="fp16")}, r"precision\.kind fp16 needs CUDA"),
         ("Blobs", {"precision": Precision(device="cuda")}, r"precision\.device cuda: torch finds no CUDA"),
-        ("loop", {}, "a training loop drives its devices itself, found 2 processes for it; set resources.processes"),
+        (
+            "loop",
+            {},
+            "a training loop runs in one process, which manages its own devices; set resources.processes to 1, found 2",
+        ),
         ("Missing", {}, "Missing"),
     ],
 )
@@ -283,7 +287,7 @@ def test_what_cannot_be_trained_in_processes_is_one_line(task: str, changes: dic
 
 def test_prepare_knows_of_the_processes() -> None:
     prepare(f"{TASKS}:Blobs", SMALL, 3, 2)
-    with pytest.raises(UsageError, match="drives its devices itself"):
+    with pytest.raises(UsageError, match="manages its own devices"):
         prepare(f"{TASKS}:loop", SMALL, 3, 2)
 
 

@@ -87,7 +87,7 @@ class Words:
 
 
 def test_whole_numbers_are_refused_before_the_training(monkeypatch):
-    words = r"signals.fgsm perturbs float inputs; this task has inputs int64 \(30, 1\); set it to \[\]"
+    words = r"signals.fgsm needs float inputs, found inputs int64 \(30, 1\); set it to \[\]"
     with pytest.raises(UsageError, match=words):
         Training(RECIPE, Words(), 0)
     monkeypatch.setattr("trainers.task_checks.load_target", lambda reference: Words())

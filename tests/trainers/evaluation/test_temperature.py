@@ -107,7 +107,7 @@ def test_large_logits_are_no_obstacle():
         (np.zeros((0, 3)), np.zeros(0, dtype=int), r"found \(0, 3\)"),
         (np.zeros((2, 1)), np.array([0, 0]), r"found \(2, 1\)"),
         (np.zeros((2, 3)), np.array([0]), r"shape \(2,\).*found \(1,\)"),
-        (np.zeros((2, 3)), np.array([0.0, 1.0]), "whole numbers, found float64"),
+        (np.zeros((2, 3)), np.array([0.0, 1.0]), "must be integers, found float64"),
         (np.zeros((2, 3)), np.array([0, 3]), r"0 \.\. 2 for 3 classes, found 0 \.\. 3"),
         (np.zeros((2, 3)), np.array([0, -1]), r"found -1 \.\. 0"),
     ],

@@ -136,7 +136,7 @@ SOME_EPOCHS = """
 import sys, pathlib, torch
 from search_spaces.recipe.recipe import Budget, Recipe, Regularization
 from trainers.storage import checkpoints
-from trainers.storage.folder import LocalFolder
+from trainers.storage.local import LocalFolder
 from trainers.factory import open_training
 
 torch.set_num_threads(1)

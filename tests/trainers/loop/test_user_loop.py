@@ -107,7 +107,9 @@ def test_a_name_that_no_database_keeps(length):
     if length == 128:
         assert training.run_epoch().metrics == {name: 1.0}
     else:
-        with pytest.raises(RunError, match="epoch 1: a metric's name has at most 128 characters, found 129: val/x"):
+        with pytest.raises(
+            RunError, match="epoch 1: a metric's name must have at most 128 characters, found 129: val/x"
+        ):
             training.run_epoch()
 
 
@@ -117,11 +119,11 @@ def test_a_name_that_no_database_keeps(length):
         (0.5, "yield a dict of metrics, or .metrics, state.; found float 0.5"),
         ({}, "found dict"),
         (({"val/x": 1.0}, {}, 3), "found tuple"),
-        (({"val/x": 1.0}, "state"), "the state is a dict, found str 'state'"),
-        ({"accuracy": 1.0}, "named split/name, such as val/accuracy; found 'accuracy'"),
+        (({"val/x": 1.0}, "state"), "the state must be a dict, found str 'state'"),
+        ({"accuracy": 1.0}, "must be split/name, such as val/accuracy; found 'accuracy'"),
         ({"val/x/y": 1.0}, "found 'val/x/y'"),
         ({3: 1.0}, "found 3"),
-        ({"val/x": "high"}, "val/x is a number .* found str 'high'"),
+        ({"val/x": "high"}, "val/x must be a number .* found str 'high'"),
         ({"val/x": True}, "found bool True"),
         ({"val/x": torch.tensor(1.0)}, r"a tensor's .item\(\).*found Tensor"),
     ],
@@ -171,5 +173,5 @@ def test_loops_that_take_turns_draw_what_they_draw_alone():
 
 
 def test_a_foreign_snapshot_is_refused():
-    with pytest.raises(CheckpointError, match="lacks 'metrics'"):
+    with pytest.raises(CheckpointError, match="'metrics' is missing"):
         UserLoopTraining(train, RECIPE, 0).load_state_dict({"epoch": 1})

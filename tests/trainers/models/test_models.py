@@ -40,7 +40,7 @@ def model_of(shape: Shape = SHAPES["signals"], dropout: float = 0.0, **fields: o
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_learns_from_every_shape_that_it_reads(kind, shape):
     if shape == "tokens" and kind not in SEQUENCES:
-        with pytest.raises(UsageError, match="reads numbers, not characters"):
+        with pytest.raises(UsageError, match="does not support tokens"):
             model_of(SHAPES[shape], kind=kind)
         return
     model = model_of(SHAPES[shape], dropout=0.1, kind=kind)
@@ -176,8 +176,8 @@ def test_mup_keeps_the_size_of_hidden_units_and_shrinks_the_logits_of_wide_model
     ("fields", "expected"),
     [
         ({"lora_rank": 4}, "model.lora_rank: adapters need a pretrained transformer"),
-        ({"kind": "cnn", "mup_base": 8}, "model.mup_base: is for mlp and transformer, found cnn"),
-        ({"kind": "mlp", "mup_base": 8, "init": "he"}, "model.init: mup_base has initial weights of its own"),
+        ({"kind": "cnn", "mup_base": 8}, "model.mup_base: only mlp and transformer support it, found cnn"),
+        ({"kind": "mlp", "mup_base": 8, "init": "he"}, "model.init: mup_base sets its own initial weights"),
         ({"kind": "logistic", "width": 8}, "logistic has no hidden layer"),
     ],
 )
@@ -193,7 +193,7 @@ def test_an_image_that_is_too_small():
 
 def test_a_pretrained_network_is_not_changed():
     refuse_other_models(Recipe(), "it is what it is")
-    with pytest.raises(UsageError, match=r"model.width: it is what it is; leave it out"):
+    with pytest.raises(UsageError, match=r"model.width: it is what it is; remove it"):
         refuse_other_models(Recipe(model=Model(width=3)), "it is what it is")
 
 

@@ -127,7 +127,7 @@ def test_logits_that_are_too_large_show_in_the_initial_loss() -> None:
     initial = run(Mixture(lambda: Scaled(100.0)))["initial loss"]
     assert initial.outcome is Outcome.FAIL
     assert "ln 4 = 1.386" in initial.evidence
-    assert "scale of the logits" in initial.fix
+    assert "the logits are too large" in initial.fix
 
 
 def test_logits_that_are_too_small_show_in_overfitting_and_in_the_gradients() -> None:
@@ -212,7 +212,7 @@ def test_a_scan_without_a_fall_is_a_warning() -> None:
     ("norms", "outcome", "word"),
     [
         ({"a": [1.0, 2.0], "b": [0.1, 0.1]}, Outcome.PASS, "norms 0.1 (b) to 1.5 (a)"),
-        ({"a": [None, None], "b": [0.1, 0.1]}, Outcome.FAIL, "1 of 2 parameters get no gradient"),
+        ({"a": [None, None], "b": [0.1, 0.1]}, Outcome.FAIL, "1 of 2 parameters have no gradient"),
         ({"a": [0.0, 0.0], "b": [0.1, 0.1]}, Outcome.FAIL, "no gradient"),
         ({"a": [0.0, 0.5], "b": [0.1, 0.1]}, Outcome.PASS, "norms"),  # a head of zeros, at the first step
         ({"a": [1e-5, 1e-5], "b": [0.1, 0.1]}, Outcome.WARN, "vanishing"),
@@ -237,7 +237,7 @@ def lesson(accuracy: float, train: float = 0.1, gain: float = 0.0, majority: flo
         ([lesson(0.3)], Outcome.PASS, "0.300"),
         ([lesson(0.1), lesson(0.3)], Outcome.WARN, "0.300"),
         ([lesson(0.11), lesson(0.11)], Outcome.WARN, "no better than chance"),
-        ([lesson(0.11, train=0.9)], Outcome.FAIL, "train is learnt"),
+        ([lesson(0.11, train=0.9)], Outcome.FAIL, "the model learns train"),
         ([lesson(0.95, gain=0.2, majority=0.95)], Outcome.PASS, "0.950"),  # rare classes: the likelihood tells
         ([lesson(0.95, train=0.95, majority=0.95)], Outcome.WARN, "chance"),
     ],

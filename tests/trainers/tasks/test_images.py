@@ -80,11 +80,11 @@ def test_what_cannot_be_read_is_one_line(folder, tmp_path):
             ImageFolder(str(root)).data(0)
     labels = folder / "train-labels-idx1-ubyte"
     labels.write_bytes(labels.read_bytes()[:-1])
-    with pytest.raises(UsageError, match="has 59 elements, and its header says 60"):
+    with pytest.raises(UsageError, match="has 59 elements, but its header says 60"):
         ImageFolder(str(folder)).data(0)
     labels.write_bytes(b"hello, world")
     with pytest.raises(UsageError, match="is not an IDX file of unsigned bytes"):
         ImageFolder(str(folder)).data(0)
     np.savez(tmp_path / "flat.npz", **dict.fromkeys(("x_train", "y_train", "x_test", "y_test"), np.zeros((4, 2))))
-    with pytest.raises(UsageError, match="needs square images"):
+    with pytest.raises(UsageError, match="the images must be square"):
         ImageFolder(str(tmp_path / "flat.npz")).data(0)

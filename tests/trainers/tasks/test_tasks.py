@@ -111,14 +111,14 @@ def test_digits_with_sgd_and_nesterov():
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_every_built_in_name_leads_somewhere(name):
     if name == "images":
-        with pytest.raises(UsageError, match="needs the place of the files"):
+        with pytest.raises(UsageError, match="root is missing"):
             load_target(name)
     else:
         assert load_target(name) is load_target(name)
 
 
 def test_a_pretrained_network_takes_no_other_model():
-    with pytest.raises(UsageError, match=r"model.kind: the network of mnist1d_transfer is pretrained; leave it out"):
+    with pytest.raises(UsageError, match=r"model.kind: the network of mnist1d_transfer is pretrained; remove it"):
         Mnist1dTransfer().model(Recipe(model=Model(kind="mlp")))
 
 
@@ -222,18 +222,21 @@ def test_arguments_reach_the_task(module):
 
 def test_a_users_loop_by_dotted_path(module):
     assert next(load_target(f"{module}:loop")({}, 0)) == {"val/accuracy": 1.0}
-    with pytest.raises(UsageError, match="is a training loop"):
+    with pytest.raises(UsageError, match="found a training loop"):
         load_task(f"{module}:loop")
 
 
 @pytest.mark.parametrize(
     ("reference", "expected"),
     [
-        ("mnist1", "did you mean mnist1d.*built in are cartpole, characters, digits, images, mnist1d, mnist1d_tr"),
+        (
+            "mnist1",
+            "did you mean mnist1d.*built-in tasks are cartpole, characters, digits, images, mnist1d, mnist1d_tr",
+        ),
         ("", "is unknown"),
         ("users_module:", "is unknown"),
         (":Mine", "is unknown"),
-        ("users_modul:Mine", "there is no module users_modul; its folder has to be on PYTHONPATH"),
+        ("users_modul:Mine", "there is no module users_modul; its folder must be on PYTHONPATH"),
         ("users_broken:Mine", "No module named 'there_is_no_such_module' .*users_broken.py:1"),
         ("users_module:Min", "users_module has no Min .did you mean Mine"),
         ("users_module:number", "a int is not a task: it lacks classes, data, model"),
@@ -244,8 +247,8 @@ def test_a_users_loop_by_dotted_path(module):
         ("users_module:loop?y=1", "users_module:loop: takes no arguments, found y"),
         ("mnist1d?val=4000", "val must be from 1 to 3999, found 4000"),
         ("mnist1d?vol=40", "task mnist1d: calling it with vol failed: TypeError"),
-        ("characters?context=0", "needs context >= 1"),
-        ("images", "needs the place of the files; write task: {images: {root: FOLDER}}"),
+        ("characters?context=0", "context must be at least 1"),
+        ("images", "root is missing; write task: {images: {root: FOLDER}}"),
         ("text?model=/nowhere", "model must be a folder with a config.json, found /nowhere"),
     ],
 )

@@ -123,7 +123,7 @@ def test_what_cannot_be_read_is_one_line(reviews, tiny, tmp_path):
     with pytest.raises(UsageError, match=r"cannot read .*none.csv"):
         read_rows(str(tmp_path / "none.csv"), "text", "label", "")
     pd.DataFrame({"text": ["a", "b"], "label": [1, 1]}).to_csv(tmp_path / "one.csv")
-    with pytest.raises(UsageError, match="needs two labels, found 1"):
+    with pytest.raises(UsageError, match="must have at least two labels, found 1"):
         read_rows(str(tmp_path / "one.csv"), "text", "label", "")
     with pytest.raises(UsageError, match=r"model.width: the network of the task text is pretrained"):
         task_of(reviews, tiny).model(Recipe(model=Model(width=3)))
