@@ -183,7 +183,7 @@ class Payload:
         return Path.touch, (self.marker,)
 
 
-def _sealed(path: Path, content: bytes) -> None:
+def _checksummed(path: Path, content: bytes) -> None:
     write_checksummed(path, content)
 
 
@@ -199,7 +199,7 @@ def _zipped(payload: Payload) -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize("write", [_bare, _sealed])
+@pytest.mark.parametrize("write", [_bare, _checksummed])
 @pytest.mark.parametrize("content", [pickle.dumps, _zipped])
 def test_a_checkpoint_with_a_payload_runs_nothing(
     tmp_path: Path, write: Callable[[Path, bytes], None], content: Callable[[Payload], bytes]

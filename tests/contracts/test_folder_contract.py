@@ -1,4 +1,4 @@
-"""What every kind of folder owes its callers: on this disk, and behind URLs, a real S3 among them."""
+"""Contract of every kind of folder, local and remote, including a real S3."""
 
 from __future__ import annotations
 
@@ -30,10 +30,12 @@ def memory_url() -> Iterator[str]:
 
 @pytest.fixture(params=KINDS)
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
-    """A folder that is not there yet."""
+    """Return a folder that does not exist yet."""
     if request.param == "local":
         return open_folder(str(tmp_path / "new" / "sweeps"))
-    if request.param == "file":  # as any mounted file system would be; a person gets a local folder for this URL
+    if (
+        request.param == "file"
+    ):  # a remote folder on a local disk; open_folder() would return a local folder for this URL
         return RemoteFolder(f"file://{tmp_path}/new/sweeps")
     if request.param == "memory":
         request.getfixturevalue("memory_url")
@@ -83,7 +85,7 @@ def test_a_folder_is_removed_with_what_is_in_it(folder: Folder) -> None:
     assert folder.names() == []
 
 
-def test_what_is_not_there_cannot_be_read(folder: Folder) -> None:
+def test_a_missing_file_cannot_be_read(folder: Folder) -> None:
     for _ in range(2):
         with pytest.raises(FileNotFoundError):
             folder.read("none")
@@ -102,7 +104,7 @@ def test_its_text_is_the_folder_in_another_place(folder: Folder) -> None:
     assert folder == type(folder)(*vars(folder).values())
 
 
-def test_sealed_files_are_read_as_written_or_refused(folder: Folder) -> None:
+def test_checksummed_files_are_read_as_written_or_refused(folder: Folder) -> None:
     for payload in (b"", b"\n", os.urandom(5000)):
         put_checksummed(folder, "file", memoryview(payload))
         assert get_checksummed(folder, "file") == payload
@@ -148,7 +150,7 @@ def test_a_url_that_cannot_be_used_is_an_os_error(url: str) -> None:
             ask()
 
 
-def test_what_s3_says_is_said_of_the_store_and_not_of_the_file(s3_url: str) -> None:
+def test_an_error_of_s3_is_about_the_store_and_not_the_file(s3_url: str) -> None:
     missing = open_folder(s3_url.replace("s3://", "s3://no-such-"))
     said = set()
     for name in ("one", "two"):

@@ -1,4 +1,4 @@
-"""docs/recipes.md names every field of the parts that a training reads, with its default."""
+"""docs/recipes.md documents every field of a recipe with its default."""
 
 import re
 from pathlib import Path
@@ -57,7 +57,7 @@ def test_the_defaults_are_the_fields_own():
 
 
 def sections() -> list[str]:
-    """Every section of a recipe with every field that any of its kinds has."""
+    """Return every section of a recipe with the fields of all its kinds."""
     names = []
     for section, field in Recipe.model_fields.items():
         parts = [part for part in _models(field.annotation) if issubclass(part, BaseModel)]

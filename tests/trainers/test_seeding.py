@@ -13,7 +13,7 @@ PARTS = st.lists(st.one_of(st.integers(), st.text(max_size=5)), max_size=4)
 
 
 def test_known_values_never_change():
-    # Seeds are part of what a database row means: a release that changes them cannot repeat an older run.
+    # A release that changes the seeds cannot repeat the runs of an older one.
     assert derive_seed(0, "order", 3) == 2677570979528754917
     assert derive_seed("init") == 5548372597851777456
     assert derive_seed(0, "order", 3) == derive_seed(np.int64(0), "order", 3)
@@ -40,7 +40,7 @@ def test_streams_are_independent_of_each_other_and_of_what_was_drawn_before():
     assert not torch.equal(first, torch.rand(5, generator=stream(8, "order", 2)))
 
 
-def test_the_global_stream_gives_the_callers_state_back():
+def test_the_global_stream_restores_the_callers_state():
     torch.manual_seed(1)
     expected = torch.rand(4)
     torch.manual_seed(1)

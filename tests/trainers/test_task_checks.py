@@ -42,7 +42,7 @@ def with_train(inputs: torch.Tensor, targets: torch.Tensor):
 FOUR = torch.zeros(4, 3)
 BROKEN = [
     ({"classes": 1}, "classes must be an integer of at least 2, found 1"),
-    ({"data": broken}, r"data\(seed\) failed: ValueError: my bug \(.*test_factory.py:\d+\)"),
+    ({"data": broken}, r"data\(seed\) failed: ValueError: my bug \(.*test_task_checks.py:\d+\)"),
     ({"data": lambda seed: None}, "must return a trainers.tasks.Data, found a NoneType"),
     ({"data": lambda seed: Data(GOOD, GOOD, None)}, r"data\(seed\).test must be a trainers.tasks.Split"),
     ({"data": with_train(FOUR, torch.zeros(4))}, r"train.targets must be int64 of shape \(n,\), found float32 \(4,\)"),

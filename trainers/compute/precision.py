@@ -116,6 +116,6 @@ class Arithmetic:
         return dict(self._scaler.state_dict())
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a snapshot."""
+        """Resume from a snapshot."""
         if self._scaler.is_enabled():
             self._scaler.load_state_dict(state)

@@ -63,7 +63,7 @@ def logits(model: nn.Module, split: Split) -> Tensor:
     """Run a classifier on a split in eval mode and restore its mode.
 
     Args:
-        model: Maps inputs ``(n, ...)`` to logits ``(n, classes)``.
+        model: Model that maps inputs ``(n, ...)`` to logits ``(n, classes)``.
         split: Inputs ``(n, ...)`` and targets ``(n,)``, on the model's device.
 
     Returns:

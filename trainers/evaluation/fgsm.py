@@ -27,13 +27,13 @@ def check_fgsm(signals: Signals, inputs: Tensor) -> None:
 def gradient_signs(model: nn.Module, split: Split) -> Tensor:
     """Return the sign of the gradient of every example's cross entropy with respect to its input.
 
-    The model runs in eval mode and in the precision of the weights; its mode and the gradients of its parameters are
-    restored. An attack of size epsilon adds epsilon times the result to the inputs.
+    The model runs in eval mode and in the precision of the weights; its mode is restored and the gradients of its
+    parameters are unchanged. An attack of size epsilon adds epsilon times the result to the inputs.
 
     Source: Goodfellow et al., "Explaining and Harnessing Adversarial Examples", ICLR 2015.
 
     Args:
-        model: Maps inputs ``(n, ...)`` to logits ``(n, classes)``.
+        model: Model that maps inputs ``(n, ...)`` to logits ``(n, classes)``.
         split: Float inputs ``(n, ...)`` and targets ``(n,)``, on the model's device.
 
     Returns:

@@ -28,7 +28,7 @@ def initialise(model: nn.Module, init: Init) -> None:
 
 
 def _recurrent(module: nn.GRU | nn.LSTM, init: Init) -> None:
-    """Initialise the matrix of every gate separately, since the stacked matrix has another shape."""
+    """Initialise the matrix of every gate separately; stacked, they would not be orthogonal or an identity."""
     for name, parameter in module.named_parameters():
         if name.startswith("bias"):
             nn.init.zeros_(parameter)

@@ -1,4 +1,4 @@
-"""A pretrained transformer from a folder in Hugging Face's format, with a new output layer or with adapters."""
+"""Load a pretrained transformer from a folder in Hugging Face's format; add an output layer and adapters."""
 
 from __future__ import annotations
 

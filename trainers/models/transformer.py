@@ -12,7 +12,7 @@ from search_spaces.recipe.model import Norm
 from trainers.models.mup import hidden_linear, output_linear
 from trainers.models.norms import token_norm
 
-_HEAD = 16  # size of an attention head; wider models have more heads, so that attention scales alike at every width
+_HEAD = 16  # size of an attention head; wider models have more heads, so that attention is the same at every width
 _EXPANSION = 4
 
 

@@ -1,1 +1,1 @@
-"""Try a task and its recipe in minutes: `sweeps check` and the LR range test."""
+"""Check a task and its recipe before a sweep: `sweeps check` and the LR range test."""

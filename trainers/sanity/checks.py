@@ -144,7 +144,7 @@ def _initial_loss(task: Task, recipe: Recipe, data: Data, seed: int) -> Check:
 
 
 def _gradients(task: Task, recipe: Recipe, data: Data, seed: int) -> Check:
-    """Measure over several steps, since a head or an adapter that starts at zero passes no gradient in the first."""
+    """Measure several steps, since a head or an adapter that starts at zero passes no gradient in the first step."""
     probe = Probe(recipe, task, data, seed)
     rows: list[list[float | None]] = []
 

@@ -159,7 +159,7 @@ def check_learning(trainings: Sequence[ShortTraining], overfits: bool) -> Check:
     if last.learned and len(trainings) == 1:
         return passed(name, str(last))
     if last.learned:
-        fix = f"the recipe's rate learns nothing in {trainings[0].steps} steps: raise it or the budget, or search it"
+        fix = f"no learning in {trainings[0].steps} steps at the recipe's rate: raise it or the budget, or search it"
         return warned(name, f"{trainings[0]}; {last}", fix)
     evidence = "; ".join(str(training) for training in trainings)
     if any(training.memorised for training in trainings):

@@ -22,7 +22,7 @@ from trainers.storage.checksummed import read_checksummed, write_checksummed
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
-# Part of every key: raise it when the layout of an entry changes.
+# Part of every key: increase it when the layout of an entry changes.
 _FORMAT = 1
 
 

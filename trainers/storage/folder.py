@@ -27,7 +27,7 @@ class Folder(ABC):
 
     @abstractmethod
     def write(self, name: str, *parts: bytes | memoryview) -> None:
-        """Write a file atomically."""
+        """Write a file atomically; it is durable when this returns."""
 
     @abstractmethod
     def read(self, name: str) -> bytes:

@@ -99,7 +99,7 @@ def test_a_failure_is_exit_code_1_and_says_what_to_do() -> None:
         ("own_inspected:Broken", "no model today"),
         ("own_inspected:Nothing", "has no Nothing"),
         ("own_inspected:Late", "only in training"),
-        ("cartpole", "is a training loop"),
+        ("cartpole", "found a training loop"),
         ("digitz", "did you mean digits"),
     ],
 )

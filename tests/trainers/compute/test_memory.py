@@ -1,4 +1,4 @@
-"""Real errors of memory, and others that only sound like it."""
+"""Detect real out-of-memory errors, and no others with similar texts."""
 
 from __future__ import annotations
 

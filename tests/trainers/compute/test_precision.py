@@ -58,7 +58,7 @@ def test_the_device_is_the_recipes_choice(monkeypatch, wanted, cards, rank, expe
         assert choose_device(Precision(device=wanted), rank) == torch.device(expected)
 
 
-def test_a_training_that_asks_for_a_device_that_is_not_there_is_refused(blobs):
+def test_a_training_on_a_missing_device_is_refused(blobs):
     if torch.cuda.is_available():
         pytest.skip("there is CUDA here")
     with pytest.raises(UsageError, match="use auto or cpu"):
@@ -68,7 +68,7 @@ def test_a_training_that_asks_for_a_device_that_is_not_there_is_refused(blobs):
 
 @pytest.mark.parametrize("kind", ["fp32", "bf16", "fp16"])
 def test_equal_to_a_loop_with_torch_amp(blobs, monkeypatch, kind):
-    """fp16 included: a CPU calculates it too, only slowly."""
+    """Test fp16 as well, which a CPU supports, only slowly."""
     monkeypatch.setattr(training_module, "check_precision", lambda precision, device: None)
     training = Training(recipe(kind=kind), blobs, 0)
     model = blobs.model(recipe())
@@ -114,7 +114,7 @@ def test_an_overflow_under_fp16_costs_a_step_and_not_the_run(blobs, monkeypatch,
     }
 
 
-def test_bf16_is_another_arithmetic_and_learns(blobs):
+def test_bf16_gives_other_numbers_and_learns(blobs):
     bf16, fp32 = ([Training(recipe(kind=kind), blobs, 0)] for kind in ("bf16", "fp32"))
     losses = [[training.run_epoch().metrics["train/loss"] for _ in range(3)] for [training] in (bf16, fp32)]
     assert losses[0] != losses[1]

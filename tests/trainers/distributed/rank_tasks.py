@@ -1,4 +1,4 @@
-"""What the processes of test_distributed_training.py train; imported by name in each of them."""
+"""Tasks of test_distributed_training.py; every process imports them by name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trainers.tasks import Data, Split
 
 
 class Blobs:
-    """70 examples of three Gaussian blobs in 6 dimensions, and an MLP with a layer that is left out now and then."""
+    """70 examples of three Gaussian blobs in 6 dimensions, and an MLP with a layer that some steps do not use."""
 
     classes = 3
 
@@ -50,7 +50,7 @@ class Net(nn.Module):
 
 
 class Plain(Blobs):
-    """Without the buffer, which counts differently in one process and in two."""
+    """The same without the buffer, which counts differently in one process and in two."""
 
     def model(self, recipe: Recipe) -> nn.Module:
         net = Net(recipe.regularization.dropout)
@@ -74,7 +74,7 @@ def loop(config, seed, state=None):
 
 
 class Normed(Blobs):
-    """One BatchNorm."""
+    """A model with BatchNorm."""
 
     def model(self, recipe: Recipe) -> nn.Module:
         return nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))

@@ -1,4 +1,4 @@
-"""Real processes that talk over gloo on this machine's CPU."""
+"""Distributed trainings in real processes, which communicate over gloo on the CPU."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ RECIPES = {
     "three": (
         3,
         Recipe(
-            optimizer=SGD(lr=3.0, nesterov=False),  # too much, so that the loss does stand still
+            optimizer=SGD(lr=3.0, nesterov=False),  # too high, so that the loss stops improving
             schedule=Plateau(patience=0, gamma=0.5),
             patience=Patience(epochs=2),
             budget=Budget(epochs=6, batch_size=4, accumulation=3),
@@ -83,7 +83,7 @@ def values(reports: list[EpochReport]) -> list[dict[str, float]]:
 
 
 def ranks() -> list[psutil.Process]:
-    """The processes of all trainings: they are children of the server that our child is."""
+    """Return the processes of all trainings, which are children of the fork server."""
     return [one for one in psutil.Process().children(recursive=True) if one.ppid() != os.getpid()]
 
 
@@ -165,10 +165,10 @@ def test_micro_batches_are_shared_once_and_every_rank_reduces_once(count: int) -
     assert ALONE.equivalent_recipe(SMALL) is SMALL
 
 
-# --- joint norms ------------------------------------------------------------------------------------------------
+# --- synchronised norms ------------------------------------------------------------------------------------------
 
 
-def test_joint_norms_are_refused_on_a_cpu_and_nothing_to_one_process() -> None:
+def test_sync_batch_norm_is_refused_on_a_cpu_and_ignored_in_one_process() -> None:
     recipe = SMALL.model_copy(update={"model": Model(sync_batch_norm=True)})
     with pytest.raises(UsageError, match=r"^model\.sync_batch_norm needs CUDA, found cpu; set it to false, or .*$"):
         open_training(f"{TASKS}:Normed", recipe, 3, 2)
@@ -176,7 +176,7 @@ def test_joint_norms_are_refused_on_a_cpu_and_nothing_to_one_process() -> None:
     assert values(run(alone)) == values(run(plain))
 
 
-def test_joint_norms_take_the_place_of_batch_norm_with_its_weights() -> None:
+def test_sync_batch_norm_replaces_batch_norm_with_its_weights() -> None:
     model = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8))
     state = {name: value.clone() for name, value in model.state_dict().items()}
     joint = Rank(1, 2).with_sync_batch_norm(model, torch.device("cuda"))
@@ -185,14 +185,14 @@ def test_joint_norms_take_the_place_of_batch_norm_with_its_weights() -> None:
 
 
 @pytest.mark.parametrize("batch_size", [8, 6])  # in the last step rank 1 has nothing, or 4 examples to the other's 6
-def test_processes_with_joint_norms_are_one_process_with_a_larger_batch(batch_size: int) -> None:
-    """With torch's CUDA kernels of SyncBatchNorm written out for a CPU: see joint_norms.py."""
+def test_processes_with_sync_batch_norm_are_one_process_with_a_larger_batch(batch_size: int) -> None:
+    """Use torch's SyncBatchNorm with its CUDA kernels written in Python, see cpu_sync_batch_norm.py."""
     recipe = Recipe(optimizer=SGD(lr=0.1), budget=Budget(epochs=2, batch_size=batch_size))
     larger = recipe.model_copy(update={"budget": Budget(epochs=2, batch_size=2 * batch_size)})
     one = open_training(f"{TASKS}:Normed", larger, 3)
     expected = run(one)
     joint = recipe.model_copy(update={"model": Model(sync_batch_norm=True)})
-    with closing(open_training("tests.trainers.distributed.joint_norms:Normed", joint, 3, 2)) as two:
+    with closing(open_training("tests.trainers.distributed.cpu_sync_batch_norm:Normed", joint, 3, 2)) as two:
         found = run(two)
         weights = two.state_dict()
     for a, b in zip(values(found), values(expected), strict=True):
@@ -204,7 +204,7 @@ def test_processes_with_joint_norms_are_one_process_with_a_larger_batch(batch_si
 # --- what goes wrong --------------------------------------------------------------------------------------------
 
 
-def test_what_a_rank_raises_is_told_with_its_traceback() -> None:
+def test_an_error_of_a_rank_has_its_traceback() -> None:
     training = open_training(f"{TASKS}:SecondRankRaises", SMALL, 3, 2)
     began = time.monotonic()
     with pytest.raises(RunError, match=r"^rank 1 of 2 failed during run_epoch:\nTraceback") as raised:
@@ -317,7 +317,7 @@ def job(folder: Path, **changes) -> Job:
     return Job(**(parts | changes))
 
 
-def test_a_worker_trains_jobs_in_processes_and_goes_on_from_their_checkpoints(tmp_path: Path) -> None:
+def test_a_worker_trains_jobs_in_processes_and_resumes_from_their_checkpoints(tmp_path: Path) -> None:
     threads = torch.get_num_threads()
     with closing(open_training(f"{TASKS}:Blobs", SMALL, 3, 2)) as whole:
         expected = values(run(whole))

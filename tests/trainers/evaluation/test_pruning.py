@@ -11,7 +11,7 @@ from trainers.loop.training import Training
 
 
 class Everything(nn.Module):
-    """One layer of every sort, a tied pair of matrices among them."""
+    """Model with one layer of every kind, including a tied pair of matrices."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ PRUNED = [("conv", "weight"), ("gru", "weight_ih_l0"), ("gru", "weight_hh_l0"), 
 
 
 def reference(model: nn.Module, fraction: float) -> dict[str, torch.Tensor]:
-    """The weights after torch's own global pruning."""
+    """Return the weights after torch's own global pruning."""
     parts = [(model.get_submodule(module), name) for module, name in PRUNED]
     prune.global_unstructured(parts, pruning_method=prune.L1Unstructured, amount=fraction)
     for part in parts:

@@ -1,4 +1,4 @@
-"""What the last epoch adds: temperatures, and the names of everything."""
+"""Additional metrics of the last epoch: temperatures, and the names of all metrics."""
 
 import math
 from typing import get_args
@@ -106,7 +106,7 @@ def test_a_model_that_has_diverged_has_no_temperature(broken):
     assert math.isnan(robust_temperature(torch.full((20, 3), broken), torch.arange(20) % 3))
 
 
-def test_names_fit_their_column_and_their_law():
+def test_names_fit_their_column_and_their_pattern():
     kinds = [part.model_fields["kind"].default for part in get_args(get_args(Averaging)[0])]
     names = [with_temperature("raw" if kind == "none" else kind) for kind in kinds]
     assert sorted(names) == ["best+temperature", "ema+temperature", "swa+temperature", "temperature"]
@@ -120,7 +120,7 @@ def test_names_fit_their_column_and_their_law():
         assert Metric(name=name, goal="minimize").name == name
 
 
-def test_every_reading_is_reported_at_the_end_and_only_there(blobs):
+def test_all_weights_are_reported_at_the_end_and_only_there(blobs):
     signals = Signals(pruning=(0.5,), fgsm=(0.1, 0.2))
     training = Training(BASE.model_copy(update={"signals": signals, "averaging": Best()}), blobs, 0)
     first = training.run_epoch()
@@ -140,7 +140,7 @@ def test_what_is_added_leaves_the_rest_alone(blobs):
 
 
 def test_val_and_test_are_each_run_once(blobs, monkeypatch):
-    """Temperatures come from logits that are there already."""
+    """Fit temperatures to existing logits."""
     passes = []
     training = Training(BASE, blobs, 0)
     training.run_epoch()

@@ -16,7 +16,7 @@ SCALES = [0.3, 1.0, 4.0]
 
 
 def drawn(scale: float, n: int = 500, classes: int = 4, seed: int = 0):
-    """Logits of a model that is ``scale`` times as sure as it should be, and labels."""
+    """Return logits that are ``scale`` times the calibrated ones, and labels."""
     rng = np.random.default_rng(seed)
     logits = rng.normal(size=(n, classes)) * 2
     uniform = rng.gumbel(size=(n, classes))
@@ -45,7 +45,7 @@ def test_finds_what_the_labels_were_drawn_with(scale):
 
 
 class Logits(ClassifierMixin, BaseEstimator):
-    """A classifier whose features are its logits."""
+    """Classifier whose features are its logits."""
 
     def fit(self, features, labels):
         self.classes_ = np.unique(labels)

@@ -1,4 +1,4 @@
-"""averaging: {kind: best}."""
+"""The averaging of kind `best`."""
 
 import math
 
@@ -85,7 +85,7 @@ def test_it_resumes_bit_by_bit_after_any_epoch(blobs, done):
 
 
 def taken(losses: list[float]) -> float | None:
-    """The weight of a model whose weight is the number of the epoch."""
+    """Return the kept weight of a model whose weight is the number of the epoch."""
     model = nn.Linear(1, 1)
     average = Average(HOT, model, 5)
     for epoch, loss in enumerate(losses):

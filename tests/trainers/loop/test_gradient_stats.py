@@ -21,29 +21,29 @@ def model() -> nn.Sequential:
 
 
 def trained(regularization: Regularization, steps: int = 4, poison: int | None = None):
-    """Signals of a few steps of plain SGD, and the gradients and weights as they were."""
+    """Return the statistics of a few steps of plain SGD, with the gradients and weights of every step."""
     net = model()
     parameters = list(net.parameters())
-    signals = GradientStats(parameters, regularization, steps)
+    stats = GradientStats(parameters, regularization, steps)
     gradients, weights = [], [[p.detach().clone() for p in parameters]]
     for step in range(steps):
         net(torch.randn(16, 4)).square().mean().backward()
         if step == poison:
             parameters[0].grad[0] = torch.inf
         gradients.append([p.grad.clone() for p in parameters])
-        total = signals.gradient()
+        total = stats.gradient()
         assert total == nn.utils.get_total_norm([p.grad for p in parameters])
-        with signals.update(step), torch.no_grad():
+        with stats.update(step), torch.no_grad():
             for p in parameters:
                 p.sub_(p.grad, alpha=0.1)
                 p.grad = None
         weights.append([p.detach().clone() for p in parameters])
-    return signals, gradients, weights
+    return stats, gradients, weights
 
 
 def test_norms_of_the_gradient():
-    signals, gradients, _ = trained(Regularization())
-    metrics = signals.metrics(skips_steps=False)
+    stats, gradients, _ = trained(Regularization())
+    metrics = stats.metrics(skips_steps=False)
     totals = torch.stack([torch.cat([g.flatten() for g in step]).norm() for step in gradients])
     layers = torch.tensor([[step[0].norm(), step[4].norm()] for step in gradients]).mean(0)  # the two matrices
     assert metrics["train/grad_norm"] == pytest.approx(totals.mean().item(), rel=1e-5)
@@ -64,15 +64,15 @@ def test_clip_rate(kind):
 
 
 def test_the_update_is_that_of_the_middle_step():
-    signals, _, weights = trained(Regularization())
+    stats, _, weights = trained(Regularization())
     ratios = [(weights[3][at] - weights[2][at]).norm() / weights[2][at].norm() for at in (0, 4)]
-    assert signals.metrics(skips_steps=False)["train/update_ratio"] == pytest.approx(min(ratios).item(), rel=1e-4)
+    assert stats.metrics(skips_steps=False)["train/update_ratio"] == pytest.approx(min(ratios).item(), rel=1e-4)
 
 
 def test_weights_at_the_end():
-    signals, _, weights = trained(Regularization())
+    stats, _, weights = trained(Regularization())
     flat = torch.cat([weights[-1][at].flatten() for at in (0, 4)])
-    metrics = signals.metrics(skips_steps=False)
+    metrics = stats.metrics(skips_steps=False)
     assert metrics["train/weight_norm"] == pytest.approx(flat.norm().item(), rel=1e-5)
     assert metrics["train/near_zero"] == pytest.approx((flat.abs() < 1e-3).double().mean().item())
 
@@ -89,22 +89,22 @@ def test_a_layer_of_zeros_and_one_without_gradient_stay_finite():
     net = model()
     nn.init.zeros_(net[0].weight)
     parameters = list(net.parameters())
-    signals = GradientStats(parameters, Regularization(), 1)
+    stats = GradientStats(parameters, Regularization(), 1)
     net[2].weight.grad = torch.ones_like(net[2].weight)
-    assert signals.gradient() == 4.0
-    with signals.update(0), torch.no_grad():
+    assert stats.gradient() == 4.0
+    with stats.update(0), torch.no_grad():
         net[0].weight += 1.0
-    metrics = signals.metrics(skips_steps=False)
+    metrics = stats.metrics(skips_steps=False)
     assert all(abs(value) < float("inf") for value in metrics.values())
     assert metrics["train/grad_norm_layer_min"] == 0.0
 
 
 def test_a_model_without_matrices_has_its_vectors_as_layers():
     vector = nn.Parameter(torch.ones(4))
-    signals = GradientStats([vector], Regularization(), 1)
+    stats = GradientStats([vector], Regularization(), 1)
     vector.grad = torch.full((4,), 2.0)
-    signals.gradient()
-    assert signals.metrics(skips_steps=False)["train/grad_norm_layer_max"] == 4.0
+    stats.gradient()
+    assert stats.metrics(skips_steps=False)["train/grad_norm_layer_max"] == 4.0
 
 
 def test_clipping_by_value_equals_torch(blobs):
@@ -147,4 +147,4 @@ def test_the_training_split_is_scored_as_val_is(blobs, size):
 def test_speed_counts_the_training_alone(blobs):
     metrics = Training(Recipe(budget=Budget(epochs=1)), blobs, 0).run_epoch().metrics
     assert metrics["train/samples_per_second"] > 70 / metrics["train/seconds"]
-    assert "train/peak_memory" not in metrics  # of a CPU nobody knows it
+    assert "train/peak_memory" not in metrics  # torch does not measure it on a CPU

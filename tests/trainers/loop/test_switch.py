@@ -1,4 +1,4 @@
-"""The optimizer switch, and what else changes the rates of a step."""
+"""The optimizer switch, and the rates of every step."""
 
 import copy
 
@@ -59,7 +59,7 @@ def test_a_snapshot_knows_which_optimizer_is_active(blobs):
 
 
 def course(training: Training, key: str) -> list[float]:
-    """What the group of the matrices has at every step."""
+    """Return the rates of the group of the matrices at every step."""
     seen = []
     training._stepper.optimizer.register_step_pre_hook(
         lambda optimizer, *_: seen.append(optimizer.param_groups[0][key])

@@ -56,7 +56,7 @@ RECIPES = {
         budget=Budget(epochs=5, batch_size=16),
     ),
     "best": Recipe(
-        optimizer=SGD(lr=1.0, nesterov=False),  # too much: the best epoch is not the last one
+        optimizer=SGD(lr=1.0, nesterov=False),  # too high: the best epoch is not the last one
         regularization=Regularization(dropout=0.2),
         averaging=Best(),
         signals=Signals(pruning=(0.5, 0.8), fgsm=(0.1,)),
@@ -70,7 +70,7 @@ RECIPES = {
         budget=Budget(epochs=5, batch_size=16),
     ),
     "plateau": Recipe(
-        optimizer=SGD(lr=2.0, nesterov=False),  # too much, so that the loss does stand still
+        optimizer=SGD(lr=2.0, nesterov=False),  # too high, so that the loss stops improving
         schedule=Plateau(patience=0, gamma=0.5),
         patience=Patience(epochs=4),
         precision=Precision(kind="bf16", deterministic=True),
@@ -101,7 +101,7 @@ def run(training: Training, epochs: int | None = None) -> list[EpochReport]:
 
 
 def values(reports: list[EpochReport]) -> list[dict[str, float]]:
-    """Everything that has to repeat: all metrics but the times."""
+    """Return everything that must be reproducible: all metrics except times."""
     return [{name: v for name, v in report.metrics.items() if name not in TIMES} for report in reports]
 
 
@@ -117,7 +117,7 @@ def test_continues_bit_by_bit_from_a_file(recipe, blobs, tmp_path):
     first = Training(recipe, blobs, seed=3)
     before = run(first, 2)
     checkpoints.save(LocalFolder(tmp_path), first.epoch, first.state_dict())
-    torch.rand(10)  # somebody else draws from the global generator in between
+    torch.rand(10)  # the caller draws from the global generator in between
     epoch, state = checkpoints.latest(LocalFolder(tmp_path))
     second = Training(recipe, blobs, seed=3)
     second.load_state_dict(state)
@@ -185,7 +185,7 @@ def test_the_callers_generator_is_untouched(blobs):
 
 
 class Recording(nn.Module):
-    """Counts every input that it is trained on, in order."""
+    """Records every input that it is trained on, in order."""
 
     def __init__(self, inner: nn.Module, seen: list[torch.Tensor]) -> None:
         super().__init__()
@@ -222,7 +222,7 @@ MIXERS = {"mixup": Regularization(mixup=1.0), "cutmix": Regularization(cutmix=1.
 
 
 def unmixed(monkeypatch) -> None:
-    """What a model is trained on is mixed; the order of what goes into the mixing is what counts."""
+    """Record the order of the examples before mixing."""
     original = augmentation.Mixing.__call__
 
     def call(self, batch):
@@ -254,7 +254,7 @@ def test_a_switch_moves_neither_weights_nor_split_nor_order(blobs, monkeypatch, 
 
 @pytest.mark.parametrize("regularization", MIXERS.values(), ids=MIXERS)
 def test_mixing_moves_no_other_stream(blobs, monkeypatch, regularization):
-    """Mixing whose result is thrown away leaves a training with dropout as it is, bit by bit."""
+    """Mixing whose result is discarded does not change a training with dropout at all."""
     base = RECIPES["adamw"]
     plain = values(run(Training(base, blobs, 4), 2))
     unmixed(monkeypatch)
@@ -295,7 +295,7 @@ def test_accumulation_equals_the_large_batch(blobs, kind, batch, accumulation):
 
 
 def test_equal_to_a_plain_loop(blobs):
-    """The same training written out with torch's own pieces."""
+    """Compare with the same training, written with torch only."""
     recipe = Recipe(
         optimizer=AdamW(lr=0.02, weight_decay=0.1, decay="all"),
         schedule=Cosine(),

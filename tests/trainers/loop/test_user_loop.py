@@ -14,7 +14,7 @@ from trainers.storage.local import LocalFolder
 
 
 def documented_loop():
-    """The example at the top of user_loop.py, as a user would paste it into a file."""
+    """Return the example at the top of user_loop.py, imported from a file as a user would write it."""
     example = textwrap.dedent(user_loop.__doc__.partition("::\n")[2].partition("``config``")[0])
     namespace: dict = {}
     exec(example, namespace)

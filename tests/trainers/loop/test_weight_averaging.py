@@ -24,7 +24,7 @@ def normed(self, recipe):
 
 
 def plain_steps(task, training, recipe, epochs, rate=lambda epoch: 0.1):
-    """The same training written out with torch's own pieces: yields the model after every step."""
+    """Run the same training, written with torch only; yield the model after every step."""
     model = copy.deepcopy(training.model)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, nesterov=True)
     train = task.data(derive_seed(0, "split")).train

@@ -1,4 +1,4 @@
-"""The reference models: shapes, normalization, initial weights, and what a recipe may not ask for."""
+"""The reference models: shapes, normalization, initial weights, and invalid recipes."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_every_init_gives_other_weights_and_no_biases(kind, init):
     assert model(examples(SHAPES["signals"])).isfinite().all()
 
 
-def test_the_laws_of_the_initial_weights():
+def test_the_distributions_of_the_initial_weights():
     def hidden(init):
         return model_of(kind="mlp", width=256, init=init).body[4].weight
 
@@ -192,9 +192,9 @@ def test_an_image_that_is_too_small():
 
 
 def test_a_pretrained_network_is_not_changed():
-    refuse_other_models(Recipe(), "it is what it is")
-    with pytest.raises(UsageError, match=r"model.width: it is what it is; remove it"):
-        refuse_other_models(Recipe(model=Model(width=3)), "it is what it is")
+    refuse_other_models(Recipe(), "its model is fixed")
+    with pytest.raises(UsageError, match=r"model.width: its model is fixed; remove it"):
+        refuse_other_models(Recipe(model=Model(width=3)), "its model is fixed")
 
 
 @pytest.mark.parametrize(("channels", "groups"), [(25, 5), (32, 8), (12, 6), (7, 7), (1, 1), (13, 1)])

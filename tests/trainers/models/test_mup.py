@@ -1,4 +1,4 @@
-"""The best learning rate of a narrow model is that of a wide one under mup, and is not without it."""
+"""With muP, the best learning rate of a narrow model is that of a wide one; without muP, it is not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ POWERS = range(-11, -2)  # learning rates 2 ** power
 
 
 def losses(kind: str, width: int, base: int | None, depth: int, steps: int) -> dict[int, float]:
-    """The mean training loss of the last quarter of a few steps of Adam, at every learning rate."""
+    """Return the mean loss of the last quarter of a few Adam steps at every learning rate."""
     train = load_task("digits").data(0).train
     recipe = Recipe(model=Model(kind=kind, width=width, depth=depth, mup_base=base))
     found = {}

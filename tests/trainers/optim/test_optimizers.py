@@ -51,7 +51,7 @@ def gradients(parameters: list[nn.Parameter], step: int) -> None:
 
 
 def test_adamw_by_hand():
-    """Three steps of the paper's Algorithm 2, in float64, with and without decay."""
+    """Compare with three steps of the paper's Algorithm 2 in float64, with and without decay."""
     net = model()
     recipe = AdamW(lr=0.1, betas=(0.8, 0.9), eps=1e-6, weight_decay=0.3)
     optimizer = build_optimizer(recipe, net)
@@ -304,7 +304,7 @@ def test_modes_of_others_do_nothing():
 @pytest.mark.parametrize("lookahead", [Lookahead(), Lookahead(k=3)], ids=["alone", "lookahead"])
 @pytest.mark.parametrize("optimizer", [AdamW(lr=0.01), Muon(), Sophia(), ScheduleFreeAdamW()], ids=lambda o: o.kind)
 def test_the_rate_of_every_step_and_group(blobs, optimizer, lookahead):
-    """A group's rate is its peak times the schedule, in the optimizer that is asked and in those inside it."""
+    """The rate of a group is its peak times the schedule, in the optimizer and in those inside it."""
     schedule = Cosine(warmup=0.2)
     groups = ParameterGroups(layer_decay=0.5, head_lr_scale=2.0)
     recipe = Recipe(
@@ -336,6 +336,6 @@ def test_the_rate_of_every_step_and_group(blobs, optimizer, lookahead):
 
 
 def test_the_library_is_only_imported_for_its_own_kinds():
-    """It takes longer to import than torch, and every worker would wait for it."""
+    """Its import takes longer than that of torch, and would delay every worker."""
     code = "import sys, trainers.loop.training; print('pytorch_optimizer' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

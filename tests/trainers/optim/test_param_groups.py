@@ -12,7 +12,7 @@ from trainers.optim.param_groups import split_parameters
 
 
 class Transformer(nn.Module):
-    """A block with misleading names: no pattern that looks for "norm" finds `ln_f` or `first`."""
+    """Block with misleading names: no pattern that looks for "norm" finds `ln_f` or `first`."""
 
     def __init__(self):
         super().__init__()
@@ -119,7 +119,7 @@ def test_agrees_with_transformers_on_modules_that_its_rule_covers(model):
 
 
 def bert(cls: type[nn.Module]) -> nn.Module:
-    """A real BERT of two layers, 16 units and random weights."""
+    """Return a real BERT of two layers with 16 units and random weights."""
     sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
     return cls(BertConfig(vocab_size=50, max_position_embeddings=20, **sizes))
 
@@ -136,12 +136,12 @@ def test_bert():
     assert set(decayed) - set(split_parameters(model, "matrices", False).decayed) == tables
 
 
-def test_blocks_of_an_mlp_and_a_cnn():
+def test_layer_groups_of_an_mlp_and_a_cnn():
     assert find_layer_groups(MLP) == ((("0",),), "2")
-    assert find_layer_groups(CNN) == ((("0", "1", "2"),), "3")  # norms belong to the block before them
+    assert find_layer_groups(CNN) == ((("0", "1", "2"),), "3")  # norms belong to the group before them
 
 
-def test_blocks_of_a_bert():
+def test_layer_groups_of_a_bert():
     body, head = find_layer_groups(bert(BertForSequenceClassification))
     layers = tuple((f"bert.encoder.layer.{i}",) for i in range(2))
     assert (body, head) == ((("bert.embeddings",), *layers, ("bert.pooler",)), "classifier")
@@ -172,7 +172,7 @@ def test_layer_wise_rates_of_a_bert():
     assert scales["classifier.weight"] == scales["classifier.bias"] == 7.0
 
 
-def test_parameters_of_no_block_count_with_the_first():
+def test_parameters_outside_all_groups_count_with_the_first():
     model = nn.Module()
     model.token = nn.Parameter(torch.zeros(1, 1, 4))
     model.layers = nn.ModuleList([nn.Linear(4, 4), nn.Linear(4, 4)])

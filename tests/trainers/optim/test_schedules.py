@@ -39,7 +39,7 @@ TOTALS_AND_WARMUPS = [(1, 0), (2, 1), (10, 0), (10, 3), (57, 57), (216, 22), (21
 
 
 def rates(make, steps: int, peak: float = 1.0) -> list[float]:
-    """The learning rates that a scheduler object sets, step by step."""
+    """Return the learning rates that a scheduler object sets, step by step."""
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=peak)
     scheduler = make(optimizer)
     seen = []
@@ -118,7 +118,7 @@ def test_restarts_equal_transformers(total, warmup, cycles):
 
 
 def linear_then(after, steps: int):
-    """A torch schedule behind a linear warmup of torch's."""
+    """Return a torch schedule after torch's linear warmup."""
 
     def make(optimizer):
         first = torch_schedules.LambdaLR(optimizer, lambda step: step / steps)

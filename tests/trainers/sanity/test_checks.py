@@ -24,7 +24,7 @@ RECIPE = Recipe(optimizer=AdamW(lr=1e-2), budget=Budget(batch_size=32))
 
 
 class Scaled(nn.Module):
-    """A head whose logits are multiplied by a number that has no business there."""
+    """Model whose logits are multiplied by a wrong factor."""
 
     def __init__(self, factor: float) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class Scaled(nn.Module):
 
 
 class Detached(nn.Module):
-    """The first layer is cut off."""
+    """Model with a detached first layer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class Detached(nn.Module):
 
 
 class LeftOut(Scaled):
-    """A layer that forward forgets."""
+    """Model with a layer that forward() does not use."""
 
     def __init__(self) -> None:
         super().__init__(1.0)
@@ -57,7 +57,7 @@ class LeftOut(Scaled):
 
 
 class Normed(nn.Sequential):
-    """Batch statistics, and a head of zeros."""
+    """Model with BatchNorm and a head of zeros."""
 
     def __init__(self) -> None:
         super().__init__(nn.Linear(10, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Dropout(0.5), nn.Linear(32, 4))
@@ -66,7 +66,7 @@ class Normed(nn.Sequential):
 
 @dataclass(frozen=True)
 class Mixture:
-    """Four Gaussian classes in ten dimensions."""
+    """Task with four Gaussian classes in ten dimensions."""
 
     network: Callable[[], nn.Module] = lambda: Scaled(1.0)
     shuffled: bool = False
@@ -106,7 +106,7 @@ def test_a_sound_task_passes_every_check(network, optimizer) -> None:
     assert all(check.evidence and not check.fix for check in checks.values())
 
 
-def test_shuffled_labels_are_memorised_and_teach_nothing() -> None:
+def test_shuffled_labels_are_memorised_and_do_not_generalise() -> None:
     checks = run(Mixture(shuffled=True))
     assert checks["overfit one batch"].outcome is Outcome.PASS
     assert not_passed(checks) == {"learns"}
@@ -116,8 +116,8 @@ def test_shuffled_labels_are_memorised_and_teach_nothing() -> None:
     assert "shuffled" in learns.fix
 
 
-def test_labels_that_nothing_is_learnt_of_are_a_warning() -> None:
-    """At a rate that changes nothing, and a scan that sees only noise: not enough to say more."""
+def test_labels_without_information_are_a_warning() -> None:
+    """The rate is too low to change anything and the scan sees only noise, so the check cannot say more."""
     recipe = Recipe(optimizer=AdamW(lr=1e-7), budget=Budget(batch_size=256))
     checks = run(Mixture(lambda: nn.Linear(10, 4), shuffled=True, spread=5.0), recipe)
     assert checks["learns"].outcome in (Outcome.WARN, Outcome.FAIL)
@@ -182,7 +182,7 @@ def test_a_rate_that_is_far_too_low_is_seen_and_the_task_not_blamed() -> None:
         (4.0 * math.log(10), 0.1, Outcome.FAIL),
         (0.5 * math.log(10), 0.1, Outcome.WARN),
         (0.5 * math.log(10), 0.7, Outcome.PASS),  # pretrained
-        (1.5 * math.log(10), 0.5, Outcome.WARN),  # pretrained, and too sure of itself
+        (1.5 * math.log(10), 0.5, Outcome.WARN),  # pretrained and overconfident
         (math.nan, 0.1, Outcome.FAIL),
         (math.inf, 0.1, Outcome.FAIL),
     ],
@@ -227,23 +227,23 @@ def test_gradients(norms, outcome: Outcome, word: str) -> None:
     assert word in found.evidence
 
 
-def lesson(accuracy: float, train: float = 0.1, gain: float = 0.0, majority: float = 0.1) -> ShortTraining:
+def training(accuracy: float, train: float = 0.1, gain: float = 0.0, majority: float = 0.1) -> ShortTraining:
     return ShortTraining(1e-3, 200, accuracy, train, gain, 0.01, majority, majority, 1000)
 
 
 @pytest.mark.parametrize(
-    ("lessons", "outcome", "word"),
+    ("trainings", "outcome", "word"),
     [
-        ([lesson(0.3)], Outcome.PASS, "0.300"),
-        ([lesson(0.1), lesson(0.3)], Outcome.WARN, "0.300"),
-        ([lesson(0.11), lesson(0.11)], Outcome.WARN, "no better than chance"),
-        ([lesson(0.11, train=0.9)], Outcome.FAIL, "the model learns train"),
-        ([lesson(0.95, gain=0.2, majority=0.95)], Outcome.PASS, "0.950"),  # rare classes: the likelihood tells
-        ([lesson(0.95, train=0.95, majority=0.95)], Outcome.WARN, "chance"),
+        ([training(0.3)], Outcome.PASS, "0.300"),
+        ([training(0.1), training(0.3)], Outcome.WARN, "0.300"),
+        ([training(0.11), training(0.11)], Outcome.WARN, "no better than chance"),
+        ([training(0.11, train=0.9)], Outcome.FAIL, "the model learns train"),
+        ([training(0.95, gain=0.2, majority=0.95)], Outcome.PASS, "0.950"),  # rare classes: the likelihood decides
+        ([training(0.95, train=0.95, majority=0.95)], Outcome.WARN, "chance"),
     ],
 )
-def test_lessons(lessons, outcome: Outcome, word: str) -> None:
-    found = check_learning(lessons, overfits=True)
+def test_learning(trainings, outcome: Outcome, word: str) -> None:
+    found = check_learning(trainings, overfits=True)
     assert found.outcome is outcome
     assert word in found.evidence
 

@@ -18,7 +18,7 @@ from trainers.sanity.probe import Probe, probe_data
 
 
 def curve(knee: float, blow_up: float | None, noise: float = 0.0, seed: int = 0) -> tuple[list[float], list[float]]:
-    """Losses that fall from 2.3 by 1.5, over a decade around `knee`, and rise without bound from `blow_up` on."""
+    """Return losses that fall from 2.3 by 1.5 within a decade around `knee` and diverge from `blow_up` on."""
     lrs = rates(200)
     x = np.log10(lrs)
     losses = 2.3 - 1.5 / (1 + np.exp(-6 * (x - math.log10(knee))))
@@ -84,7 +84,7 @@ def test_nothing_is_suggested_when_the_loss_does_not_fall(seed: int) -> None:
     assert suggest(rates(200), rising.tolist()) is None
 
 
-def test_the_luck_of_the_first_batch_decides_nothing() -> None:
+def test_the_first_batch_alone_decides_nothing() -> None:
     lrs, losses = curve(1e-2, blow_up=1.0, noise=0.05)
     calm = suggest(lrs, losses)
     assert calm is not None
@@ -151,7 +151,7 @@ def test_a_probe_makes_the_steps_of_a_training(blobs, name: str) -> None:
 
 
 @pytest.mark.parametrize("optimizer", [AdamW(), SGD()])
-def test_a_scan_of_a_task_that_can_be_learnt(blobs, optimizer) -> None:
+def test_a_scan_of_a_task_that_can_be_learned(blobs, optimizer) -> None:
     recipe = Recipe(optimizer=optimizer, budget=Budget(batch_size=32))
     scan = find_lr(blobs, recipe, 0)
     assert scan.suggestion is not None
@@ -161,14 +161,14 @@ def test_a_scan_of_a_task_that_can_be_learnt(blobs, optimizer) -> None:
     assert scan.losses == find_lr(blobs, recipe, 0).losses
 
 
-def test_what_the_recipe_does_not_mean_for_a_scan_changes_nothing(blobs) -> None:
+def test_fields_that_a_scan_ignores_change_nothing(blobs) -> None:
     recipe = RECIPES["adamw"]
     other = recipe.model_copy(update={"schedule": Recipe().schedule, "optimizer": AdamW(lr=1.0, weight_decay=0.1)})
     assert find_lr(blobs, recipe, 0).losses == find_lr(blobs, other, 0).losses
 
 
 def test_the_rates_are_those_that_a_recipe_writes(blobs) -> None:
-    """With lr_scaling the optimizer sees a multiple of the rate, and the scan blows up at a lower one."""
+    """With lr_scaling the optimizer uses a multiple of the rate, so the scan blows up at a lower one."""
     plain = Recipe(optimizer=SGD(momentum=0.0, nesterov=False), budget=Budget(batch_size=16))
     scaled = plain.model_copy(update={"budget": Budget(batch_size=16, lr_scaling="linear", base_batch_size=1)})
     step = 10 ** (8 / 199)

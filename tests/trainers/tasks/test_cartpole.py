@@ -1,4 +1,4 @@
-"""The loop that learns a policy: its contract, its continuation, and that it learns."""
+"""The training loop of a policy: its contract, resuming, and that it learns."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RECIPE = Recipe(
 )
 
 
-def test_an_interrupted_training_goes_on_as_if_nothing_had_happened():
+def test_an_interrupted_training_resumes_bit_by_bit():
     whole = open_training("cartpole", RECIPE, 3)
     reports = [whole.run_epoch().metrics for _ in range(3)]
     first = open_training("cartpole", RECIPE, 3)
@@ -45,7 +45,7 @@ def test_discounted_returns_end_with_their_episode():
 
 @pytest.mark.slow
 @pytest.mark.parallel
-def test_a_policy_is_learnt():
+def test_a_policy_is_learned():
     recipe = RECIPE.model_copy(
         update={"budget": Budget(epochs=12, batch_size=8), "custom": {"updates": 4, "evaluations": 8}}
     )

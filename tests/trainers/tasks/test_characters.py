@@ -1,4 +1,4 @@
-"""The character language model: windows of a text, and what follows them."""
+"""The character language model: windows of a text and their next characters."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_short_text_has_fewer_windows(alphabet):
 
 
 @pytest.mark.parametrize("kind", [None, "gru", "lstm"])
-def test_the_alphabet_is_learnt(alphabet, kind):
+def test_the_alphabet_is_learned(alphabet, kind):
     recipe = Recipe(
         optimizer=AdamW(lr=1e-2), model=Model(kind=kind, width=16, depth=1), budget=Budget(epochs=2, batch_size=16)
     )

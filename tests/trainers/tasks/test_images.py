@@ -1,4 +1,4 @@
-"""The task of images from files: IDX, plain and gzipped, and npz."""
+"""The task for images from files: IDX, plain and gzipped, and npz."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RNG = np.random.default_rng(0)
 
 
 def arrays(n: int, *shape: int) -> tuple[np.ndarray, np.ndarray]:
-    """Bright images are of class 1."""
+    """Make images whose class is 1 if they are bright."""
     labels = (np.arange(n) % 2).astype(np.uint8)
     noise = RNG.integers(0, 100, (n, *shape), dtype=np.uint8)
     return noise + 100 * labels.reshape(-1, *[1] * len(shape)), labels

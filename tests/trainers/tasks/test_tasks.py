@@ -34,7 +34,7 @@ FIXED_SPLITS = ("mnist1d_transfer", "characters?windows=800")
 
 
 def rows(data: Data) -> list[bytes]:
-    """Train and val together, as a sorted list of examples."""
+    """Return train and val together as a sorted list of examples."""
     pool = torch.cat([data.train.inputs, data.val.inputs]).flatten(1)
     return sorted(row.numpy().tobytes() for row in pool)
 
@@ -133,7 +133,7 @@ def test_fine_tuning_beats_training_from_scratch_by_far():
     assert 0.20 < from_scratch < 0.40
 
 
-def test_the_pretrained_model_knows_its_source():
+def test_the_pretrained_model_fits_its_source():
     from trainers.evaluation.evaluate import logits, per_example
 
     model = Mnist1dTransfer().model(Recipe())

@@ -1,4 +1,4 @@
-"""Fine-tuning a folder in Hugging Face's format: a tiny BERT that is made here, and the real MiniLM in a slow test."""
+"""Fine-tuning a model in Hugging Face's format: a tiny BERT made here, and the real MiniLM in a slow test."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_a_fifth_is_drawn_for_test_when_no_column_says_it(reviews, tiny):
 
 
 @pytest.mark.parametrize("rank", [None, 2])
-def test_good_and_bad_are_learnt(reviews, tiny, rank):
+def test_good_and_bad_are_learned(reviews, tiny, rank):
     recipe = Recipe(optimizer=AdamW(lr=2e-2), model=Model(lora_rank=rank), budget=Budget(epochs=6, batch_size=8))
     training = Training(recipe, task_of(reviews, tiny), 0)
     while not training.finished:
@@ -87,7 +87,7 @@ def test_adapters_freeze_the_rest(reviews, tiny):
     assert all("lora_" in name or name.startswith("head.") for name in trained)
 
 
-def test_padding_and_the_company_of_other_texts_change_nothing(reviews, tiny):
+def test_padding_and_other_texts_in_the_batch_change_nothing(reviews, tiny):
     task = task_of(reviews, tiny)
     model = task.model(Recipe()).eval()
     inputs = task.data(0).train.inputs[:8]

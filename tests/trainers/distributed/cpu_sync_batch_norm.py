@@ -1,6 +1,6 @@
-"""torch's SyncBatchNorm on a CPU, for a test: its five CUDA kernels written out, and its checks for a GPU left out.
+"""Run torch's SyncBatchNorm on a CPU, for a test: its five CUDA kernels are written in Python, its GPU checks removed.
 
-What goes between the processes, and when, is torch's own and ours.
+The communication between the processes is that of torch and of this project.
 
 Imported by name in the processes of a test only, since it replaces functions of torch.
 """
