@@ -10,18 +10,9 @@ from functools import cache
 from typing import Any
 
 from search_spaces.errors import UsageError
+from search_spaces.specs.builtin_tasks import BUILTIN_TASKS
 from search_spaces.specs.task_reference import read_reference
 from trainers.task import Task
-
-BUILT_IN = {
-    "cartpole": "trainers.tasks.cartpole:train",
-    "characters": "trainers.tasks.characters:Characters",
-    "digits": "trainers.tasks.digits:Digits",
-    "images": "trainers.tasks.images:ImageFolder",
-    "mnist1d": "trainers.tasks.mnist1d:Mnist1d",
-    "mnist1d_transfer": "trainers.tasks.mnist1d_transfer:Mnist1dTransfer",
-    "text": "trainers.tasks.text:TextClassification",
-}
 
 Loop = Callable[..., Any]
 """A user's own training loop: a generator function, see loop/user_loop.py."""
@@ -79,8 +70,13 @@ def describe(error: BaseException) -> str:
     return line if trace is None else f"{line} ({trace.tb_frame.f_code.co_filename}:{trace.tb_lineno})"
 
 
+def _target(name: str) -> str:
+    builtin = BUILTIN_TASKS.get(name)
+    return name if builtin is None else f"trainers.tasks.{builtin.target}"
+
+
 def _import(reference: str) -> object:
-    module_name, colon, attribute = BUILT_IN.get(reference, reference).partition(":")
+    module_name, colon, attribute = _target(reference).partition(":")
     if not (module_name and colon and attribute):
         raise UsageError(_unknown(reference))
     try:
@@ -103,9 +99,9 @@ def _import_failure(module_name: str, error: Exception) -> str:
 
 
 def _unknown(reference: str) -> str:
-    names = ", ".join(sorted(BUILT_IN))
+    names = ", ".join(sorted(BUILTIN_TASKS))
     return (
-        f"task {reference!r} is unknown{_nearest(reference, list(BUILT_IN))}; "
+        f"task {reference!r} is unknown{_nearest(reference, list(BUILTIN_TASKS))}; "
         f"built-in tasks are {names}; write your own as package.module:Name"
     )
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from search_spaces.recipe.fields import unknown_field
+from search_spaces.recipe.fields import KINDS, unknown_field
 from search_spaces.recipe.recipe import Recipe
-from search_spaces.recipe.validation import kinds_of
 
-KINDS: Mapping[str, tuple[str, ...]] = {
-    section: tuple(kinds_of(Recipe, section)) for section in ("optimizer", "schedule")
-}
+SECTIONS = ("optimizer", "schedule")
+"""Sections of a recipe whose kind other tools name in a field."""
 
 _NAMES: Mapping[str, tuple[str, ...]] = {
     "optimizer.lr": ("lr", "learning_rate", "base_lr", "max_lr", "peak_lr", "init_lr", "lr0"),

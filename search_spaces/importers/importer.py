@@ -10,7 +10,7 @@ from search_spaces.errors import Problem, SpecError, UsageError
 from search_spaces.files.nodes import plain
 from search_spaces.files.space_loader import parse_space
 from search_spaces.files.yaml_parser import parse_yaml
-from search_spaces.importers.field_names import KINDS, field_of, kind_of
+from search_spaces.importers.field_names import SECTIONS, field_of, kind_of
 from search_spaces.importers.hydra import is_hydra, read_hydra
 from search_spaces.importers.imported import Imported, Parameter
 from search_spaces.importers.space_text import space_text
@@ -166,7 +166,7 @@ def _placed(found: Imported) -> _Placement:
 def _start(found: Imported) -> Recipe:
     """Return the recipe with the kinds that the file names: of the optimizer and of the schedule."""
     recipe = Recipe()
-    for section in KINDS:
+    for section in SECTIONS:
         named = [one for one in found.parameters if field_of(one.name, recipe) == f"{section}.kind"]
         values = [found.baseline[one.name] for one in named if one.name in found.baseline]
         values += [value for one in named if one.distribution is not None for value in one.distribution.edges()]

@@ -4,38 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
 
+from search_spaces.specs.builtin_tasks import BUILTIN_TASKS, Family
 from search_spaces.specs.space import SpaceSpec
 from search_spaces.specs.task_reference import read_reference
-
-Family = Literal["transformer", "cnn", "rnn", "mlp"]
-
-
-class TaskFacts(NamedTuple):
-    """What is known of a built-in task.
-
-    Attributes:
-        family: Of the model that it trains unless `model.kind` says otherwise.
-        pretrained: Whether its model is.
-        new_head: Whether a pretrained model gets an output layer that is not.
-    """
-
-    family: Family
-    pretrained: bool = False
-    new_head: bool = False
-
-
-TASKS: Mapping[str, TaskFacts] = {
-    "cartpole": TaskFacts("mlp"),
-    "characters": TaskFacts("transformer"),
-    "digits": TaskFacts("cnn"),
-    "images": TaskFacts("cnn"),
-    "mnist1d": TaskFacts("mlp"),
-    "mnist1d_transfer": TaskFacts("cnn", pretrained=True),  # the same ten classes: its head is pretrained, too
-    "text": TaskFacts("transformer", pretrained=True, new_head=True),
-}
-
 
 _FAMILIES: Mapping[str, Family] = {
     "logistic": "mlp",
@@ -66,7 +38,7 @@ class Context:
 
 def read_context(spec: SpaceSpec) -> Context:
     """Return what a space lets the rules know."""
-    facts = TASKS.get(read_reference(spec.task)[0])
+    facts = BUILTIN_TASKS.get(read_reference(spec.task)[0])
     kind = spec.recipe.model.kind
     family = _FAMILIES[kind] if kind is not None else facts.family if facts else None
     groups = spec.recipe.groups

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from search_spaces.errors import UsageError
 from search_spaces.lint.context import Context, read_context
 from search_spaces.lint.recipe_rules import RECIPE_RULES
-from search_spaces.lint.rules import RULES, SEVERITIES, Code, Finding, Flag, Severity, make_flag
+from search_spaces.lint.rules import RULES, SEVERITIES, Flag, LintCode, LintFinding, LintSeverity, make_flag
 from search_spaces.lint.search_rules import SEARCH_RULES, shared_ranges, spelled
 from search_spaces.recipe.fields import flatten, resolve
 from search_spaces.recipe.recipe import Recipe
@@ -25,12 +25,12 @@ from search_spaces.search.parameters import Parameter, Parameters
 from search_spaces.seeds import derive_seed
 from search_spaces.specs.space import SpaceSpec
 
-__all__ = ["RULES", "Code", "Flag", "Severity", "lint", "lint_arms", "lint_lines"]
+__all__ = ["RULES", "Flag", "LintCode", "LintSeverity", "lint", "lint_arms", "lint_lines"]
 
 _POINTS = 32
 _MOST = 0.5
 
-Place = tuple[Code, str]
+Place = tuple[LintCode, str]
 
 
 def lint(spec: SpaceSpec) -> tuple[Flag, ...]:
@@ -96,7 +96,7 @@ def _flags(case: _Case) -> Iterator[Flag]:
         yield from (make_flag(finding) for finding in rule(case.recipe, case.draws, case.context))
 
 
-def _shared(spec: SpaceSpec, parameters: Parameters) -> Iterator[Finding]:
+def _shared(spec: SpaceSpec, parameters: Parameters) -> Iterator[LintFinding]:
     """Find alternatives of the optimizer that have one range of learning rates between them."""
     ones = spec.one_of.get("optimizer", ())
     recipes = {one.kind: parameters.with_kinds({"optimizer.kind": one.kind}) for one in ones}
@@ -133,7 +133,7 @@ def lint_lines(flags: Sequence[Flag]) -> tuple[str, ...]:
 
 
 def _ranked(flags: Sequence[Flag]) -> tuple[Flag, ...]:
-    codes = list(Code)
+    codes = list(LintCode)
     return tuple(sorted(flags, key=lambda flag: (SEVERITIES.index(flag.severity), codes.index(flag.code), flag.field)))
 
 
@@ -163,14 +163,14 @@ def _resolved(recipe: Recipe, point: Mapping[str, Value]) -> Iterator[Recipe]:
         return
 
 
-def _by_place(recipe: Recipe, context: Context) -> dict[Place, Finding]:
+def _by_place(recipe: Recipe, context: Context) -> dict[Place, LintFinding]:
     return {(finding.code, finding.field): finding for rule in RECIPE_RULES for finding in rule(recipe, context)}
 
 
 def _weighed(
     place: Place,
-    base: Mapping[Place, Finding],
-    drawn: Sequence[Mapping[Place, Finding]],
+    base: Mapping[Place, LintFinding],
+    drawn: Sequence[Mapping[Place, LintFinding]],
     ranges: Mapping[str, Distribution],
 ) -> Flag | None:
     """Return the flag of what was found at one place, if the baseline or most of the search has it."""

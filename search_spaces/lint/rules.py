@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, NamedTuple
 
-Severity = Literal["error", "warning", "info"]
-SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
+LintSeverity = Literal["error", "warning", "info"]
+SEVERITIES: tuple[LintSeverity, ...] = ("error", "warning", "info")
 
 
-class Code(StrEnum):
+class LintCode(StrEnum):
     """The name of a rule."""
 
     ADAM_WITH_DECAY = "adam-with-weight-decay"
@@ -34,32 +34,32 @@ class Code(StrEnum):
     EPS_MOVED = "eps-moved"
 
 
-class Rule(NamedTuple):
+class LintRule(NamedTuple):
     """What is the same in every flag of a code."""
 
-    severity: Severity
+    severity: LintSeverity
     source: str
 
 
-RULES: Mapping[Code, Rule] = {
-    Code.ADAM_WITH_DECAY: Rule("error", "Loshchilov and Hutter, ICLR 2019"),
-    Code.RATE_OUT_OF_RANGE: Rule("error", "the optimizer's own paper"),
-    Code.ADAM_FOR_TRANSFORMER: Rule("error", "Loshchilov and Hutter, ICLR 2019"),
-    Code.NO_NESTEROV: Rule("warning", "Sutskever et al., ICML 2013"),
-    Code.NO_WARMUP: Rule("warning", "Xiong et al., ICML 2020"),
-    Code.NO_CLIPPING: Rule("warning", "Pascanu et al., ICML 2013"),
-    Code.CLIP_TOO_LOW: Rule("warning", "Zhang et al., ICLR 2020"),
-    Code.DECAY_EVERYWHERE: Rule("warning", "He et al., Bag of Tricks, CVPR 2019"),
-    Code.BATCH_WITHOUT_RATE: Rule("warning", "Goyal et al., 2017; Malladi et al., NeurIPS 2022"),
-    Code.ONE_RATE: Rule("warning", "Howard and Ruder, ACL 2018"),
-    Code.SCRATCH_RATE: Rule("warning", "Devlin et al., NAACL 2019"),
-    Code.STRONG_REGULARIZERS: Rule("warning", "Steiner et al., TMLR 2022"),
-    Code.SMALL_BATCH_NORM: Rule("warning", "Wu and He, ECCV 2018"),
-    Code.DROPOUT_BATCH_NORM: Rule("warning", "Li et al., CVPR 2019"),
-    Code.TUNED_ALONE: Rule("warning", "Godbole et al., Deep Learning Tuning Playbook, 2023"),
-    Code.SHARED_RANGE: Rule("warning", "Choi et al., On Empirical Comparisons of Optimizers, 2019"),
-    Code.BETAS_MOVED: Rule("info", "Kingma and Ba, ICLR 2015"),
-    Code.EPS_MOVED: Rule("info", "Choi et al., On Empirical Comparisons of Optimizers, 2019"),
+RULES: Mapping[LintCode, LintRule] = {
+    LintCode.ADAM_WITH_DECAY: LintRule("error", "Loshchilov and Hutter, ICLR 2019"),
+    LintCode.RATE_OUT_OF_RANGE: LintRule("error", "the optimizer's own paper"),
+    LintCode.ADAM_FOR_TRANSFORMER: LintRule("error", "Loshchilov and Hutter, ICLR 2019"),
+    LintCode.NO_NESTEROV: LintRule("warning", "Sutskever et al., ICML 2013"),
+    LintCode.NO_WARMUP: LintRule("warning", "Xiong et al., ICML 2020"),
+    LintCode.NO_CLIPPING: LintRule("warning", "Pascanu et al., ICML 2013"),
+    LintCode.CLIP_TOO_LOW: LintRule("warning", "Zhang et al., ICLR 2020"),
+    LintCode.DECAY_EVERYWHERE: LintRule("warning", "He et al., Bag of Tricks, CVPR 2019"),
+    LintCode.BATCH_WITHOUT_RATE: LintRule("warning", "Goyal et al., 2017; Malladi et al., NeurIPS 2022"),
+    LintCode.ONE_RATE: LintRule("warning", "Howard and Ruder, ACL 2018"),
+    LintCode.SCRATCH_RATE: LintRule("warning", "Devlin et al., NAACL 2019"),
+    LintCode.STRONG_REGULARIZERS: LintRule("warning", "Steiner et al., TMLR 2022"),
+    LintCode.SMALL_BATCH_NORM: LintRule("warning", "Wu and He, ECCV 2018"),
+    LintCode.DROPOUT_BATCH_NORM: LintRule("warning", "Li et al., CVPR 2019"),
+    LintCode.TUNED_ALONE: LintRule("warning", "Godbole et al., Deep Learning Tuning Playbook, 2023"),
+    LintCode.SHARED_RANGE: LintRule("warning", "Choi et al., On Empirical Comparisons of Optimizers, 2019"),
+    LintCode.BETAS_MOVED: LintRule("info", "Kingma and Ba, ICLR 2015"),
+    LintCode.EPS_MOVED: LintRule("info", "Choi et al., On Empirical Comparisons of Optimizers, 2019"),
 }
 
 
@@ -76,15 +76,15 @@ class Flag:
         source: Whose experience it is.
     """
 
-    code: Code
-    severity: Severity
+    code: LintCode
+    severity: LintSeverity
     field: str
     evidence: str
     fix: str
     source: str
 
 
-class Finding(NamedTuple):
+class LintFinding(NamedTuple):
     """What a rule says about one recipe.
 
     Attributes:
@@ -95,14 +95,14 @@ class Finding(NamedTuple):
         source: When it is another than the rule's.
     """
 
-    code: Code
+    code: LintCode
     field: str
     found: str
     fix: str
     source: str | None = None
 
 
-def make_flag(finding: Finding, evidence: str | None = None) -> Flag:
+def make_flag(finding: LintFinding, evidence: str | None = None) -> Flag:
     """Return the flag of a finding, with other evidence than its own if there is some."""
     code, field, found, fix, source = finding
     return Flag(code, RULES[code].severity, field, evidence or found, fix, source or RULES[code].source)

@@ -6,9 +6,8 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from search_spaces.lint.context import Context
-from search_spaces.lint.rules import Code, Finding
+from search_spaces.lint.rules import LintCode, LintFinding
 from search_spaces.recipe.recipe import Recipe
-from search_spaces.recipe.typical_rates import usual_rates
 from search_spaces.search.distributions import Distribution, canonical
 from search_spaces.values import show
 
@@ -23,22 +22,22 @@ _COUPLED: Mapping[str, frozenset[str]] = {
     "batch size": frozenset({"budget.batch_size", "budget.accumulation"}),
 }
 
-SearchRule = Callable[[Recipe, Sequence[Recipe], Context], Iterator[Finding]]
+SearchRule = Callable[[Recipe, Sequence[Recipe], Context], Iterator[LintFinding]]
 
 
-def _batch_without_rate(recipe: Recipe, draws: Sequence[Recipe], context: Context) -> Iterator[Finding]:
+def _batch_without_rate(recipe: Recipe, draws: Sequence[Recipe], context: Context) -> Iterator[LintFinding]:
     if context.varied & {"optimizer.lr", "budget.lr_scaling"} or recipe.budget.lr_scaling != "none":
         return
     batches = [one.budget.batch_size * one.budget.accumulation for one in (recipe, *draws)]
     if max(batches) >= _RATIO * min(batches):
         found = f"batches of {min(batches)} to {max(batches)} share the learning rate {recipe.optimizer.lr:.3g}"
         base = recipe.budget.batch_size * recipe.budget.accumulation
-        rule = "linear" if recipe.optimizer.kind in ("sgd", "lars") else "sqrt"
+        rule = recipe.optimizer.LR_SCALING
         fix = f"search optimizer.lr, too, or write budget: {{lr_scaling: {rule}, base_batch_size: {base}}}"
-        yield Finding(Code.BATCH_WITHOUT_RATE, "budget.lr_scaling", found, fix)
+        yield LintFinding(LintCode.BATCH_WITHOUT_RATE, "budget.lr_scaling", found, fix)
 
 
-def _tuned_alone(recipe: Recipe, draws: Sequence[Recipe], context: Context) -> Iterator[Finding]:
+def _tuned_alone(recipe: Recipe, draws: Sequence[Recipe], context: Context) -> Iterator[LintFinding]:
     searched = {name: sorted(fields & context.varied) for name, fields in _COUPLED.items() if fields & context.varied}
     if len(searched) != 1:
         return
@@ -50,13 +49,15 @@ def _tuned_alone(recipe: Recipe, draws: Sequence[Recipe], context: Context) -> I
     left = [field for field in others if field not in fields]
     fix = f"search {', '.join(left or ['budget.batch_size'])} with it"
     found = f"the {name} is searched alone, and its best value moves with the others'"
-    yield Finding(Code.TUNED_ALONE, fields[0], found, fix)
+    yield LintFinding(LintCode.TUNED_ALONE, fields[0], found, fix)
 
 
 SEARCH_RULES: tuple[SearchRule, ...] = (_batch_without_rate, _tuned_alone)
 
 
-def shared_ranges(recipes: Mapping[str, Recipe], ranges: Mapping[str, Mapping[str, Distribution]]) -> Iterator[Finding]:
+def shared_ranges(
+    recipes: Mapping[str, Recipe], ranges: Mapping[str, Mapping[str, Distribution]]
+) -> Iterator[LintFinding]:
     """Find the optimizers that are compared over one range of learning rates, or at one rate.
 
     Args:
@@ -70,10 +71,10 @@ def shared_ranges(recipes: Mapping[str, Recipe], ranges: Mapping[str, Mapping[st
         centres = {arm: _centre(recipe) for arm, recipe in arms.items()}
         if max(centres.values()) > _APART * min(centres.values()):
             names = ", ".join(f"{arm} ({recipe.optimizer.kind})" for arm, recipe in arms.items())
-            usual = {recipe.optimizer.kind: usual_rates(recipe.optimizer) for recipe in arms.values()}
+            usual = {recipe.optimizer.kind: recipe.optimizer.typical_rates() for recipe in arms.values()}
             own = ", ".join(f"{kind} {rates.low:.3g} to {rates.high:.3g}" for kind, rates in usual.items())
             found = f"{names} share {text}"
-            yield Finding(Code.SHARED_RANGE, "optimizer.lr", found, f"give each arm a range of its own: {own}")
+            yield LintFinding(LintCode.SHARED_RANGE, "optimizer.lr", found, f"give each arm a range of its own: {own}")
 
 
 def _rate_text(recipe: Recipe, ranges: Mapping[str, Distribution]) -> str:
@@ -87,5 +88,5 @@ def spelled(distribution: Distribution) -> str:
 
 
 def _centre(recipe: Recipe) -> float:
-    usual = usual_rates(recipe.optimizer)
+    usual = recipe.optimizer.typical_rates()
     return math.sqrt(usual.low * usual.high)

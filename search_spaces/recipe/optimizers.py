@@ -5,7 +5,7 @@ The two parts beside them work with any kind: `Lookahead` around it, `ParameterG
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, get_args
 
 from pydantic import Field, StringConstraints
 from pydantic.types import Strict
@@ -24,11 +24,13 @@ from search_spaces.recipe.optimizer_kinds.adaptive import (
 from search_spaces.recipe.optimizer_kinds.curvature import Muon, Shampoo, Sophia
 from search_spaces.recipe.optimizer_kinds.layerwise import LAMB, LARS
 from search_spaces.recipe.optimizer_kinds.momentum import SGD, Lion
+from search_spaces.recipe.optimizer_kinds.optimizer_kind import OptimizerKind
 from search_spaces.recipe.part import Betas, Decay, Part, Positive, Steps
 
 __all__ = [
     "LAMB",
     "LARS",
+    "OPTIMIZERS",
     "SGD",
     "Adafactor",
     "Adagrad",
@@ -69,6 +71,9 @@ Optimizer = Annotated[
     | Muon,
     Field(discriminator="kind"),
 ]
+
+OPTIMIZERS: tuple[type[OptimizerKind], ...] = get_args(get_args(Optimizer)[0])
+"""Every class of `Optimizer`."""
 
 
 class Lookahead(Part):

@@ -19,7 +19,7 @@ from pydantic import Field, PlainValidator, Strict, StringConstraints, model_val
 from search_spaces import metric_names
 from search_spaces.recipe.averaging import Averaging, NoAverage
 from search_spaces.recipe.model import Model
-from search_spaces.recipe.optimizers import AdamW, Lookahead, Optimizer, ParameterGroups
+from search_spaces.recipe.optimizers import OPTIMIZERS, AdamW, Lookahead, Optimizer, ParameterGroups
 from search_spaces.recipe.part import Count, Fraction, NonNegative, Part, Positive
 from search_spaces.recipe.schedules import Cosine, Schedule, WeightDecaySchedule
 from search_spaces.values import show
@@ -165,10 +165,6 @@ def _check_custom(value: object) -> CustomValue:
 _CustomName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=100)]
 
 
-# Optimizers that divide every item of the gradient by its own size, or take its sign.
-_ENTRYWISE = ("adamw", "adam", "adam_l2", "nadam", "radam", "rmsprop", "adagrad", "schedule_free_adamw", "lion")
-
-
 class Recipe(Part):
     """Every training hyperparameter of one training.
 
@@ -206,7 +202,7 @@ class Recipe(Part):
 
     @model_validator(mode="after")
     def _curvature_needs_the_true_loss(self) -> Self:
-        if self.precision.kind == "fp16" and any(one.kind == "sophia" for one in self._optimizers()):
+        if self.precision.kind == "fp16" and any(one.SECOND_ORDER for one in self._optimizers()):
             raise ValueError("sophia measures curvature, which the loss scale of fp16 falsifies; use precision bf16")
         return self
 
@@ -214,11 +210,11 @@ class Recipe(Part):
     def _width_scaling_fits_the_optimizer(self) -> Self:
         # Of Table 8 of Yang et al. 2022 the models implement the column of Adam, in a form that needs steps which do
         # not depend on the scale of an item's gradient. SGD has another column, and norms of whole layers have none.
-        others = [one.kind for one in self._optimizers() if one.kind not in _ENTRYWISE]
+        others = [one.kind for one in self._optimizers() if not one.ENTRYWISE]
         if self.model.mup_base is not None and others:
             raise ValueError(
                 f"model.mup_base scales widths for Adam's family, found optimizer {others[0]}; set it to null, or use"
-                f" one of {', '.join(_ENTRYWISE)}"
+                f" one of {', '.join(one.model_fields['kind'].default for one in OPTIMIZERS if one.ENTRYWISE)}"
             )
         return self
 

@@ -44,7 +44,7 @@ class Rank:
         if self.count == 1:
             return recipe
         optimizers = (recipe.optimizer, *((recipe.switch.to,) if recipe.switch else ()))
-        if any(one.kind == "sophia" for one in optimizers):
+        if any(one.SECOND_ORDER for one in optimizers):
             raise UsageError(
                 "optimizer.kind: sophia differentiates the gradient, which torch does not support in several processes;"
                 f" set resources.processes to 1, found {self.count}"

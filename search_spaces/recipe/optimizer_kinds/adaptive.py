@@ -8,7 +8,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 from pydantic.types import Strict
 
-from search_spaces.recipe.part import Betas, Decay, Fraction, NonNegative, Part, Positive
+from search_spaces.recipe.optimizer_kinds.optimizer_kind import OptimizerKind, TypicalRates
+from search_spaces.recipe.part import Betas, Decay, Fraction, NonNegative, Positive
 
 
 def _no_decay(kind: str) -> Mapping[str, str]:
@@ -19,7 +20,7 @@ def _no_decay(kind: str) -> Mapping[str, str]:
     )
 
 
-class AdamW(Part):
+class AdamW(OptimizerKind):
     """Adam with decoupled weight decay: each step also multiplies weights by `1 - lr * weight_decay`.
 
     Source: Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019.
@@ -33,6 +34,9 @@ class AdamW(Part):
         decay_embeddings: Whether embedding tables count as matrices.
     """
 
+    TYPICAL_RATES = TypicalRates(1e-4, 3e-3, 1e-5, "Loshchilov and Hutter, ICLR 2019")
+    ENTRYWISE = True
+
     kind: Literal["adamw"] = "adamw"
     lr: Positive = 1e-3
     betas: Betas = (0.9, 0.999)
@@ -42,7 +46,7 @@ class AdamW(Part):
     decay_embeddings: bool = True
 
 
-class Adam(Part):
+class Adam(OptimizerKind):
     """Adaptive moments, without any weight decay.
 
     An L2 term would pass through the adaptive denominator, so that weights with large gradients are hardly
@@ -57,6 +61,8 @@ class Adam(Part):
     """
 
     HINTS: ClassVar[Mapping[str, str]] = _no_decay("adam")
+    TYPICAL_RATES = TypicalRates(1e-4, 3e-3, 1e-5, "Kingma and Ba, ICLR 2015")
+    ENTRYWISE = True
 
     kind: Literal["adam"] = "adam"
     lr: Positive = 1e-3
@@ -64,7 +70,7 @@ class Adam(Part):
     eps: Positive = 1e-8
 
 
-class AdamL2(Part):
+class AdamL2(OptimizerKind):
     """Adam on the loss plus `weight_decay / 2` times the squared norm of the weights.
 
     Here to be compared with `AdamW`, which differs from it in one thing: the term passes through the adaptive
@@ -81,6 +87,9 @@ class AdamL2(Part):
         decay_embeddings: Whether embedding tables count as matrices.
     """
 
+    TYPICAL_RATES = TypicalRates(1e-4, 3e-3, 1e-5, "Kingma and Ba, ICLR 2015")
+    ENTRYWISE = True
+
     kind: Literal["adam_l2"] = "adam_l2"
     lr: Positive = 1e-3
     betas: Betas = (0.9, 0.999)
@@ -90,7 +99,7 @@ class AdamL2(Part):
     decay_embeddings: bool = True
 
 
-class NAdam(Part):
+class NAdam(OptimizerKind):
     """AdamW with Nesterov momentum, whose rate rises towards `betas[0]` during training.
 
     Source: Dozat, "Incorporating Nesterov Momentum into Adam", ICLR workshop 2016.
@@ -105,6 +114,9 @@ class NAdam(Part):
         decay_embeddings: Whether embedding tables count as matrices.
     """
 
+    TYPICAL_RATES = TypicalRates(1e-4, 2e-3, 1e-5, "Dozat, ICLR workshop 2016")
+    ENTRYWISE = True
+
     kind: Literal["nadam"] = "nadam"
     lr: Positive = 2e-3
     betas: Betas = (0.9, 0.999)
@@ -115,7 +127,7 @@ class NAdam(Part):
     decay_embeddings: bool = True
 
 
-class RAdam(Part):
+class RAdam(OptimizerKind):
     """AdamW that is plain momentum until its second moment has seen enough steps: a built-in warmup.
 
     Source: Liu et al., "On the Variance of the Adaptive Learning Rate and Beyond", ICLR 2020.
@@ -129,6 +141,9 @@ class RAdam(Part):
         decay_embeddings: Whether embedding tables count as matrices.
     """
 
+    TYPICAL_RATES = TypicalRates(1e-4, 1e-3, 1e-5, "Liu et al., ICLR 2020")
+    ENTRYWISE = True
+
     kind: Literal["radam"] = "radam"
     lr: Positive = 1e-3
     betas: Betas = (0.9, 0.999)
@@ -138,7 +153,7 @@ class RAdam(Part):
     decay_embeddings: bool = True
 
 
-class RMSprop(Part):
+class RMSprop(OptimizerKind):
     """The gradient divided by a running root mean square, without any weight decay.
 
     Source: Tieleman and Hinton, "Lecture 6.5 - RMSProp", Coursera 2012; its learning rate is 1e-3.
@@ -152,6 +167,8 @@ class RMSprop(Part):
     """
 
     HINTS: ClassVar[Mapping[str, str]] = _no_decay("rmsprop")
+    TYPICAL_RATES = TypicalRates(1e-4, 1e-3, 1e-5, "Tieleman and Hinton, 2012")
+    ENTRYWISE = True
 
     kind: Literal["rmsprop"] = "rmsprop"
     lr: Positive = 1e-3
@@ -161,7 +178,7 @@ class RMSprop(Part):
     centered: bool = False
 
 
-class Adagrad(Part):
+class Adagrad(OptimizerKind):
     """The gradient divided by the root of the sum of all its squares: for sparse features.
 
     Source: Duchi, Hazan and Singer, "Adaptive Subgradient Methods", JMLR 2011.
@@ -173,6 +190,8 @@ class Adagrad(Part):
     """
 
     HINTS: ClassVar[Mapping[str, str]] = _no_decay("adagrad")
+    TYPICAL_RATES = TypicalRates(1e-3, 1e-1, 1e-4, "Duchi et al., JMLR 2011")
+    ENTRYWISE = True
 
     kind: Literal["adagrad"] = "adagrad"
     lr: Positive = 1e-2
@@ -180,7 +199,7 @@ class Adagrad(Part):
     initial_accumulator: NonNegative = 0.0
 
 
-class Adafactor(Part):
+class Adafactor(OptimizerKind):
     """Second moments kept as one row and one column per matrix: for models that fill the memory.
 
     The step is relative to the size of the parameter: at step t it is
@@ -198,6 +217,9 @@ class Adafactor(Part):
         decay_embeddings: Whether embedding tables count as matrices.
     """
 
+    TYPICAL_RATES = TypicalRates(1e-3, 1e-2, 1e-4, "Shazeer and Stern, ICML 2018")
+    BOUNDED_STEP = True
+
     kind: Literal["adafactor"] = "adafactor"
     lr: Positive = 1e-2
     beta2_decay: Annotated[float, Field(lt=0)] = -0.8
@@ -208,7 +230,7 @@ class Adafactor(Part):
     decay_embeddings: bool = True
 
 
-class ScheduleFreeAdamW(Part):
+class ScheduleFreeAdamW(OptimizerKind):
     """AdamW that is evaluated at an average of its own path, in place of a decaying schedule.
 
     Made for `schedule: {kind: constant, warmup: ...}`; a decaying schedule works, and gives the later weights
@@ -226,6 +248,9 @@ class ScheduleFreeAdamW(Part):
         decay: Which parameters are decayed.
         decay_embeddings: Whether embedding tables count as matrices.
     """
+
+    TYPICAL_RATES = TypicalRates(1e-4, 1e-2, 1e-5, "Defazio et al., NeurIPS 2024")
+    ENTRYWISE = True
 
     kind: Literal["schedule_free_adamw"] = "schedule_free_adamw"
     lr: Positive = 2.5e-3

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from search_spaces.recipe.part import Betas, Count, Decay, Fraction, NonNegative, Part, Positive
+from search_spaces.recipe.optimizer_kinds.adaptive import AdamW
+from search_spaces.recipe.optimizer_kinds.optimizer_kind import OptimizerKind, TypicalRates
+from search_spaces.recipe.part import Betas, Count, Decay, Fraction, NonNegative, Positive
 
 
-class Sophia(Part):
+class Sophia(OptimizerKind):
     """Momentum divided by an estimate of the Hessian's diagonal, clipped weight by weight: Sophia-H.
 
     No weight moves by more than `lr * clip` in a step: the default is 6e-4, which compares with the `lr` of
@@ -29,6 +31,11 @@ class Sophia(Part):
         decay_embeddings: Whether embedding tables count as matrices.
     """
 
+    # Rates of lr * clip, the largest step of a weight, which compares with the rate of AdamW.
+    TYPICAL_RATES = TypicalRates(1e-4, 3e-3, 1e-5, "Liu et al., ICLR 2024")
+    BOUNDED_STEP = True
+    SECOND_ORDER = True
+
     kind: Literal["sophia"] = "sophia"
     lr: Positive = 0.06
     betas: Betas = (0.96, 0.99)
@@ -39,8 +46,14 @@ class Sophia(Part):
     decay: Decay = "matrices"
     decay_embeddings: bool = True
 
+    def typical_rates(self) -> TypicalRates:
+        low, high, gentle = (
+            rate / self.clip for rate in (self.TYPICAL_RATES.low, self.TYPICAL_RATES.high, self.TYPICAL_RATES.gentle)
+        )
+        return TypicalRates(low, high, gentle, self.TYPICAL_RATES.source)
 
-class Shampoo(Part):
+
+class Shampoo(OptimizerKind):
     """The gradient multiplied, along each of its dimensions, by a root of that dimension's second moment.
 
     The root of a dimension of size n costs a singular value decomposition of an n x n matrix: for layers
@@ -58,6 +71,8 @@ class Shampoo(Part):
         decay_embeddings: Whether embedding tables count as matrices.
     """
 
+    TYPICAL_RATES = TypicalRates(1e-2, 1.0, 1e-3, "Gupta et al., ICML 2018")
+
     kind: Literal["shampoo"] = "shampoo"
     lr: Positive = 0.1
     eps: Positive = 1e-4
@@ -67,7 +82,7 @@ class Shampoo(Part):
     decay_embeddings: bool = True
 
 
-class Muon(Part):
+class Muon(OptimizerKind):
     """Orthogonalized momentum for the weight matrices of hidden layers, AdamW for everything else.
 
     Everything else: embedding tables, the head, biases, norms, and tensors of more than two dimensions such as
@@ -91,6 +106,8 @@ class Muon(Part):
         decay_embeddings: Whether embedding tables count as matrices.
     """
 
+    TYPICAL_RATES = TypicalRates(5e-3, 5e-2, 5e-4, "Jordan et al., 2024")
+
     kind: Literal["muon"] = "muon"
     lr: Positive = 0.02
     momentum: Fraction = 0.95
@@ -103,3 +120,6 @@ class Muon(Part):
     weight_decay: NonNegative = 0.01
     decay: Decay = "matrices"
     decay_embeddings: bool = True
+
+    def typical_rates(self) -> TypicalRates:
+        return AdamW.TYPICAL_RATES if self.adjust_lr == "match_rms_adamw" else self.TYPICAL_RATES

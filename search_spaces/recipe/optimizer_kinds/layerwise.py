@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from search_spaces.recipe.part import Betas, Decay, Fraction, NonNegative, Part, Positive
+from search_spaces.recipe.optimizer_kinds.optimizer_kind import OptimizerKind, TypicalRates
+from search_spaces.recipe.part import Betas, Decay, Fraction, NonNegative, Positive
 
 
-class LARS(Part):
+class LARS(OptimizerKind):
     """SGD with momentum whose step is `lr * trust_coefficient` times the norm of each weight matrix.
 
     Parameters of one dimension take a plain SGD step and are never decayed, as in the paper's code. A usual
@@ -25,6 +26,9 @@ class LARS(Part):
         decay_embeddings: Whether embedding tables count as matrices.
     """
 
+    TYPICAL_RATES = TypicalRates(1e-1, 1e1, 1e-2, "You et al., 2017; Chen et al., SimCLR, ICML 2020")
+    LR_SCALING = "linear"
+
     kind: Literal["lars"] = "lars"
     lr: Positive = 1.0
     momentum: Fraction = 0.9
@@ -35,7 +39,7 @@ class LARS(Part):
     decay_embeddings: bool = True
 
 
-class LAMB(Part):
+class LAMB(OptimizerKind):
     """AdamW whose step is `lr` times the norm of each parameter, that norm taken as 10 at most.
 
     As in version 3 of the paper there is no bias correction, which the norm would cancel.
@@ -50,6 +54,9 @@ class LAMB(Part):
         decay: Which parameters are decayed.
         decay_embeddings: Whether embedding tables count as matrices.
     """
+
+    TYPICAL_RATES = TypicalRates(1e-3, 1e-2, 1e-4, "You et al., ICLR 2020")
+    BOUNDED_STEP = True
 
     kind: Literal["lamb"] = "lamb"
     lr: Positive = 1e-3

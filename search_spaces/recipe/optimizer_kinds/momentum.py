@@ -6,10 +6,11 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
-from search_spaces.recipe.part import Betas, Decay, Fraction, NonNegative, Part, Positive
+from search_spaces.recipe.optimizer_kinds.optimizer_kind import OptimizerKind, TypicalRates
+from search_spaces.recipe.part import Betas, Decay, Fraction, NonNegative, Positive
 
 
-class SGD(Part):
+class SGD(OptimizerKind):
     """Stochastic gradient descent with momentum.
 
     Source: Sutskever et al., "On the importance of initialization and momentum in deep learning", ICML 2013.
@@ -22,6 +23,9 @@ class SGD(Part):
         decay: Which parameters are decayed.
         decay_embeddings: Whether embedding tables count as matrices.
     """
+
+    TYPICAL_RATES = TypicalRates(1e-2, 1e-1, 1e-3, "Goyal et al., 2017")
+    LR_SCALING = "linear"
 
     kind: Literal["sgd"] = "sgd"
     lr: Positive = 0.1
@@ -38,7 +42,7 @@ class SGD(Part):
         return self
 
 
-class Lion(Part):
+class Lion(OptimizerKind):
     """The sign of an interpolated momentum: every weight moves by exactly `lr`, with half of Adam's memory.
 
     The paper asks for a learning rate 3 to 10 times below that of `AdamW` and a decay as much above; the
@@ -53,6 +57,10 @@ class Lion(Part):
         decay: Which parameters are decayed.
         decay_embeddings: Whether embedding tables count as matrices.
     """
+
+    TYPICAL_RATES = TypicalRates(1e-5, 3e-4, 1e-6, "Chen et al., NeurIPS 2023")
+    ENTRYWISE = True
+    BOUNDED_STEP = True
 
     kind: Literal["lion"] = "lion"
     lr: Positive = 1e-4

@@ -10,11 +10,11 @@ from typing import get_args
 import pytest
 
 from search_spaces import SpaceSpec, UsageError, lookup, parse_space
-from search_spaces.lint.context import TASKS
 from search_spaces.lint.lint import lint, lint_lines
 from search_spaces.recommend.decisions import Model, Start, Wish
 from search_spaces.recommend.recommend import Advice, Situation, advise, ask
 from search_spaces.search.distributions import Choice, LogUniform, Uniform
+from search_spaces.specs.builtin_tasks import BUILTIN_TASKS
 from trainers.task_checks import prepare
 
 MODELS: tuple[Model, ...] = get_args(Model)
@@ -70,7 +70,7 @@ def test_the_person_s_own_task_can_take_the_place_of_the_built_in_one() -> None:
 @pytest.mark.parametrize("task", get_args(Start))
 def test_the_placeholder_is_of_the_family(model: Model, task: Start) -> None:
     found = spec(Situation(model, task))
-    facts = TASKS[found.task.partition("?")[0]]
+    facts = BUILTIN_TASKS[found.task.partition("?")[0]]
     kinds = {"vit": "transformer", "rl": "mlp"}
     family = {"gru": "rnn"}.get(found.recipe.model.kind or "", found.recipe.model.kind) or facts.family
     assert family == kinds.get(model, model)

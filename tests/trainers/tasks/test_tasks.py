@@ -10,10 +10,11 @@ from search_spaces.recipe.model import Model
 from search_spaces.recipe.optimizers import SGD, AdamW
 from search_spaces.recipe.recipe import Budget, Recipe, Regularization
 from search_spaces.recipe.schedules import Cosine
+from search_spaces.specs.builtin_tasks import BUILTIN_TASKS
 from trainers import task as task_module
 from trainers.loop.training import Training
 from trainers.task_checks import prepare
-from trainers.task_lookup import BUILT_IN, load_target, load_task
+from trainers.task_lookup import load_target, load_task
 from trainers.tasks import Data, Task
 from trainers.tasks.mnist1d_data import _generate, signals
 from trainers.tasks.mnist1d_transfer import Mnist1dSource, Mnist1dTransfer, _cnn
@@ -108,7 +109,7 @@ def test_digits_with_sgd_and_nesterov():
     assert last_epoch(load_task("digits"), recipe)["test/accuracy"] > 0.95
 
 
-@pytest.mark.parametrize("name", BUILT_IN)
+@pytest.mark.parametrize("name", BUILTIN_TASKS)
 def test_every_built_in_name_leads_somewhere(name):
     if name == "images":
         with pytest.raises(UsageError, match="root is missing"):

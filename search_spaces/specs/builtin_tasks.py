@@ -1,0 +1,36 @@
+"""The built-in tasks: where each is defined, and what is known of it without loading torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+Family = Literal["transformer", "cnn", "rnn", "mlp"]
+
+
+class BuiltinTask(NamedTuple):
+    """A built-in task.
+
+    Attributes:
+        target: Class or function in `trainers.tasks`, as `module:name`.
+        family: Family of the model, unless `model.kind` chooses another.
+        pretrained: Whether the model is pretrained.
+        new_head: Whether a pretrained model gets a new output layer.
+    """
+
+    target: str
+    family: Family
+    pretrained: bool = False
+    new_head: bool = False
+
+
+BUILTIN_TASKS: Mapping[str, BuiltinTask] = {
+    "cartpole": BuiltinTask("cartpole:train", "mlp"),
+    "characters": BuiltinTask("characters:Characters", "transformer"),
+    "digits": BuiltinTask("digits:Digits", "cnn"),
+    "images": BuiltinTask("images:ImageFolder", "cnn"),
+    "mnist1d": BuiltinTask("mnist1d:Mnist1d", "mlp"),
+    # It has the same ten classes, so its head is pretrained, too.
+    "mnist1d_transfer": BuiltinTask("mnist1d_transfer:Mnist1dTransfer", "cnn", pretrained=True),
+    "text": BuiltinTask("text:TextClassification", "transformer", pretrained=True, new_head=True),
+}
