@@ -13,13 +13,14 @@ from pathlib import Path
 from rich.console import Console
 
 from search_spaces import SpaceSpec, SweepError, UsageError
-from sweeps.console.live_view import LiveView
 from sweeps.console.summary import Phases
 from sweeps.driver.interrupts import Interrupts
+from sweeps.driver.listeners import listeners_of
 from sweeps.driver.provenance import provenance
-from sweeps.driver.work import Options, Work
+from sweeps.driver.work import Options, Session, Work
 from sweeps.engine.checkpoint_files import reachable
 from sweeps.engine.conductor import Conductor
+from sweeps.listener import Listeners
 from sweeps.preflight.preparation import Preparation, needed
 from sweeps.runners.ray.environment import cluster_address, prepare
 from sweeps.runners.ray.node_check import expectation
@@ -29,8 +30,6 @@ from sweeps.store.lease import Lease
 from sweeps.store.records import Fence, SweepRecord
 from sweeps.store.store import Store
 from sweeps.store.writer import Writer, replay_journal
-from sweeps.study.mirror import StudyMirror
-from sweeps.study.study import open_study
 from trainers.storage.folder import Folder
 from trainers.storage.local import LocalFolder
 
@@ -69,28 +68,28 @@ def drive(work: Work, options: Options, console: Console, began: float) -> int:
             say(f"{replayed} records of the last driver, which the database did not have yet, are in now")
         sweep = _reconciled(store, work, fence)
         plan = work.plan(store, sweep)
-        copy = StudyMirror(partial(open_study, options.storage, spec, plan.parameters, work.facts), store, fence)
-        stack.enter_context(copy)
-        # Left before the copy, so that the copy is whole.
+        listeners = Listeners()
+        stack.callback(listeners.sweep_ends)  # after the writer has written everything
         writer = stack.enter_context(Writer(store, fence, journal, lease.check, say))
-        conductor = Conductor(spec, store, sweep.id, writer, plan, folder, copy.watch, _import_paths())
+        conductor = Conductor(spec, store, sweep.id, writer, plan, folder, listeners, _import_paths())
         stack.callback(conductor.close)
+        listeners.named.update(listeners_of(Session(work, options, console, store, writer, conductor)))
+        listeners.sweep_begins(spec, conductor.snapshots())
         phases = Phases(began)
         if conductor.idle:
             console.print(f"{work.kind} {spec.name!r} is complete: nothing to train", highlight=False)
         else:
-            live_view = LiveView(conductor, console, work.progress, writer)
             with _start(spec, options, folder, say, interrupts, partial(_end_now, stack)) as starting:
                 say(_opening(work, conductor, options))
                 _wait(starting, interrupts, console)
-                with interrupts.draining(conductor.drain), live_view:
+                with interrupts.draining(conductor.drain):
                     starting.runner.run(conductor)
                 phases.trained(conductor, starting.runner.slots)
-        stack.close()  # the copy and the lease are done before the summary says so
+        stack.close()  # everything is written and the lease is released before the summary is printed
         phases.end()
         work.summary(conductor, phases, options.storage, console)
-        if copy.behind is not None:
-            console.print(f"the Optuna study is behind: {copy.behind}; the same command completes it")
+        for name, failure in listeners.failures.items():
+            console.print(f"listener {name!r} failed: {failure}", highlight=False, markup=False, soft_wrap=True)
     return _exit_code(conductor)
 
 
@@ -139,7 +138,7 @@ def _reconciled(store: Store, work: Work, fence: Fence | None = None) -> SweepRe
         raise SweepError(f"sweep {name!r} vanished from the database")
     if sweep.kind != work.kind:
         raise UsageError(f"the database holds the {sweep.kind} {name!r}: choose another --name for this {work.kind}")
-    text, differences = work.adopt(store, sweep)
+    text, differences = work.reconcile_spec(store, sweep)
     if differences:
         raise UsageError(
             f"{work.kind} {name!r} is stored with another file:",
