@@ -81,7 +81,7 @@ def panel(now: Progress, remarks: Sequence[str] = ()) -> RenderableType:
     if now.survivors:
         words = "   ".join(f"epoch {rung}: {promoted} of {reached}" for rung, reached, promoted in now.survivors)
         grid.add_row("promoted", words)
-    saved = f", {now.epochs_saved} saved by stopping" if now.survivors else ""
+    saved = f", {now.epochs_saved} saved by early stopping" if now.survivors else ""
     grid.add_row("epochs", f"{now.epochs_spent} trained{saved}")
     for remark in remarks:
         grid.add_row("", Text(remark, "yellow"))
@@ -106,7 +106,7 @@ def _state_text(states: Mapping[RunState, int]) -> Text:
 
 
 def _best_text(now: Progress) -> str:
-    best = "best: none complete yet" if now.best is None else f"best {now.best[1]:.4f} (run {now.best[0]})"
+    best = "no run is complete yet" if now.best is None else f"best {now.best[1]:.4f} (run {now.best[0]})"
     if now.baseline is None:
         return best
     value, epoch = now.baseline
