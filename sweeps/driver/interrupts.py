@@ -79,6 +79,6 @@ class Interrupts:
         self._signaled = True
         if self._drain is not None:
             self._drain()
-            self._say("stopping: waiting for the epochs that run now (Ctrl-C again: not waiting)")
+            self._say("stopping: waiting for the epochs that run now (press Ctrl-C again to stop at once)")
         elif self._waiting:
             raise KeyboardInterrupt

@@ -26,5 +26,5 @@ LISTENERS: Mapping[str, ListenerFactory] = {"live view": _live_view, "dashboard"
 
 
 def listeners_of(session: Session) -> dict[str, Listener]:
-    """Return the listeners of this command by name: those of every command, and those of its options."""
+    """Return the listeners of this command, by name."""
     return {name: make(session) for name, make in {**LISTENERS, **session.options.listeners}.items()}

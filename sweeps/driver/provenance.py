@@ -10,18 +10,7 @@ from typing import Any
 
 import psutil
 
-PACKAGES = (
-    "sweeps",
-    "torch",
-    "ray",
-    "optuna",
-    "numpy",
-    "scipy",
-    "pydantic",
-    "sqlalchemy",
-    "mnist1d",
-    "scikit-learn",
-)
+PACKAGES = ("sweeps", "torch", "ray", "optuna", "numpy", "scipy", "pydantic", "sqlalchemy", "mnist1d", "scikit-learn")
 
 
 def provenance() -> dict[str, Any]:

@@ -51,8 +51,7 @@ class Work:
         kind: Kind in the database.
         text: YAML text of the complete file.
         metric: Primary metric of the work.
-        reconcile_spec: Returns, for the stored row, the text to store from now on, and the differences between that and
-            the new file, a line each.
+        reconcile_spec: Returns the text to store from now on, and its differences from the new file, a line each.
         plan: Makes the plan from the open database and the row.
         what: Size of the work for users: "32 runs".
         progress: Returns the progress of the runs, given the estimated seconds left.

@@ -50,12 +50,6 @@ class Conductor:
         checkpoints: Folder for the checkpoints of the sweep.
         listener: Notified of runs and epochs once the database has recorded them.
         import_paths: Folders from which workers import the user's own task.
-
-    Attributes:
-        rung_epochs: Epochs at which ASHA decides.
-        runs: All runs so far, by number.
-        first_report_at: `time.monotonic` at the first step of this driver.
-        session_seconds: Training time recorded by this driver, in seconds.
     """
 
     def __init__(
@@ -84,7 +78,7 @@ class Conductor:
         self._kept: LiveRun | None = None  # the run whose weights are on disk
         self._live: dict[int, LiveRun] = {}
         self.first_report_at: float | None = None
-        self.session_seconds = 0.0
+        self.session_seconds = 0.0  # training time recorded by this driver
         self._take_over(store, sweep_id)
 
     # --- from the database ----------------------------------------------------------------------------------

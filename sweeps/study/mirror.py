@@ -55,8 +55,7 @@ class StudyMirror(Listener):
     def epoch_recorded(self, run: RunSnapshot, epoch: int, metrics: Mapping[str, float]) -> None:
         self.run_begins(run)
 
-    def run_ends(self, run: RunSnapshot) -> None:
-        self.run_begins(run)
+    run_ends = run_begins
 
     def sweep_ends(self) -> None:
         """Write what is left.

@@ -20,15 +20,7 @@ from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from search_spaces import (
-    Choice,
-    Constant,
-    Distribution,
-    QUniform,
-    SpaceSpec,
-    UsageError,
-    Value,
-)
+from search_spaces import Choice, Constant, Distribution, QUniform, SpaceSpec, UsageError, Value
 from search_spaces.search.distributions import lies_in
 from search_spaces.search.parameters import Parameter, Parameters
 from search_spaces.specs.space import Goal
