@@ -50,7 +50,7 @@ def ablate(
 def ablation_work(spec: AblationSpec, more: int = 0) -> Work:
     """An ablation, as it is driven."""
 
-    def adopt(store: Store, row: SweepRecord) -> tuple[str, tuple[str, ...]]:
+    def reconcile_spec(store: Store, row: SweepRecord) -> tuple[str, tuple[str, ...]]:
         stored = parse_ablation(row.spec_yaml, f"{spec.name} (stored)", spec.name)
         # The file that a report of more pairs carries is the ablation as it is now.
         differences = () if spec == stored else diff_specs(_as_first_written(stored, spec), spec)
@@ -75,7 +75,7 @@ def ablation_work(spec: AblationSpec, more: int = 0) -> Work:
         kind="ablation",
         text=dump_ablation(spec),
         metric=spec.metrics.primary,
-        adopt=adopt,
+        reconcile_spec=reconcile_spec,
         plan=plan,
         what=f"{table.until(spec.pairs)} runs ({len(table.arms)} arms, {spec.pairs} pairs)",
         progress=progress,

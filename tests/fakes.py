@@ -31,6 +31,7 @@ from search_spaces import (
 from search_spaces.seeds import derive_seed
 from sweeps.engine.conductor import Conductor
 from sweeps.engine.messages import Job, Step
+from sweeps.listener import Listener
 from sweeps.plan.search_plan import SearchPlan
 from sweeps.store.database import connect
 from sweeps.store.events import Event
@@ -38,6 +39,7 @@ from sweeps.store.lease import owner_name
 from sweeps.store.records import Fence
 from sweeps.store.store import Store
 from sweeps.store.writer import Writer
+from sweeps.study.snapshot import RunSnapshot
 from trainers.reports import EpochReport
 from trainers.storage.local import LocalFolder
 
@@ -260,6 +262,22 @@ class PatchyWriter(Writer):
     def _write_all(self, backlog: int) -> None:
         while len(self._queue) > backlog:
             self.write()
+
+
+class Watch(Listener):
+    """Calls a function with every snapshot of a run."""
+
+    def __init__(self, watch: Callable[[RunSnapshot], None]) -> None:
+        self._watch = watch
+
+    def run_begins(self, run: RunSnapshot) -> None:
+        self._watch(run)
+
+    def epoch_recorded(self, run: RunSnapshot, epoch: int, metrics: Mapping[str, float]) -> None:
+        self._watch(run)
+
+    def run_ends(self, run: RunSnapshot) -> None:
+        self._watch(run)
 
 
 # --- sweeps -----------------------------------------------------------------------------------------------------

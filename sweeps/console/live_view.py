@@ -1,12 +1,11 @@
-"""What a person sees of a sweep while it works: a live panel in a terminal, lines elsewhere."""
+"""The progress of a sweep while it runs: a live panel in a terminal, lines of text elsewhere."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from types import TracebackType
-from typing import Self
+from contextlib import ExitStack
 
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -14,21 +13,24 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from search_spaces import SpaceSpec
 from sweeps.engine.conductor import Conductor
 from sweeps.engine.live_run import warnings
 from sweeps.engine.progress import Progress
+from sweeps.listener import Listener
 from sweeps.run_state import RunState
 from sweeps.store.writer import Writer
+from sweeps.study.snapshot import RunSnapshot
 
 PLAIN_EVERY_S = 2.0
 LIVE_PER_S = 4
 
 
 class Pace:
-    """Turns finished runs into an estimate of the time that is left.
+    """Estimates the time left from the runs that have finished.
 
     Args:
-        conductor: Whose pace; what was finished before it began does not count.
+        conductor: Conductor of the sweep; runs that it found finished do not count.
     """
 
     def __init__(self, conductor: Conductor) -> None:
@@ -36,7 +38,7 @@ class Pace:
         self._before = sum(run.state.finished for run in conductor.runs)
 
     def eta_s(self) -> float | None:
-        """Seconds to the end if the runs that are left take as long as those of this driver did."""
+        """Return the seconds left if the remaining runs take as long as those of this driver; None before the first."""
         began = self._conductor.first_report_at
         finished = sum(run.state.finished for run in list(self._conductor.runs))
         done = finished - self._before
@@ -46,7 +48,7 @@ class Pace:
 
 
 def line(now: Progress, remarks: Sequence[str] = ()) -> str:
-    """One line of plain text."""
+    """Return the progress as one line of plain text."""
     counts = ", ".join(f"{count} {state.value.lower()}" for state, count in now.states.items() if count)
     parts = [f"{now.name}: {now.finished}/{now.total} runs ({counts})"]
     if now.pairs is not None:
@@ -63,7 +65,7 @@ def line(now: Progress, remarks: Sequence[str] = ()) -> str:
 
 
 def panel(now: Progress, remarks: Sequence[str] = ()) -> RenderableType:
-    """The live view."""
+    """Return the panel of the live view."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold")
     grid.add_column()
@@ -77,9 +79,9 @@ def panel(now: Progress, remarks: Sequence[str] = ()) -> RenderableType:
     else:
         grid.add_row("pairs", f"{now.pairs[0]} of {now.pairs[1]} complete in every arm")
     if now.survivors:
-        words = "   ".join(f"epoch {rung}: {on} of {reached}" for rung, reached, on in now.survivors)
-        grid.add_row("went on", words)
-    saved = f", {now.epochs_saved} saved by stopping" if now.survivors else ""
+        words = "   ".join(f"epoch {rung}: {promoted} of {reached}" for rung, reached, promoted in now.survivors)
+        grid.add_row("promoted", words)
+    saved = f", {now.epochs_saved} saved by early stopping" if now.survivors else ""
     grid.add_row("epochs", f"{now.epochs_spent} trained{saved}")
     for remark in remarks:
         grid.add_row("", Text(remark, "yellow"))
@@ -104,7 +106,7 @@ def _state_text(states: Mapping[RunState, int]) -> Text:
 
 
 def _best_text(now: Progress) -> str:
-    best = "best: none complete yet" if now.best is None else f"best {now.best[1]:.4f} (run {now.best[0]})"
+    best = "no run is complete yet" if now.best is None else f"best {now.best[1]:.4f} (run {now.best[0]})"
     if now.baseline is None:
         return best
     value, epoch = now.baseline
@@ -113,7 +115,7 @@ def _best_text(now: Progress) -> str:
 
 
 def duration(seconds: float) -> str:
-    """``5 s``, ``3 min 20 s``, ``2 h 05 min``."""
+    """Return a duration as text: ``5 s``, ``3 min 20 s``, ``2 h 05 min``."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -122,14 +124,16 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-class LiveView:
-    """Shows a conductor's progress while it works: a live panel in a terminal, lines elsewhere.
+class LiveView(Listener):
+    """Shows the progress of a sweep: a live panel in a terminal, lines of text elsewhere.
+
+    It reads the conductor on a thread of its own, so it shows progress even while the database is unreachable.
 
     Args:
-        conductor: Whose sweep is shown.
-        console: Where.
-        progress: Of its runs, with the seconds that are left.
-        writer: Knows whether the database keeps up.
+        conductor: Conductor of the sweep.
+        console: Console to print to.
+        progress: Returns the progress of the conductor's runs, given the estimated seconds left.
+        writer: Writer whose remarks are shown, such as an unreachable database.
     """
 
     def __init__(
@@ -146,48 +150,48 @@ class LiveView:
         self._console = console
         self._pace = Pace(conductor)
         self._over = threading.Event()
-        self._live: Live | None = None
-        self._thread = threading.Thread(target=self._print_lines, name="progress", daemon=True)
+        show = self._show_panel if console.is_terminal else self._print_lines
+        self._thread = threading.Thread(target=show, name="live-view", daemon=True)
 
-    def __enter__(self) -> Self:
-        if self._console.is_terminal:
-            self._live = Live(
-                console=self._console,
-                get_renderable=lambda: panel(self._standing(), self._remarks() + warnings(list(self._conductor.runs))),
-                refresh_per_second=LIVE_PER_S,
-                transient=True,
-            )
-            self._live.start()
-        else:
-            self._thread.start()
-        return self
+    def sweep_begins(self, spec: SpaceSpec, runs: Sequence[RunSnapshot]) -> None:
+        self._thread.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def sweep_ends(self) -> None:
         self._over.set()
-        if self._live is not None:
-            self._live.stop()
-        else:
-            self._thread.join()
+        self._thread.join()
 
-    def _standing(self) -> Progress:
+    def _progress(self) -> Progress:
         return self._progress_of(self._conductor, self._pace.eta_s())
 
-    def _remarks(self) -> list[str]:
-        return [remark for remark in (self._writer.remark,) if remark]
+    def _trained(self, now: Progress) -> bool:
+        """Return whether this command trains no more runs."""
+        return not now.states.get(RunState.RUNNING) and (now.finished == now.total or self._conductor.draining)
 
-    def _say_warnings(self) -> None:
+    def _remarks(self) -> list[str]:
+        return [remark] if (remark := self._writer.remark) else []
+
+    def _print_warnings(self) -> None:
         found = warnings(list(self._conductor.runs))
         for text in found[self._warned :]:
             self._console.print(f"warning: {text}", highlight=False, soft_wrap=True, markup=False)
         self._warned = len(found)
 
+    def _show_panel(self) -> None:
+        """Show the panel from the start of the first run to the end of the last one."""
+        live = Live(console=self._console, auto_refresh=False, transient=True)
+        with ExitStack() as stack:
+            stack.callback(live.stop)
+            while not self._over.wait(1 / LIVE_PER_S) and not self._trained(now := self._progress()):
+                if live.is_started or now.states.get(RunState.RUNNING):
+                    live.start()
+                    remarks = self._remarks() + warnings(list(self._conductor.runs))
+                    live.update(panel(now, remarks), refresh=True)
+
     def _print_lines(self) -> None:
         last = ""
-        while not self._over.wait(PLAIN_EVERY_S):
-            self._say_warnings()
-            now = line(self._standing(), self._remarks())
-            if now != last and self._conductor.first_report_at is not None:
-                self._console.print(now, highlight=False, soft_wrap=True, markup=False)
-                last = now
+        while not self._over.wait(PLAIN_EVERY_S) and not self._trained(now := self._progress()):
+            self._print_warnings()
+            text = line(now, self._remarks())
+            if text != last and self._conductor.first_report_at is not None:
+                self._console.print(text, highlight=False, soft_wrap=True, markup=False)
+                last = text

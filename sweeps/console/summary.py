@@ -1,4 +1,4 @@
-"""What `sweeps run` says at its end."""
+"""The summary that a command prints at its end."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from sweeps.store.database import DEFAULT_URL, shown
 
 
 class Phases:
-    """Where the wall time went.
+    """Wall time of a command by phase: start-up, runs and shut-down.
 
     Args:
-        began: `time.monotonic` when the command was typed.
+        began: `time.monotonic` at the start of the command.
     """
 
     def __init__(self, began: float) -> None:
@@ -32,20 +32,20 @@ class Phases:
         self._training_s = 0.0
 
     def trained(self, conductor: Conductor, slots: int) -> None:
-        """The last run has ended."""
+        """Record that the last run has ended."""
         self._trained = time.monotonic()
         self._first_report = conductor.first_report_at
         self._training_s = conductor.session_seconds
         self._slots = slots
 
     def end(self) -> None:
-        """Everything is written and given back."""
+        """Record that everything is written and released."""
         self._ended = time.monotonic()
 
     def __str__(self) -> str:
         wall = self._ended - self._began
         if self._trained is None or self._first_report is None:
-            return f"{wall:.1f} s, none of it training"
+            return f"{wall:.1f} s, no training"
         running = self._trained - self._first_report
         waiting = max(0.0, running * self._slots - self._training_s)
         return (
@@ -56,7 +56,7 @@ class Phases:
 
 
 def summary(conductor: Conductor, phases: Phases, storage: str, console: Console) -> None:
-    """Print the standing of a sweep at the end of a command."""
+    """Print the state of a sweep at the end of a command."""
     spec = conductor.spec
     rows = [
         ("runs", states(conductor)),
@@ -72,11 +72,11 @@ def summary(conductor: Conductor, phases: Phases, storage: str, console: Console
         if text:
             console.print(f"{name:<8}{text}", highlight=False, markup=False, soft_wrap=True)
     if any(run.state is RunState.FAILED for run in conductor.runs):
-        console.print(f"        why runs failed: sweeps show {spec.name} RUN", highlight=False, soft_wrap=True)
+        console.print(f"        to see why runs failed: sweeps show {spec.name} RUN", highlight=False, soft_wrap=True)
 
 
 def states(conductor: Conductor) -> str:
-    """How many runs there are, by what became of them."""
+    """Return the number of runs in each state as text."""
     counts = Counter(run.state for run in conductor.runs)
     words = ", ".join(f"{counts[state]} {state.value.lower()}" for state in RunState if counts[state])
     return f"{len(conductor.runs)} of {conductor.plan.total}: {words}"
@@ -92,12 +92,14 @@ def _best(conductor: Conductor) -> str:
 
 def _gain(best: LiveRun, baseline: LiveRun, goal: str) -> str:
     if best is baseline:
-        return ", the baseline recipe itself: nothing beat it"
+        return ", the baseline recipe: no other run is better"
     if baseline.state is not RunState.COMPLETE or baseline.value is None or best.value is None:
         return ", the baseline is not complete"
     gain = best.value - baseline.value
     better = "better" if (gain > 0) == (goal == "maximize") else "no better"
-    return f", {better} than the baseline recipe {baseline.value:.4f} by {abs(gain):.4f} (on the data it was chosen by)"
+    return (
+        f", {better} than the baseline recipe {baseline.value:.4f} by {abs(gain):.4f} (on the data used to choose it)"
+    )
 
 
 def _recipe(conductor: Conductor) -> str:
@@ -114,13 +116,13 @@ def _short(value: object) -> str:
 
 def _epochs(conductor: Conductor) -> str:
     now = sweep_progress(conductor.spec, conductor.runs)
-    return f"{now.epochs_spent} trained, {now.epochs_saved} saved by stopping early"
+    return f"{now.epochs_spent} trained, {now.epochs_saved} saved by early stopping"
 
 
 def _next(conductor: Conductor, storage: str) -> str:
     name = conductor.spec.name
     if not conductor.finished:
         return "the same command continues"
-    # Quoted for a shell: a URL may hold ? and &. A hidden password has to be typed, or come from ~/.pgpass.
+    # Quoted for the shell: a URL may contain ? and &. The hidden password must be typed or come from ~/.pgpass.
     where = "" if storage == DEFAULT_URL else f", each with --storage {shlex.quote(shown(storage))}"
     return f"sweeps show {name} | sweeps dashboard | sweeps export {name}{where}"

@@ -1,1 +1,1 @@
-"""Start, drive and stop a sweep or an ablation."""
+"""Start, run and stop a sweep or an ablation."""

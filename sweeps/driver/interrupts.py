@@ -1,9 +1,9 @@
-"""Ctrl-C and SIGTERM, from the first line of a driver to its last.
+"""Handles Ctrl-C and SIGTERM in a driver.
 
-Threads write records, keep the lease and start Ray while the main thread works: an exception that may come between any
-two of its lines would leave locks held and connections half open. So the first signal is a wish, which is granted where
-that is safe: at once while the main thread only waits for something, by letting the steps under way come in while runs
-train, and at the next such place otherwise. The second signal is an order.
+Other threads write records, renew the lease and start Ray while the main thread works. A KeyboardInterrupt between any
+two lines would leave locks held and connections half open. So the first signal takes effect only where that is safe:
+at once while the main thread waits for something, after the current steps while runs train, and otherwise at the next
+such place. The second signal raises KeyboardInterrupt at once.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from typing import Any, Self
 
 
 class Interrupts:
-    """Takes the signals of a driver.
+    """Handles the signals of a driver; a context manager that restores the old handlers.
 
     Args:
-        say: Tells the person at the keyboard a line.
+        say: Prints a line for the user.
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
-        self._asked = False
+        self._signaled = False
         self._waiting = False
         self._drain: Callable[[], None] | None = None
         self._before: dict[signal.Signals, Any] = {}
@@ -35,7 +35,7 @@ class Interrupts:
         return self
 
     def arm(self) -> None:
-        """Take the signals, again after somebody else took them: Ray does so when it is imported and when it starts."""
+        """Install the handlers; again after Ray has replaced them, which it does on import and on start."""
         for number in self._before:
             signal.signal(number, self._handle)
 
@@ -44,17 +44,17 @@ class Interrupts:
             signal.signal(number, handler)
 
     def check(self) -> None:
-        """Raise if somebody asked for the end.
+        """Raise if a signal has arrived.
 
         Raises:
-            KeyboardInterrupt: Somebody did.
+            KeyboardInterrupt: A signal has arrived.
         """
-        if self._asked:
+        if self._signaled:
             raise KeyboardInterrupt
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """While the main thread waits for others: the first signal ends the waiting."""
+        """Let the first signal interrupt the block at once; for blocks that only wait."""
         self.check()
         self._waiting = True
         try:
@@ -65,7 +65,7 @@ class Interrupts:
 
     @contextmanager
     def draining(self, drain: Callable[[], None]) -> Iterator[None]:
-        """While runs train: the first signal lets the steps come in that are under way."""
+        """Let the first signal call `drain`, so that the current steps are completed; for the training."""
         self.check()
         self._drain = drain
         try:
@@ -74,11 +74,11 @@ class Interrupts:
             self._drain = None
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self._asked:
+        if self._signaled:
             raise KeyboardInterrupt
-        self._asked = True
+        self._signaled = True
         if self._drain is not None:
             self._drain()
-            self._say("stopping: waiting for the epochs that run now (Ctrl-C again: not waiting)")
+            self._say("stopping: waiting for the epochs that run now (press Ctrl-C again to stop at once)")
         elif self._waiting:
             raise KeyboardInterrupt

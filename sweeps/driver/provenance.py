@@ -1,4 +1,4 @@
-"""What a sweep ran on, taken once when it is created: enough to repeat it, nothing secret."""
+"""Records on what a sweep was created: code version, packages and machine, without secrets."""
 
 from __future__ import annotations
 
@@ -10,22 +10,11 @@ from typing import Any
 
 import psutil
 
-PACKAGES = (
-    "sweeps",
-    "torch",
-    "ray",
-    "optuna",
-    "numpy",
-    "scipy",
-    "pydantic",
-    "sqlalchemy",
-    "mnist1d",
-    "scikit-learn",
-)
+PACKAGES = ("sweeps", "torch", "ray", "optuna", "numpy", "scipy", "pydantic", "sqlalchemy", "mnist1d", "scikit-learn")
 
 
 def provenance() -> dict[str, Any]:
-    """Commit, package versions and machine."""
+    """Return the git commit, the package versions and the machine."""
     return {
         "git_commit": _git("rev-parse", "HEAD"),
         "git_dirty": bool(_git("status", "--porcelain")),
@@ -46,9 +35,9 @@ def _version(package: str) -> str | None:
 
 
 def _git(*arguments: str) -> str | None:
-    """Output of one git command in the current folder; None outside a repository or without git."""
+    """Return the output of a git command in the current folder; None outside a repository or without git."""
     try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=5, check=True)  # noqa: S603, S607  fixed words, git from the person's own PATH
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=5, check=True)  # noqa: S603, S607  fixed arguments, git from the user's PATH
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()

@@ -1,4 +1,4 @@
-"""What is driven: a sweep or an ablation, and how."""
+"""What is driven, a sweep or an ablation, and with which options."""
 
 from __future__ import annotations
 
@@ -13,22 +13,25 @@ from search_spaces.files.dump import DRIVING
 from sweeps.console.summary import Phases, summary
 from sweeps.engine.conductor import Conductor
 from sweeps.engine.progress import Progress, sweep_progress
+from sweeps.listener import Listener
 from sweeps.plan.plan import Plan
 from sweeps.plan.search_plan import SearchPlan
 from sweeps.store.records import SweepRecord
 from sweeps.store.store import Store
+from sweeps.store.writer import Writer
 
 
 @dataclass(frozen=True)
 class Options:
-    """How a sweep is driven; nothing here changes what it finds.
+    """How a sweep is driven; no option changes its results.
 
     Attributes:
         storage: Database URL.
-        address: Of a running Ray cluster; None starts one here.
+        address: Address of a running Ray cluster; None starts one on this machine.
         local: Train in this process, without Ray.
-        checkpoints: Path or URL of their folder; None puts them beside a SQLite file, or under ``runs``.
-        wait: For another driver of the same sweep to end, in place of an error.
+        checkpoints: Path or URL of the folder for checkpoints; None puts them beside a SQLite file, or under ``runs``.
+        wait: Wait until another driver of the same sweep ends, instead of raising an error.
+        listeners: Factories of additional listeners, by name.
     """
 
     storage: str
@@ -36,31 +39,32 @@ class Options:
     local: bool = False
     checkpoints: str | None = None
     wait: bool = False
+    listeners: Mapping[str, ListenerFactory] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Work:
-    """What is driven: a sweep, or an ablation.
+    """A sweep or an ablation to run.
 
     Attributes:
-        spec: Task, recipe and metric; its name is the sweep's.
-        kind: As the database calls it.
-        text: The file, spelled out.
-        metric: What the work is about in the end.
-        adopt: The row -> the file that it is to hold from now on, and how the new one differs from that, a line each.
-        plan: Made over the open database for the row.
-        what: What one says of its size: "32 runs".
-        progress: Where its runs stand, with the seconds that are left.
-        summary: Prints where it stands, at the end.
-        facts: What the study in the dashboard tells besides.
-        notes: What its provenance tells besides.
+        spec: Space with task, recipe and metric; its name is the name of the sweep.
+        kind: Kind in the database.
+        text: YAML text of the complete file.
+        metric: Primary metric of the work.
+        reconcile_spec: Returns the text to store from now on, and its differences from the new file, a line each.
+        plan: Makes the plan from the open database and the row.
+        what: Size of the work for users: "32 runs".
+        progress: Returns the progress of the runs, given the estimated seconds left.
+        summary: Prints the summary at the end of the command.
+        facts: Additional attributes of the study in the dashboard.
+        notes: Additional entries of the provenance.
     """
 
     spec: SpaceSpec
     kind: Literal["sweep", "ablation"]
     text: str
     metric: str
-    adopt: Callable[[Store, SweepRecord], tuple[str, tuple[str, ...]]]
+    reconcile_spec: Callable[[Store, SweepRecord], tuple[str, tuple[str, ...]]]
     plan: Callable[[Store, SweepRecord], Plan]
     what: str
     progress: Callable[[Conductor, float | None], Progress]
@@ -69,18 +73,33 @@ class Work:
     notes: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Session:
+    """The open sweep of one command, from which its listeners are made."""
+
+    work: Work
+    options: Options
+    console: Console
+    store: Store
+    writer: Writer
+    conductor: Conductor
+
+
+ListenerFactory = Callable[[Session], Listener]
+
+
 def sweep_work(spec: SpaceSpec, forced: tuple[str, ...] = ()) -> Work:
-    """A sweep over a space.
+    """Return the work of a sweep over a space.
 
     Args:
         spec: The space.
-        forced: Codes of the red flags that it is run in spite of; they stand with its provenance.
+        forced: Codes of the lint errors that were overridden with --force; stored with the provenance.
     """
 
-    def adopt(store: Store, row: SweepRecord) -> tuple[str, tuple[str, ...]]:
+    def reconcile_spec(store: Store, row: SweepRecord) -> tuple[str, tuple[str, ...]]:
         stored = parse_space(row.spec_yaml, f"{spec.name} (stored)", spec.name)
         driving: dict[str, Any] = {name: getattr(spec, name) for name in DRIVING}
-        # More of the same changes nothing that is recorded.
+        # More runs of the same space do not change what is recorded.
         stored = stored.model_copy(update={**driving, "runs": max(spec.runs, stored.runs)})
         return dump_space(stored), diff_specs(stored, spec)
 
@@ -89,7 +108,7 @@ def sweep_work(spec: SpaceSpec, forced: tuple[str, ...] = ()) -> Work:
         kind="sweep",
         text=dump_space(spec),
         metric=spec.metric.name,
-        adopt=adopt,
+        reconcile_spec=reconcile_spec,
         plan=lambda store, row: SearchPlan(spec),
         what=f"{spec.runs} runs",
         progress=lambda conductor, eta_s: sweep_progress(spec, list(conductor.runs), eta_s),

@@ -1,9 +1,9 @@
-"""Decides what runs next and what becomes of a run after each step. THE file to read first.
+"""Decides which run trains next, and whether a run continues after each step. Read this file first.
 
-Runners (in this process, or Ray) ask `Conductor.next_job` for work, hand every step that a worker made to
-`Conductor.report`, and obey its answer. Every answer is recorded before it is given, by the writer, which brings it
-into the database a moment later. So a driver can die between any two lines of this file, and its successor goes on
-from the records as if nothing had happened.
+Runners (in this process, or on Ray) get work from `Conductor.next_job`, pass every step of a worker to
+`Conductor.report`, and follow the result. Every decision is recorded in the journal before it is returned, and the
+writer brings it into the database a moment later. So a driver can crash between any two lines of this file, and the
+next driver continues from the records as if nothing had happened.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from sweeps.engine.live_run import LiveRun
 from sweeps.engine.messages import Job, Step
 from sweeps.engine.outcome import in_time, judge, over_time, printable
 from sweeps.engine.progress import best_run
+from sweeps.listener import Listener
 from sweeps.plan.asha import Rungs, rung_epochs
 from sweeps.plan.plan import Plan
 from sweeps.run_state import RunState
@@ -34,21 +35,21 @@ from sweeps.store.writer import Writer
 from sweeps.study.snapshot import RunSnapshot
 from trainers.storage.folder import Folder
 
-MAX_ATTEMPTS = 3  # a run whose worker died this often without recording an epoch in between is FAILED
+MAX_ATTEMPTS = 3  # a run whose workers died this often without recording an epoch in between is FAILED
 
 
 class Conductor:
-    """Meets the plan, early stopping and the store.
+    """Connects the plan, early stopping and the records of one sweep.
 
     Args:
         spec: The space.
-        store: The database, which is read once, at the start.
-        sweep_id: The sweep's row there.
-        writer: Takes what is recorded; it has taken the sweep over.
-        plan: What is to be run.
-        checkpoints: The folder of the sweep's checkpoints.
-        watch: Called with the view of every run that changed, for the study that the dashboard shows.
-        import_paths: Folders where workers look for the user's own task.
+        store: The database; read once, at the start.
+        sweep_id: Id of the sweep's row.
+        writer: Records events; it has taken over the sweep.
+        plan: Proposes the runs.
+        checkpoints: Folder for the checkpoints of the sweep.
+        listener: Notified of runs and epochs once the database has recorded them.
+        import_paths: Folders from which workers import the user's own task.
     """
 
     def __init__(
@@ -59,16 +60,16 @@ class Conductor:
         writer: Writer,
         plan: Plan,
         checkpoints: Folder,
-        watch: Callable[[RunSnapshot], None] = lambda view: None,
+        listener: Listener = Listener(),  # noqa: B008  it does nothing
         import_paths: tuple[str, ...] = (),
     ) -> None:
         self.spec = spec
         self._writer = writer
         self.plan = plan
         self._files = CheckpointFiles(checkpoints)
-        self._watch = watch
+        self._listener = listener
         self._import_paths = import_paths
-        self._lock = threading.RLock()  # progress reads from its own thread
+        self._lock = threading.RLock()  # runners and the live view call from threads of their own
         self._draining = False
         self._rungs: Rungs
         self.rung_epochs = rung_epochs(spec.early_stopping, spec.recipe.budget.epochs)
@@ -77,13 +78,13 @@ class Conductor:
         self._kept: LiveRun | None = None  # the run whose weights are on disk
         self._live: dict[int, LiveRun] = {}
         self.first_report_at: float | None = None
-        self.session_seconds = 0.0  # of training, recorded by this driver
+        self.session_seconds = 0.0  # training time recorded by this driver
         self._take_over(store, sweep_id)
 
     # --- from the database ----------------------------------------------------------------------------------
 
     def _take_over(self, store: Store, sweep_id: int) -> None:
-        """Read where the sweep stands; whatever was RUNNING lost its driver and is continued first."""
+        """Read the state of the sweep. Unfinished runs are queued, so they are continued first."""
         curve = store.curve(sweep_id, self.spec.metric.name)
         self._seq = store.next_seq(sweep_id)
         self._rungs = self._rebuild_rungs(curve)
@@ -96,7 +97,7 @@ class Conductor:
         self._queue.extend(run for run in self.runs if not run.state.finished)
         self._kept = self.best()
         self._files.tidy(wanted={run.number for run in (*self._queue, self._kept) if run is not None})
-        # A driver may have died while the best run changed.
+        # The last driver may have crashed while the best run changed.
         stored = {record.number: record.checkpoint for record in records if record.checkpoint is not None}
         path = None if self._kept is None else self._stored_weights(self._kept.number, stored.get(self._kept.number))
         if stored != ({} if self._kept is None or path is None else {self._kept.number: path}):
@@ -104,10 +105,10 @@ class Conductor:
         if self._kept is not None:
             self._files.keep_final(self._kept.number)
         for run in self.runs:
-            self._tell(run)
+            self._learn(run)
 
     def _stored_weights(self, number: int, known: str | None) -> str | None:
-        """Where the weights of the best run are, which a driver with another folder may have written there."""
+        """Return the location of the best run's weights; a driver with another folder may have written them there."""
         try:
             found = self._files.final(number)
         except OSError as error:
@@ -125,7 +126,7 @@ class Conductor:
     # --- to the runner --------------------------------------------------------------------------------------
 
     def next_job(self, ray_trial_id: str | None = None) -> Job | None:
-        """The next run to train, recorded as RUNNING; None when there is none now, or none any more."""
+        """Return the next run to train, recorded as RUNNING; None if there is none at the moment or none left."""
         with self._lock:
             if self._draining:
                 return None
@@ -142,29 +143,29 @@ class Conductor:
             run.started_at = run.started_at or now
             self._writer.put(RunBegun(run.number, run.attempts, now, ray_trial_id))
             self._live[run.number] = run
-            self._tell(run)
+            self._notify(self._listener.run_begins, self._learn(run))
             return self._job(run)
 
     @property
     def idle(self) -> bool:
-        """Nothing runs, and nothing is left to hand out: the runner's work is over."""
+        """Whether no run is training and none is left to start: the runner has finished."""
         with self._lock:
             nothing_left = self._draining or (not self._queue and len(self.runs) >= self.plan.total)
             return nothing_left and not self._live
 
     @property
     def finished(self) -> bool:
-        """Every planned run has ended."""
+        """Whether every planned run has ended."""
         with self._lock:
             return len(self.runs) >= self.plan.total and all(run.state.finished for run in self.runs)
 
     def report(self, number: int, step: Step, node: str | None = None) -> bool:
-        """Record what a worker did; True: go on with this run, False: its worker is free.
+        """Record a step and return whether the run continues; if not, its worker is free.
 
         Args:
-            number: Of the run.
-            step: What its worker did.
-            node: Where in the cluster; None where there is none.
+            number: Number of the run.
+            step: Epochs or error of the worker.
+            node: Name of the node in the cluster; None without a cluster.
         """
         with self._lock:
             run = self._live[number]
@@ -173,19 +174,24 @@ class Conductor:
                 self.first_report_at = time.monotonic()
             outcome = judge(step, run, self.spec.metric.name, self._rungs, self._draining)
             outcome = in_time(outcome, run, step, self.spec.time_limit_s)
+            new = [report for report in step.reports if report.epoch > run.epoch]
             self._record(number, outcome, step, node)
             self._remember(run, step, outcome)
             if run.state is not RunState.RUNNING:
                 self._close(run)
-            self._tell(run)
+            snapshot = self._learn(run)
+            for report in new:
+                self._notify(self._listener.epoch_recorded, snapshot, report.epoch, report.metrics)
+            if run.state is not RunState.RUNNING:
+                self._notify(self._listener.run_ends, snapshot)
             return run.state is RunState.RUNNING
 
     def expired(self, number: int, quiet_s: float) -> bool:
-        """Whether a run is over its time limit; then it is over, and its worker has to be ended.
+        """Return whether a run exceeds its time limit. Such a run is FAILED, and the caller stops its worker.
 
         Args:
-            number: Of the run.
-            quiet_s: Seconds since its worker was last heard of.
+            number: Number of the run.
+            quiet_s: Seconds since its worker last reported.
         """
         with self._lock:
             run, limit = self._live[number], self.spec.time_limit_s
@@ -195,7 +201,7 @@ class Conductor:
             return True
 
     def lost(self, number: int, reason: str) -> None:
-        """The worker of this run died: the run goes back to the queue, unless that gets it nowhere."""
+        """Handle the death of a worker: queue its run again, or fail it after too many deaths without progress."""
         with self._lock:
             self._writer.check()
             run = self._live.pop(number)
@@ -211,20 +217,20 @@ class Conductor:
             self._record(number, RunOutcome(state, error=run.error))
             if state.finished:
                 self._drop(run)
-            self._tell(run)
+            self._notify(self._listener.run_ends, self._learn(run))
 
     def put_back(self, number: int) -> None:
-        """No worker has begun this run: it is the next one's, of this driver or of its successor."""
+        """Take back a run that no worker has begun; it is trained next, by this driver or by the next one."""
         with self._lock:
             run = self._live.pop(number)
             run.state = RunState.INTERRUPTED
             if not self._draining:
                 self._queue.append(run)
             self._record(number, RunOutcome(run.state))
-            self._tell(run)
+            self._notify(self._listener.run_ends, self._learn(run))
 
     def drain(self) -> None:
-        """Hand out nothing more, and let every run end with the step that it is in."""
+        """Start no more runs, and interrupt every run after its current step."""
         self._draining = True
 
     @property
@@ -233,7 +239,7 @@ class Conductor:
         return self._draining
 
     def close(self) -> None:
-        """Leave no run RUNNING behind, unless another driver has taken them over."""
+        """Mark every RUNNING run as INTERRUPTED, unless another driver has taken over the sweep."""
         with self._lock:
             try:
                 self._writer.put(RunsInterrupted())
@@ -242,11 +248,11 @@ class Conductor:
             for run in self.runs:
                 if run.state is RunState.RUNNING:
                     run.state = RunState.INTERRUPTED
-                    self._tell(run)
+                    self._notify(self._listener.run_ends, self._learn(run))
 
     # --- records -------------------------------------------------------------------------------------------
 
-    def _record(self, number: int, outcome: RunOutcome, step: Step = Step(), node: str | None = None) -> None:  # noqa: B008  a frozen one
+    def _record(self, number: int, outcome: RunOutcome, step: Step = Step(), node: str | None = None) -> None:  # noqa: B008  it is frozen
         now = datetime.now(UTC)
         self._writer.put(StepRecorded(number, step.reports, self._seq, outcome, now, step.fingerprint, node))
         self._seq += len(step.reports)
@@ -269,10 +275,10 @@ class Conductor:
             run.finished_at = datetime.now(UTC)
 
     def _close(self, run: LiveRun) -> None:
-        """The run has left its worker. Only the best complete run keeps its weights."""
+        """Handle a run that has left its worker. Only the best complete run keeps its weights."""
         del self._live[run.number]
         if run.state is RunState.INTERRUPTED:
-            if not self._draining:  # to be tried again
+            if not self._draining:  # it is tried again
                 self._queue.append(run)
             return
         if run is not self.best():
@@ -281,18 +287,18 @@ class Conductor:
         if self._kept is not None:
             self._drop(self._kept)
         path = None
-        with suppress(OSError):  # a folder that is away ends no sweep; the next driver looks again
+        with suppress(OSError):  # an unreachable folder does not end the sweep; the next driver reads it again
             path = self._files.final(run.number)
         self._writer.put(WeightsKept(run.number, path))
         self._writer.then(partial(self._files.keep_final, run.number))
         self._kept = run
 
     def _drop(self, run: LiveRun) -> None:
-        # Once the database has it: a driver that lost its lease unawares must not touch what is the next one's.
+        # After the database has it: a driver that has lost its lease without noticing must not touch the files.
         self._writer.then(partial(self._files.remove, run.number))
 
     def best(self) -> LiveRun | None:
-        """The complete run with the best value; the earlier one of two equal."""
+        """Return the complete run with the best value; of two equal ones, the earlier."""
         return best_run(list(self.runs), self.spec.metric.goal)
 
     # --- helpers --------------------------------------------------------------------------------------------
@@ -308,8 +314,8 @@ class Conductor:
         return run
 
     def _shared_seed(self, digest: str) -> int:
-        # All runs of a sweep share their random streams, so that they differ by their recipes alone; a recipe that is
-        # proposed again is a repetition, and gets the next streams.
+        # All runs of a sweep share their random streams, so that they differ only in their recipes. A recipe that is
+        # proposed again is a repetition and gets new streams.
         repetition = sum(run.recipe_hash == digest for run in self.runs)
         return derive_seed("sweep", self.spec.sampler.seed, repetition)
 
@@ -328,7 +334,16 @@ class Conductor:
             recorded=run.epoch,
         )
 
-    def _tell(self, run: LiveRun) -> None:
-        view = run.view(self.plan.values(run))
-        self.plan.learn(view)
-        self._writer.then(partial(self._watch, view))
+    def snapshots(self) -> list[RunSnapshot]:
+        """Return a snapshot of every run, by number."""
+        return [run.view(self.plan.values(run)) for run in self.runs]
+
+    def _learn(self, run: LiveRun) -> RunSnapshot:
+        """Pass the state of a run to the plan."""
+        snapshot = run.view(self.plan.values(run))
+        self.plan.learn(snapshot)
+        return snapshot
+
+    def _notify(self, method: Callable[..., None], *arguments: object) -> None:
+        """Call a method of the listener once the database has everything recorded so far."""
+        self._writer.then(partial(method, *arguments))

@@ -1,4 +1,4 @@
-"""What the driver and its workers send each other."""
+"""The messages between the driver and its workers."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from trainers.reports import EpochReport
 
 @dataclass(frozen=True)
 class Job:
-    """One run as a worker sees it; plain values, so that it can cross processes.
+    """One run for a worker; plain values that can be sent to another process.
 
     Attributes:
-        number: Of the run in its sweep.
-        task: Name of a built-in task or dotted path of the user's own.
-        recipe: As JSON.
-        seed: Of every random stream of the training.
-        rungs: Epochs at which the driver decides; a step never runs past one.
-        directory: Path or URL of the folder where this run keeps its checkpoints; empty for none.
-        checkpoint_every_s: Seconds of training between checkpoints that are at no rung.
-        threads: CPU threads of torch.
-        recorded: Epochs of the run that are recorded; a checkpoint that is ahead of them is of no use.
-        import_paths: Folders where the user's own task is looked for.
-        processes: How many train the run together; they share the threads.
+        number: Number of the run in its sweep.
+        task: Name of a built-in task, or dotted path of a user's own.
+        recipe: Recipe as JSON.
+        seed: Seed for all random streams of the training.
+        rungs: Epochs at which ASHA decides; a step never continues past one.
+        directory: Path or URL of the folder for the run's checkpoints; empty for none.
+        checkpoint_every_s: Seconds of training between checkpoints outside rungs.
+        threads: Number of CPU threads for torch.
+        recorded: Number of recorded epochs; a checkpoint of a later epoch is not used.
+        import_paths: Folders from which a user's own task is imported.
+        processes: Number of processes that train the run together and share the threads.
     """
 
     number: int
@@ -42,16 +42,16 @@ class Job:
 
 @dataclass(frozen=True)
 class Step:
-    """What a worker did since it was last asked.
+    """The work of a worker since its last step.
 
     Attributes:
-        reports: Epochs, in order; empty when the run failed before the end of one.
-        finished: The whole budget is trained.
-        error: Traceback of what the training raised.
-        out_of_memory: The error is that memory ran out.
-        fingerprint: Digests by name of what the training started from; empty for a user's own loop, and when the
+        reports: Reports of the epochs, in order; empty if the run failed before the end of the first one.
+        finished: Whether the whole budget is trained.
+        error: Traceback of the exception of the training.
+        out_of_memory: Whether the exception is an out-of-memory error.
+        fingerprint: Digests, by name, of the initial state of the training; empty for a user's own loop, and if the
             training could not be opened.
-        warning: What went wrong although the training goes on; told again with every later step of the run.
+        warning: A problem that does not stop the training; repeated in every later step of the run.
     """
 
     reports: tuple[EpochReport, ...] = ()

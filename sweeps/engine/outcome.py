@@ -1,4 +1,4 @@
-"""What a step makes of its run: a pure decision, but that a value enters the rungs."""
+"""Decides the state of a run after a step."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from trainers.reports import EpochReport
 
 
 def judge(step: Step, run: LiveRun, metric: str, rungs: Rungs, draining: bool) -> RunOutcome:
-    """The state of a run after a step. The baseline enters the rungs like every run, and is never stopped.
+    """Return the state of a run after a step. The baseline enters the rungs like every run, but is never stopped.
 
     Args:
-        step: What its worker did.
-        run: As it was before.
-        metric: Of the sweep.
-        rungs: Take in the values of the step.
-        draining: No run goes on after its step.
+        step: Epochs or error of the worker.
+        run: The run before the step.
+        metric: Metric of the sweep.
+        rungs: Rungs of ASHA; the values of the step are added.
+        draining: Whether no run continues after its step.
     """
     value = run.value
     for report in step.reports:
@@ -29,14 +29,14 @@ def judge(step: Step, run: LiveRun, metric: str, rungs: Rungs, draining: bool) -
             return RunOutcome(RunState.FAILED, value, error=_no_metric(metric, report))
         if math.isfinite(found):
             value = found
-        # Before the next line: a recorded value counts at its rung, whatever else its epoch reported.
+        # A recorded value counts at its rung even if another number of the epoch is not finite.
         stops = math.isfinite(found) and rungs.stops(run.number, report.epoch, found)
         if not report.finite:
             return RunOutcome(RunState.DIVERGED, value)
         if stops and run.number != 0:
             return RunOutcome(RunState.STOPPED, value)
     if step.error is not None:
-        # What else was in memory may be gone the next time; what is too large for it stays so.
+        # Others may have filled the memory, so the run is tried once more; one that is too large fails again.
         again = step.out_of_memory and not run.out_of_memory
         return RunOutcome(RunState.INTERRUPTED if again else RunState.FAILED, value, error=printable(step.error))
     if step.finished:
@@ -45,7 +45,7 @@ def judge(step: Step, run: LiveRun, metric: str, rungs: Rungs, draining: bool) -
 
 
 def in_time(outcome: RunOutcome, run: LiveRun, step: Step, limit_s: float | None) -> RunOutcome:
-    """The outcome of a step, unless its run would go on past its time limit."""
+    """Return the outcome of a step, or FAILED if the run would continue beyond its time limit."""
     if limit_s is None or outcome.state is not RunState.RUNNING:
         return outcome
     seconds = run.seconds + sum(report.seconds for report in step.reports if report.epoch > run.epoch)
@@ -58,15 +58,15 @@ def in_time(outcome: RunOutcome, run: LiveRun, step: Step, limit_s: float | None
 
 
 def over_time(limit_s: float, run: LiveRun, quiet_s: float) -> str:
-    """What is said of a run whose worker does not come back in time."""
+    """Return the error of a run whose worker does not report in time."""
     return (
-        f"time limit: nothing was heard for {quiet_s:.0f} s after epoch {run.epoch}, which with the "
-        f"{run.seconds:.0f} s before makes more than {limit_s:g} s; its worker was ended"
+        f"time limit: no report for {quiet_s:.0f} s after epoch {run.epoch}; with the {run.seconds:.0f} s before, that "
+        f"is more than {limit_s:g} s; its worker was stopped"
     )
 
 
 def printable(text: str) -> str:
-    """A text that any database takes: what a user's code raises may hold zeros and halves of characters."""
+    """Return a text that any database accepts: errors of user code may contain NUL or unpaired surrogates."""
     return text.encode(errors="backslashreplace").decode().replace("\0", "\\x00")
 
 

@@ -1,4 +1,4 @@
-"""What the dashboard shows of a study besides its trials, and the dashboard itself."""
+"""Serves the Optuna dashboard, and adds reports and files to its pages."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def serve_dashboard(url: str, port: int) -> None:
 
 
 def artifact_folder(url: str) -> Path:
-    """Where the dashboard's files lie: beside a database that is a file, else under ``runs``."""
+    """Return the folder for the files of the dashboard: beside a SQLite file, or under ``runs``."""
     parsed = parse_url(url)
     beside = Path(str(parsed.database)).parent if parsed.get_backend_name() == "sqlite" else Path("runs")
     return beside / "artifacts"
 
 
 class _Figure(Protocol):
-    """What is needed of a plotly figure."""
+    """The methods that are used of a plotly figure."""
 
     def to_json(self) -> str: ...
 
@@ -43,19 +43,19 @@ def push_report(
     artifacts: Sequence[Path],
     folder: Path | None = None,
 ) -> None:
-    """Show a report on the page of its study; to push it again replaces what was there, file by file.
+    """Show a report on the page of its study. Another call replaces the note, the figures and the files.
 
     Args:
-        url: Of the database.
-        name: Of the study.
-        note: Markdown.
-        figures: Plotly figures by their id, of letters, digits and hyphens. Small ones: they become attributes of the
-            study, all of which the dashboard reads whenever it looks.
-        artifacts: Files that a person can open from there.
-        folder: Where their copies lie; None for `artifact_folder`.
+        url: URL of the database.
+        name: Name of the study.
+        note: Text in Markdown.
+        figures: Plotly figures by id; an id has letters, digits and hyphens. The figures must be small: they are
+            attributes of the study, and the dashboard reads all attributes at every refresh.
+        artifacts: Files that users can open from the page.
+        folder: Folder for copies of the files; None for `artifact_folder`.
 
     Raises:
-        UsageError: The database holds no study of this name.
+        UsageError: The database has no study of this name.
     """
     from optuna_dashboard import get_note, save_note, save_plotly_graph_object
 
@@ -68,13 +68,13 @@ def push_report(
             save_plotly_graph_object(study, figure, graph_object_id=ident)
         _upload(study, _artifact_store(folder or artifact_folder(url)), artifacts)
     except KeyError:
-        raise UsageError(f"the database has no study {name!r} for the dashboard: the run command makes it") from None
+        raise UsageError(f"the database has no study {name!r} for the dashboard: run the sweep to create it") from None
     finally:
         storage.engine.dispose()
 
 
 def _upload(study: optuna.Study, store: FileSystemArtifactStore, artifacts: Sequence[Path]) -> None:
-    """Add the files, or write them again where they changed: a link to one stays good."""
+    """Add new files and overwrite changed ones, so that links to them stay valid."""
     there = {one.filename: one.artifact_id for one in get_all_artifact_meta(study)}
     for path in artifacts:
         if path.name not in there:
@@ -90,7 +90,7 @@ def _artifact_store(folder: Path) -> FileSystemArtifactStore:
 
 
 def _same(store: FileSystemArtifactStore, ident: str, path: Path) -> bool:
-    """Whether the store has the very bytes of a file."""
+    """Return whether the store has a file with the same content."""
     try:
         with store.open_reader(ident) as old, path.open("rb") as new:
             return old.read() == new.read()

@@ -1,4 +1,4 @@
-"""Which searched fields the scores of a sweep depend on, by the two evaluators that Optuna has."""
+"""Hyperparameter importance, by two evaluators of Optuna."""
 
 from __future__ import annotations
 
@@ -27,62 +27,62 @@ def importances(
     trees: int = 64,
     best: float = 0.25,
 ) -> dict[str, float]:
-    """Share of each field in what the scores differ by; the shares sum to 1. Empty where too many scores are alike.
+    """Return the importance of each field; the importances sum to 1. Empty if too many scores are equal.
 
-    fANOVA (Hutter et al., ICML 2014) says what the score varies with over the whole space; PED-ANOVA (Watanabe et al.,
-    IJCAI 2023) says which fields the best runs differ in from all runs.
+    fANOVA (Hutter et al., ICML 2014) measures how much of the variance of the scores each field explains over the whole
+    space. PED-ANOVA (Watanabe et al., IJCAI 2023) measures in which fields the best runs differ from all runs.
 
     Args:
-        evaluator: Which.
-        search: Distribution of each field: none of one value alone.
-        points: A value of every field for each run, inside its distribution.
-        scores: One a point, finite.
+        evaluator: Method.
+        search: Searched field -> distribution; no constants.
+        points: Values of all fields for each run, inside their distributions.
+        scores: Finite score of each run.
         goal: ``maximize`` or ``minimize``.
-        seed: Of the forest of fANOVA.
-        trees: Of that forest.
-        best: Share of the runs that are the best ones to PED-ANOVA.
+        seed: Seed for the random forest of fANOVA.
+        trees: Number of trees of that forest.
+        best: Share of the runs that PED-ANOVA takes as the best ones.
     """
     if len(set(scores)) < 2:
         return {}
     study = optuna.create_study(storage=InMemoryStorage(), direction=goal)
-    # fANOVA takes the mean over values, where nine tenths of a log range are its last decade: it gets the logarithms.
-    words = {path: _unlogged(one) for path, one in search.items()}
+    # fANOVA averages over values, and nine tenths of a log range are in its last decade. So it gets the logarithms.
+    distributions = {path: _log_range(one) for path, one in search.items()}
     for point, score in zip(points, scores, strict=True):
         params = {path: _logarithm(one, point[path]) for path, one in search.items()}
-        study.add_trial(optuna.trial.create_trial(params=params, distributions=words, value=score))
-    found = _judged(study, evaluator, seed, trees, best)
+        study.add_trial(optuna.trial.create_trial(params=params, distributions=distributions, value=score))
+    found = _evaluate(study, evaluator, seed, trees, best)
     total = sum(found.values())
     return {path: float(found[path] / total) for path in search} if total > 0.0 else {}
 
 
-def _judged(study: optuna.Study, evaluator: str, seed: int, trees: int, best: float) -> dict[str, float]:
-    # Loads scikit-learn and pandas, two seconds that no driver should wait for.
+def _evaluate(study: optuna.Study, evaluator: str, seed: int, trees: int, best: float) -> dict[str, float]:
+    # Loads scikit-learn and pandas, which takes two seconds and is not needed in a driver.
     from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator, get_param_importances
 
-    judge: FanovaImportanceEvaluator | PedAnovaImportanceEvaluator
+    method: FanovaImportanceEvaluator | PedAnovaImportanceEvaluator
     if evaluator == "fANOVA":
-        judge = FanovaImportanceEvaluator(n_trees=trees, seed=seed)
+        method = FanovaImportanceEvaluator(n_trees=trees, seed=seed)
     else:
-        judge = PedAnovaImportanceEvaluator(target_quantile=best)
+        method = PedAnovaImportanceEvaluator(target_quantile=best)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of ties among the best, which come to nothing; and of normalize
+        warnings.simplefilter("ignore")  # harmless: ties among the best scores, and normalize
         try:
-            return get_param_importances(study, evaluator=judge, normalize=False)
-        except RuntimeError:  # every tree of fANOVA saw scores that are all alike
+            return get_param_importances(study, evaluator=method, normalize=False)
+        except RuntimeError:  # every tree of fANOVA was given equal scores
             return {}
 
 
-def _unlogged(distribution: Distribution) -> BaseDistribution:
-    word = optuna_distribution(distribution)
-    if word is None:
+def _log_range(distribution: Distribution) -> BaseDistribution:
+    converted = optuna_distribution(distribution)
+    if converted is None:
         raise ValueError("a constant has no importance")
     if isinstance(distribution, LogUniform):
         return FloatDistribution(math.log(distribution.low), math.log(distribution.high))
-    return word
+    return converted
 
 
 def _logarithm(distribution: Distribution, value: Value) -> str | int | float | bool | None:
     if not isinstance(distribution, LogUniform):
         return shown_label(value)
-    assert isinstance(value, int | float)  # noqa: S101  it lies in the range, as the caller promised
+    assert isinstance(value, int | float)  # noqa: S101  the caller passes values in the range
     return min(max(math.log(value), math.log(distribution.low)), math.log(distribution.high))

@@ -1,10 +1,8 @@
-"""Optuna as sampler and as study: it proposes recipes, and it shows a sweep.
+"""The Optuna studies of a sweep.
 
-The other two files that know Optuna are `study_pages` (the dashboard) and `study_importance`.
-
-A sweep has two studies with the same trials. One lives in memory and feeds the sampler; it is rebuilt from our tables,
-so a crash cannot leave a half-sampled trial behind. The other lives in the database, for the dashboard and for whoever
-reads Optuna studies; it is a copy that may lag behind by a second and is completed by the next command.
+A sweep has two studies with the same trials. One is in memory and feeds the sampler; it is rebuilt from our tables, so
+a crash cannot leave a half-sampled trial behind. The other is in the database, for the dashboard and other readers of
+Optuna studies; it is a copy that may lag behind by a second and is completed by the next command.
 In both, the number of a trial is the number of its run.
 """
 
@@ -22,15 +20,7 @@ from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from search_spaces import (
-    Choice,
-    Constant,
-    Distribution,
-    QUniform,
-    SpaceSpec,
-    UsageError,
-    Value,
-)
+from search_spaces import Choice, Constant, Distribution, QUniform, SpaceSpec, UsageError, Value
 from search_spaces.search.distributions import lies_in
 from search_spaces.search.parameters import Parameter, Parameters
 from search_spaces.specs.space import Goal
@@ -41,7 +31,7 @@ from sweeps.study.snapshot import RunSnapshot, attributes, shown_value
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
-# An interrupted run waits for its next driver; a trial that is RUNNING has a live one.
+# An interrupted run waits for its next driver; RUNNING means that a driver is active.
 _TRIAL_STATES = {
     RunState.RUNNING: TrialState.RUNNING,
     RunState.INTERRUPTED: TrialState.WAITING,
@@ -57,25 +47,25 @@ class Study:
     """The trials of one sweep in one Optuna storage.
 
     Args:
-        storage: Where they live.
-        name: Of the sweep.
+        storage: Optuna storage.
+        name: Name of the sweep.
         goal: ``maximize`` or ``minimize``.
         search: Searched field -> distribution.
 
     Raises:
-        UsageError: The storage holds a study of this name with the other direction.
+        UsageError: The storage has a study of this name with the other direction.
     """
 
     def __init__(self, storage: BaseStorage, name: str, goal: Goal, search: Mapping[str, Distribution]) -> None:
         self._storage = storage
         self._search = search
         self._distributions = {
-            path: word for path, one in search.items() if (word := optuna_distribution(one)) is not None
+            path: converted for path, one in search.items() if (converted := optuna_distribution(one)) is not None
         }
         self.optuna = optuna.create_study(storage=storage, study_name=name, direction=goal, load_if_exists=True)
         if self.optuna.direction != StudyDirection[goal.upper()]:
             raise UsageError(
-                f"the Optuna study {name!r} exists with goal {self.optuna.direction.name.lower()}, this sweep wants "
+                f"the Optuna study {name!r} exists with goal {self.optuna.direction.name.lower()}, this sweep has "
                 f"{goal}: choose another --name or another --storage"
             )
         self._study_id = storage.get_study_id_from_name(name)
@@ -85,15 +75,15 @@ class Study:
         self.reread()
 
     def reread(self) -> None:
-        """Learn from the storage which trials it has; after a write that failed, it may have taken some of it."""
+        """Read from the storage which trials it has; a write that failed may have been stored in part."""
         trials = self._storage.get_all_trials(self._study_id, deepcopy=False)
         self.trial_ids = {trial.number: trial._trial_id for trial in trials}
         self._settled = {trial.number for trial in trials if trial.state.is_finished()}
 
     def ask(self, sampler: BaseSampler, parameters: Parameters) -> dict[str, Value]:
-        """Let the sampler choose the values of a point: alternatives first, then what is active with them.
+        """Let the sampler choose the values of a point: alternatives first, then the parameters active with them.
 
-        Until `forget_asked`, samplers keep away from the point as from that of a running trial.
+        Until `forget_asked`, samplers treat the point as that of a running trial.
         """
         self.optuna.sampler = sampler
         trial = self.optuna.ask()
@@ -101,10 +91,10 @@ class Study:
         return parameters.walk(lambda one: self._suggested(trial, one))
 
     def forget_asked(self) -> None:
-        """Take back every point that was asked for.
+        """Fail the trials of all points that `ask` returned.
 
-        The trial of a run is made by `sync`, from what the run is: so a sampler knows the same whether or not its
-        driver was restarted.
+        `sync` creates the trial of a run from the run itself, so a sampler has the same data whether or not its driver
+        was restarted.
         """
         while self._asked:
             self.optuna.tell(self._asked.pop(), state=TrialState.FAIL)
@@ -122,10 +112,10 @@ class Study:
         return label
 
     def sync(self, views: Iterable[RunSnapshot]) -> None:
-        """Bring the trials of these runs up to date. Repeating it, or going on after a crash, changes nothing.
+        """Bring the trials of these runs up to date. A repeated call, also after a crash, changes nothing.
 
         Args:
-            views: Runs; those without a trial must follow each other without a gap.
+            views: Snapshots of runs; those without a trial must have consecutive numbers.
         """
         for view in sorted(views, key=lambda view: view.number):
             if view.number in self._settled:
@@ -139,7 +129,7 @@ class Study:
 
     def _create(self, view: RunSnapshot) -> None:
         if view.number != len(self.trial_ids):
-            raise ValueError(f"trials are made in order: the next is {len(self.trial_ids)}, not {view.number}")
+            raise ValueError(f"trials must be created in order: expected {len(self.trial_ids)}, found {view.number}")
         trial = FrozenTrial(
             number=view.number,
             trial_id=-1,
@@ -164,12 +154,12 @@ class Study:
             if trial.user_attrs.get(name) != attribute:
                 self._storage.set_trial_user_attr(trial_id, name, attribute)
         state = _TRIAL_STATES[view.state]
-        if state != trial.state:  # last: whoever sees a finished trial sees all of it
+        if state != trial.state:  # last: a reader that sees a finished trial sees all of it
             value = shown_value(view)
             self._storage.set_trial_state_values(trial_id, state, None if value is None else [value])
 
     def _known(self, view: RunSnapshot) -> dict[str, Value]:
-        """The values that lie in the ranges of their distributions; a baseline may have others."""
+        """Return the values that are in the range of their distribution; a baseline may have others."""
         return {
             path: value
             for path, value in view.values.items()
@@ -178,23 +168,23 @@ class Study:
 
 
 def _local(moment: datetime | None) -> datetime:
-    """Optuna stores local times without a zone, and wants one in every state but WAITING."""
+    """Return a local time without a zone, as Optuna stores it; the current time for None."""
     return (moment or datetime.now(UTC)).astimezone().replace(tzinfo=None)
 
 
 def open_study(
     url: str, spec: SpaceSpec, parameters: Mapping[str, Distribution], more_facts: Mapping[str, Any] = _NO_FACTS
 ) -> Study:
-    """The study that the dashboard shows; how the sweep was set up stands among its attributes.
+    """Open the study for the dashboard; its attributes describe the sweep.
 
     Args:
-        url: Of the database.
-        spec: Of the sweep.
-        parameters: What its runs differ in.
-        more_facts: Of what else the attributes should tell.
+        url: URL of the database.
+        spec: Space of the sweep.
+        parameters: Parameter name -> distribution.
+        more_facts: Additional attributes.
 
     Raises:
-        UsageError: Somebody else's study has this name, or this one has the other direction.
+        UsageError: The study of this name is not of a sweep, or has the other direction.
     """
     storage = rdb_storage(url)
     _forget_if_empty(storage, spec.name)
@@ -208,7 +198,9 @@ def open_study(
     }
     known = study.optuna.user_attrs
     if study.trial_ids and "task" not in known:
-        raise UsageError(f"the database holds an Optuna study {spec.name!r} that no sweep made: choose another --name")
+        raise UsageError(
+            f"the database holds an Optuna study {spec.name!r} that no sweep created: choose another --name"
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # without it: "Objective 0"
         study.optuna.set_metric_names([spec.metric.name])
@@ -219,7 +211,7 @@ def open_study(
 
 
 def _forget_if_empty(storage: BaseStorage, name: str) -> None:
-    """A study without trials binds nobody: the sweep's file may have been mended since, even its goal."""
+    """Delete a study without trials: the file of the sweep may have changed since, even its goal."""
     try:
         study_id = storage.get_study_id_from_name(name)
     except KeyError:
@@ -229,6 +221,6 @@ def _forget_if_empty(storage: BaseStorage, name: str) -> None:
 
 
 def rdb_storage(url: str) -> RDBStorage:
-    """Optuna's own tables in the database of the sweeps."""
+    """Return the Optuna storage in the database of the sweeps."""
     # Optuna passes the URL through str.format: a brace in a password would break it.
     return RDBStorage(url.replace("{", "{{").replace("}", "}}"), engine_kwargs=engine_options(url))

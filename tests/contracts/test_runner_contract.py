@@ -19,7 +19,7 @@ from sweeps.run_state import RunState
 from sweeps.runners.runner import InProcessRunner, Runner
 from sweeps.store.store import Store
 from sweeps.study.snapshot import RunSnapshot
-from tests.fakes import broken_rules, conductor_of, rows, space
+from tests.fakes import Watch, broken_rules, conductor_of, rows, space
 from trainers.factory import open_training
 
 LOOPS = '''
@@ -110,7 +110,7 @@ def run(runner: Runner, spec: SpaceSpec, url: str, loops: str, folder: Path, dra
             if drain_at is not None and view.state is RunState.RUNNING and max(view.curve, default=0) >= drain_at:
                 conductor.drain()
 
-        conductor = conductor_of(spec, store, folder, watch=watch, import_paths=(loops,))
+        conductor = conductor_of(spec, store, folder, listener=Watch(watch), import_paths=(loops,))
         try:
             runner.start()
             runner.run(conductor)

@@ -33,11 +33,11 @@ def test_a_finished_sweep(sqlite_url: str, tmp_path: Path) -> None:
     assert re.fullmatch(r"20 of 20: \d+ complete, \d+ stopped", said["runs"])
     assert said["best"] == (
         f"run {best.number}: val/accuracy {best.value:.4f}, better than the baseline recipe {baseline.value:.4f} "
-        f"by {best.value - baseline.value:.4f} (on the data it was chosen by)"
+        f"by {best.value - baseline.value:.4f} (on the data used to choose it)"
     )
     assert said["+2"].startswith(f"optimizer.lr {best.recipe.optimizer.lr:.3g}, ")
     spent = sum(run.epoch for run in conductor.runs)
-    assert said["epochs"] == f"{spent} trained, {20 * 9 - spent} saved by stopping early"
+    assert said["epochs"] == f"{spent} trained, {20 * 9 - spent} saved by early stopping"
     assert said["stored"] == sqlite_url
     assert said["next"].endswith(f"sweeps export toy, each with --storage {sqlite_url}")
 
@@ -73,7 +73,7 @@ def test_a_baseline_that_nothing_beat(sqlite_url: str, tmp_path: Path) -> None:
         early_stopping=NoStopping(),
     )
     conductor = run_sweep(spec, sqlite_url, tmp_path / "c")
-    assert text(conductor, sqlite_url)["best"].endswith(", the baseline recipe itself: nothing beat it")
+    assert text(conductor, sqlite_url)["best"].endswith(", the baseline recipe: no other run is better")
 
 
 def test_failed_runs_say_where_to_look(sqlite_url: str, tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_failed_runs_say_where_to_look(sqlite_url: str, tmp_path: Path) -> None:
     said = text(run_sweep(space(), sqlite_url, tmp_path / "c", CurveRunner(curve)), sqlite_url)
     assert "1 failed" in said["runs"]
     assert said["best"].endswith(", the baseline is not complete")
-    assert "why runs failed: sweeps show toy RUN" in said.values()
+    assert "to see why runs failed: sweeps show toy RUN" in said.values()
 
 
 def test_phases(sqlite_url: str, tmp_path: Path, monkeypatch: Any) -> None:
@@ -110,4 +110,4 @@ def test_phases(sqlite_url: str, tmp_path: Path, monkeypatch: Any) -> None:
 def test_phases_without_training() -> None:
     phases = Phases(0.0)
     phases.end()
-    assert str(phases).endswith("s, none of it training")
+    assert str(phases).endswith("s, no training")

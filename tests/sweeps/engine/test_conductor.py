@@ -35,6 +35,7 @@ from tests.fakes import (
     Death,
     DriverDiedError,
     MortalStore,
+    Watch,
     analytic,
     broken_rules,
     conductor_of,
@@ -342,7 +343,7 @@ def test_drain_interrupts_and_the_next_command_goes_on(database_url: str, tmp_pa
 def test_close_leaves_no_run_running(sqlite_url: str, tmp_path: Path) -> None:
     seen: list[RunSnapshot] = []
     with Store(sqlite_url) as store:
-        conductor = conductor_of(space(), store, tmp_path / "c", watch=seen.append)
+        conductor = conductor_of(space(), store, tmp_path / "c", listener=Watch(seen.append))
         conductor.next_job()
         conductor.close()
     assert rows(sqlite_url, "SELECT state FROM run") == [("INTERRUPTED",)]
@@ -520,7 +521,8 @@ def test_everything_that_happens_is_watched(sqlite_url: str, tmp_path: Path) -> 
     spec = space(runs=10)
     latest: dict[int, RunSnapshot] = {}
     with Store(sqlite_url) as store:
-        conductor = conductor_of(spec, store, tmp_path / "c", watch=lambda view: latest.update({view.number: view}))
+        watch = Watch(lambda view: latest.update({view.number: view}))
+        conductor = conductor_of(spec, store, tmp_path / "c", listener=watch)
         CurveRunner(unstable).run(conductor)
     for run in conductor.runs:
         view = latest[run.number]

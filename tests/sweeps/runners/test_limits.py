@@ -79,7 +79,7 @@ def test_a_run_that_hangs(conduct: Callable[..., Conductor]) -> None:
     assert not conductor.expired(run, quiet_s=2.0)
     assert conductor.expired(run, quiet_s=2.1)
     assert conductor.runs[run].state is RunState.FAILED
-    assert str(conductor.runs[run].error).startswith("time limit: nothing was heard for 2 s after epoch 1")
+    assert str(conductor.runs[run].error).startswith("time limit: no report for 2 s after epoch 1")
 
 
 def test_without_a_limit_nothing_expires(conduct: Callable[..., Conductor]) -> None:
@@ -199,7 +199,7 @@ def test_a_real_run_that_hangs_is_ended_and_the_sweep_goes_on(tmp_path: Path) ->
         assert attempts == 1
         if lr > 3e-3:
             assert (state, epochs) == ("FAILED", 1)
-            assert error.startswith("time limit: nothing was heard for ")
+            assert error.startswith("time limit: no report for ")
         else:
             assert (state, epochs, error) == ("COMPLETE", 2, None)
     assert sum(state == "FAILED" for _, state, *_ in found) == 1

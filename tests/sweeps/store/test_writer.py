@@ -17,7 +17,7 @@ from sweeps.store import writer as writer_module
 from sweeps.store.events import RunAdded, RunsInterrupted
 from sweeps.store.store import Store
 from sweeps.store.writer import Writer
-from tests.fakes import CurveRunner, broken_rules, conductor_of, rows, run_sweep, snapshot, space, take
+from tests.fakes import CurveRunner, Watch, broken_rules, conductor_of, rows, run_sweep, snapshot, space, take
 
 SPEC = space(runs=15)
 
@@ -188,7 +188,7 @@ def test_the_file_begins_anew_when_it_is_large(
     spec = space(runs=20)
     largest = 0
     with writer_on(store, spec, tmp_path / "s") as writer:
-        conductor = conductor_of(spec, store, tmp_path / "c", writer, watch=lambda view: time.sleep(0.001))
+        conductor = conductor_of(spec, store, tmp_path / "c", writer, listener=Watch(lambda view: time.sleep(0.001)))
         runner = CurveRunner()
         runner.run(conductor)
         assert writer.flush(10)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import pytest
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
-from search_spaces import LeaseLostError, UsageError
+from search_spaces import LeaseLostError, SweepError, UsageError
 from sweeps.run_state import RunState
+from sweeps.store.records import Fence
 from sweeps.store.store import Store
 from sweeps.study import mirror
 from sweeps.study.mirror import StudyMirror
@@ -78,10 +80,22 @@ def view(number: int, state: RunState = RunState.COMPLETE) -> RunSnapshot:
     return RunSnapshot(number, state, values, seed=0, value=0.5, curve={1: 0.5})
 
 
+@contextmanager
+def following(opened: Callable[[], Any], store: Store, fence: Fence) -> Iterator[StudyMirror]:
+    """A mirror between the start and the end of a sweep."""
+    copy = StudyMirror(opened, store, fence)
+    copy.sweep_begins(SPEC, [])
+    try:
+        yield copy
+    finally:
+        with suppress(SweepError):
+            copy.sweep_ends()
+
+
 def test_a_sweep_is_copied_while_it_runs(store: Store, storage: RDBStorage, tmp_path: Path, often: None) -> None:
     writer = writer_of(store, SPEC, tmp_path / "c")
-    with StudyMirror(lambda: study_of(storage), store, writer.fence) as copy:
-        conductor = conductor_of(SPEC, store, tmp_path / "c", writer, watch=copy.watch)
+    with following(lambda: study_of(storage), store, writer.fence) as copy:
+        conductor = conductor_of(SPEC, store, tmp_path / "c", writer, listener=copy)
         CurveRunner().run(conductor)
     assert copy.behind is None
     states = {RunState.COMPLETE: TrialState.COMPLETE, RunState.STOPPED: TrialState.PRUNED}
@@ -91,26 +105,26 @@ def test_a_sweep_is_copied_while_it_runs(store: Store, storage: RDBStorage, tmp_
 
 
 def test_it_does_not_wait_for_the_end(store: Store, storage: RDBStorage, often: None) -> None:
-    with StudyMirror(lambda: study_of(storage), store, take(store, SPEC)) as copy:
-        copy.watch(view(0, RunState.RUNNING))
+    with following(lambda: study_of(storage), store, take(store, SPEC)) as copy:
+        copy.run_begins(view(0, RunState.RUNNING))
         deadline = time.monotonic() + 5
         while not copy._linked and time.monotonic() < deadline:
             time.sleep(0.01)
         assert shown(storage) == [(0, TrialState.RUNNING)]
 
 
-def test_watching_never_waits_for_the_database(store: Store, storage: RDBStorage, often: None) -> None:
+def test_a_run_never_waits_for_the_database(store: Store, storage: RDBStorage, often: None) -> None:
     gate = threading.Event()
 
     def slow() -> Study:
         gate.wait(10)
         return study_of(storage)
 
-    with StudyMirror(slow, store, take(store, SPEC)) as copy:
+    with following(slow, store, take(store, SPEC)) as copy:
         time.sleep(0.1)  # the thread is in `slow` by now
         began = time.monotonic()
         for number in range(100):
-            copy.watch(view(number % 8))
+            copy.run_begins(view(number % 8))
         assert time.monotonic() - began < 0.5
         gate.set()
     assert len(shown(storage)) == 8
@@ -131,13 +145,13 @@ def test_it_catches_up_after_failures(
         flaky.append(Flaky(study_of(storage), fails))
         return flaky[-1]
 
-    with StudyMirror(open_one, store, take(store, SPEC)) as copy:
-        copy.watch(view(0, RunState.RUNNING))
+    with following(open_one, store, take(store, SPEC)) as copy:
+        copy.run_begins(view(0, RunState.RUNNING))
         deadline = time.monotonic() + 5
         while len(calls) < max(broken) and time.monotonic() < deadline:
             time.sleep(0.005)
         for number in range(4):
-            copy.watch(view(number))
+            copy.run_begins(view(number))
     assert len(calls) > max(broken)
     assert copy.behind is None
     assert shown(storage) == [(number, TrialState.COMPLETE) for number in range(4)]
@@ -156,9 +170,9 @@ def test_a_write_that_arrived_although_it_failed_is_not_made_twice(
         return number
 
     monkeypatch.setattr(storage, "create_new_trial", cut_off)
-    with StudyMirror(lambda: study_of(storage), store, take(store, SPEC)) as copy:
+    with following(lambda: study_of(storage), store, take(store, SPEC)) as copy:
         for number in range(3):
-            copy.watch(view(number))
+            copy.run_begins(view(number))
     assert deaths
     assert copy.behind is None
     assert shown(storage) == [(number, TrialState.COMPLETE) for number in range(3)]
@@ -168,15 +182,17 @@ def test_a_study_that_cannot_be_opened_is_told_and_raises_nothing(store: Store, 
     def refused() -> Study:
         raise UsageError("somebody else's study")
 
-    with StudyMirror(refused, store, take(store, SPEC)) as copy:
-        copy.watch(view(0))
+    with following(refused, store, take(store, SPEC)) as copy:
+        copy.run_begins(view(0))
     assert str(copy.behind) == "somebody else's study"
+    with pytest.raises(SweepError, match="study is behind: somebody else's study; the same command completes it"):
+        copy.sweep_ends()
 
 
 def test_an_error_of_the_sweep_passes_through(store: Store, storage: RDBStorage) -> None:
     def sweep() -> None:
-        with StudyMirror(lambda: study_of(storage), store, take(store, SPEC)) as copy:
-            copy.watch(view(0))
+        with following(lambda: study_of(storage), store, take(store, SPEC)) as copy:
+            copy.run_begins(view(0))
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -186,12 +202,12 @@ def test_an_error_of_the_sweep_passes_through(store: Store, storage: RDBStorage)
 
 def test_a_driver_that_was_overtaken_copies_nothing(store: Store, storage: RDBStorage, often: None) -> None:
     fence = take(store, SPEC)
-    with StudyMirror(lambda: study_of(storage), store, fence) as copy:
-        copy.watch(view(0))
+    with following(lambda: study_of(storage), store, fence) as copy:
+        copy.run_begins(view(0))
         deadline = time.monotonic() + 5
         while not copy._linked and copy._changed and time.monotonic() < deadline:
             time.sleep(0.01)
         take(store, SPEC)
-        copy.watch(view(1))
+        copy.run_begins(view(1))
     assert isinstance(copy.behind, LeaseLostError)
     assert shown(storage) == [(0, TrialState.COMPLETE)]

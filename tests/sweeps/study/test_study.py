@@ -278,7 +278,7 @@ def test_a_baseline_outside_the_ranges_shows_what_fits(storage: RDBStorage) -> N
 
 
 def test_a_gap_is_refused(storage: RDBStorage) -> None:
-    with pytest.raises(ValueError, match="the next is 0, not 2"):
+    with pytest.raises(ValueError, match="expected 0, found 2"):
         Study(storage, "toy", "maximize", SEARCH).sync([view(2)])
 
 
@@ -307,14 +307,14 @@ def test_how_the_sweep_was_set_up_stands_with_the_study(database_url: str) -> No
 
 def test_another_goal_under_the_same_name_is_refused(storage: RDBStorage) -> None:
     Study(storage, "toy", "maximize", SEARCH)
-    with pytest.raises(UsageError, match=r"exists with goal maximize, this sweep wants minimize.*--name"):
+    with pytest.raises(UsageError, match=r"exists with goal maximize, this sweep has minimize.*--name"):
         Study(storage, "toy", "minimize", SEARCH)
 
 
 def test_somebody_elses_study_is_left_alone(sqlite_url: str) -> None:
     theirs = optuna.create_study(storage=sqlite_url, study_name="toy", direction="maximize")
     theirs.add_trial(optuna.trial.create_trial(value=1.0))
-    with pytest.raises(UsageError, match="no sweep made"):
+    with pytest.raises(UsageError, match="no sweep created"):
         open_study(sqlite_url, space(), space().search)
     assert len(theirs.get_trials()) == 1
     assert theirs.user_attrs == {}
