@@ -32,12 +32,14 @@ from search_spaces.seeds import derive_seed
 from sweeps.engine.conductor import Conductor
 from sweeps.engine.messages import Job, Step
 from sweeps.plan.search_plan import SearchPlan
+from sweeps.run_state import RunState
 from sweeps.store.database import connect
 from sweeps.store.events import Event
 from sweeps.store.lease import owner_name
 from sweeps.store.records import Fence
 from sweeps.store.store import Store
 from sweeps.store.writer import Writer
+from sweeps.study.snapshot import RunSnapshot
 from trainers.reports import EpochReport
 from trainers.storage.local import LocalFolder
 
@@ -260,6 +262,12 @@ class PatchyWriter(Writer):
     def _write_all(self, backlog: int) -> None:
         while len(self._queue) > backlog:
             self.write()
+
+
+def snapshot_of(number: int, state: RunState = RunState.COMPLETE, **changes: Any) -> RunSnapshot:
+    """A snapshot of a run, with the default recipe unless it is given."""
+    parts: dict[str, Any] = {"recipe": Recipe(), "recipe_hash": str(number), "seed": 0}
+    return RunSnapshot(number=number, state=state, **(parts | changes))
 
 
 # --- sweeps -----------------------------------------------------------------------------------------------------

@@ -244,11 +244,10 @@ class Store:
 
     def runs(self, sweep_id: int) -> tuple[RunRecord, ...]:
         """Every run of a sweep, by number."""
-        fields = RunRecord.__dataclass_fields__
-        query = select(*(getattr(Run, name) for name in fields)).where(Run.sweep_id == sweep_id)
+        query = select(Run.__table__).where(Run.sweep_id == sweep_id).order_by(Run.number)
         with self._transaction() as connection:
-            rows = connection.execute(query.order_by(Run.number)).all()
-        return tuple(RunRecord(**{**row._mapping, "state": RunState(row.state)}) for row in rows)
+            rows = connection.execute(query).mappings().all()
+        return tuple(RunRecord.from_row(row) for row in rows)
 
     def final_metrics(self, sweep_id: int) -> dict[int, dict[str, float]]:
         """Run number -> what its last epoch reported, of the runs that are complete; NaN where not finite."""
