@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +10,7 @@ import pandas as pd
 from analysis.load import epochs_frame, runs_frame, runs_of
 from search_spaces import Recipe, SpaceSpec, dump_space, flatten
 from sweeps.engine.progress import best_run
+from sweeps.store.records import RunRecord
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -38,7 +40,7 @@ def export_texts(spec: SpaceSpec, url: str) -> dict[str, str]:
         "epochs.csv": csv(epochs_frame(url, spec.name)),
         "space.yaml": dump_space(spec),
     }
-    best = best_recipe(spec, url)
+    best = best_recipe(runs_of(url, spec.name), spec)
     return texts if best is None else {**texts, "best.yaml": best_yaml(spec, best)}
 
 
@@ -47,9 +49,9 @@ def best_yaml(spec: SpaceSpec, recipe: Recipe) -> str:
     return dump_space(spec.fixed_at(recipe))
 
 
-def best_recipe(spec: SpaceSpec, url: str) -> Recipe | None:
+def best_recipe(runs: Sequence[RunRecord], spec: SpaceSpec) -> Recipe | None:
     """Return the recipe of the complete run with the best value; None if no run is complete."""
-    best = best_run(runs_of(url, spec.name), spec.metric.goal)
+    best = best_run(runs, spec.metric.goal)
     return None if best is None else best.recipe
 
 
