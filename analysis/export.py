@@ -1,27 +1,30 @@
-"""A sweep as files that any other tool reads."""
+"""Exports a sweep to CSV and YAML files."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from analysis.load import epochs_frame, runs_frame
+from analysis.load import epochs_frame, runs_frame, runs_of
 from search_spaces import Recipe, SpaceSpec, dump_space, flatten
+from sweeps.engine.progress import best_run
+from sweeps.store.records import RunRecord
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def export_sweep(spec: SpaceSpec, url: str, folder: Path) -> tuple[Path, ...]:
-    """Write ``runs.csv``, ``epochs.csv``, ``space.yaml`` and, where a run is complete, ``best.yaml``.
+    """Write ``runs.csv``, ``epochs.csv``, ``space.yaml`` and, if a run is complete, ``best.yaml``.
 
     Args:
-        spec: Of the sweep, as it is stored.
-        url: Of the database.
-        folder: Made when missing; files of these names are replaced.
+        spec: Stored space of the sweep.
+        url: Database URL.
+        folder: Output folder; created if missing. Files of these names are replaced.
 
     Returns:
-        The paths written.
+        Paths of the written files.
     """
     folder.mkdir(parents=True, exist_ok=True)
     texts = export_texts(spec, url)
@@ -31,40 +34,35 @@ def export_sweep(spec: SpaceSpec, url: str, folder: Path) -> tuple[Path, ...]:
 
 
 def export_texts(spec: SpaceSpec, url: str) -> dict[str, str]:
-    """Return what `export_sweep` writes: name of the file -> its text."""
-    runs = runs_frame(url, spec.name)
+    """Return the files that `export_sweep` writes: file name -> text."""
     texts = {
-        "runs.csv": csv(_with_recipe_columns(runs)),
+        "runs.csv": csv(_with_recipe_columns(runs_frame(url, spec.name))),
         "epochs.csv": csv(epochs_frame(url, spec.name)),
         "space.yaml": dump_space(spec),
     }
-    best = best_recipe(runs, spec)
+    best = best_recipe(runs_of(url, spec.name), spec)
     return texts if best is None else {**texts, "best.yaml": best_yaml(spec, best)}
 
 
 def best_yaml(spec: SpaceSpec, recipe: Recipe) -> str:
-    """Return a recipe of a sweep as a space of its own, of one run."""
+    """Return a recipe of a sweep as a space with one run."""
     return dump_space(spec.fixed_at(recipe))
 
 
-def best_recipe(runs: pd.DataFrame, spec: SpaceSpec) -> Recipe | None:
-    """The recipe of the complete run with the best value; None where none is complete."""
-    complete = runs[runs["state"] == "COMPLETE"].dropna(subset=["value"])
-    if complete.empty:
-        return None
-    ascending = spec.metric.goal == "minimize"
-    first = complete.sort_values(["value", "number"], ascending=[ascending, True]).iloc[0]
-    return Recipe.model_validate(first["recipe"])
+def best_recipe(runs: Sequence[RunRecord], spec: SpaceSpec) -> Recipe | None:
+    """Return the recipe of the complete run with the best value; None if no run is complete."""
+    best = best_run(runs, spec.metric.goal)
+    return None if best is None else best.recipe
 
 
 def _with_recipe_columns(runs: pd.DataFrame) -> pd.DataFrame:
-    """Each recipe field a column of its own."""
+    """Replace the column of recipes by one column per recipe field."""
     recipes = pd.DataFrame([flatten(Recipe.model_validate(recipe)) for recipe in runs["recipe"]], index=runs.index)
     return runs.drop(columns=["recipe", "arm", "pair"]).join(recipes)
 
 
 def csv(frame: pd.DataFrame) -> str:
-    """CSV whose text cells no spreadsheet takes for a formula."""
+    """Return CSV in which no text cell is a formula for a spreadsheet."""
     safe = frame.copy()
     for column in safe.select_dtypes(include=["object", "string"]).columns:
         safe[column] = [_harmless(cell) if isinstance(cell, str) else cell for cell in safe[column]]
@@ -74,4 +72,4 @@ def csv(frame: pd.DataFrame) -> str:
 def _harmless(cell: str) -> str:
     if cell.startswith(_FORMULA_STARTS):
         cell = f"'{cell}"
-    return cell.replace("\r\n", "\n").replace("\r", "\n")  # a lone \r would not be quoted, and end the row
+    return cell.replace("\r\n", "\n").replace("\r", "\n")  # a lone \r would not be quoted and would end the row

@@ -1,26 +1,28 @@
-"""Database -> tidy frames. Opened read-only; one query each."""
+"""Reads the database into records and tidy frames. The database is opened read-only; each function is one query."""
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import Engine, Select, select
+from sqlalchemy import Connection, Engine, Select, select
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
 from search_spaces import UsageError
 from sweeps.store.database import connect_read_only, shown
+from sweeps.store.records import RunRecord
 from sweeps.store.tables import EpochMetric, Prediction, Run, Sweep, missing_columns, other_release
 from trainers.reports import Predictions
 
 
 def sweeps_frame(url: str) -> pd.DataFrame:
-    """One row a sweep: name, kind, metric, goal, seed, created_at, spec_yaml, provenance, lease_owner, lease_expires.
+    """Return one row per sweep: name, kind, metric, goal, seed, created_at, spec_yaml, provenance and lease.
 
     Raises:
-        UsageError: There is no database, it cannot be reached, or it holds no sweeps.
+        UsageError: There is no database, it is unreachable, or it holds no sweeps.
     """
     columns = (
         Sweep.name,
@@ -38,7 +40,7 @@ def sweeps_frame(url: str) -> pd.DataFrame:
 
 
 def runs_frame(url: str, name: str | None = None) -> pd.DataFrame:
-    """One row a run, of one sweep or of all: sweep, number, state, epoch, value, seconds, seed, recipe (a dict), ...
+    """Return one row per run of one sweep or of all: sweep, number, state, epoch, value, seconds, recipe (a dict), ...
 
     Raises:
         UsageError: As for `sweeps_frame`.
@@ -48,8 +50,35 @@ def runs_frame(url: str, name: str | None = None) -> pd.DataFrame:
     return _read(url, _of(query, name).order_by(Run.sweep_id, Run.number))
 
 
+def runs_by_sweep(url: str, name: str | None = None) -> dict[str, list[RunRecord]]:
+    """Return the runs of each sweep, by number; a sweep without runs is not in it.
+
+    Args:
+        url: Database URL.
+        name: Name of one sweep or ablation; all by default.
+
+    Raises:
+        UsageError: As for `sweeps_frame`.
+    """
+    query = _of(select(Sweep.name.label("sweep"), Run.__table__).join(Sweep, Sweep.id == Run.sweep_id), name)
+    found: dict[str, list[RunRecord]] = {}
+    with _reading(url) as connection:
+        for row in connection.execute(query.order_by(Run.sweep_id, Run.number)).mappings():
+            found.setdefault(row["sweep"], []).append(RunRecord.from_row(row))
+    return found
+
+
+def runs_of(url: str, name: str) -> list[RunRecord]:
+    """Return the runs of one sweep or ablation, by number; none if there is no such sweep.
+
+    Raises:
+        UsageError: As for `sweeps_frame`.
+    """
+    return runs_by_sweep(url, name).get(name, [])
+
+
 def epochs_frame(url: str, name: str, number: int | None = None) -> pd.DataFrame:
-    """One row a number that an epoch reported: number, epoch, name, value (NaN where not a number), seq.
+    """Return one row per metric of an epoch: number, epoch, name, value (NaN if it was not a number), seq.
 
     Raises:
         UsageError: As for `sweeps_frame`.
@@ -65,7 +94,7 @@ def epochs_frame(url: str, name: str, number: int | None = None) -> pd.DataFrame
 
 
 def predictions(url: str, name: str, split: str) -> dict[tuple[int, str], Predictions]:
-    """What every fully trained model of a sweep says of a split: ``(run number, weights)`` -> predictions.
+    """Return what the fully trained models of a sweep predict on a split: ``(run number, weights)`` -> predictions.
 
     Raises:
         UsageError: As for `sweeps_frame`.
@@ -96,18 +125,19 @@ def _of(query: Any, name: str | None) -> Any:
 
 
 def _missing(engine: Engine) -> list[str]:
-    with suppress(SQLAlchemyError), engine.connect() as connection:  # no file, or no table, is no other release
+    with suppress(SQLAlchemyError), engine.connect() as connection:  # a missing file or table is not another release
         return missing_columns(connection)
     return []
 
 
-def _read(url: str, query: Select[Any]) -> pd.DataFrame:
+@contextmanager
+def _reading(url: str) -> Iterator[Connection]:
     engine = connect_read_only(url)
     try:
         with engine.connect() as connection:
-            frame = pd.read_sql(query, connection)
-    except (DatabaseError, pd.errors.DatabaseError) as error:  # pandas puts its own around those of a query
-        if isinstance(error, OperationalError) and engine.dialect.name != "sqlite":  # a file that is absent is no news
+            yield connection
+    except (DatabaseError, pd.errors.DatabaseError) as error:  # pandas wraps the errors of a query in its own
+        if isinstance(error, OperationalError) and engine.dialect.name != "sqlite":  # SQLite: the file does not exist
             reason = " ".join(str(error.orig).split())
             raise UsageError(f"--storage: {shown(url)} cannot be read: {reason}") from error
         if missing := _missing(engine):
@@ -117,5 +147,10 @@ def _read(url: str, query: Select[Any]) -> pd.DataFrame:
         ) from error
     finally:
         engine.dispose()
-    # A column of nothing but NULLs would come as objects.
+
+
+def _read(url: str, query: Select[Any]) -> pd.DataFrame:
+    with _reading(url) as connection:
+        frame = pd.read_sql(query, connection)
+    # pandas reads a column that holds only NULLs as objects.
     return frame.astype({"value": "float64"}) if "value" in frame.columns else frame

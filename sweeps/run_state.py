@@ -6,16 +6,16 @@ from enum import StrEnum
 
 
 class RunState(StrEnum):
-    """What became of a run."""
+    """State of a run."""
 
-    RUNNING = "RUNNING"  # a live driver works on it
-    COMPLETE = "COMPLETE"  # trained its whole budget
-    STOPPED = "STOPPED"  # by ASHA, at a rung
+    RUNNING = "RUNNING"  # a driver is training it
+    COMPLETE = "COMPLETE"  # trained for its full budget
+    STOPPED = "STOPPED"  # stopped by ASHA at a rung
     DIVERGED = "DIVERGED"  # reported a number that is not finite
     FAILED = "FAILED"  # an error, kept with its traceback
-    INTERRUPTED = "INTERRUPTED"  # its driver went away; the same command continues it
+    INTERRUPTED = "INTERRUPTED"  # its driver stopped; the same command continues it
 
     @property
     def finished(self) -> bool:
-        """Whether nothing more will happen to the run."""
+        """Whether the run has ended for good."""
         return self not in (RunState.RUNNING, RunState.INTERRUPTED)

@@ -33,6 +33,7 @@ from sweeps.engine.conductor import Conductor
 from sweeps.engine.messages import Job, Step
 from sweeps.listener import Listener
 from sweeps.plan.search_plan import SearchPlan
+from sweeps.run_state import RunState
 from sweeps.store.database import connect
 from sweeps.store.events import Event
 from sweeps.store.lease import owner_name
@@ -278,6 +279,12 @@ class Watch(Listener):
 
     def run_ends(self, run: RunSnapshot) -> None:
         self._watch(run)
+
+
+def snapshot_of(number: int, state: RunState = RunState.COMPLETE, **changes: Any) -> RunSnapshot:
+    """A snapshot of a run, with the default recipe unless it is given."""
+    parts: dict[str, Any] = {"recipe": Recipe(), "recipe_hash": str(number), "seed": 0}
+    return RunSnapshot(number=number, state=state, **(parts | changes))
 
 
 # --- sweeps -----------------------------------------------------------------------------------------------------

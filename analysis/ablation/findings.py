@@ -18,13 +18,14 @@ from analysis.ablation.calibration import CalibrationRow, calibration_rows
 from analysis.ablation.caveats import caveats
 from analysis.ablation.claims import Claim, claims, compared
 from analysis.ablation.crossings import Crossing, crossings
-from analysis.ablation.evidence import Evidence, RunFacts
+from analysis.ablation.evidence import Evidence
 from analysis.ablation.sentences import verdict_sentence, wider_scope
 from analysis.ablation.tuning import Tuning, tunings
 from analysis.statistics.intervals import Interval, power
 from search_spaces import AblationSpec, Contrast, dump_ablation
 from sweeps.plan.ablation_plan import Finals
 from sweeps.run_state import RunState
+from sweeps.store.records import RunRecord
 
 CURVE_METRICS = ("val/nll", "val/accuracy", "train/loss")
 HEALTH_METRICS = (
@@ -175,10 +176,10 @@ class Findings:
     tunings: tuple[Tuning, ...]
     curves: tuple[ArmCurve, ...]
     power: tuple[PowerCurve, ...]
-    failures: tuple[RunFacts, ...]
+    failures: tuple[RunRecord, ...]
     caveats: tuple[str, ...]
     commands: tuple[str, ...]
-    runs: tuple[RunFacts, ...]
+    runs: tuple[RunRecord, ...]
     finals: Finals
 
 

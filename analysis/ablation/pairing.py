@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from analysis.ablation.evidence import Evidence, RunFacts
+from analysis.ablation.evidence import Evidence
 from search_spaces import Contrast
+from sweeps.store.records import RunRecord
 
 _WORDS = {"split": "the same split", "order": "the same order of the examples", "weights": "the same initial weights"}
 
@@ -47,5 +48,5 @@ def _model(evidence: Evidence, arm: str) -> str:
 
 
 def _marks(evidence: Evidence, design: str, pair: int, arms: list[str], part: str) -> set[str]:
-    runs: list[RunFacts | None] = [evidence.run(design, pair, arm) for arm in arms]
+    runs: list[RunRecord | None] = [evidence.run(design, pair, arm) for arm in arms]
     return {run.fingerprint[part] for run in runs if run is not None and part in run.fingerprint}

@@ -22,6 +22,11 @@ def to_json(data: object) -> str:
     return json.dumps(plain(data), indent=1, sort_keys=True, ensure_ascii=True, allow_nan=False) + "\n"
 
 
+def picked(data: object, names: Sequence[str]) -> dict[str, Any]:
+    """Return the attributes of these names, in place of all of them."""
+    return {name: getattr(data, name) for name in names}
+
+
 def plain(data: object) -> Any:
     """Return the dicts, lists and scalars that stand for dataclasses, tuples, enums, arrays, dates and recipes."""
     match data:

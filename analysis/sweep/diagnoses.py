@@ -8,7 +8,8 @@ from dataclasses import replace
 from analysis.diagnosis.curves import Curves
 from analysis.diagnosis.diagnose import curves_of, diagnose
 from analysis.diagnosis.findings import Finding
-from analysis.sweep.evidence import SweepEvidence, SweepRun
+from analysis.sweep.evidence import SweepEvidence
+from sweeps.study.snapshot import RunSnapshot
 
 
 def run_curves(evidence: SweepEvidence, numbers: Collection[int] | None = None) -> Mapping[int, Curves]:
@@ -34,7 +35,7 @@ def diagnoses(evidence: SweepEvidence) -> Mapping[int, tuple[Finding, ...]]:
     curves = run_curves(evidence)
     runs = {run.number: run for run in evidence.runs}
 
-    def alike(run: SweepRun) -> list[Curves]:
+    def alike(run: RunSnapshot) -> list[Curves]:
         kind = run.recipe.optimizer.kind
         return [
             one for number, one in curves.items() if number != run.number and runs[number].recipe.optimizer.kind == kind

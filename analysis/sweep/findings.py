@@ -19,7 +19,7 @@ from analysis.statistics.best_of_n import expected_best
 from analysis.sweep.caveats import sweep_caveats
 from analysis.sweep.checks.search_checks import SweepCheck, check_sweep
 from analysis.sweep.diagnoses import diagnoses
-from analysis.sweep.evidence import SweepEvidence, SweepRun
+from analysis.sweep.evidence import SweepEvidence
 from analysis.sweep.fidelity import Fidelity, matched
 from analysis.sweep.importance import Importances, rank_fields
 from analysis.sweep.new_ranges import suggested_ranges
@@ -28,6 +28,7 @@ from analysis.sweep.score_noise import ScoreNoise, score_noise, selection_optimi
 from analysis.sweep.space_data import SpaceData, space_data
 from search_spaces import Distribution, SpaceSpec, Value, derive_seed, dump_space, flatten
 from sweeps.run_state import RunState
+from sweeps.study.snapshot import RunSnapshot
 
 TOP = 5
 
@@ -44,7 +45,7 @@ class BestRun:
     """
 
     rank: int
-    run: SweepRun
+    run: RunSnapshot
     changes: Mapping[str, tuple[Value, Value]]
     gain: float | None
 
@@ -109,7 +110,7 @@ class SweepFindings:
     findings: Mapping[int, tuple[Finding, ...]]
     data: SpaceData
     curves: Mapping[int, Mapping[int, float]]
-    failures: tuple[SweepRun, ...]
+    failures: tuple[RunSnapshot, ...]
     caveats: tuple[str, ...]
     commands: tuple[str, ...]
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.range_position import EDGE, position
-from analysis.sweep.evidence import SweepEvidence, SweepRun
+from analysis.sweep.evidence import SweepEvidence
 from analysis.sweep.fidelity import matched
 from analysis.sweep.score_noise import score_noise
 from search_spaces import Choice, Constant, Value
+from sweeps.study.snapshot import RunSnapshot
 
 GOOD = 0.25  # of the way from the best score to the median
 SIGMAS = 2.0  # of the noise: runs that differ by less are equally good
@@ -84,7 +85,7 @@ def good_region(evidence: SweepEvidence) -> GoodRegion | None:
     return GoodRegion(tuple(sorted(runs)), tolerance, compared.words)
 
 
-def places(evidence: SweepEvidence, run: SweepRun) -> Mapping[str, float]:
+def places(evidence: SweepEvidence, run: RunSnapshot) -> Mapping[str, float]:
     """Return where a run lies in each range that has a between: 0 at the lower end, 1 at the upper."""
     found = {}
     for field, value in run.values.items():

@@ -12,7 +12,8 @@ from scipy import special
 
 from analysis.diagnosis.smoothing import noise
 from analysis.statistics.intervals import Floats
-from analysis.sweep.evidence import SweepEvidence, SweepRun
+from analysis.sweep.evidence import SweepEvidence
+from sweeps.study.snapshot import RunSnapshot
 
 _MAD_TO_SIGMA = 1.4826  # median absolute value of a centred normal -> its standard deviation
 _COMPARED = 20  # complete runs: their pairs are enough
@@ -65,7 +66,7 @@ def _examples(evidence: SweepEvidence) -> ScoreNoise | None:
     return ScoreNoise(math.sqrt(float(np.mean(pairs))), f"the draw of {len(each[0])} validation examples", True)
 
 
-def _repeats(runs: Sequence[SweepRun]) -> ScoreNoise | None:
+def _repeats(runs: Sequence[RunSnapshot]) -> ScoreNoise | None:
     """The pooled standard deviation within recipes that were trained more than once."""
     groups: dict[str, list[float]] = {}
     for run in runs:
@@ -80,7 +81,7 @@ def _repeats(runs: Sequence[SweepRun]) -> ScoreNoise | None:
     )
 
 
-def _second_half(run: SweepRun) -> Floats:
+def _second_half(run: RunSnapshot) -> Floats:
     values = np.array([value for value in run.curve.values() if math.isfinite(value)], dtype=np.float64)
     half = values[len(values) // 2 :]
     return half if len(half) >= _TAIL else np.empty(0)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -15,6 +14,7 @@ from sweeps.store.database import DEFAULT_URL
 
 if TYPE_CHECKING:
     from sweeps.console.sweep_view import SweepView
+    from sweeps.store.records import RunRecord
 
 
 def list_(storage: Storage = DEFAULT_URL, as_json: AsJson = False) -> None:
@@ -139,13 +139,13 @@ def cluster(
     as_json: AsJson = False,
 ) -> None:
     """The nodes of a Ray cluster, what is free on them, and the runs of each."""
-    from analysis.load import runs_frame
+    from analysis.load import runs_by_sweep
     from sweeps.console import cluster_table, tables
     from sweeps.runners.ray import environment
 
-    runs: list[dict[Hashable, Any]] = []
+    runs: dict[str, list[RunRecord]] = {}
     try:
-        runs = runs_frame(storage).to_dict("records")
+        runs = runs_by_sweep(storage)
     except UsageError as error:
         if storage != DEFAULT_URL:  # there, nothing was recorded yet
             typer.echo(str(error), err=True)
@@ -167,7 +167,7 @@ def cluster(
 
 
 def _views(storage: str) -> list[SweepView]:
-    from analysis.load import runs_frame, sweeps_frame
+    from analysis.load import runs_by_sweep, sweeps_frame
     from sweeps.console.sweep_view import sweep_views
 
-    return sweep_views(sweeps_frame(storage), runs_frame(storage))
+    return sweep_views(sweeps_frame(storage), runs_by_sweep(storage))

@@ -1,8 +1,8 @@
-"""What `sweeps cluster` prints: the nodes, what they have, and which runs they train or have trained."""
+"""The table of `sweeps cluster`: the nodes, their resources and their runs."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,24 +11,25 @@ from rich.table import Table
 from rich.text import Text
 
 from sweeps.run_state import RunState
+from sweeps.store.records import RunRecord
 
 if TYPE_CHECKING:
     from sweeps.runners.ray.nodes import Node
 
-_TOLD = ("CPU", "GPU")  # the others are memory, or Ray's own
+_FIRST = ("CPU", "GPU")  # shown before custom resources
 
 
 @dataclass(frozen=True)
 class NodeRow:
-    """One node.
+    """One node of a cluster.
 
     Attributes:
-        name: Its address and the start of its id; runs are recorded with it.
-        lives: Whether the cluster has it now; it may have gone since it trained its runs.
-        resources: Name -> (what nobody uses, all of it).
-        labels: Those that it was started with.
-        training: Runs that it trains now, such as ``finetune 17``.
-        trained: How many runs ended there.
+        name: Address and start of the id of the node; runs are recorded with this name.
+        lives: Whether the node is in the cluster now; it may have left since it trained its runs.
+        resources: Name of a resource -> (free amount, total amount).
+        labels: Labels that the node was started with.
+        training: Runs that train on the node now, such as ``finetune 17``.
+        trained: Number of runs that ended on the node.
     """
 
     name: str
@@ -40,30 +41,28 @@ class NodeRow:
 
 
 def node_rows(
-    found: Sequence[Node], free: Mapping[str, Mapping[str, float]], runs: Iterable[Mapping[Hashable, Any]]
+    found: Sequence[Node], free: Mapping[str, Mapping[str, float]], runs: Mapping[str, Sequence[RunRecord]]
 ) -> list[NodeRow]:
-    """Every node that lives or that runs were recorded with.
+    """Return every node of the cluster, and every other node with recorded runs.
 
     Args:
-        found: The nodes that live.
-        free: Node id -> what nobody uses.
-        runs: Rows of runs with `sweep`, `number`, `state` and `node`.
+        found: Nodes of the cluster.
+        free: Node id -> free resources.
+        runs: Name of a sweep -> its runs.
     """
     training: dict[str, list[str]] = {}
     trained: dict[str, int] = {}
-    for run in runs:
-        node = run["node"]
-        if not isinstance(node, str):
+    for sweep, run in ((sweep, run) for sweep, its_runs in runs.items() for run in its_runs):
+        if run.node is None:
             continue
-        state = RunState(run["state"])
-        if state is RunState.RUNNING:
-            training.setdefault(node, []).append(f"{run['sweep']} {run['number']}")
-        trained[node] = trained.get(node, 0) + state.finished
+        if run.state is RunState.RUNNING:
+            training.setdefault(run.node, []).append(f"{sweep} {run.number}")
+        trained[run.node] = trained.get(run.node, 0) + run.state.finished
     rows = [
         NodeRow(
             node.name,
             True,
-            {name: (free.get(node.id, {}).get(name, 0.0), total) for name, total in _told(node.resources).items()},
+            {name: (free.get(node.id, {}).get(name, 0.0), total) for name, total in _resources(node.resources).items()},
             {name: value for name, value in node.labels.items() if not name.startswith("ray.io/node-")},
             tuple(training.get(node.name, ())),
             trained.get(node.name, 0),
@@ -74,14 +73,14 @@ def node_rows(
     return rows + [NodeRow(name, False, training=tuple(training.get(name, ())), trained=trained[name]) for name in gone]
 
 
-def _told(resources: Mapping[str, float]) -> dict[str, float]:
-    """Processors, cards and what the nodes were given by name; not memory, nor what Ray adds."""
+def _resources(resources: Mapping[str, float]) -> dict[str, float]:
+    """Return CPUs, GPUs and custom resources, without memory and the resources that Ray adds."""
     own = {name: total for name, total in resources.items() if name.isidentifier() and "memory" not in name}
-    return {name: own[name] for name in (*_TOLD, *sorted(own.keys() - set(_TOLD))) if name in own}
+    return {name: own[name] for name in (*_FIRST, *sorted(own.keys() - set(_FIRST))) if name in own}
 
 
 def node_data(row: NodeRow) -> dict[str, Any]:
-    """One node of `sweeps cluster --json`."""
+    """Return the JSON data of one node for `sweeps cluster`."""
     return {
         "node": row.name,
         "lives": row.lives,
@@ -93,7 +92,7 @@ def node_data(row: NodeRow) -> dict[str, Any]:
 
 
 def print_nodes(rows: Sequence[NodeRow], console: Console) -> None:
-    """The table of `sweeps cluster`."""
+    """Print the table of `sweeps cluster`."""
     table = Table(box=None, pad_edge=False)
     for title in ("node", "free of all", "labels", "trains now", "trained"):
         table.add_column(title)

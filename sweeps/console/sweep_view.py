@@ -1,4 +1,4 @@
-"""What `sweeps list`, `status` and `show` print: plain data first, then a table of it or its JSON."""
+"""The data that `sweeps list`, `status` and `show` print as tables or JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import pandas as pd
 
 from search_spaces import (
     AblationSpec,
-    Recipe,
     SpaceSpec,
     UsageError,
     Value,
@@ -20,52 +19,10 @@ from search_spaces import (
     suggest,
 )
 from sweeps.engine.progress import Progress, ablation_progress, sweep_progress
-from sweeps.plan.ablation_plan import AblationTable as AblationTable
+from sweeps.plan.ablation_plan import AblationTable
 from sweeps.plan.search_plan import searched_fields
-from sweeps.run_state import RunState
 from sweeps.store.lease import alive, readable
-
-
-@dataclass(frozen=True)
-class RunRow:
-    """One run as the database tells it."""
-
-    number: int
-    state: RunState
-    epoch: int
-    value: float | None
-    seconds: float
-    seed: int
-    attempts: int
-    recipe: Recipe
-    checkpoint: str | None
-    node: str | None
-    error: str | None
-
-
-def rows(runs: pd.DataFrame) -> list[RunRow]:
-    """The rows of `analysis.load.runs_frame` for one sweep."""
-    return [
-        RunRow(
-            number=row["number"],
-            state=RunState(row["state"]),
-            epoch=row["epoch"],
-            value=_known(row["value"]),
-            seconds=row["seconds"],
-            seed=row["seed"],
-            attempts=row["attempts"],
-            recipe=Recipe.model_validate(row["recipe"]),
-            checkpoint=_known(row["checkpoint"]),
-            node=_known(row["node"]),
-            error=_known(row["error"]),
-        )
-        for row in runs.to_dict("records")
-    ]
-
-
-def _known(cell: Any) -> Any:
-    """None for whatever pandas puts in the place of a NULL."""
-    return None if pd.isna(cell) else cell
+from sweeps.store.records import RunRecord
 
 
 def _finite(number: float) -> float | None:
@@ -77,64 +34,70 @@ class SweepView:
     """One sweep with its runs.
 
     Attributes:
-        spec: As it is stored; of an ablation, what it trains.
-        ablation: The ablation, if it is one.
-        runs: By number.
-        driver: Who works on it now, in words; None when nobody does.
-        created_at: UTC.
+        spec: Stored space; for an ablation, the space of its runs.
+        ablation: The ablation; None for a sweep.
+        runs: Runs by number.
+        driver: Description of the process that drives the sweep; None if there is none.
+        created_at: Time of creation, in UTC.
     """
 
     spec: SpaceSpec
     ablation: AblationSpec | None
-    runs: Sequence[RunRow]
+    runs: Sequence[RunRecord]
     driver: str | None
     created_at: str
 
     @property
     def progress(self) -> Progress:
-        """In numbers."""
+        """Progress of the runs, in numbers."""
         return (
             sweep_progress(self.spec, self.runs)
             if self.ablation is None
             else ablation_progress(self.ablation, self.runs)
         )
 
-    def values(self, row: RunRow) -> Mapping[str, Value]:
-        """What tells a run from the others."""
+    def values(self, row: RunRecord) -> Mapping[str, Value]:
+        """Return the values in which a run differs from the others."""
         if self.ablation is None:
             return searched_fields(row.recipe, self.spec)
         place = AblationTable(self.ablation).row(row.number)
         return {"arm": place.arm, "design": place.design, "pair": place.pair}
 
 
-def sweep_views(sweeps: pd.DataFrame, runs: pd.DataFrame) -> list[SweepView]:
-    """Every sweep of the two frames, the newest last."""
-    return [_sweep_view(row, runs[runs["sweep"] == row["name"]]) for row in sweeps.to_dict("records")]
+def sweep_views(sweeps: pd.DataFrame, runs: Mapping[str, Sequence[RunRecord]]) -> list[SweepView]:
+    """Return every sweep, the newest last.
+
+    Args:
+        sweeps: The frame of `analysis.load.sweeps_frame`.
+        runs: Name of a sweep -> its runs, from `analysis.load.runs_by_sweep`.
+    """
+    return [_sweep_view(row, runs.get(row["name"], [])) for row in sweeps.to_dict("records")]
 
 
-def _sweep_view(row: Mapping[Hashable, Any], runs: pd.DataFrame) -> SweepView:
+def _sweep_view(row: Mapping[Hashable, Any], runs: Sequence[RunRecord]) -> SweepView:
     source, name = f"{row['name']} (stored)", row["name"]
     ablation = parse_ablation(row["spec_yaml"], source, name) if row["kind"] == "ablation" else None
     return SweepView(
         spec=parse_space(row["spec_yaml"], source, name) if ablation is None else ablation.space,
         ablation=ablation,
-        runs=rows(runs),
-        driver=_driver(_known(row["lease_owner"]), _known(row["lease_expires"])),
+        runs=runs,
+        driver=_driver(row["lease_owner"], row["lease_expires"]),
         created_at=f"{row['created_at']:%Y-%m-%d %H:%M}",
     )
 
 
-def _driver(owner: str | None, expires: pd.Timestamp | None) -> str | None:
-    if owner is None or expires is None or expires < pd.Timestamp.now(tz="UTC") or not alive(owner):
+def _driver(owner: Any, expires: Any) -> str | None:
+    # pandas has NaN or NaT for NULL
+    if pd.isna(owner) or pd.isna(expires) or expires < pd.Timestamp.now(tz="UTC") or not alive(owner):
         return None
     return readable(owner)
 
 
 def find_view(views: Sequence[SweepView], name: str) -> SweepView:
-    """The sweep of that name.
+    """Return the sweep with this name.
 
     Raises:
-        UsageError: There is none; says which there are.
+        UsageError: There is no such sweep; the message lists all names.
     """
     for view in views:
         if view.spec.name == name:
@@ -143,11 +106,11 @@ def find_view(views: Sequence[SweepView], name: str) -> SweepView:
     raise UsageError(f"no sweep {name!r} in the database: {suggest(name, names)}")
 
 
-def find_run(view: SweepView, number: int) -> RunRow:
-    """One run of a sweep.
+def find_run(view: SweepView, number: int) -> RunRecord:
+    """Return the run with this number.
 
     Raises:
-        UsageError: It has no run of that number.
+        UsageError: There is no such run.
     """
     for row in view.runs:
         if row.number == number:
@@ -159,7 +122,7 @@ def find_run(view: SweepView, number: int) -> RunRow:
 
 
 def status_data(view: SweepView) -> dict[str, Any]:
-    """`sweeps status --json` of one sweep."""
+    """Return the JSON data of one sweep for `sweeps status`."""
     now = view.progress
     return {
         "name": view.spec.name,
@@ -181,8 +144,8 @@ def status_data(view: SweepView) -> dict[str, Any]:
     }
 
 
-def run_data(row: RunRow, view: SweepView) -> dict[str, Any]:
-    """One run of `sweeps show --json`."""
+def run_data(row: RunRecord, view: SweepView) -> dict[str, Any]:
+    """Return the JSON data of one run for `sweeps show`."""
     return {
         "run": row.number,
         "baseline": view.ablation is None and row.number == 0,
@@ -201,11 +164,8 @@ def run_data(row: RunRow, view: SweepView) -> dict[str, Any]:
 
 
 def curve_data(epochs: pd.DataFrame) -> dict[str, dict[int, float | None]]:
-    """Metric -> epoch -> value, None where it was not a number; of one run."""
+    """Return metric -> epoch -> value of one run; None if the value was not finite."""
     return {
         str(name): {row["epoch"]: _finite(row["value"]) for row in rows.to_dict("records")}
         for name, rows in epochs.groupby("name")
     }
-
-
-# --- as text ----------------------------------------------------------------------------------------------------

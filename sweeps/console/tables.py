@@ -16,16 +16,17 @@ from search_spaces import (
     flatten,
 )
 from sweeps.console.live_view import COLOURS, panel
-from sweeps.console.sweep_view import RunRow, SweepView
+from sweeps.console.sweep_view import SweepView
 from sweeps.plan.search_plan import searched_fields
 from sweeps.run_state import RunState
+from sweeps.store.records import RunRecord
 
 
-def ranked(view: SweepView) -> list[RunRow]:
-    """Complete runs by their value, best first; the others after them, those that came further first."""
+def ranked(view: SweepView) -> list[RunRecord]:
+    """Return the complete runs, best first, then the others, those with more epochs first."""
     sign = 1 if view.spec.metric.goal == "minimize" else -1
 
-    def key(row: RunRow) -> tuple[bool, int, float]:
+    def key(row: RunRecord) -> tuple[bool, int, float]:
         complete = row.state is RunState.COMPLETE
         value = math.inf if row.value is None else sign * row.value
         return not complete, 0 if complete else -row.epoch, value
@@ -33,17 +34,17 @@ def ranked(view: SweepView) -> list[RunRow]:
     return sorted(view.runs, key=key)
 
 
-# Beside val/*; the rest is in the export. test/* is for ablation reports: nobody selects a recipe by looking at it.
+# Shown besides val/*; all metrics are in the export. test/* is not shown: recipes must not be selected by it.
 _CURVE = ("train/loss", "train/lr")
 
 
 def print_json(data: Any) -> None:
-    """JSON on standard output; a number that is not finite would not be JSON."""
+    """Print JSON on standard output; numbers that are not finite must be None."""
     Console().print_json(json.dumps(data, allow_nan=False))
 
 
 def print_list(views: Sequence[SweepView], console: Console) -> None:
-    """`sweeps list`."""
+    """Print the table of `sweeps list`."""
     table = Table(box=None, pad_edge=False)
     for title in ("sweep", "task", "runs", "best", "baseline", "created (UTC)", "driver"):
         table.add_column(title)
@@ -62,7 +63,7 @@ def print_list(views: Sequence[SweepView], console: Console) -> None:
 
 
 def print_status(views: Sequence[SweepView], console: Console) -> None:
-    """`sweeps status`."""
+    """Print the panels of `sweeps status`."""
     for view in views:
         verb = "run" if view.ablation is None else "ablate"
         console.print(panel(view.progress))
@@ -72,13 +73,13 @@ def print_status(views: Sequence[SweepView], console: Console) -> None:
 
 
 def print_runs(view: SweepView, console: Console) -> None:
-    """`sweeps show NAME`."""
+    """Print the table of `sweeps show NAME`."""
     table = Table(box=None, pad_edge=False)
     for title in ("run", "state", view.spec.metric.name.partition("/")[2], "epochs"):
         table.add_column(title, no_wrap=True)
     table.add_column("searched fields" if view.ablation is None else "place in the ablation")
-    told = {row.number: view.values(row) for row in view.runs}
-    paths = list(dict.fromkeys(path for values in told.values() for path in values))
+    shown = {row.number: view.values(row) for row in view.runs}
+    paths = list(dict.fromkeys(path for values in shown.values() for path in values))
     names = dict(zip(paths, column_names(paths), strict=True))
     for row in ranked(view):
         baseline = view.ablation is None and row.number == 0
@@ -87,14 +88,14 @@ def print_runs(view: SweepView, console: Console) -> None:
             Text(row.state.value.lower(), style=COLOURS[row.state]),
             "" if row.value is None else f"{row.value:.4f}",
             str(row.epoch),
-            ", ".join(f"{names[path]} {short(value)}" for path, value in told[row.number].items()),
+            ", ".join(f"{names[path]} {short(value)}" for path, value in shown[row.number].items()),
         )
     console.print(table)
     console.print(f"one run in full: sweeps show {view.spec.name} RUN", highlight=False)
 
 
-def print_run(view: SweepView, row: RunRow, epochs: pd.DataFrame, console: Console) -> None:
-    """`sweeps show NAME RUN`."""
+def print_run(view: SweepView, row: RunRecord, epochs: pd.DataFrame, console: Console) -> None:
+    """Print one run for `sweeps show NAME RUN`."""
     console.print(
         f"run {row.number} of {view.spec.name}: {row.state.value.lower()} at epoch {row.epoch}", highlight=False
     )
@@ -103,9 +104,9 @@ def print_run(view: SweepView, row: RunRow, epochs: pd.DataFrame, console: Conso
         mark = "  (searched)" if path in searched else ""
         console.print(f"  {path} {short(value)}{mark}", highlight=False, markup=False)
     if not epochs.empty:
-        told = epochs[epochs["name"].isin(_CURVE) | epochs["name"].str.startswith("val/")]
-        wide = told.pivot_table(index="epoch", columns="name", values="value", sort=True)
-        # What only the end of a training reports, such as its temperature, is no curve.
+        shown = epochs[epochs["name"].isin(_CURVE) | epochs["name"].str.startswith("val/")]
+        wide = shown.pivot_table(index="epoch", columns="name", values="value", sort=True)
+        # Leave out metrics that are reported once, at the end of a training, such as the temperature.
         wide = wide.loc[:, wide.notna().sum() >= min(2, len(wide))]
         table = Table(box=None, pad_edge=False)
         table.add_column("epoch")
@@ -123,7 +124,7 @@ def print_run(view: SweepView, row: RunRow, epochs: pd.DataFrame, console: Conso
 
 
 def column_names(paths: Iterable[str]) -> list[str]:
-    """Each dotted path by its last words, as few as keep the paths apart: ``lr``, ``betas.1``."""
+    """Return the shortest unambiguous ending of each dotted path, such as ``lr`` or ``betas.1``."""
     paths = list(paths)
     return [
         next(name for name in _endings(path) if sum(_ends_in(other, name) for other in paths) == 1) for path in paths
@@ -131,7 +132,7 @@ def column_names(paths: Iterable[str]) -> list[str]:
 
 
 def _endings(path: str) -> list[str]:
-    """``a.b.1`` -> ``b.1``, ``a.b.1``: an index alone says nothing."""
+    """Return the endings of a path, shortest first: ``a.b.1`` -> ``b.1``, ``a.b.1``; never an index alone."""
     words = path.split(".")
     return [".".join(words[first:]) for first in range(len(words) - 1, -1, -1) if not words[first].isdigit()]
 
@@ -141,5 +142,5 @@ def _ends_in(path: str, ending: str) -> bool:
 
 
 def short(value: object) -> str:
-    """A value in a few characters."""
+    """Return a value in a few characters."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)

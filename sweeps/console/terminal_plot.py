@@ -1,4 +1,4 @@
-"""A curve over a logarithmic axis, drawn with characters."""
+"""Draws a curve over a logarithmic axis with characters."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-_BLANK = 0x2800  # the first of Unicode's braille patterns; each of eight dots is a bit
+_BLANK = 0x2800  # first braille pattern of Unicode; each of the eight dots is a bit
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 _MARGIN = 9
 
 
 @dataclass(frozen=True)
 class Canvas:
-    """What is drawn on: a character has two dots side by side and four on top of each other.
+    """Size of a plot. Each character has 2 x 4 dots.
 
     Attributes:
-        width: Characters, without the labels of the vertical axis.
-        height: Rows, without the horizontal axis.
-        unicode: Whether the terminal knows more than ASCII.
+        width: Width in characters, without the labels of the vertical axis.
+        height: Height in rows, without the horizontal axis.
+        unicode: Whether the terminal can show more than ASCII.
     """
 
     width: int = 70
@@ -27,16 +27,16 @@ class Canvas:
 
 
 def log_plot(xs: Sequence[float], ys: Sequence[float], marks: Mapping[float, str], canvas: Canvas) -> list[str]:
-    """Return the rows of a plot; what is above its top is drawn at its top.
+    """Return the rows of a plot. Values above its top are drawn at its top.
 
     Args:
-        xs: Positive and rising.
-        ys: As many; those that are not finite are left out.
-        marks: Vertical lines, with a character for each.
-        canvas: Size and characters.
+        xs: Positive and rising positions.
+        ys: Values at these positions; those that are not finite are left out.
+        marks: Position -> character of a vertical line.
+        canvas: Size of the plot.
     """
     low = min(y for y in ys if math.isfinite(y))
-    # Up to half as much above the start as the curve falls below it: the blow-up at the end would flatten the rest.
+    # Show at most half as much above the start as the curve falls below it: divergence would flatten the rest.
     first = next(y for y in ys if math.isfinite(y))
     high = min(max(y for y in ys if math.isfinite(y)), first + max(0.5 * (first - low), 0.1 * abs(first)))
     high = high if high > low else low + 1.0
@@ -66,7 +66,7 @@ def _character(cell: int, unicode: bool) -> str:
 
 
 def _axis(left: float, right: float, canvas: Canvas) -> list[str]:
-    """Return the horizontal axis: a tick and a power of ten at every decade that has room for it."""
+    """Return the horizontal axis, with a tick and a power of ten at each decade for which there is room."""
     ticks = ["─" if canvas.unicode else "-"] * canvas.width
     labels = [" "] * (canvas.width + 4)
     free = 0

@@ -1,4 +1,4 @@
-"""Where the checkpoints of a sweep lie, and which of them are still wanted. Loads no torch."""
+"""Manages the checkpoint folders of a sweep and deletes what is no longer needed. Loads no torch."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from trainers.storage.address import open_folder
 from trainers.storage.folder import Folder
 
 FINAL = "final.ckpt"
-AWAY_S = 60.0  # so long a folder that did not answer is left alone
+RETRY_AFTER_S = 60.0  # pause in seconds after a folder did not answer
 
 _RUN = re.compile(r"\d{6}")
 
 
 def reachable(text: str) -> Folder:
-    """The folder that a person named, in which a small file was written, read and deleted.
+    """Open the folder of `--checkpoints`, after a small file was written, read and deleted there.
 
     Raises:
-        UsageError: It cannot be used; one line says why.
+        UsageError: The folder cannot be used; the message gives the reason.
     """
     try:
         folder = open_folder(text)
@@ -34,39 +34,39 @@ def reachable(text: str) -> Folder:
         same = folder.read(name) == content
         folder.delete(name)
         if not same:
-            raise OSError("a file did not read back as it was written")
+            raise OSError("a file was read back with another content")
     except OSError as error:
         reason = shorten(str(error.strerror or error), 300, placeholder=" ...")
         raise UsageError(
-            f"--checkpoints: {folder}: every node has to write and read here, and this one cannot ({reason}): name a "
-            "folder or a bucket that exists, with its credentials in the environment"
+            f"--checkpoints: {folder}: every node must write and read here, and this one cannot ({reason}): name an "
+            "existing folder or bucket, with its credentials in the environment"
         ) from error
     return folder
 
 
 class CheckpointFiles:
-    """The folder of one sweep: one folder a run, ``000007/``.
+    """The checkpoint folder of one sweep, with a folder for each run such as ``000007/``.
 
-    To clean up is never worth a sweep: what a folder that is away keeps, the next driver drops.
+    Deleting never fails a sweep: the next driver deletes what remains in an unreachable folder.
 
     Args:
-        root: The sweep's folder; workers must be able to reach it.
+        root: Folder of the sweep; workers must be able to reach it.
     """
 
     def __init__(self, root: Folder) -> None:
         self.root = root
-        self._away_until = 0.0
+        self._retry_at = 0.0
 
     def folder(self, number: int) -> Folder:
-        """The folder of one run; it need not exist."""
+        """Return the folder of one run, which may not exist."""
         return self.root.child(f"{number:06d}")
 
     def place(self, number: int) -> str:
-        """Where the trained weights of one run would be."""
+        """Return the location for the trained weights of one run."""
         return self.folder(number).url(FINAL)
 
     def final(self, number: int) -> str | None:
-        """Where the trained weights of one run are, or None where there are none.
+        """Return the location of the trained weights of one run; None if there are none.
 
         Raises:
             OSError: The folder does not answer.
@@ -74,7 +74,7 @@ class CheckpointFiles:
         return self.place(number) if self.folder(number).has(FINAL) else None
 
     def keep_final(self, number: int) -> None:
-        """Drop all but the trained weights."""
+        """Delete everything of one run except its trained weights."""
 
         def drop() -> None:
             folder = self.folder(number)
@@ -85,11 +85,11 @@ class CheckpointFiles:
         self._try(drop)
 
     def remove(self, number: int) -> None:
-        """Drop everything of one run."""
+        """Delete everything of one run."""
         self._try(self.folder(number).remove)
 
     def tidy(self, wanted: Container[int]) -> None:
-        """Drop what a driver that died left of runs that need nothing any more."""
+        """Delete the folders of all other runs, which a crashed driver may have left."""
 
         def drop() -> None:
             for name in self.root.names():
@@ -99,10 +99,10 @@ class CheckpointFiles:
         self._try(drop)
 
     def _try(self, action: Callable[[], None]) -> None:
-        # Each try at a store that is away takes seconds, in which nobody writes records: one try a minute.
-        if time.monotonic() < self._away_until:
+        # Each try at an unreachable store takes seconds, in which no records are written: one try per minute.
+        if time.monotonic() < self._retry_at:
             return
         try:
             action()
         except OSError:
-            self._away_until = time.monotonic() + AWAY_S
+            self._retry_at = time.monotonic() + RETRY_AFTER_S

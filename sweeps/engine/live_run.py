@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
 from search_spaces import Recipe, Value
 from sweeps.run_state import RunState
@@ -15,7 +15,7 @@ from sweeps.study.snapshot import RunSnapshot
 
 @dataclass
 class LiveRun:
-    """What the driver keeps in memory of one run; all of it can be read back from the database."""
+    """State of one run in the driver's memory. All of it can be read back from the database."""
 
     number: int
     recipe: Recipe
@@ -33,52 +33,33 @@ class LiveRun:
     error: str | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
-    deaths_without_progress: int = 0  # deaths of its workers since it last recorded an epoch
-    out_of_memory: bool = False  # memory ran out before: the next time is the last
-    final: Mapping[str, float] = field(default_factory=dict)  # of a complete run: what its last epoch reported
-    warning: str | None = None  # of its worker, which went on all the same
+    deaths_without_progress: int = 0  # number of worker deaths since the last recorded epoch
+    out_of_memory: bool = False  # memory ran out once; a second time fails the run
+    final: Mapping[str, float] = field(default_factory=dict)  # metrics of the last epoch of a complete run
+    warning: str | None = None  # last warning of the worker
 
     @classmethod
     def of(cls, record: RunRecord) -> Self:
-        """The run as the database has it, its curve left out."""
-        return cls(
-            number=record.number,
-            recipe=Recipe.model_validate(record.recipe),
-            recipe_hash=record.recipe_hash,
-            seed=record.seed,
-            state=record.state,
-            arm=record.arm,
-            pair=record.pair,
-            design=record.design,
-            epoch=record.epoch,
-            value=record.value,
-            seconds=record.seconds,
-            attempts=record.attempts,
-            error=record.error,
-            started_at=record.started_at,
-            finished_at=record.finished_at,
-            out_of_memory=record.error is not None,  # a run that is not over keeps no other error
-        )
+        """Return the run of a record, without its curve."""
+        # An unfinished run keeps no error but that memory ran out.
+        return cls(**_shared(cls, record), out_of_memory=record.error is not None)
 
     def view(self, values: Mapping[str, Value]) -> RunSnapshot:
-        """What a study shows of the run, whose searched fields have these values."""
-        return RunSnapshot(
-            number=self.number,
-            state=self.state,
-            values=values,
-            seed=self.seed,
-            value=self.value,
-            curve=dict(self.curve),
-            final=self.final,
-            seconds=self.seconds,
-            error=self.error,
-            started_at=self.started_at,
-            finished_at=self.finished_at,
-        )
+        """Return a snapshot of the run.
+
+        Args:
+            values: Parameter name -> value.
+        """
+        return RunSnapshot(**_shared(RunSnapshot, self) | {"values": values, "curve": dict(self.curve)})
+
+
+def _shared(target: type[LiveRun] | type[RunSnapshot], source: object) -> dict[str, Any]:
+    """Return the attributes of `source` that are fields of `target`, by name."""
+    return {one.name: getattr(source, one.name) for one in fields(target) if hasattr(source, one.name)}
 
 
 def warnings(runs: Sequence[LiveRun]) -> list[str]:
-    """What went wrong in runs that went on all the same, each text once."""
+    """Return the warnings of all runs, each text once."""
     numbers: dict[str, list[int]] = {}
     for run in runs:
         if run.warning is not None:

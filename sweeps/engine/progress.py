@@ -1,4 +1,4 @@
-"""Where a sweep stands, in numbers: for the live view, for `sweeps status`, for the summary."""
+"""Counts the progress of a sweep for the live view, `sweeps status` and the summary."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sweeps.run_state import RunState
 
 
 class RunLike(Protocol):
-    """What is asked of a run, in memory or read from the database."""
+    """A run in memory or from the database."""
 
     @property
     def number(self) -> int: ...
@@ -38,21 +38,21 @@ AnyRun = TypeVar("AnyRun", bound=RunLike)
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a sweep stands.
+    """Progress of a sweep or an ablation.
 
     Attributes:
-        name: Of the sweep.
-        metric: Its name.
-        states: Runs by state; those not begun are not in it.
-        total: Runs planned.
+        name: Name of the sweep.
+        metric: Name of the metric.
+        states: Number of runs by state, without planned runs that have not begun.
+        total: Number of planned runs.
         best: ``(number, value)`` of the best complete run.
-        baseline: Latest value of run 0, and the epoch it is from.
-        survivors: ``(rung, runs that reached it, runs that went on)``.
-        epochs_spent: Trained so far.
-        epochs_saved: That stopped runs did not train.
-        budget: Epochs of a full run.
-        eta_s: Seconds to the end, from the pace so far; None before there is one.
-        pairs: Of an ablation, `(complete in every arm, planned)`; it has no best run and no baseline.
+        baseline: Latest value of run 0 and its epoch.
+        survivors: ``(rung, runs that reached it, runs that it did not stop)`` for each rung.
+        epochs_spent: Number of epochs trained so far.
+        epochs_saved: Number of epochs that stopped runs did not train.
+        budget: Number of epochs of a full run.
+        eta_s: Estimated seconds to the end; None before there is an estimate.
+        pairs: In an ablation, `(pairs complete in every arm, planned pairs)`; it has no best run and no baseline.
     """
 
     name: str
@@ -70,17 +70,17 @@ class Progress:
 
     @property
     def finished(self) -> int:
-        """Runs that ended, in whatever way."""
+        """Number of runs that have ended, in any state."""
         return sum(count for state, count in self.states.items() if state.finished)
 
 
 def sweep_progress(spec: SpaceSpec, runs: Sequence[RunLike], eta_s: float | None = None) -> Progress:
-    """The progress of these runs of a sweep.
+    """Return the progress of a sweep.
 
     Args:
-        spec: Of the sweep.
-        runs: By number, from run 0.
-        eta_s: Seconds to the end, if somebody can tell.
+        spec: The space.
+        runs: Runs by number.
+        eta_s: Estimated seconds to the end, if known.
     """
     budget = spec.recipe.budget.epochs
     best = best_run(runs, spec.metric.goal)
@@ -101,7 +101,7 @@ def sweep_progress(spec: SpaceSpec, runs: Sequence[RunLike], eta_s: float | None
 
 
 def best_run(runs: Sequence[AnyRun], goal: Goal) -> AnyRun | None:
-    """The complete run with the best value; the earlier one of two equal."""
+    """Return the complete run with the best value; of equal ones, the earliest."""
     complete = [run for run in runs if run.state is RunState.COMPLETE and run.value is not None]
     sign = 1 if goal == "minimize" else -1
     return min(complete, key=lambda run: (sign * (run.value or 0.0), run.number), default=None)
@@ -116,13 +116,13 @@ def _survivors(runs: Sequence[RunLike], rung: int) -> tuple[int, int, int]:
 def ablation_progress(
     spec: AblationSpec, runs: Sequence[RunLike], eta_s: float | None = None, total: int | None = None
 ) -> Progress:
-    """Where the runs of an ablation stand.
+    """Return the progress of an ablation.
 
     Args:
         spec: The ablation.
-        runs: By number, from 0.
-        eta_s: Seconds to the end, if somebody can tell.
-        total: Runs in all, where a look may have ended it; None for as many as it can become.
+        runs: Runs by number.
+        eta_s: Estimated seconds to the end, if known.
+        total: Number of runs, if a look may have ended the ablation early; by default all runs of the spec.
     """
     table = AblationTable(spec)
     total = table.until(spec.pairs) if total is None else total
@@ -130,6 +130,6 @@ def ablation_progress(
     planned = (total - table.tries) // table.per_pair
     starts = [table.until(pair) for pair in range(planned)]
     done = sum(complete.issuperset(range(start, start + table.per_pair)) for start in starts)
-    # An ablation stops no run early, and no run of it is the best: its arms are compared in the report.
+    # An ablation stops no run early and has no best run: its arms are compared in the report.
     plain = sweep_progress(spec.space, runs, eta_s)
     return replace(plain, total=total, best=None, baseline=None, pairs=(done, planned))

@@ -1,7 +1,7 @@
-"""The plan of an ablation: a fixed table of runs, arms x pairs, after the tries of the re-tuned design.
+"""The plan of an ablation: a fixed table of runs, arms x pairs, after the tuning runs of the retuned design.
 
-What the table leaves open is decided from what is recorded and from nothing else: the best point of each arm,
-and whether a look ends the ablation. So a driver that starts again comes to the same table.
+The best point of each arm, and whether a look ends the ablation, follow from recorded results alone. So a driver that
+is restarted finds the same table.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ from sweeps.run_state import RunState
 from sweeps.study.snapshot import RunSnapshot
 
 Finals = Mapping[int, Mapping[str, float]]
-"""Run number -> what its last epoch reported, of the complete runs."""
+"""Run number -> metrics of the last epoch, for the complete runs."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table.
+    """One row of the table.
 
     Attributes:
-        number: Of the run.
+        number: Number of the run.
         design: `tuning`, `matched` or `retuned`.
-        pair: From 0; of a try, which one it is.
-        arm: One that is trained; others may read it too.
+        pair: Pair, from 0; in the tuning, the index of the try.
+        arm: Trained arm; other arms may read its results, too.
     """
 
     number: int
@@ -53,36 +53,36 @@ class Row:
 
 @dataclass(frozen=True)
 class AblationTable:
-    """Which run is which: tries first, then pair after pair, so that more pairs are more lines at the end."""
+    """Design, pair and arm of each run: tuning first, then pair by pair, so that more pairs are added at the end."""
 
     spec: AblationSpec
 
     @cached_property
     def trained_as(self) -> Mapping[str, str]:
-        """Arm -> the arm whose training it reads."""
+        """Arm -> trained arm whose results it reads."""
         return self.spec.trained_as()
 
     @cached_property
     def arms(self) -> tuple[str, ...]:
-        """The arms that are trained, the control first."""
+        """Trained arms, the control first."""
         return tuple(dict.fromkeys(self.trained_as.values()))
 
     @property
     def tries(self) -> int:
-        """Runs of the tuning, all arms together."""
+        """Number of tuning runs of all arms."""
         return 0 if self.spec.retune is None else self.spec.retune.runs * len(self.arms)
 
     @property
     def per_pair(self) -> int:
-        """Runs of one pair, all designs together."""
+        """Number of runs of one pair in all designs."""
         return len(self.spec.designs) * len(self.arms)
 
     def until(self, pairs: int) -> int:
-        """How many runs there are up to so many pairs."""
+        """Return the number of runs of the tuning and the first pairs."""
         return self.tries + pairs * self.per_pair
 
     def row(self, number: int) -> Row:
-        """The line of one run."""
+        """Return the row of one run."""
         arms = self.arms
         if number < self.tries:
             index, arm = divmod(number, len(arms))
@@ -92,7 +92,7 @@ class AblationTable:
         return Row(number, self.spec.designs[design], pair, arms[arm])
 
     def number(self, design: str, pair: int, arm: str) -> int:
-        """The run of that line; an arm that reads another one's training has that one's."""
+        """Return the number of a run; an arm that reads another arm's results has the run of that arm."""
         arms = self.arms
         owner = arms.index(self.trained_as[arm])
         if design == TUNING:
@@ -101,11 +101,11 @@ class AblationTable:
 
 
 class AblationPlan:
-    """The runs of an ablation, as far as results allow.
+    """The runs of an ablation.
 
     Args:
         spec: The ablation.
-        decided: Whether the complete pairs, up to so many, settle the question; asked at every look.
+        decided: Function that returns whether a number of first pairs settles the question; called at each look.
     """
 
     def __init__(self, spec: AblationSpec, decided: Callable[[Finals, int], bool]) -> None:
@@ -114,7 +114,7 @@ class AblationPlan:
         self._finals: dict[int, Mapping[str, float]] = {}
         self._decided = decided
         self._finished: set[int] = set()
-        self._looked = 0  # pairs at the last look, which did not end it
+        self._looked = 0  # pairs at the last look, which did not end the ablation
         self._ended: int | None = None
         self._winners: Mapping[str, Mapping[str, Value]] | None = None
 
@@ -167,7 +167,7 @@ class AblationPlan:
         return next((pairs for pairs in look_points(self._spec) if pairs > self._looked), self._spec.pairs)
 
     def _look(self) -> None:
-        """Take every look whose pairs are all there, in order, until one ends the ablation."""
+        """Take every look whose pairs have all ended, in order, until one ends the ablation."""
         while self._ended is None and self._looked < self._spec.pairs:
             pairs = self._next_look()
             if not self._all_finished(self.table.until(pairs)):
@@ -194,20 +194,20 @@ class AblationPlan:
 
     def _seed(self, row: Row) -> int:
         stream = row.pair
-        if row.design == TUNING:  # tries differ by their points alone, unless a point comes back
+        if row.design == TUNING:  # tries differ only in their points, unless a point is repeated
             digests = [
                 recipe_hash(self._spec.recipe(row.arm, tried_point(self._spec, row.arm, index)))
                 for index in range(row.pair + 1)
             ]
             stream = digests[:-1].count(digests[-1])
-        # Never a seed of a sweep: what was selected on must not confirm.
+        # Never a seed of a sweep: the data that selected a recipe must not confirm it.
         shared = derive_seed("ablation", self._spec.space.sampler.seed, row.design, stream)
         own = self._spec.all_arms[row.arm].seeds == "own"
         return derive_seed("own", shared, row.arm) if own else shared
 
 
 def look_points(spec: AblationSpec) -> Sequence[int]:
-    """Numbers of pairs at which the ablation may end."""
+    """Return the numbers of pairs at which the ablation may end."""
     if spec.looks == "none":
         return (spec.pairs,)
     if spec.looks == "e_process":
@@ -216,7 +216,7 @@ def look_points(spec: AblationSpec) -> Sequence[int]:
 
 
 def tried_point(spec: AblationSpec, arm: str, index: int) -> dict[str, Value]:
-    """What is tuned, in one try of an arm: its own recipe first, then the points that all arms share by index."""
+    """Return the tuned values of one try of an arm: first its own recipe, then points that all arms share by index."""
     if index == 0:
         return {}
     seed = derive_seed("tuning", spec.space.sampler.seed)
@@ -224,7 +224,7 @@ def tried_point(spec: AblationSpec, arm: str, index: int) -> dict[str, Value]:
 
 
 def winners(spec: AblationSpec, finals: Finals) -> dict[str, int]:
-    """Trained arm -> its best try on `val`; the first one, its own recipe, where none is complete."""
+    """Return trained arm -> index of its best try on `val`; 0, its own recipe, if no try is complete."""
     table = AblationTable(spec)
     sign = 1.0 if spec.metrics.goal == "minimize" else -1.0
     best: dict[str, int] = {}

@@ -1,8 +1,8 @@
-"""Asynchronous successive halving: which runs stop, decided from recorded values alone.
+"""Asynchronous successive halving (ASHA): decides from recorded values alone which runs stop.
 
-The stopping variant of ASHA (Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning"): a run that
-reaches a rung goes on while its value there belongs to the top ``1 / reduction_factor`` of the values that were
-recorded at that rung before it. Pure: no clock, no random numbers, no scheduler; rebuilt from the database.
+This is the stopping variant of ASHA (Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning"): a run
+that reaches a rung continues if its value is among the top ``1 / reduction_factor`` of the values recorded at that rung
+before. It uses no clock, no random numbers and no scheduler, and is rebuilt from the database.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from search_spaces.specs.space import Goal
 
 
 def rung_epochs(rule: Asha | NoStopping, epochs: int) -> tuple[int, ...]:
-    """Epoch counts at which runs are compared: ``grace * factor**k``, all below the full budget.
+    """Return the epochs at which runs are compared: ``grace * factor**k``, all below the full budget.
 
     Args:
-        rule: The early-stopping rule of the space.
-        epochs: Full budget of a run. A run that trained all of it is complete, never stopped.
+        rule: Early-stopping rule of the space.
+        epochs: Number of epochs of a full run. A run that trained all of them is complete, never stopped.
     """
     if isinstance(rule, NoStopping):
         return ()
@@ -33,31 +33,30 @@ def rung_epochs(rule: Asha | NoStopping, epochs: int) -> tuple[int, ...]:
 
 
 def cutoff(earlier: Sequence[float], reduction_factor: int, goal: Goal) -> float | None:
-    """The worst value that still goes on, given the values recorded at a rung before.
+    """Return the worst value with which a run continues, given the earlier values at its rung.
 
     Args:
         earlier: Finite values of the other runs at this rung, in any order.
-        reduction_factor: ``eta``; the top ``1 / eta`` goes on.
-        goal: Whether larger or smaller values are better.
+        reduction_factor: ``eta``; the top ``1 / eta`` continues.
+        goal: Direction of the metric.
 
     Returns:
-        The linearly interpolated quantile, or ``None`` when nothing was recorded before: the first run goes on.
+        The linearly interpolated quantile; ``None`` without earlier values, because the first run always continues.
     """
     if not earlier:
         return None
-    sign = 1 if goal == "maximize" else -1  # so that both goals round alike, and a tie is a tie in both
+    sign = 1 if goal == "maximize" else -1  # both goals round alike, so a tie in one is a tie in the other
     return sign * float(np.quantile(sign * np.asarray(earlier), 1 - 1 / reduction_factor))
 
 
 class Rungs:
-    """The values recorded at every rung, in the order of recording.
+    """The values recorded at each rung, in the order of recording.
 
     Args:
-        epochs: The rungs, from `rung_epochs`.
+        epochs: Rungs, from `rung_epochs`.
         reduction_factor: ``eta``.
         goal: Direction of the metric.
-        recorded: ``(run number, epoch, value)`` of what the database holds already; epochs that are no rung are
-            passed over.
+        recorded: ``(run number, epoch, value)`` of the values in the database; epochs that are not rungs are ignored.
     """
 
     def __init__(
@@ -75,10 +74,9 @@ class Rungs:
                 self._values[epoch].setdefault(number, value)
 
     def stops(self, number: int, epoch: int, value: float) -> bool:
-        """Enter a finite value and say whether this run stops here.
+        """Record a finite value at a rung and return whether the run stops there.
 
-        A value that this run recorded before (its epochs are repeated after a crash) was decided on then: it went
-        on, or it would not be here.
+        A run that repeats the epoch after a crash does not stop: it continued when the value was first recorded.
         """
         rung = self._values.get(epoch)
         if rung is None or number in rung:
@@ -90,5 +88,5 @@ class Rungs:
         return value < bound if self._goal == "maximize" else value > bound
 
     def reached(self) -> dict[int, int]:
-        """Rung -> how many runs have recorded a value there."""
+        """Return rung -> number of runs with a recorded value."""
         return {epoch: len(values) for epoch, values in self._values.items()}

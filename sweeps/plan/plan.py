@@ -1,4 +1,4 @@
-"""A spec -> what is to be run. A sweep's plan is adaptive: its next run depends on what the earlier ones gave."""
+"""The interface of a plan, which decides the runs of a spec. A sweep's next run depends on earlier results."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from sweeps.study.snapshot import RunSnapshot
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One line of a plan.
+    """A run as its plan proposes it.
 
     Attributes:
-        number: From 0.
-        recipe: What is trained.
-        seed: Of every random stream; None for those that all runs of a sweep share.
-        arm: Of an ablation.
-        pair: Of an ablation, from 0.
-        design: What the run is for, in an ablation.
+        number: Number of the run, from 0.
+        recipe: Recipe to train.
+        seed: Seed for all random streams; None for the seed that the runs of a sweep share.
+        arm: Arm of an ablation.
+        pair: Pair of an ablation, from 0.
+        design: Design of an ablation: tuning, matched or retuned.
     """
 
     number: int
@@ -32,7 +32,7 @@ class PlannedRun:
 
 
 class Begun(Protocol):
-    """What a plan is asked about: a run that has its place in the table."""
+    """A run that has a number and a recipe."""
 
     @property
     def number(self) -> int: ...
@@ -42,25 +42,25 @@ class Begun(Protocol):
 
 
 class Plan(Protocol):
-    """What the conductor asks of a plan."""
+    """The runs of a sweep or an ablation, as the conductor reads them."""
 
     @property
     def parameters(self) -> Mapping[str, Distribution]:
-        """What its runs differ in, as the dashboard shows it."""
+        """Distributions of the parameters in which the runs differ, as the dashboard shows them."""
 
     @property
     def total(self) -> int:
-        """How many runs there are in all, as far as is known now."""
+        """Number of runs in total, as far as it is known now."""
 
     @property
     def available(self) -> int:
-        """How many of them can be proposed now; the others wait for results."""
+        """Number of runs that can be proposed now; the others depend on results."""
 
     def propose(self, number: int) -> PlannedRun:
-        """The run of that number; numbers are asked for in order."""
+        """Return the run with this number. Numbers are requested in order."""
 
     def values(self, run: Begun) -> Mapping[str, Value]:
-        """The value of each parameter for a run."""
+        """Return the value of each parameter of a run."""
 
     def learn(self, view: RunSnapshot) -> None:
-        """Take in where a run stands."""
+        """Update the plan with the latest state of a run."""

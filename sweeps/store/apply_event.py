@@ -1,4 +1,4 @@
-"""An event -> rows. Every function works inside the transaction of its caller."""
+"""Writes an event to the tables. Every function works inside the transaction of its caller."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from trainers.reports import Predictions
 
 
 def apply_event(connection: Connection, sweep_id: int, event: Event) -> None:
-    """Write an event; writing it again right after changes nothing.
+    """Write an event; repeating the same call changes nothing.
 
     Raises:
-        IntegrityError: The sweep has this recipe with this seed under another number.
+        IntegrityError: Another run of the sweep has this recipe with this seed.
     """
     match event:
         case RunAdded():
@@ -47,7 +47,7 @@ def apply_event(connection: Connection, sweep_id: int, event: Event) -> None:
 
 
 def interrupt(connection: Connection, sweep_id: int) -> None:
-    """Whatever was RUNNING has lost its driver."""
+    """Mark every RUNNING run as INTERRUPTED."""
     connection.execute(
         update(Run)
         .where(Run.sweep_id == sweep_id, Run.state == RunState.RUNNING.value)
@@ -56,12 +56,12 @@ def interrupt(connection: Connection, sweep_id: int) -> None:
 
 
 def insert_or_ignore(connection: Connection, table: type[Base], *key: str) -> Insert:
-    """An insert that leaves a row that is there as it is.
+    """Return an insert that keeps an existing row unchanged.
 
     Args:
-        connection: Tells the database's kind.
-        table: Where.
-        key: Columns in which two rows are the same; none for any constraint of the table.
+        connection: Connection to the database; its dialect selects the statement.
+        table: Table to insert into.
+        key: Columns that identify a row; if none are given, any constraint of the table does.
     """
     columns = list(key) or None
     if connection.dialect.name == "postgresql":
@@ -102,7 +102,7 @@ def _record(connection: Connection, sweep_id: int, event: StepRecorded) -> None:
     run = select(Run.id, Run.epoch, Run.seconds).where(Run.sweep_id == sweep_id, Run.number == event.number)
     run_id, epoch, seconds = connection.execute(run).one()
     for report in event.reports:
-        if report.epoch > epoch:  # not for an epoch that is repeated
+        if report.epoch > epoch:  # a repeated epoch does not count
             epoch, seconds = report.epoch, seconds + report.seconds
     _insert_metrics(connection, run_id, event)
     for report in event.reports:

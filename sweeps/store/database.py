@@ -1,4 +1,4 @@
-"""A database URL -> an engine, with what SQLite and PostgreSQL each need to be safe and quick."""
+"""Creates engines for database URLs, with the settings that SQLite and PostgreSQL need to be safe and fast."""
 
 from __future__ import annotations
 
@@ -19,48 +19,48 @@ CONNECT_TIMEOUT_S = 10
 
 
 def parse_url(url: str) -> URL:
-    """Read a database URL.
+    """Parse a database URL.
 
     Raises:
-        UsageError: It is none, or not one of SQLite (a file) and PostgreSQL.
+        UsageError: It is not the URL of a SQLite file or of PostgreSQL.
     """
-    law = "--storage: must be sqlite:///PATH or postgresql+psycopg://USER@HOST/DATABASE"
+    rule = "--storage: must be sqlite:///PATH or postgresql+psycopg://USER@HOST/DATABASE"
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
-        raise UsageError(f"{law}, found something else: check its spelling") from None
+        raise UsageError(f"{rule}, found something else: check its spelling") from None
     if parsed.get_backend_name() not in ("sqlite", "postgresql"):
-        raise UsageError(f"{law}, found {parsed.get_backend_name()!r}")
+        raise UsageError(f"{rule}, found {parsed.get_backend_name()!r}")
     if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
-        raise UsageError(f"{law}; a database in memory is gone with its driver: name a file")
+        raise UsageError(f"{rule}; a database in memory is lost when its driver ends: name a file")
     return parsed
 
 
-_SECRETS = ("password", "sslpassword")  # what libpq takes from the query of a URL, too
+_SECRETS = ("password", "sslpassword")  # parameters that libpq also reads from the query of a URL
 
 
 def shown(url: str) -> str:
-    """The URL as it may be printed: without its password."""
+    """Return the URL without its password, for messages."""
     parsed = parse_url(url)
     secret = {name: "***" for name in parsed.query if name in _SECRETS}
     return parsed.update_query_dict(secret).render_as_string(hide_password=True)
 
 
 def engine_options(url: str) -> dict[str, Any]:
-    """What any engine over this URL needs, ours and Optuna's: wait for a lock, notice a dropped connection."""
+    """Return options for our engine and Optuna's: wait for locks, detect dropped connections."""
     parsed = parse_url(url)
     if parsed.get_backend_name() == "postgresql":
-        # Without a limit of its own, a host that is gone is waited for as long as TCP pleases.
-        patience = {} if "connect_timeout" in parsed.query else {"connect_timeout": CONNECT_TIMEOUT_S}
-        return {"pool_pre_ping": True, "connect_args": patience}
+        # Without a timeout, connecting to an unreachable host takes as long as TCP allows.
+        timeout = {} if "connect_timeout" in parsed.query else {"connect_timeout": CONNECT_TIMEOUT_S}
+        return {"pool_pre_ping": True, "connect_args": timeout}
     return {"connect_args": {"timeout": BUSY_TIMEOUT_S}}
 
 
 def connect(url: str) -> Engine:
-    """An engine whose connections wait for each other and whose transactions are serialised on SQLite.
+    """Return an engine for reading and writing; on SQLite, its transactions run one after the other.
 
     Raises:
-        UsageError: The URL cannot be used, its driver is missing, or the folder cannot be made.
+        UsageError: The URL is invalid, its database driver is missing, or the folder cannot be created.
     """
     parsed = parse_url(url)
     if parsed.get_backend_name() == "postgresql":
@@ -70,7 +70,7 @@ def connect(url: str) -> Engine:
     try:
         Path(str(parsed.database)).absolute().parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"--storage: cannot make the folder of {shown(url)}: {error.strerror}") from error
+        raise UsageError(f"--storage: cannot create the folder of {shown(url)}: {error.strerror}") from error
     engine = _engine(parsed, connect_args={"timeout": BUSY_TIMEOUT_S, "isolation_level": None})
     event.listen(engine, "connect", _tune_sqlite)
     # A transaction that reads first and writes later would fail at once with "database is locked".
@@ -79,10 +79,10 @@ def connect(url: str) -> Engine:
 
 
 def connect_read_only(url: str) -> Engine:
-    """An engine that can change nothing and makes no file.
+    """Return an engine that only reads and creates no file.
 
     Raises:
-        UsageError: The URL cannot be used or its driver is missing.
+        UsageError: The URL is invalid or its database driver is missing.
     """
     parsed = parse_url(url)
     if parsed.get_backend_name() == "postgresql":
@@ -101,22 +101,22 @@ def _engine(parsed: URL, **options: Any) -> Engine:
 
 
 def _tune_sqlite(connection: Any, record: object) -> None:
-    # WAL lets the dashboard read while a sweep writes. NORMAL may lose the last commits when the power fails, never
-    # when a process dies, and never out of order: the epochs of those commits are trained again, with equal values.
+    # WAL lets the dashboard read while a sweep writes. NORMAL may lose the last commits in a power cut, but not when a
+    # process dies, and never out of order: the epochs of those commits are trained again, with equal values.
     _use_wal(connection)
     for pragma in ("synchronous=NORMAL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 
 def _tune_postgres(connection: Any, record: object) -> None:
-    # A driver that is stopped inside a transaction holds its locks; nobody could take its sweep over.
+    # A process that is suspended inside a transaction would hold its locks and block the next driver.
     with connection.cursor() as cursor:
         cursor.execute(f"SET idle_in_transaction_session_timeout = '{BUSY_TIMEOUT_S}s'")
     connection.commit()
 
 
 def _use_wal(connection: Any) -> None:
-    """Wait for another driver that does the same on a new file: SQLite's own timeout does not cover this change."""
+    """Switch to WAL, waiting for other processes that do the same: SQLite's own timeout does not cover this."""
     deadline = time.monotonic() + BUSY_TIMEOUT_S
     while True:
         try:
@@ -134,13 +134,13 @@ def _begin_immediate(connection: Connection) -> None:
 
 
 def database_now(dialect: str, seconds: float = 0.0) -> ColumnElement[Any]:
-    """The moment in so many seconds in UTC, on the clock of the database: that of a driver's machine may be wrong.
+    """Return the time in UTC by the clock of the database; the clock of a driver's machine may be wrong.
 
     Args:
         dialect: `postgresql` or `sqlite`.
-        seconds: From now.
+        seconds: Offset from now, in seconds.
     """
     if dialect == "postgresql":
         return func.timezone("UTC", func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, seconds))
-    # As SQLAlchemy stores a moment there, a text with six decimals, so that texts compare as moments.
+    # The format in which SQLAlchemy stores times, with six decimals, so that texts compare like times.
     return func.strftime("%Y-%m-%d %H:%M:%f", "now", f"{seconds:+.3f} seconds").concat("000")

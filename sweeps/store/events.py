@@ -1,4 +1,4 @@
-"""What a driver records, one event after the other, and its form in bytes: they wait in a file for the database."""
+"""The events that a driver records, and their encoding in the journal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from trainers.reports import EpochReport, Predictions
 
 @dataclass(frozen=True)
 class RunAdded:
-    """A run has its number; nobody has begun it yet."""
+    """A run was added; it has not begun yet."""
 
     number: int
     recipe: Mapping[str, Any]
@@ -33,13 +33,13 @@ class RunAdded:
 
 @dataclass(frozen=True)
 class RunBegun:
-    """A worker takes a run up, for the first time or again.
+    """A worker starts a run, for the first time or again.
 
     Attributes:
-        number: Of the run.
-        attempts: How often it was taken up by now.
-        at: When; the first time stays.
-        ray_trial_id: Its trial in Ray.
+        number: Number of the run.
+        attempts: Number of starts so far.
+        at: Time of the start; only the first one is stored.
+        ray_trial_id: Id of the Ray trial.
     """
 
     number: int
@@ -50,16 +50,16 @@ class RunBegun:
 
 @dataclass(frozen=True)
 class StepRecorded:
-    """Epochs and what follows from them, all or nothing. Epochs that are there already stay as they are.
+    """Epochs of a run and its new state. Epochs that are already stored do not change.
 
     Attributes:
-        number: Of the run.
-        reports: Its next epochs, in order.
-        first_seq: Order of recording of the first report; the next ones follow it.
+        number: Number of the run.
+        reports: Next epochs of the run, in order.
+        first_seq: Sequence number of the first report; those of the others follow.
         outcome: State and value after the last report.
-        at: When.
-        fingerprint: Digests of what the training started from; none leaves those that are stored.
-        node: Where it was trained; None leaves the node that is stored.
+        at: Time of recording.
+        fingerprint: Digests of what the training started from; if empty, the stored ones remain.
+        node: Name of the node that trained the run; None keeps the stored one.
     """
 
     number: int
@@ -73,7 +73,7 @@ class StepRecorded:
 
 @dataclass(frozen=True)
 class WeightsKept:
-    """Where the trained weights of the best run are; those of every other run are gone."""
+    """The location of the best run's trained weights; all other runs have none."""
 
     number: int | None
     path: str | None
@@ -81,7 +81,7 @@ class WeightsKept:
 
 @dataclass(frozen=True)
 class RunsInterrupted:
-    """Whatever was RUNNING has lost its driver."""
+    """Every RUNNING run becomes INTERRUPTED."""
 
 
 Event = RunAdded | RunBegun | StepRecorded | WeightsKept | RunsInterrupted
@@ -92,11 +92,11 @@ _ARRAYS = {"label": "<i4", "predicted": "<i4", "confidence": "<f4", "nll": "<f4"
 
 
 def encode(event: Event) -> bytes:
-    """An event as JSON; numbers and arrays come back bit by bit, NaN and infinities too."""
+    """Encode an event as JSON; `decode` restores every number exactly, also NaN and infinities."""
     if isinstance(event, StepRecorded):
         values: dict[str, Any] = {
             "number": event.number,
-            "reports": [_report(report) for report in event.reports],
+            "reports": [_encode_report(report) for report in event.reports],
             "first_seq": event.first_seq,
             "outcome": asdict(event.outcome),
             "at": event.at,
@@ -109,7 +109,7 @@ def encode(event: Event) -> bytes:
 
 
 def decode(payload: bytes) -> Event:
-    """The event again.
+    """Decode an event.
 
     Raises:
         SweepError: Another release wrote it.
@@ -122,13 +122,13 @@ def decode(payload: bytes) -> Event:
         if kind is StepRecorded:
             outcome = values["outcome"]
             values["outcome"] = RunOutcome(**{**outcome, "state": RunState(outcome["state"])})
-            values["reports"] = tuple(_report_again(report) for report in values["reports"])
+            values["reports"] = tuple(_decode_report(report) for report in values["reports"])
         return kind(**values)
     except (KeyError, TypeError, ValueError) as error:
-        raise SweepError(f"an event that waits for the database is of another release ({error})") from error
+        raise SweepError(f"an event in the journal was written by another release ({error})") from error
 
 
-def _report(report: EpochReport) -> dict[str, Any]:
+def _encode_report(report: EpochReport) -> dict[str, Any]:
     return {
         "epoch": report.epoch,
         "metrics": {name: float(value) for name, value in report.metrics.items()},
@@ -141,7 +141,7 @@ def _report(report: EpochReport) -> dict[str, Any]:
     }
 
 
-def _report_again(values: dict[str, Any]) -> EpochReport:
+def _decode_report(values: dict[str, Any]) -> EpochReport:
     parts = tuple(
         Predictions(
             part["split"], part["weights"], **{name: _array(part[name], kind) for name, kind in _ARRAYS.items()}

@@ -1,8 +1,8 @@
-"""A file of records that is only ever appended to: what a driver has recorded and its database may not have yet.
+"""An append-only file with what a driver has recorded and the database may not have yet.
 
-A record is its length, a checksum of its payload, and the payload. An append is with the operating system when it
-returns, so it outlives a process that is killed; `sync` is what outlives a power cut. A record that the end of its
-process tore ends the file: it was never answered, so nobody relies on it.
+A record is its length, a checksum of its payload, and the payload. When an append returns, the operating system has the
+record, so it survives a killed process; only `sync` makes it survive a power cut. Reading stops at a record that is
+incomplete: its append never returned, so nothing depends on it.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _HEAD = struct.Struct("<I8s")  # length and checksum of a payload
 
 @dataclass(frozen=True)
 class JournalContents:
-    """What a file holds.
+    """Contents of a journal.
 
     Attributes:
-        author: The driver that wrote it, by the name that it has in the database.
-        first: How many records its author had written, and the database had taken, before the first of these.
-        payloads: In order.
+        author: Name of the driver that wrote it, as in the database.
+        first: Number of records of this driver before the first one here; the database has them.
+        payloads: Payloads of the records, in order.
     """
 
     author: str
@@ -38,23 +38,29 @@ class JournalContents:
 
 
 def read_journal(path: Path) -> JournalContents | None:
-    """What a driver left in a file, up to the first record that is torn or altered; None where there is nothing.
+    """Read the journal of an earlier driver up to the first incomplete or altered record; None if there is nothing.
 
     Raises:
-        SweepError: It cannot be read, or another release wrote it.
+        SweepError: The journal cannot be read, or another release wrote it.
     """
+    earlier = path.with_suffix(".spool")
+    if earlier.exists():
+        raise SweepError(
+            f"{earlier}: records of an earlier release wait here for the database; run the same command with that "
+            "release first"
+        )
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise SweepError(f"{path}: cannot be read ({error.strerror}); it holds what was recorded last") from error
+        raise SweepError(f"{path}: cannot be read ({error.strerror}); it holds the latest records") from error
     payloads = _sound(content)
     if not payloads:
         return None
     header = json.loads(payloads[0])
     if header["format"] != FORMAT:
-        raise SweepError(f"{path}: written by another release; the same command of that release brings it in")
+        raise SweepError(f"{path}: written by another release; run the same command with that release first")
     return JournalContents(header["author"], header["first"], payloads[1:])
 
 
@@ -76,14 +82,14 @@ def _checksum(payload: bytes) -> bytes:
 
 
 class Journal:
-    """A new file, in the place of one that is not needed any more.
+    """A new journal that replaces the file of the last driver.
 
     Args:
-        path: Where; its folder is made.
-        author: The driver's name.
+        path: Path of the file; its folder is created if missing.
+        author: Name of the driver.
 
     Raises:
-        SweepError: It cannot be made.
+        SweepError: The file cannot be created.
     """
 
     def __init__(self, path: Path, author: str) -> None:
@@ -96,23 +102,23 @@ class Journal:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
         except OSError as error:
-            raise SweepError(f"{path}: cannot be made ({error.strerror})") from error
+            raise SweepError(f"{path}: cannot be created ({error.strerror})") from error
         self._begin(0)
         fresh.replace(path)
 
     def append(self, payload: bytes) -> None:
-        """Add a record, or nothing of it.
+        """Append a record, completely or not at all.
 
         Raises:
-            SweepError: The disk does not take it.
+            SweepError: The file cannot be written.
         """
         record = memoryview(_HEAD.pack(len(payload), _checksum(payload)) + payload)
         try:
             written = 0
-            while written < len(record):  # a full disk takes a part before it refuses
+            while written < len(record):  # a full disk may take a part of it first
                 written += os.write(self._file, record[written:])
         except OSError as error:
-            with contextlib.suppress(OSError):  # else the torn record ends the file, with the same effect
+            with contextlib.suppress(OSError):  # otherwise reading stops at the incomplete record
                 os.ftruncate(self._file, self.size)
             raise SweepError(
                 f"{self.path}: cannot be written ({error.strerror}); the same command continues"
@@ -121,18 +127,22 @@ class Journal:
         self._unsynced = True
 
     def clear(self, first: int) -> None:
-        """Forget all records: the database has so many."""
+        """Remove all records.
+
+        Args:
+            first: Number of records of this driver so far; the database has them.
+        """
         os.ftruncate(self._file, 0)
         self._begin(first)
 
     def sync(self) -> None:
-        """Bring everything to the disk itself."""
+        """Write everything to the disk itself."""
         if self._unsynced:
             self._unsynced = False
             os.fsync(self._file)
 
     def close(self, remove: bool) -> None:
-        """Let go of the file; ``remove`` deletes it, unless another driver has put its own in its place."""
+        """Close the file; ``remove`` deletes it, unless another driver has replaced it."""
         with contextlib.suppress(FileNotFoundError):
             if remove and os.path.samestat(os.fstat(self._file), self.path.stat()):
                 self.path.unlink()

@@ -1,4 +1,4 @@
-"""One driver per sweep: a lease in the database, on its clock, renewed while its holder lives."""
+"""Allows one driver per sweep: a lease in the database, timed by its clock and renewed by its holder."""
 
 from __future__ import annotations
 
@@ -13,29 +13,32 @@ from typing import Self
 
 import psutil
 
-from search_spaces import LeaseLostError, SweepError
+from search_spaces import SweepError
 from sweeps.store.records import Fence, SweepRecord
-from sweeps.store.store import Store
+from sweeps.store.store import Store, lease_lost
 
 DURATION_S = 30.0
 RENEW_EVERY_S = 5.0
-ASK_EVERY_S = 1.0  # by a driver that waits
+RETRY_EVERY_S = 1.0  # while waiting for another driver
 
 
 class Lease:
-    """The right to write one sweep; a context manager that renews itself on a thread of its own.
+    """The right to write one sweep; a context manager that renews the lease on a thread of its own.
 
-    A holder on this machine whose process is gone is replaced at once. Any other one whose time is over is watched
-    until it would have renewed the lease, if it lived: its time is over, too, when the database was away for long.
+    A holder on this machine whose process has ended is replaced at once. Any other holder with an expired lease is
+    observed for one renewal period first: the lease of a live driver expires, too, if the database is unreachable.
 
     Args:
         store: The database.
-        name: Of the sweep; it must exist.
-        wait: For another driver to end, in place of an error.
-        say: Told once who is waited for.
+        name: Name of the sweep; it must exist.
+        wait: Wait for the end of another driver instead of raising an error.
+        say: Called once with the message that another driver is waited for.
+
+    Attributes:
+        fence: The right to write, valid once the lease is entered.
 
     Raises:
-        SweepError: On entering: another driver holds it.
+        SweepError: When entered: another driver holds the lease.
     """
 
     def __init__(
@@ -48,7 +51,7 @@ class Lease:
         self._owner = owner_name()
         self._over = threading.Event()
         self._lost = False
-        self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
+        self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
         self.fence = Fence(-1, self._owner, -1)
 
     def __enter__(self) -> Self:
@@ -63,7 +66,7 @@ class Lease:
             if not said:
                 self._say(f"sweep {self._name!r} has a driver: {holder}; waiting for its end")
                 said = True
-            time.sleep(ASK_EVERY_S)
+            time.sleep(RETRY_EVERY_S)
         self.fence = fence
         self._thread.start()
         return self
@@ -74,17 +77,17 @@ class Lease:
         self._over.set()
         self._thread.join()
         if not self._lost:
-            with suppress(SweepError):  # of a database that is away: the lease runs out by itself
+            with suppress(SweepError):  # if the database is unreachable, the lease expires by itself
                 self._store.renew_lease(self.fence, None)
 
     def check(self) -> None:
-        """Raise if somebody else drives the sweep now.
+        """Raise an error if another driver has taken over the sweep.
 
         Raises:
-            LeaseLostError: The lease ran out and was taken.
+            LeaseLostError: The lease expired and another driver has it.
         """
         if self._lost:
-            raise LeaseLostError(f"another driver took sweep {self._name!r} over; this one stops writing")
+            raise lease_lost(f"sweep {self._name!r}")
 
     def _sweep(self) -> SweepRecord:
         sweep = self._store.sweep(self._name)
@@ -98,29 +101,29 @@ class Lease:
             return self._store.take_lease(sweep.id, self._owner, DURATION_S, instead_of=holder)
         if not self._store.lease_is_over(sweep.id):
             return None
-        time.sleep(RENEW_EVERY_S + ASK_EVERY_S)
+        time.sleep(RENEW_EVERY_S + RETRY_EVERY_S)
         if self._sweep().lease_expires != sweep.lease_expires:
             return None
         return self._store.take_lease(sweep.id, self._owner, DURATION_S)
 
-    def _keep(self) -> None:
+    def _renew(self) -> None:
         while not self._over.wait(RENEW_EVERY_S):
             try:
                 self._lost = not self._store.renew_lease(self.fence, DURATION_S)
             except SweepError:
-                continue  # the database is away; the lease may run out, and the next renewal will tell
+                continue  # the database is unreachable; the next renewal shows whether the lease was taken
             if self._lost:
                 return
 
 
 def owner_name() -> str:
-    """``host:pid:start time:nonce``: enough to tell a dead holder from another process with its id."""
+    """Return ``host:pid:start time:nonce``, which identifies this process even after its id is reused."""
     process = psutil.Process()
     return f"{socket.gethostname()}:{process.pid}:{process.create_time():.2f}:{secrets.token_hex(4)}"
 
 
 def alive(owner: str) -> bool:
-    """Whether the process that `owner_name` described may still run; on another machine it always may."""
+    """Return whether the process of an `owner_name` may still run; always true for another machine."""
     host, pid, started, _ = owner.rsplit(":", 3)
     if host != socket.gethostname():
         return True
@@ -132,7 +135,7 @@ def alive(owner: str) -> bool:
 
 
 def readable(owner: str | None) -> str:
-    """A holder as a person says it."""
+    """Return the name of a holder for messages."""
     if owner is None:
         return "unknown"
     host, pid, _, _ = owner.rsplit(":", 3)
@@ -140,7 +143,7 @@ def readable(owner: str | None) -> str:
 
 
 def _holder(sweep: SweepRecord) -> str:
-    """Who drives a sweep, and since when."""
+    """Return who drives a sweep, since when and until when."""
     since = f", since {sweep.lease_since:%Y-%m-%d %H:%M:%S} UTC" if sweep.lease_since else ""
     until = f", until {sweep.lease_expires:%H:%M:%S} UTC unless it renews its lease" if sweep.lease_expires else ""
     return f"{readable(sweep.lease_owner)}{since}{until}"

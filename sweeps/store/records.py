@@ -1,12 +1,13 @@
-"""What the store hands out and takes in: frozen rows, without a database behind them."""
+"""Frozen records that the store reads and writes; they need no open database."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
+from search_spaces import Recipe
 from sweeps.run_state import RunState
 
 
@@ -35,8 +36,8 @@ class Fence:
 
     Attributes:
         sweep_id: The sweep's row.
-        owner: The driver's name.
-        token: Larger than those of all drivers before.
+        owner: Name of the driver.
+        token: Fencing token, larger than the tokens of all earlier drivers.
     """
 
     sweep_id: int
@@ -44,37 +45,47 @@ class Fence:
     token: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """One row of ``run``."""
+    """One row of ``run``; the columns are described in `sweeps.store.tables.Run`."""
 
-    id: int
     number: int
-    arm: str
-    pair: int | None
-    design: str
-    recipe: Mapping[str, Any]
+    arm: str = ""
+    pair: int | None = None
+    design: str = ""
+    recipe: Recipe
     recipe_hash: str
     seed: int
-    fingerprint: Mapping[str, str] | None
+    fingerprint: Mapping[str, str] = field(default_factory=dict)
     state: RunState
-    epoch: int
-    value: float | None
-    seconds: float
-    attempts: int
-    started_at: datetime | None
-    finished_at: datetime | None
-    checkpoint: str | None
-    error: str | None
+    epoch: int = 0
+    value: float | None = None
+    seconds: float = 0.0
+    attempts: int = 0
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    node: str | None = None
+    checkpoint: str | None = None
+    error: str | None = None
+
+    @classmethod
+    def from_row(cls, row: Mapping[Any, Any]) -> Self:
+        """Build a record from a row; columns without a field are ignored."""
+        values = {one.name: row[one.name] for one in fields(cls)} | {
+            "recipe": Recipe.model_validate(row["recipe"]),
+            "fingerprint": row["fingerprint"] or {},
+            "state": RunState(row["state"]),
+        }
+        return cls(**values)
 
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """What a recorded step means for its run.
+    """State of a run after a step.
 
     Attributes:
-        state: The state from now on.
-        value: The last finite value of the sweep's metric; ``None`` leaves the stored one.
+        state: New state of the run.
+        value: Last finite value of the sweep's metric; ``None`` keeps the stored value.
         error: Traceback of a failed run.
     """
 

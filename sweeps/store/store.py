@@ -1,4 +1,4 @@
-"""The single writer of the tables. Every method is one transaction; repeating one changes nothing."""
+"""Reads and writes the tables. Every method is one transaction; repeating a call changes nothing."""
 
 from __future__ import annotations
 
@@ -19,24 +19,29 @@ from sweeps.store.events import Event
 from sweeps.store.records import Fence, RunRecord, SweepRecord
 from sweeps.store.tables import SCHEMA_VERSION, Base, EpochMetric, Run, Sweep, missing_columns, other_release
 
-_CREATION_LOCK = 0x7377656570  # two drivers that make the tables at the same moment take turns
+_CREATION_LOCK = 0x7377656570  # held while the tables are created
+
+
+def lease_lost(sweep: str) -> LeaseLostError:
+    """Return the error of a driver whose sweep was taken over."""
+    return LeaseLostError(f"another driver took {sweep} over; this process no longer holds the lease and stops writing")
 
 
 class Store:
-    """Writes what happened, once. One driver at a time holds the lease that entitles it to.
+    """The database of sweeps. Only the driver that holds the lease of a sweep can write its runs.
 
     Args:
-        url: Database URL, such as ``sqlite:///runs/sweeps.db``. Tables are created where missing.
+        url: Database URL, such as ``sqlite:///runs/sweeps.db``. Missing tables are created.
 
     Raises:
-        UsageError: The URL cannot be used or the server cannot be reached.
+        UsageError: The URL is invalid, the server is unreachable, or its tables are of another release.
     """
 
     def __init__(self, url: str) -> None:
         self._engine = connect(url)
         try:
             with self._engine.begin() as connection:
-                if self._engine.dialect.name == "postgresql":  # SQLite's transactions wait for each other anyway
+                if self._engine.dialect.name == "postgresql":  # SQLite serialises transactions itself
                     connection.execute(select(func.pg_advisory_xact_lock(_CREATION_LOCK)))
                 Base.metadata.create_all(connection)
                 lacking = missing_columns(connection)
@@ -53,7 +58,7 @@ class Store:
             with self._engine.begin() as connection:
                 yield connection
         except (DBAPIError, TimeoutError) as error:
-            if isinstance(error, IntegrityError | DataError):  # asking again would not help
+            if isinstance(error, IntegrityError | DataError):  # trying again would not help
                 raise
             raise SweepError(f"the database does not answer: {error.__cause__ or error}") from error
 
@@ -64,16 +69,16 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close all connections."""
         self._engine.dispose()
 
     # --- sweeps ---------------------------------------------------------------------------------------------
 
     def sweep(self, name: str) -> SweepRecord | None:
-        """The sweep of that name.
+        """Return the sweep with this name; None if there is none.
 
         Raises:
-            SweepError: Another release wrote it, with a schema that this one does not write.
+            SweepError: Another release wrote it, with another schema.
         """
         with self._transaction() as connection:
             row = connection.execute(select(Sweep.__table__).where(Sweep.name == name)).one_or_none()
@@ -89,7 +94,7 @@ class Store:
     def put_sweep(
         self, name: str, kind: str, spec_yaml: str, metric: str, goal: str, seed: int, provenance: dict[str, Any]
     ) -> None:
-        """Record a new sweep, or give another file to one without runs and a driver, in a journal or here."""
+        """Add a sweep, or replace the file of one that has no driver and no runs, neither here nor in a journal."""
         values = {
             "kind": kind,
             "spec_yaml": spec_yaml,
@@ -109,16 +114,16 @@ class Store:
     # --- the lease ------------------------------------------------------------------------------------------
 
     def take_lease(self, sweep_id: int, owner: str, seconds: float, instead_of: str | None = None) -> Fence | None:
-        """Become the sweep's driver if nobody is, if the holder's time is over, or in place of a dead holder.
+        """Take the lease of a sweep if it is free, if it has expired, or from a dead holder.
 
         Args:
-            sweep_id: The sweep.
-            owner: The driver's name, another one for every driver.
-            seconds: How long it holds, on the database's clock.
-            instead_of: A holder that is dead.
+            sweep_id: Id of the sweep.
+            owner: Name of the driver, unique to it.
+            seconds: Duration of the lease, by the clock of the database.
+            instead_of: Name of a holder that is dead.
 
         Returns:
-            The right to write; None: somebody else has it.
+            The right to write; None if another driver has it.
         """
         free = Sweep.lease_owner.is_(None) | (Sweep.lease_expires < self._now())
         if instead_of is not None:
@@ -136,13 +141,13 @@ class Store:
         return None if token is None else Fence(sweep_id, owner, token)
 
     def lease_is_over(self, sweep_id: int) -> bool:
-        """Whether the holder's time is over."""
+        """Return whether the lease has expired."""
         query = select(Sweep.lease_expires < self._now()).where(Sweep.id == sweep_id)
         with self._transaction() as connection:
             return bool(connection.execute(query).scalar_one())
 
     def renew_lease(self, fence: Fence, seconds: float | None) -> bool:
-        """Hold the lease so much longer, or give it back with ``None``. False: somebody else has it."""
+        """Extend the lease, or release it with ``None``; return False if another driver has it."""
         values: dict[str, Any] = {"lease_owner": None, "lease_since": None, "lease_expires": None}
         if seconds is not None:
             values = {"lease_expires": self._now(seconds)}
@@ -156,65 +161,64 @@ class Store:
 
     @contextmanager
     def _fenced(self, fence: Fence) -> Iterator[tuple[Connection, Row[str, int, str | None, int]]]:
-        """A transaction in which no other driver can take the sweep, with who has written how much so far.
+        """Open a transaction in which no other driver can take over the sweep; yield it with the row of the sweep.
 
         Raises:
-            LeaseLostError: One has taken it before.
+            LeaseLostError: Another driver has taken over the sweep.
         """
         wanted = select(Sweep.name, Sweep.lease_token, Sweep.written_by, Sweep.written).where(
             Sweep.id == fence.sweep_id
         )
         with self._transaction() as connection:
-            row = connection.execute(wanted.with_for_update()).one_or_none()  # SQLite has locked the whole file
+            row = connection.execute(wanted.with_for_update()).one_or_none()  # SQLite has already locked the file
             if row is None or row.lease_token != fence.token:
-                name = "the sweep" if row is None else f"sweep {row.name!r}"
-                raise LeaseLostError(f"another driver took {name} over; this one stops writing")
+                raise lease_lost("the sweep" if row is None else f"sweep {row.name!r}")
             yield connection, row
 
     # --- writing, for the holder of the lease ---------------------------------------------------------------
 
     def check_lease(self, fence: Fence) -> None:
-        """Raise if another driver has taken the sweep.
+        """Raise an error if another driver has taken over the sweep.
 
         Raises:
-            LeaseLostError: One has.
+            LeaseLostError: Another driver has taken over the sweep.
         """
         with self._fenced(fence):
             pass
 
     def set_spec(self, fence: Fence, spec_yaml: str) -> None:
-        """Replace the stored file by one that asks for more runs or pairs of the same kind."""
+        """Replace the stored file by one with more runs or pairs."""
         with self._fenced(fence) as (connection, _):
             connection.execute(update(Sweep).where(Sweep.id == fence.sweep_id).values(spec_yaml=spec_yaml))
 
     def take_over(self, fence: Fence) -> None:
-        """Begin to write; whatever was RUNNING has lost its driver."""
+        """Become the writer of the sweep and mark every RUNNING run as INTERRUPTED."""
         begun = {"written_by": fence.owner, "written": 0}
         with self._fenced(fence) as (connection, _):
             connection.execute(update(Sweep).where(Sweep.id == fence.sweep_id).values(**begun))
             interrupt(connection, fence.sweep_id)
 
     def mark_complete(self, fence: Fence) -> None:
-        """Everything that this driver recorded is in."""
+        """Record that everything of this driver is written."""
         with self._fenced(fence) as (connection, _):
             connection.execute(update(Sweep).where(Sweep.id == fence.sweep_id).values(written_by=None, written=0))
 
     def write(self, fence: Fence, events: Sequence[Event], first: int, author: str | None = None) -> int:
-        """Entries in order, all or nothing; those that are in already are passed over.
+        """Write events in order, all or none; events that are already written are skipped.
 
         Args:
             fence: The right to write.
-            events: What was recorded.
-            first: How many its author had recorded before them.
-            author: Who recorded them; None for the holder of the fence.
+            events: Events to write.
+            first: Number of events that their author recorded before them.
+            author: Name of the driver that recorded them; None for the holder of the fence.
 
         Returns:
-            How many of the author's events are in; fewer than `first` if the database lost some that it had taken,
-            and then nothing was written.
+            Number of the author's events that are written. If it is below `first`, the database has lost events and
+            nothing was written.
         """
         with self._fenced(fence) as (connection, row):
             if row.written_by != (author or fence.owner):
-                raise LeaseLostError(f"another driver has written sweep {row.name!r} since; these events are void")
+                raise LeaseLostError(f"another driver has written sweep {row.name!r} since; these events are dropped")
             if row.written < first:
                 return int(row.written)
             end = max(row.written, first + len(events))
@@ -224,14 +228,14 @@ class Store:
         return int(end)
 
     def written(self, sweep_id: int) -> tuple[str | None, int]:
-        """The last driver that has written a sweep, and how many of its events are in."""
+        """Return the name of the last driver that has written a sweep, and the number of its written events."""
         query = select(Sweep.written_by, Sweep.written).where(Sweep.id == sweep_id)
         with self._transaction() as connection:
             author, count = connection.execute(query).one()
         return author, count
 
     def link_trials(self, fence: Fence, trial_ids: Mapping[int, int]) -> None:
-        """Run number -> id of its trial in Optuna's tables."""
+        """Store the ids of trials in Optuna's tables: run number -> id."""
         with self._fenced(fence) as (connection, _):
             for number, trial_id in trial_ids.items():
                 connection.execute(
@@ -243,15 +247,14 @@ class Store:
     # --- runs -----------------------------------------------------------------------------------------------
 
     def runs(self, sweep_id: int) -> tuple[RunRecord, ...]:
-        """Every run of a sweep, by number."""
-        fields = RunRecord.__dataclass_fields__
-        query = select(*(getattr(Run, name) for name in fields)).where(Run.sweep_id == sweep_id)
+        """Return all runs of a sweep, by number."""
+        query = select(Run.__table__).where(Run.sweep_id == sweep_id).order_by(Run.number)
         with self._transaction() as connection:
-            rows = connection.execute(query.order_by(Run.number)).all()
-        return tuple(RunRecord(**{**row._mapping, "state": RunState(row.state)}) for row in rows)
+            rows = connection.execute(query).mappings().all()
+        return tuple(RunRecord.from_row(row) for row in rows)
 
     def final_metrics(self, sweep_id: int) -> dict[int, dict[str, float]]:
-        """Run number -> what its last epoch reported, of the runs that are complete; NaN where not finite."""
+        """Return run number -> metrics of the last epoch, for the complete runs; NaN for NULL."""
         query = (
             select(Run.number, EpochMetric.name, EpochMetric.value)
             .join(EpochMetric, (EpochMetric.run_id == Run.id) & (EpochMetric.epoch == Run.epoch))
@@ -267,7 +270,7 @@ class Store:
     # --- epochs ---------------------------------------------------------------------------------------------
 
     def curve(self, sweep_id: int, metric: str) -> tuple[tuple[int, int, float], ...]:
-        """``(run number, epoch, value)`` of one metric, in the order of recording; NaN where it was not finite."""
+        """Return ``(run number, epoch, value)`` of one metric, in the order of recording; NaN for NULL."""
         query = (
             select(Run.number, EpochMetric.epoch, EpochMetric.value)
             .join(EpochMetric, EpochMetric.run_id == Run.id)
@@ -279,7 +282,7 @@ class Store:
         return tuple((number, epoch, math.nan if value is None else value) for number, epoch, value in rows)
 
     def next_seq(self, sweep_id: int) -> int:
-        """The first order-of-recording number that is free."""
+        """Return the next free sequence number of the sweep."""
         query = select(func.max(EpochMetric.seq)).join(Run).where(Run.sweep_id == sweep_id)
         with self._transaction() as connection:
             last: int | None = connection.execute(query).scalar_one()

@@ -1,4 +1,4 @@
-"""The tables: the one truth about every sweep. They live beside Optuna's own in the same database."""
+"""The tables of the database. Optuna has its own tables beside them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SCHEMA_VERSION = 4
 
 
 class UTCDateTime(TypeDecorator[datetime]):
-    """A point in time, stored without a zone and always meant in UTC (SQLite keeps no zones)."""
+    """A time in UTC, stored without a time zone (SQLite stores none)."""
 
     impl = DateTime
     cache_ok = True
@@ -41,11 +41,11 @@ class UTCDateTime(TypeDecorator[datetime]):
 
 
 class Base(DeclarativeBase):
-    """Common ground of the mapped classes."""
+    """Base class of the tables."""
 
 
 class Sweep(Base):
-    """One sweep or ablation: its resolved file, and who works on it."""
+    """One sweep or ablation: its resolved file and its driver."""
 
     __tablename__ = "sweep"
 
@@ -61,10 +61,12 @@ class Sweep(Base):
     schema_version: Mapped[int]
     lease_owner: Mapped[str | None]
     lease_since: Mapped[datetime | None] = mapped_column(UTCDateTime)
-    lease_expires: Mapped[datetime | None] = mapped_column(UTCDateTime)  # on the database's clock
-    lease_token: Mapped[int] = mapped_column(default=0)  # one more with every driver: the larger one may write
-    written_by: Mapped[str | None]  # the last driver that has written, and
-    written: Mapped[int] = mapped_column(default=0)  # how many of its events are in
+    lease_expires: Mapped[datetime | None] = mapped_column(UTCDateTime)  # by the clock of the database
+    lease_token: Mapped[int] = mapped_column(
+        default=0
+    )  # increases with every driver; only the driver with the latest one may write
+    written_by: Mapped[str | None]  # name of the last driver that has written
+    written: Mapped[int] = mapped_column(default=0)  # number of its events that are stored
 
 
 class Run(Base):
@@ -78,42 +80,42 @@ class Run(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     sweep_id: Mapped[int] = mapped_column(ForeignKey("sweep.id"))
-    number: Mapped[int]  # from 0; also the number of its trial in the Optuna study
-    arm: Mapped[str] = mapped_column(default="")  # "" in a sweep: NULLs would not collide in the constraint above
+    number: Mapped[int]  # from 0; the trial in the Optuna study has the same number
+    arm: Mapped[str] = mapped_column(default="")  # "" in a sweep, because NULLs would not violate the constraint above
     pair: Mapped[int | None]
-    design: Mapped[str] = mapped_column(String(16), default="")  # of an ablation: tuning, matched or retuned
+    design: Mapped[str] = mapped_column(String(16), default="")  # in an ablation: tuning, matched or retuned
     recipe: Mapped[dict[str, Any]] = mapped_column(JSON)
     recipe_hash: Mapped[str] = mapped_column(String(64))
     seed: Mapped[int] = mapped_column(BigInteger)
-    fingerprint: Mapped[dict[str, str] | None] = mapped_column(JSON)  # of what the runs of a pair must share
+    fingerprint: Mapped[dict[str, str] | None] = mapped_column(JSON)  # digests of what the runs of a pair must share
     state: Mapped[str] = mapped_column(String(16))
     epoch: Mapped[int] = mapped_column(default=0)
-    value: Mapped[float | None] = mapped_column(Float)  # the last finite value of the sweep's metric
-    seconds: Mapped[float] = mapped_column(default=0.0)  # of training, repeated epochs counted once
+    value: Mapped[float | None] = mapped_column(Float)  # last finite value of the sweep's metric
+    seconds: Mapped[float] = mapped_column(default=0.0)  # training time; repeated epochs count once
     attempts: Mapped[int] = mapped_column(default=0)
     started_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     optuna_trial_id: Mapped[int | None]
     ray_trial_id: Mapped[str | None]
-    node: Mapped[str | None]  # of the cluster that trained it last: its address and the start of its id
-    checkpoint: Mapped[str | None]  # the trained weights, kept for the best run
+    node: Mapped[str | None]  # last node of the cluster: its address and the start of its id
+    checkpoint: Mapped[str | None]  # path or URL of the trained weights; only the best run has them
     error: Mapped[str | None]
 
 
 class EpochMetric(Base):
-    """One number that one epoch reported."""
+    """One metric of one epoch."""
 
     __tablename__ = "epoch_metric"
 
     run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), primary_key=True)
     epoch: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(LONGEST_NAME), primary_key=True)
-    value: Mapped[float | None] = mapped_column(Float)  # NULL is NaN: SQLite has no other way to keep one
-    seq: Mapped[int]  # order of recording within the sweep, one step per epoch report
+    value: Mapped[float | None] = mapped_column(Float)  # NULL means NaN, which SQLite cannot store
+    seq: Mapped[int]  # position in the order of recording within the sweep, the same for all metrics of an epoch
 
 
 class Prediction(Base):
-    """What a fully trained model says of every example of a split, as little-endian arrays."""
+    """Predictions of a fully trained model for every example of a split, as little-endian arrays."""
 
     __tablename__ = "prediction"
 
@@ -128,22 +130,22 @@ class Prediction(Base):
 
 
 def missing_columns(connection: Connection) -> list[str]:
-    """Columns of ours that the tables of a database do not have, such as ``run.node``.
+    """Return the columns that are missing in the tables of a database, such as ``run.node``.
 
     Raises:
-        NoSuchTableError: A whole table is not there.
+        NoSuchTableError: A table is missing.
     """
     found = inspect(connection)
     return [
         f"{name}.{column.name}"
         for name, table in Base.metadata.tables.items()
         for column in table.columns
-        if column.name not in {there["name"] for there in found.get_columns(name)}
+        if column.name not in {known["name"] for known in found.get_columns(name)}
     ]
 
 
 def other_release(missing: Sequence[str]) -> str:
-    """What is said of tables that lack these columns."""
+    """Return the error message for tables that lack these columns."""
     return (
         f"--storage: its tables are of another release (they lack {', '.join(missing)}): use the release that "
         "made them, or another --storage"

@@ -1,9 +1,9 @@
-"""One thread that brings what was recorded into the database, in order: training never waits for the database.
+"""Writes recorded events to the database in order, on a thread of its own: training never waits for the database.
 
-An event is recorded once it is in the journal, a file on this machine. From there the thread writes it, again and again
-while the database is away, exactly once: the database counts in the same transaction how many events of this driver
-are in. What a driver that died had recorded and not yet written, the next one on the same machine writes first, unless
-another one has driven the sweep in between.
+An event is recorded once it is in the journal, a file on this machine. From there the thread writes it to the database
+exactly once, trying again while the database is unreachable: the same transaction counts the events of this driver.
+Events that a crashed driver recorded and did not write are written by the next driver on the same machine, unless
+another driver has written the sweep since.
 """
 
 from __future__ import annotations
@@ -22,28 +22,31 @@ from sweeps.store.journal import Journal, read_journal
 from sweeps.store.records import Fence
 from sweeps.store.store import Store
 
-BATCH = 200  # at most, in one transaction
-GATHER_S = 0.02  # before a transaction: a few events cost about as much as one
-SYNC_EVERY_S = 1.0  # at most so much is trained again after a power cut
-SHORT_S, LONG_S = 0.1, 2.0  # between two tries to reach a database that is away
-SAID_AFTER_S = 2.0
-PATIENCE_S = 60.0  # for the database, at the end of a sweep
-LARGE = 4 * 2**20  # bytes of a file that begins anew when all of it is written
+BATCH = 200  # the most events in one transaction
+GATHER_S = 0.02  # wait before a transaction: several events cost about as much as one
+SYNC_EVERY_S = 1.0  # after a power cut, about this much training is repeated
+SHORT_S, LONG_S = 0.1, 2.0  # shortest and longest pause between two tries to write
+NOTICE_AFTER_S = 2.0  # the user is told when the database has been unreachable for this long
+TIMEOUT_S = 60.0  # for the last writes, at the end of a command
+LARGE = 4 * 2**20  # size in bytes above which a journal is emptied once everything is written
 
 
 class Writer:
-    """What a driver records with; a context manager that has everything in the database when it is left.
+    """Records events; a context manager that writes everything to the database before it exits.
 
     Args:
         store: The database.
-        fence: The right to write it.
-        path: Of the journal.
-        check: Raises when this driver must not write any more.
-        say: Told when it has to wait for the database on leaving.
-        patience_s: How long it does.
+        fence: The right to write the sweep.
+        path: Path of the journal.
+        check: Function that raises an error when this driver must stop writing.
+        say: Function that prints a message, for when the exit has to wait for the database.
+        timeout_s: The longest wait on exit, in seconds.
+
+    Attributes:
+        replayed: Number of events of an earlier driver that were written from its journal.
 
     Raises:
-        SweepError: The database does not answer, or the journal cannot be made.
+        SweepError: The database does not answer, or the journal cannot be created.
     """
 
     def __init__(
@@ -53,32 +56,32 @@ class Writer:
         path: Path,
         check: Callable[[], None] = lambda: None,
         say: Callable[[str], None] = lambda text: None,
-        patience_s: float = PATIENCE_S,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
         self._store = store
         self.fence = fence
         self._check = check
         self._say = say
-        self._patience_s = patience_s
-        self.replayed = replay_journal(store, fence, path)  # what the database did not have of another driver's events
+        self._timeout_s = timeout_s
+        self.replayed = replay_journal(store, fence, path)
         store.take_over(fence)
         self._journal = Journal(path, fence.owner)
         self._queue: list[Event | Callable[[], None]] = []
-        self._written = 0  # events of this driver that the database has
+        self._written = 0  # number of events of this driver in the database
         self._changed = threading.Condition()
         self._over = threading.Event()
         self._error: BaseException | None = None
         self._trying_since: float | None = None
         self._synced_at = time.monotonic()
-        self._thread = threading.Thread(target=self._keep, name="writer", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
     # --- for the conductor ----------------------------------------------------------------------------------
 
     def put(self, event: Event) -> None:
-        """Record an event: it outlives this process from now on.
+        """Record an event: from now on it survives the end of this process.
 
         Raises:
-            SweepError: The sweep is another driver's, the database refuses what it was given, or the disk is full.
+            SweepError: Another driver has the sweep, the database rejected an event, or the disk is full.
         """
         payload = encode(event)
         with self._changed:
@@ -88,13 +91,13 @@ class Writer:
             self._changed.notify_all()
 
     def then(self, action: Callable[[], None]) -> None:
-        """Do this on the thread when everything recorded so far is in the database, and never if it cannot be."""
+        """Call a function on the writer's thread once everything recorded so far is in the database."""
         with self._changed:
             self._queue.append(action)
             self._changed.notify_all()
 
     def check(self) -> None:
-        """Raise if nothing more can be recorded.
+        """Raise an error if nothing more can be recorded.
 
         Raises:
             SweepError: As for `put`.
@@ -105,10 +108,11 @@ class Writer:
 
     @property
     def remark(self) -> str:
-        """What a person has to know: empty while the database keeps up."""
+        """Message about an unreachable database; empty while everything is written in time."""
         since = self._trying_since
-        away = 0.0 if since is None else time.monotonic() - since
-        return f"database away since {away:.0f} s, {self._waiting} records waiting" if away > SAID_AFTER_S else ""
+        waited = 0.0 if since is None else time.monotonic() - since
+        late = waited > NOTICE_AFTER_S
+        return f"database unreachable for {waited:.0f} s, {self._waiting} records waiting" if late else ""
 
     @property
     def _waiting(self) -> int:
@@ -123,28 +127,28 @@ class Writer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        flushed = self.flush(min(SAID_AFTER_S, self._patience_s))
+        flushed = self.flush(min(NOTICE_AFTER_S, self._timeout_s))
         if not flushed and self._error is None:
-            self._say(f"database away: waiting {self._patience_s:.0f} s for it to take {self._waiting} records")
-            flushed = self.flush(self._patience_s)
-        flushed = flushed and self._handed_in()
+            self._say(f"database unreachable: waiting up to {self._timeout_s:.0f} s to write {self._waiting} records")
+            flushed = self.flush(self._timeout_s)
+        flushed = flushed and self._completed()
         self._over.set()
         with self._changed:
             self._changed.notify_all()
-        self._thread.join(LONG_S)  # it may hang in a server that does not answer
-        void = isinstance(self._error, LeaseLostError)
-        if not flushed and not void:
+        self._thread.join(LONG_S)  # it may be blocked by a server that does not answer
+        lost = isinstance(self._error, LeaseLostError)
+        if not flushed and not lost:
             self._journal.sync()
-        self._journal.close(remove=flushed or void)
+        self._journal.close(remove=flushed or lost)
         if self._error is not None and error is not self._error:
             raise self._error
         if not flushed and self._error is None:
             raise SweepError(
-                f"the database is away: {self._waiting} records wait in {self._journal.path}; nothing is lost, the "
-                "same command on this machine continues"
+                f"the database is unreachable: {self._waiting} records wait in {self._journal.path}; nothing is lost, "
+                "the same command on this machine continues"
             )
 
-    def _handed_in(self) -> bool:
+    def _completed(self) -> bool:
         try:
             self._store.mark_complete(self.fence)
         except LeaseLostError as error:
@@ -154,14 +158,14 @@ class Writer:
         return True
 
     def flush(self, timeout_s: float) -> bool:
-        """Wait until everything recorded so far is in the database; False when it is not."""
+        """Wait until everything recorded so far is in the database; return False after the timeout or an error."""
         with self._changed:
             self._changed.wait_for(lambda: not self._queue or self._error is not None, timeout_s)
             return not self._queue
 
     # --- on the thread --------------------------------------------------------------------------------------
 
-    def _keep(self) -> None:
+    def _run(self) -> None:
         pause = SHORT_S
         while not self._over.is_set():
             with self._changed:
@@ -177,16 +181,16 @@ class Writer:
             except SweepError:
                 self._over.wait(pause)
                 pause = min(2 * pause, LONG_S)
-            except BaseException as error:  # noqa: BLE001  a thread has no caller: whoever records next is told
+            except BaseException as error:  # noqa: BLE001  the next call of `check` raises it
                 self._fail(error)
             if self._error is not None:
                 return
 
     def write(self) -> None:
-        """Write what waits, as far as one transaction goes.
+        """Write the waiting events in one transaction, at most `BATCH` of them.
 
         Raises:
-            SweepError: The database is away, or the lease is lost.
+            SweepError: The database is unreachable, or the lease is lost.
         """
         with self._changed:
             batch = list(islice(self._queue, BATCH))
@@ -195,7 +199,7 @@ class Writer:
         self._trying_since = self._trying_since or time.monotonic()
         events = [item for item in batch if not callable(item)]
         if events:
-            self._written_up_to(self._written + len(events), events)
+            self._write_events(self._written + len(events), events)
         for item in batch:
             if callable(item):
                 item()
@@ -204,14 +208,16 @@ class Writer:
             del self._queue[: len(batch)]
             self._changed.notify_all()
 
-    def _written_up_to(self, end: int, events: list[Event]) -> None:
-        there = self._store.write(self.fence, events, self._written)
-        if there < self._written:  # a server that crashed came up without its last transactions
+    def _write_events(self, end: int, events: list[Event]) -> None:
+        stored = self._store.write(self.fence, events, self._written)
+        if stored < self._written:  # a server restarted without its last transactions
             again = read_journal(self._journal.path)
-            if again is None or again.author != self.fence.owner or there < again.first:
-                raise OSError("the database lost what it had taken; the same command continues from what it has")
-            payloads = again.payloads[there - again.first : end - again.first]
-            self._store.write(self.fence, [decode(payload) for payload in payloads], there)
+            if again is None or again.author != self.fence.owner or stored < again.first:
+                raise OSError(
+                    "the database lost records that it had stored; the same command continues from what it has"
+                )
+            payloads = again.payloads[stored - again.first : end - again.first]
+            self._store.write(self.fence, [decode(payload) for payload in payloads], stored)
         self._written = end
 
     def _tidy(self) -> None:
@@ -229,16 +235,18 @@ class Writer:
 
 
 def replay_journal(store: Store, fence: Fence, path: Path) -> int:
-    """Write what a driver that is gone left in its journal; how many events that were.
+    """Write the events that the last driver left in its journal; return their number.
 
     Raises:
-        SweepError: The database does not answer, or the file is another release's.
+        SweepError: The database does not answer, or another release wrote the journal.
     """
     left = read_journal(path)
     if left is None:
         return 0
     author, written = store.written(fence.sweep_id)
-    if author != left.author or written < left.first:  # what another driver did since stands; this is trained again
+    if (
+        author != left.author or written < left.first
+    ):  # another driver has written since: these epochs are trained again
         return 0
     waiting = left.payloads[written - left.first :]
     for start in range(0, len(waiting), BATCH):

@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 import numpy as np
 import pandas as pd
 
-from analysis.ablation.evidence import Evidence, RunFacts
-from search_spaces import AblationSpec, derive_seed, parse_ablation
+from analysis.ablation.evidence import Evidence
+from search_spaces import AblationSpec, Recipe, derive_seed, parse_ablation
 from sweeps.plan.ablation_plan import AblationTable
 from sweeps.run_state import RunState
+from sweeps.store.records import RunRecord
 from trainers.reports import Predictions
 
 TEXT = """
@@ -50,7 +51,7 @@ def evidence_of(spec: AblationSpec, score: Score, marks: Mapping[int, Mapping[st
         value = score(row.design, row.arm, row.pair)
         pair = f"{row.design} {row.pair}"
         runs.append(
-            RunFacts(
+            RunRecord(
                 number=number,
                 arm=row.arm,
                 pair=row.pair,
@@ -60,9 +61,9 @@ def evidence_of(spec: AblationSpec, score: Score, marks: Mapping[int, Mapping[st
                 seconds=2.0,
                 seed=derive_seed(pair),
                 attempts=1,
-                recipe={},
+                recipe=Recipe(),
+                recipe_hash=f"{row.arm} {row.pair}",
                 fingerprint=(marks or {}).get(number) or {"split": pair, "order": pair, "weights": pair},
-                error=None,
             )
         )
         if value is not None:

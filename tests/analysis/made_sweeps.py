@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.range_position import position
-from analysis.sweep.evidence import SweepEvidence, SweepRun
+from analysis.sweep.evidence import SweepEvidence
 from search_spaces import (
     AdamW,
     Budget,
@@ -30,6 +30,7 @@ from search_spaces import (
 )
 from sweeps.plan.asha import Rungs, rung_epochs
 from sweeps.run_state import RunState
+from sweeps.study.snapshot import RunSnapshot
 from tests.fakes import space
 
 EPOCHS = 20
@@ -97,7 +98,7 @@ def made_sweep(
         curve, state = _train(score, spec, recipe, np.random.default_rng([seed, number]), end, rungs, number)
         finite = [value for value in curve.values() if math.isfinite(value)]
         runs.append(
-            SweepRun(
+            RunSnapshot(
                 number=number,
                 state=state,
                 epoch=len(curve),

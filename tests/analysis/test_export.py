@@ -11,9 +11,10 @@ import pytest
 
 from analysis.export import best_recipe, csv, export_sweep
 from analysis.load import runs_frame
-from search_spaces import Choice, LogUniform, Metric, Recipe, flatten, load_space, parse_space
+from search_spaces import AdamW, Choice, LogUniform, Metric, Recipe, flatten, load_space, parse_space
+from sweeps.run_state import RunState
 from sweeps.store.store import Store
-from tests.fakes import CurveRunner, add_sweep, analytic, run_sweep, space, unstable
+from tests.fakes import CurveRunner, add_sweep, analytic, run_sweep, snapshot_of, space, unstable
 
 
 def table(path: Path) -> list[dict[str, str]]:
@@ -55,16 +56,13 @@ def test_the_best_recipe_can_be_run_as_a_space(sqlite_url: str, tmp_path: Path) 
 
 @pytest.mark.parametrize(("goal", "number"), [("maximize", 2), ("minimize", 1)])
 def test_best_is_complete_and_the_earlier_of_two_equal(goal: Any, number: int) -> None:
-    recipes = [{"optimizer": {"kind": "adamw", "lr": 10.0**-index}} for index in range(6)]
-    frame = pd.DataFrame(
-        {
-            "number": range(6),
-            "state": ["STOPPED", "COMPLETE", "COMPLETE", "COMPLETE", "DIVERGED", "COMPLETE"],
-            "value": [0.9, 0.1, 0.5, 0.5, 0.0, None],
-            "recipe": recipes,
-        }
-    )
-    best = best_recipe(frame, space(metric=Metric(name="val/x", goal=goal)))
+    states = ["STOPPED", "COMPLETE", "COMPLETE", "COMPLETE", "DIVERGED", "COMPLETE"]
+    values = [0.9, 0.1, 0.5, 0.5, 0.0, None]
+    runs = [
+        snapshot_of(index, RunState(state), value=value, recipe=Recipe(optimizer=AdamW(lr=10.0**-index)))
+        for index, (state, value) in enumerate(zip(states, values, strict=True))
+    ]
+    best = best_recipe(runs, space(metric=Metric(name="val/x", goal=goal)))
     assert best is not None
     assert best.optimizer.lr == 10.0**-number
 

@@ -8,7 +8,7 @@ import pandas as pd
 import psycopg
 import pytest
 
-from analysis.load import epochs_frame, runs_frame, sweeps_frame
+from analysis.load import epochs_frame, runs_by_sweep, runs_frame, runs_of, sweeps_frame
 from search_spaces import Recipe, UsageError
 from sweeps.engine.conductor import Conductor
 from sweeps.store.database import connect
@@ -32,6 +32,19 @@ def test_runs(conductor: Conductor, database_url: str) -> None:
     assert set(frame["sweep"]) == {"toy"}
     assert len(runs_frame(database_url)) == 14
     assert runs_frame(database_url, "nothing").empty
+
+
+def test_records_are_those_of_the_store(conductor: Conductor, database_url: str) -> None:
+    found = runs_by_sweep(database_url)
+    assert list(found) == ["other", "toy"]
+    with Store(database_url) as store:
+        for name, runs in found.items():
+            assert tuple(runs) == store.runs(store.sweep(name).id)  # type: ignore[union-attr]
+    assert runs_of(database_url, "toy") == found["toy"]
+    assert runs_of(database_url, "nothing") == []
+    assert [(run.recipe, run.seed, run.value, run.state, run.started_at) for run in found["toy"]] == [
+        (run.recipe, run.seed, run.value, run.state, run.started_at) for run in conductor.runs
+    ]
 
 
 def test_times_are_in_utc(conductor: Conductor, database_url: str) -> None:

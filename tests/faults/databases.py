@@ -1,4 +1,4 @@
-"""A database that is away or locked in the middle of a sweep."""
+"""A database that is unreachable or locked in the middle of a sweep."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ def postgres_stopped(stage: Stage) -> None:
         trial.look()
         server.stop_at_once()
         time.sleep(away_s)
-        stage.check("the driver goes on while its database is away", [] if process.poll() is None else [trial.tail()])
+        stage.check(
+            "the driver goes on while its database is unreachable", [] if process.poll() is None else [trial.tail()]
+        )
         server.start()
         until(lambda: recorded(trial.url) > 0, 30, "the server is back")
         trial.look()
@@ -45,7 +47,7 @@ def postgres_stopped(stage: Stage) -> None:
         trial.deaths["server stopped"] += 1
         trial.say(f"the server was away for {away_s:.0f} s")
     stage.code(trial.finish(process), 0, trial)
-    stage.says(trial, "database away since", "records waiting")
+    stage.says(trial, "database unreachable for", "records waiting")
     tries = one(trial.url, "SELECT max(attempts) FROM run")
     stage.same("attempts at most", tries, 1)
     stage.whole(trial, rule, again=1)

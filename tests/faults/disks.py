@@ -101,7 +101,7 @@ def disk_database(stage: Stage) -> None:
     (stage.folder / "elsewhere").mkdir()
     (folder / "checkpoints").symlink_to(stage.folder / "elsewhere")
     _full_for_a_while(stage, trial, rule, disk, full_s)
-    stage.says(trial, "database away since", "records waiting")
+    stage.says(trial, "database unreachable for", "records waiting")
 
 
 @fault("disk-checkpoints", "the disk of the checkpoints is full for a while: a tmpfs and a file that fills it", 2, 1)

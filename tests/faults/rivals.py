@@ -17,7 +17,7 @@ REFUSED = 1  # the exit code of a second driver
 SHORT = {
     "sweeps.store.lease.DURATION_S": 2.0,
     "sweeps.store.lease.RENEW_EVERY_S": 0.3,
-    "sweeps.store.lease.ASK_EVERY_S": 0.2,
+    "sweeps.store.lease.RETRY_EVERY_S": 0.2,
 }
 
 

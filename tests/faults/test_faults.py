@@ -50,7 +50,7 @@ for name, value in json.loads(sys.argv.pop(1)).items():
 from sweeps.cli.app import main
 main()
 """
-SHORT = {"DURATION_S": 2.0, "RENEW_EVERY_S": 0.3, "ASK_EVERY_S": 0.2}
+SHORT = {"DURATION_S": 2.0, "RENEW_EVERY_S": 0.3, "RETRY_EVERY_S": 0.2}
 
 
 class Drivers:
@@ -154,7 +154,7 @@ def test_a_driver_that_wakes_up_after_its_lease_writes_nothing(drivers: Drivers,
     first.send_signal(signal.SIGCONT)
     out, err = first.communicate(timeout=30)
     assert first.returncode == 1, out + err
-    assert err == "another driver took sweep 'toy' over; this one stops writing\n"
+    assert err == "another driver took sweep 'toy' over; this process no longer holds the lease and stops writing\n"
     out, err = second.communicate(timeout=60)
     assert second.returncode == 0, out + err
     is_whole(sqlite_url)
@@ -176,7 +176,7 @@ def test_a_driver_of_ray_that_was_replaced_ends(drivers: Drivers, sqlite_url: st
     before = rows(sqlite_url, "SELECT * FROM epoch_metric")
     out, err = driver.communicate(timeout=60)
     assert driver.returncode == 1, out + err
-    assert "another driver took sweep 'toy' over; this one stops writing" in err
+    assert "another driver took sweep 'toy' over; this process no longer holds the lease and stops writing" in err
     assert "Traceback" not in out + err
     assert rows(sqlite_url, "SELECT * FROM epoch_metric") == before
 
@@ -202,7 +202,7 @@ def test_a_server_that_is_stopped_at_once_for_a_while(
         server.ensure_postgres_running()
         out, err = driver.communicate(timeout=60)
         assert driver.returncode == 0, out + err
-        assert "database away since" in out
+        assert "database unreachable for" in out
         assert "records waiting" in out
         is_whole(url)
         after = {tuple(row) for row in rows(url, "SELECT run_id, epoch, value, seq FROM epoch_metric")}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis.ablation.evidence import RunFacts
 from analysis.ablation.findings import ArmFacts, Findings
 from analysis.figures import Drawing, costs, curves
 from analysis.report.blocks import NONE, Bullets, Code, Section, Text, pictures, section, table
 from analysis.wording import number
 from sweeps.run_state import RunState
+from sweeps.store.records import RunRecord
 
 MOST_CURVES = 8
 MOST_FAILURES = 20
@@ -93,7 +93,7 @@ _EXCLUDED = (
 )
 
 
-def _failure(run: RunFacts) -> tuple[str, ...]:
+def _failure(run: RunRecord) -> tuple[str, ...]:
     lines = (run.error or "").strip().splitlines()
     what = lines[-1] if lines else "a number that is not finite" if run.state is RunState.DIVERGED else NONE
     what = what if len(what) <= _ERROR else f"{what[: _ERROR - 1]}…"

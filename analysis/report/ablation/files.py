@@ -13,7 +13,7 @@ from analysis.report.ablation.tables import pairs_csv, runs_csv
 from analysis.report.blocks import drawings
 from analysis.report.markdown import escaped, markdown_table
 from analysis.report.page import Headline, Page, Report, write_page
-from analysis.report.to_json import to_json
+from analysis.report.to_json import picked, to_json
 from analysis.statistics.paired import Verdict
 from analysis.wording import number
 from search_spaces import dump_ablation
@@ -24,6 +24,9 @@ _TONES = dict.fromkeys(Verdict, "even") | {
     Verdict.UNSTABLE: "bad",
     Verdict.NOT_COMPARABLE: "bad",
 }
+# Keys of a run in report.json, which users read: a new column of the database is not a new key.
+_PLACE = ("number", "arm", "pair", "design")
+_RUN = (*_PLACE, "state", "epoch", "seconds", "seed", "attempts", "recipe", "fingerprint", "error")
 _IN_DASHBOARD = 3  # figures: it reads all that a study carries whenever it looks
 
 
@@ -89,4 +92,5 @@ def _facts(findings: Findings) -> tuple[tuple[str, str], ...]:
 
 def _json(findings: Findings) -> str:
     every = {name: getattr(findings, name) for name in type(findings).__dataclass_fields__ if name != "spec"}
+    every |= {name: [picked(run, _RUN) for run in every[name]] for name in ("runs", "failures")}
     return to_json({"name": findings.spec.name, "question": findings.spec.question, **every})

@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.ablation.findings import Findings
 from analysis.export import csv
-from search_spaces import Recipe, flatten
+from search_spaces import flatten
 from search_spaces.metric_names import read_from
 from sweeps.plan.ablation_plan import AblationTable
 
@@ -47,7 +47,7 @@ def runs_csv(findings: Findings) -> str:
             "attempts": run.attempts,
             "error": run.error,
             **{f"fingerprint.{part}": mark for part, mark in sorted(run.fingerprint.items())},
-            **flatten(Recipe.model_validate(run.recipe)),
+            **flatten(run.recipe),
         }
         for run in findings.runs
     ]

@@ -12,12 +12,14 @@ from analysis.report.markdown import escaped, markdown_table
 from analysis.report.page import Page, Report, write_page
 from analysis.report.sweep.headline import SIGNS, headline, question
 from analysis.report.sweep.sections import sweep_sections
-from analysis.report.to_json import to_json
+from analysis.report.to_json import picked, to_json
 from analysis.sweep.findings import SweepFindings
 from analysis.wording import number
 from sweeps.run_state import RunState
 
 _IN_DASHBOARD = ("importance", "curves", "parallel")  # it reads all that a study carries whenever it looks
+# Keys of a run in report.json, which users read: a new column of the database is not a new key.
+_RUN = ("number", "state", "epoch", "value", "seconds", "seed", "recipe", "recipe_hash", "values", "error", "curve")
 _CHECK_HEAD = ("check", "outcome", "evidence", "next step")
 
 
@@ -86,5 +88,7 @@ def _facts(findings: SweepFindings) -> tuple[tuple[str, str], ...]:
 
 def _json(findings: SweepFindings) -> str:
     every = {name: getattr(findings, name) for name in type(findings).__dataclass_fields__ if name != "spec"}
+    every["best"] = [{**vars(one), "run": picked(one.run, _RUN)} for one in findings.best]
+    every["failures"] = [picked(run, _RUN) for run in findings.failures]
     answer = headline(findings)
     return to_json({"name": findings.spec.name, "question": question(findings), "headline": answer, **every})

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from analysis.sweep.evidence import SweepEvidence, SweepRun
+from analysis.sweep.evidence import SweepEvidence
 from analysis.sweep.good_region import good_region
 from analysis.sweep.new_ranges import suggested_ranges
 from search_spaces import (
@@ -29,6 +29,7 @@ from search_spaces import (
 )
 from search_spaces.search.distributions import lies_in
 from sweeps.run_state import RunState
+from sweeps.study.snapshot import RunSnapshot
 
 BASELINE = "baseline"
 STARTS = 3
@@ -163,18 +164,18 @@ def metric_and_weights(spec: SpaceSpec) -> tuple[str, str]:
     return metric, weights or "raw"
 
 
-def _finalists(evidence: SweepEvidence) -> tuple[SweepRun, ...]:
+def _finalists(evidence: SweepEvidence) -> tuple[RunSnapshot, ...]:
     stopped = [run for run in evidence.runs if run.state is RunState.STOPPED and run.value is not None]
     stopped.sort(key=lambda run: (-run.epoch, -evidence.sign * (run.value or 0.0), run.number))
     baseline = flatten(evidence.spec.recipe)
-    found: dict[str, SweepRun] = {}
+    found: dict[str, RunSnapshot] = {}
     for run in (*evidence.ranked, *stopped):
         if flatten(run.recipe) != baseline:
             found.setdefault(run.recipe_hash, run)
     return tuple(found.values())
 
 
-def _arm(evidence: SweepEvidence, run: SweepRun, weights: str) -> Arm:
+def _arm(evidence: SweepEvidence, run: RunSnapshot, weights: str) -> Arm:
     """The recipe of a run, as what it changes of the baseline."""
     before, now = flatten(evidence.spec.recipe), flatten(run.recipe)
     changed = {field for field, value in now.items() if before.get(field) != value}

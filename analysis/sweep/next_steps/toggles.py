@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from analysis.export import best_recipe
-from analysis.load import runs_frame, sweeps_frame
+from analysis.load import runs_of, sweeps_frame
 from analysis.sweep.next_steps.follow_up import metric_and_weights, one_recipe
 from search_spaces import (
     AblationSpec,
@@ -78,7 +78,7 @@ def _winner(url: str, name: str) -> tuple[SpaceSpec, Recipe]:
         names = sweeps[sweeps["kind"] == "sweep"]["name"].tolist()
         raise UsageError(f"--from: no sweep {name!r} in the database; {suggest(name, names)}")
     space = parse_space(found.iloc[0]["spec_yaml"], f"{name} (stored)", name)
-    winner = best_recipe(runs_frame(url, name), space)
+    winner = best_recipe(runs_of(url, name), space)
     if winner is None:
         raise UsageError(f"--from: no run of {name!r} is complete, so it has no winner yet")
     return space, winner

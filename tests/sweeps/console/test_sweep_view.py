@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from analysis.load import epochs_frame, runs_frame, sweeps_frame
+from analysis.load import epochs_frame, runs_by_sweep, sweeps_frame
 from search_spaces import Metric, Recipe, UsageError
 from sweeps.console import sweep_view, tables
 from sweeps.console.sweep_view import SweepView, find_run, find_view, sweep_views
@@ -41,7 +41,7 @@ def view(sqlite_url: str, tmp_path: Path) -> SweepView:
 
 
 def load(url: str) -> SweepView:
-    return find_view(sweep_views(sweeps_frame(url), runs_frame(url)), "toy")
+    return find_view(sweep_views(sweeps_frame(url), runs_by_sweep(url)), "toy")
 
 
 def printed(show: Any, *arguments: Any, width: int = 160) -> str:

@@ -43,7 +43,7 @@ def test_what_cannot_be_used_is_said_in_one_line(text: str, words: str) -> None:
 
 
 def test_a_bucket_that_is_not_there(s3_url: str) -> None:
-    with pytest.raises(UsageError, match=r"AWS Error NO_SUCH_BUCKET .*: name a folder or a bucket that exists"):
+    with pytest.raises(UsageError, match=r"AWS Error NO_SUCH_BUCKET .*: name an existing folder or bucket"):
         reachable(s3_url.replace("s3://", "s3://no-such-"))
 
 
@@ -81,7 +81,7 @@ def test_a_folder_that_is_away_is_asked_once_a_minute_and_ends_nothing(
             files.keep_final(1)
     assert len(asked) == 1
     assert files.folder(1).names() == ["epoch-000001.ckpt"]
-    monkeypatch.setattr(checkpoint_files, "AWAY_S", 0.0)
+    monkeypatch.setattr(checkpoint_files, "RETRY_AFTER_S", 0.0)
     files = CheckpointFiles(LocalFolder(tmp_path))  # the next driver
     files.tidy(wanted=())
     assert os.listdir(tmp_path) == []

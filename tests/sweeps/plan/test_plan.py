@@ -31,7 +31,7 @@ from sweeps.plan.search_plan import SearchPlan, searched_fields, searched_values
 from sweeps.run_state import RunState
 from sweeps.study.sampler import Proposer
 from sweeps.study.snapshot import RunSnapshot
-from tests.fakes import analytic, space
+from tests.fakes import analytic, snapshot_of, space
 
 SEARCH = {
     "optimizer.lr": LogUniform(1e-5, 1e-1),
@@ -53,8 +53,13 @@ def spec_of(kind: Any, **changes: Any) -> SpaceSpec:
 
 def view(spec: SpaceSpec, number: int, recipe: Recipe, **changes: Any) -> RunSnapshot:
     value = analytic(recipe, 9)["val/accuracy"]
-    parts: dict[str, Any] = {"state": RunState.COMPLETE, "value": value, "curve": {9: value}, "seed": 0}
-    return RunSnapshot(number=number, values=searched_values(recipe, spec), **(parts | changes))
+    parts: dict[str, Any] = {
+        "recipe": recipe,
+        "values": searched_values(recipe, spec),
+        "value": value,
+        "curve": {9: value},
+    }
+    return snapshot_of(number, **(parts | changes))
 
 
 def run(spec: SpaceSpec, plan: SearchPlan, first: int, count: int) -> list[Recipe]:

@@ -39,7 +39,7 @@ def test_refuses_what_it_cannot_use(url: str) -> None:
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match="cannot make the folder"):
+    with pytest.raises(UsageError, match="cannot create the folder"):
         connect(f"sqlite:///{tmp_path}/file/runs/sweeps.db")
 
 

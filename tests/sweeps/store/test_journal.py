@@ -42,6 +42,14 @@ def test_records_come_back_in_order(tmp_path: Path) -> None:
     assert list((tmp_path / "deep").iterdir()) == []
 
 
+def test_records_of_an_earlier_release_are_not_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "toy.spool").write_bytes(b"records")
+    line = r"toy\.spool: records of an earlier release wait here .*; run the same command with that release first$"
+    with pytest.raises(SweepError, match=line):
+        read_journal(tmp_path / "toy.journal")
+    assert [path.name for path in tmp_path.iterdir()] == ["toy.spool"]
+
+
 def test_truncated_at_every_byte(tmp_path: Path) -> None:
     path = tmp_path / "s"
     journal = filled(path)
@@ -117,7 +125,7 @@ def test_a_full_disk_takes_all_of_a_record_or_nothing(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(SweepError, match="cannot be made"):
+    with pytest.raises(SweepError, match="cannot be created"):
         Journal(tmp_path / "file" / "s", AUTHOR)
     with pytest.raises(SweepError, match="cannot be read"):
         read_journal(tmp_path)

@@ -132,7 +132,7 @@ def test_a_dead_id_is_dead() -> None:
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease_module, "RENEW_EVERY_S", 0.2)
-    monkeypatch.setattr(lease_module, "ASK_EVERY_S", 0.1)
+    monkeypatch.setattr(lease_module, "RETRY_EVERY_S", 0.1)
 
 
 def test_another_machine_is_waited_for(store: Store, soon: None) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from search_spaces import LeaseLostError, SpaceSpec, SweepError, UsageError
+from search_spaces import AdamW, LeaseLostError, Recipe, SpaceSpec, SweepError, UsageError
 from sweeps.run_state import RunState
 from sweeps.store.database import connect
 from sweeps.store.events import Event, RunAdded, RunBegun, RunsInterrupted, StepRecorded, WeightsKept
@@ -22,6 +22,7 @@ from tests.fakes import add_sweep, rows, snapshot, space, take
 from trainers.reports import EpochReport, Predictions
 
 RUNNING = RunOutcome(RunState.RUNNING)
+RECIPE = Recipe(optimizer=AdamW(lr=0.1))
 SEED = 2**63 - 1  # the largest that `derive_seed` gives
 
 
@@ -60,7 +61,7 @@ class Book:
 
     def add(self, number: int = 0, seed: int = SEED, **more: Any) -> None:
         digest = more.pop("recipe_hash", str(number))
-        self.write(RunAdded(number, {"optimizer": {"lr": 0.1}}, digest, seed, **more))
+        self.write(RunAdded(number, RECIPE.model_dump(mode="json"), digest, seed, **more))
 
     def record(self, reports: list[EpochReport], seq: int, outcome: RunOutcome = RUNNING, number: int = 0) -> None:
         self.write(StepRecorded(number, tuple(reports), seq, outcome, datetime.now(UTC)))
@@ -114,7 +115,7 @@ def test_a_sweep_that_is_driven_keeps_its_file(store: Store) -> None:
 def test_a_run_comes_back_as_it_was_written(store: Store, sweep_id: int, book: Book) -> None:
     book.add()
     [run] = store.runs(sweep_id)
-    assert (run.number, run.recipe, run.recipe_hash) == (0, {"optimizer": {"lr": 0.1}}, "0")
+    assert (run.number, run.recipe, run.recipe_hash) == (0, RECIPE, "0")
     assert (run.seed, run.state, run.epoch, run.value, run.attempts) == (SEED, RunState.INTERRUPTED, 0, None, 0)
     assert (run.started_at, run.finished_at, run.checkpoint, run.error) == (None, None, None, None)
 
@@ -151,7 +152,7 @@ def test_recording_moves_the_run_on(store: Store, sweep_id: int, book: Book) -> 
 
 def test_entries_are_written_once_however_often_they_come(store: Store, sweep_id: int, book: Book) -> None:
     events = [
-        RunAdded(0, {}, "0", SEED),
+        RunAdded(0, RECIPE.model_dump(mode="json"), "0", SEED),
         RunBegun(0, 1, datetime.now(UTC)),
         StepRecorded(0, (report(1, 0.1),), 0, RunOutcome(RunState.COMPLETE, 0.1), datetime.now(UTC)),
     ]
@@ -165,7 +166,7 @@ def test_entries_are_written_once_however_often_they_come(store: Store, sweep_id
 
 def test_a_gap_is_told_and_nothing_is_written(store: Store, sweep_id: int, book: Book) -> None:
     book.add()
-    assert store.write(book.fence, [RunsInterrupted(), RunAdded(1, {}, "1", 0)], 5) == 1
+    assert store.write(book.fence, [RunsInterrupted(), RunAdded(1, RECIPE.model_dump(mode="json"), "1", 0)], 5) == 1
     assert len(store.runs(sweep_id)) == 1
     assert store.written(sweep_id) == (book.fence.owner, 1)
 

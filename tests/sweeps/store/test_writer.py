@@ -56,7 +56,7 @@ class AwayStore:
 def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer_module, "SHORT_S", 0.01)
     monkeypatch.setattr(writer_module, "LONG_S", 0.05)
-    monkeypatch.setattr(writer_module, "SAID_AFTER_S", 0.1)
+    monkeypatch.setattr(writer_module, "NOTICE_AFTER_S", 0.1)
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_training_goes_on_while_the_database_is_away(
         assert eventually(lambda: away.failures > 2)
         assert arrives or snapshot(sqlite_url) == {}
         time.sleep(0.15)
-        assert writer.remark.startswith("database away since 0 s, ")
+        assert writer.remark.startswith("database unreachable for 0 s, ")
         assert writer.remark.endswith(" records waiting")
         away.away.clear()
         assert writer.flush(10)
@@ -121,11 +121,11 @@ def test_at_the_end_it_waits_so_long_and_the_next_driver_brings_the_rest_in(
     away = AwayStore(store)
     away.away.set()
     said: list[str] = []
-    writer = writer_on(away, spec, tmp_path / "c.journal", say=said.append, patience_s=0.2)
+    writer = writer_on(away, spec, tmp_path / "c.journal", say=said.append, timeout_s=0.2)
     with pytest.raises(SweepError) as told, writer:
         CurveRunner().run(conductor_of(spec, store, tmp_path / "c", writer))
     assert "records wait in" in str(told.value)
-    assert said[0].startswith("database away: waiting 0 s for it to take ")
+    assert said[0].startswith("database unreachable: waiting up to 0 s to write ")
     assert "nothing is lost, the same command on this machine continues" in str(told.value)
     assert rows(sqlite_url, "SELECT count(*) FROM run") == [(0,)]
     store.renew_lease(writer.fence, None)

@@ -20,7 +20,7 @@ from sweeps.study import mirror
 from sweeps.study.mirror import StudyMirror
 from sweeps.study.snapshot import RunSnapshot
 from sweeps.study.study import Study
-from tests.fakes import CurveRunner, conductor_of, rows, space, take, writer_of
+from tests.fakes import CurveRunner, conductor_of, rows, snapshot_of, space, take, writer_of
 
 SPEC = space(runs=8)
 
@@ -77,7 +77,7 @@ def shown(storage: RDBStorage) -> list[tuple[int, TrialState]]:
 
 def view(number: int, state: RunState = RunState.COMPLETE) -> RunSnapshot:
     values = {"optimizer.lr": 1e-3, "optimizer.betas.1": 0.95, "schedule.warmup": 0.1}
-    return RunSnapshot(number, state, values, seed=0, value=0.5, curve={1: 0.5})
+    return snapshot_of(number, state, values=values, value=0.5, curve={1: 0.5})
 
 
 @contextmanager

@@ -34,7 +34,7 @@ from sweeps.study.distributions import optuna_distribution
 from sweeps.study.sampler import Proposer
 from sweeps.study.snapshot import RunSnapshot
 from sweeps.study.study import Study, open_study
-from tests.fakes import space
+from tests.fakes import snapshot_of, space
 
 SEARCH: dict[str, Distribution] = {
     "optimizer.lr": LogUniform(1e-5, 1e-1),
@@ -47,7 +47,7 @@ VALUES = {"optimizer.lr": 1e-3, "optimizer.betas": (0.9, 0.95), "budget.batch_si
 
 def view(number: int, state: RunState = RunState.COMPLETE, **changes: Any) -> RunSnapshot:
     parts: dict[str, Any] = {"values": VALUES, "seed": 2**62, "value": 0.5, "curve": {1: 0.25, 2: 0.5}, "seconds": 1.5}
-    return RunSnapshot(number=number, state=state, **(parts | changes))
+    return snapshot_of(number, state, **(parts | changes))
 
 
 HISTORY = [
@@ -354,7 +354,7 @@ def quadratic(values: Mapping[str, Any]) -> float:
 
 def done(number: int, values: Mapping[str, Any], sign: float = 1.0) -> RunSnapshot:
     value = sign * quadratic(values)
-    return RunSnapshot(number, RunState.COMPLETE, values, seed=0, value=value, curve={1: value})
+    return snapshot_of(number, values=values, value=value, curve={1: value})
 
 
 def _optimize(seed: int, startup: int, count: int, goal: Any = "minimize") -> list[float]:
@@ -401,7 +401,7 @@ def test_a_run_that_waits_is_not_proposed_again() -> None:
     for number in range(5):
         proposer.learn(done(number, random_point(PLANE, 0, number)))
     waiting = random_point(PLANE, 0, 5)
-    proposer.learn(RunSnapshot(5, RunState.INTERRUPTED, waiting, seed=0))
+    proposer.learn(snapshot_of(5, RunState.INTERRUPTED, values=waiting))
     assert proposer.propose(6) != waiting
 
 

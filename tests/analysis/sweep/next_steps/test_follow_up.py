@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from analysis.export import best_recipe
-from analysis.load import runs_frame
+from analysis.load import runs_of
 from analysis.sweep.evidence import read_sweep
 from analysis.sweep.new_ranges import suggested_ranges
 from analysis.sweep.next_steps.follow_up import apply, confirm, extend
@@ -40,7 +40,7 @@ def test_the_winner_is_a_space_of_its_own(sqlite_url: str, tmp_path: Path) -> No
     evidence = read_sweep(sqlite_url, "toy")
     text = apply(evidence)
     again = parse_space(text, "best.yaml", "best")
-    assert again.recipe == best_recipe(runs_frame(sqlite_url, "toy"), space())
+    assert again.recipe == best_recipe(runs_of(sqlite_url, "toy"), space())
     assert (dict(again.search), again.runs, again.task, again.metric) == ({}, 1, "digits", space().metric)
     assert text.startswith(f"# Run {evidence.ranked[0].number} of toy: val/accuracy ")
     second = parse_space(apply(evidence, top=2), "best.yaml", "best")

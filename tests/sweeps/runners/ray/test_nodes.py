@@ -6,7 +6,9 @@ import pytest
 
 from search_spaces import Resources
 from sweeps.console.cluster_table import node_data, node_rows
+from sweeps.run_state import RunState
 from sweeps.runners.ray.nodes import NODE_ID, Node, bundle, capacity, lacking, matches, selector
+from tests.fakes import snapshot_of
 
 CPU4 = Node("aa" * 28, "10.0.0.1", 1, {"CPU": 4.0, "memory": 1e9, "node:10.0.0.1": 1.0}, {"rack": "left"})
 GPU2 = Node("bb" * 28, "10.0.0.2", 1, {"CPU": 8.0, "GPU": 2.0, "disks": 3.0}, {"rack": "right"})
@@ -69,12 +71,10 @@ def test_why_nothing_fits() -> None:
 
 
 def test_the_rows_of_the_cluster() -> None:
-    runs = [
-        {"sweep": "a", "number": 0, "state": "COMPLETE", "node": CPU4.name},
-        {"sweep": "a", "number": 1, "state": "RUNNING", "node": CPU4.name},
-        {"sweep": "b", "number": 7, "state": "STOPPED", "node": "10.0.0.9/cccccccc"},
-        {"sweep": "b", "number": 8, "state": "INTERRUPTED", "node": None},
-    ]
+    runs = {
+        "a": [snapshot_of(0, node=CPU4.name), snapshot_of(1, RunState.RUNNING, node=CPU4.name)],
+        "b": [snapshot_of(7, RunState.STOPPED, node="10.0.0.9/cccccccc"), snapshot_of(8, RunState.INTERRUPTED)],
+    }
     first, second, gone = node_rows([GPU2, CPU4], {CPU4.id: {"CPU": 3.0}, GPU2.id: {"CPU": 8.0, "GPU": 2.0}}, runs)
     assert node_data(first) == {
         "node": "10.0.0.1/aaaaaaaa",
