@@ -18,7 +18,17 @@ from sweeps.listener import Listener, Listeners
 from sweeps.run_state import RunState
 from sweeps.store.store import Store
 from sweeps.study.snapshot import RunSnapshot
-from tests.fakes import CurveRunner, DriverDiedError, analytic, conductor_of, mark_complete, rows, space, writer_of
+from tests.fakes import (
+    CurveRunner,
+    DriverDiedError,
+    analytic,
+    conductor_of,
+    mark_complete,
+    rows,
+    snapshot_of,
+    space,
+    writer_of,
+)
 
 
 class Recorder(Listener):
@@ -157,7 +167,7 @@ def test_the_first_exception_of_each_listener_is_kept_and_the_others_are_called(
     both.named = {"broken": Broken(), "recorder": seen}
     both.sweep_begins(FULL, [])
     for number in (0, 1):
-        both.run_begins(RunSnapshot(number, RunState.RUNNING, {}, seed=0))
+        both.run_begins(snapshot_of(number, RunState.RUNNING))
     both.sweep_ends()
     assert seen.calls == ["sweep: ", "0 begins", "1 begins", "over"]
     assert both.failures == {"broken": "ZeroDivisionError in run_begins: no tracker here"}

@@ -126,7 +126,7 @@ def test_a_driver_that_is_killed_is_continued_from_s3(
     ("url", "words"),
     [
         ("nope://host/x", "Protocol not known: nope"),
-        ("s3://AKIA:hidden@bucket/x", "take them out"),
+        ("s3://AKIA:hidden@bucket/x", "remove them"),
         ("/proc/none", "No such file"),
     ],
 )

@@ -11,8 +11,7 @@ import pytest
 
 from search_spaces import Value, load_space, recipe_hash, shipped_spaces
 from sweeps.plan.search_plan import SearchPlan
-from sweeps.run_state import RunState
-from sweeps.study.snapshot import RunSnapshot
+from tests.fakes import snapshot_of
 
 RECORDED = json.loads(Path(__file__).with_name("recorded_proposals.json").read_text(encoding="utf-8"))
 
@@ -34,7 +33,7 @@ def test_every_sampler_keeps_its_proposals(case: str) -> None:
         values = plan.values(plan.propose(number))
         assert json.loads(json.dumps(values)) == same(recorded), number
         value = score(values)
-        plan.learn(RunSnapshot(number, RunState.COMPLETE, values, seed=0, value=value, curve={27: value}))
+        plan.learn(snapshot_of(number, values=values, value=value, curve={27: value}))
 
 
 def same(recorded: Mapping[str, Any]) -> dict[str, Any]:
