@@ -11,6 +11,8 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
+from analysis.wording import shortened
+
 # Okabe and Ito's palette, in an order in which neighbours also differ in lightness.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "x", "star")
@@ -132,9 +134,9 @@ def legend_name(text: str) -> str:
     return escaped(shortened(text, 28))
 
 
-def shortened(text: str, most: int) -> str:
-    """The text, cut where it is longer."""
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+def hatched(colour: str, pattern: str) -> dict[str, Any]:
+    """Return the marker of a bar in this colour with this pattern."""
+    return {"color": colour, "pattern": {"shape": pattern, "fgcolor": "white", "bgcolor": colour, "solidity": 0.3}}
 
 
 def metric_axis(metric: str) -> str:

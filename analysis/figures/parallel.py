@@ -15,13 +15,12 @@ from analysis.figures.drawing import (
     legend_name,
     names_axis,
     rounded,
-    shortened,
 )
-from analysis.figures.run_styles import score_text, score_title, value_text, winner
+from analysis.figures.run_styles import score_text, score_title, winner
 from analysis.sweep.best_quarter import best_quarter
 from analysis.sweep.findings import SweepFindings
 from analysis.sweep.space_data import FieldAxis
-from analysis.wording import number
+from analysis.wording import number, shortened, value_text
 
 
 def parallel(findings: SweepFindings, ranking: Sequence[str]) -> Drawing | None:
@@ -43,7 +42,7 @@ def parallel(findings: SweepFindings, ranking: Sequence[str]) -> Drawing | None:
         ("best quarter", sorted(quarter - best), (COLOURS[0], "circle", "solid", 1.6)),
         (f"run {winner(findings)}, the winner", sorted(best), (COLOURS[1], "diamond", "dash", 3.0)),
     )
-    traces = [_lines(findings, axes, rows, members, look, name) for name, members, look in groups if members]
+    traces = [_lines(findings, axes, rows, members, style, name) for name, members, style in groups if members]
     layout = {
         "xaxis": axis("place in the range, 0 to 1", range=[-0.05, 1.05], tickvals=[0, 0.5, 1]),
         "yaxis": _rows_axis(findings, axes, known),
@@ -79,14 +78,14 @@ def _lines(
     axes: Sequence[FieldAxis],
     rows: Sequence[Sequence[float | None]],
     members: Sequence[int],
-    look: tuple[str, str, str, float],
+    style: tuple[str, str, str, float],
     name: str,
 ) -> dict[str, Any]:
     """All lines of a group as one trace with gaps between them."""
     x: list[float | None] = []
     y: list[float | None] = []
     texts: list[str] = []
-    data, (colour, symbol, dash, width) = findings.data, look
+    data, (colour, symbol, dash, width) = findings.data, style
     for index in members:
         places = [row[index] for row in rows]
         x += [*(None if place is None else min(max(place, -0.03), 1.03) for place in places), None]

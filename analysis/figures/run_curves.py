@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from analysis.figures.drawing import Drawing, axis, drawn, metric_axis, rounded, spans
-from analysis.figures.run_styles import BASELINE, BEST, LOOKS, dotted_line, winner
+from analysis.figures.run_styles import BASELINE, BEST, STYLES, dotted_line, winner
 from analysis.sweep.best_quarter import window
 from analysis.sweep.findings import SweepFindings
 from analysis.wording import number
@@ -76,7 +76,7 @@ def _bundle(findings: SweepFindings, numbers: Sequence[int], state: RunState) ->
         x += [*curve, None]
         y += [*curve.values(), None]
         texts += [*(f"run {number_}, epoch {epoch}: {number(value)}" for epoch, value in curve.items()), ""]
-    colour, symbol, dash = LOOKS[state]
+    colour, symbol, dash = STYLES[state]
     return {
         "type": "scatter",
         "mode": "lines+markers",
@@ -91,7 +91,7 @@ def _bundle(findings: SweepFindings, numbers: Sequence[int], state: RunState) ->
     }
 
 
-def _single(findings: SweepFindings, number_: int, name: str, look: dict[str, str]) -> dict[str, Any]:
+def _single(findings: SweepFindings, number_: int, name: str, style: dict[str, str]) -> dict[str, Any]:
     curve = findings.curves[number_]
     return {
         "type": "scatter",
@@ -99,8 +99,8 @@ def _single(findings: SweepFindings, number_: int, name: str, look: dict[str, st
         "name": name,
         "x": list(curve),
         "y": rounded([value if math.isfinite(value) else None for value in curve.values()]),
-        "line": {"color": look["color"], "width": 2.6, "dash": look["dash"]},
-        "marker": {"size": 6, "symbol": look["symbol"], "color": look["color"]},
+        "line": {"color": style["color"], "width": 2.6, "dash": style["dash"]},
+        "marker": {"size": 6, "symbol": style["symbol"], "color": style["color"]},
         "hoverinfo": "x+y+name",
     }
 

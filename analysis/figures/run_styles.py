@@ -5,14 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from analysis.figures.drawing import COLOURS, GREY
-from analysis.statistics.intervals import Interval
 from analysis.sweep.findings import SweepFindings
 from analysis.wording import number
-from search_spaces import Value
-from search_spaces.values import show
 from sweeps.run_state import RunState
 
-LOOKS = {
+STYLES = {
     RunState.COMPLETE: (COLOURS[0], "circle", "solid"),
     RunState.STOPPED: (GREY, "diamond-open", "dot"),
     RunState.DIVERGED: (COLOURS[1], "x", "dash"),
@@ -37,11 +34,6 @@ def score_title(findings: SweepFindings) -> str:
     return name if findings.data.epoch is None else f"{name} after epoch {findings.data.epoch}"
 
 
-def value_text(value: Value) -> str:
-    """A value of a field, short."""
-    return number(value) if isinstance(value, float) else show(value).strip("'")
-
-
 def dotted_line(along: str, at: float) -> dict[str, Any]:
     """A thin line through the whole plot: `x` for an upright one."""
     other = "y" if along == "x" else "x"
@@ -52,8 +44,3 @@ def dotted_line(along: str, at: float) -> dict[str, Any]:
 def score_text(score: float | None) -> str:
     """A score, or that there is none."""
     return "no score" if score is None else number(score)
-
-
-def places(interval: Interval) -> str:
-    """``[0.08, 0.64]``: shares and correlations need no more places."""
-    return f"[{interval.low:.2f}, {interval.high:.2f}]"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis.figures.drawing import COLOURS, GREY, LEGEND, PATTERNS, Drawing, axis, drawn, names_axis, rounded
-from analysis.figures.run_styles import dotted_line, places
+from analysis.figures.drawing import COLOURS, GREY, LEGEND, PATTERNS, Drawing, axis, drawn, hatched, names_axis, rounded
+from analysis.figures.run_styles import dotted_line
 from analysis.sweep.findings import SweepFindings
 from analysis.sweep.rung_correlation import RungCorrelation
-from analysis.wording import number
+from analysis.wording import number, two_decimals
 
 
 def survivors(rungs: Sequence[tuple[int, int, int]]) -> Drawing | None:
@@ -30,10 +30,7 @@ def survivors(rungs: Sequence[tuple[int, int, int]]) -> Drawing | None:
             "name": name,
             "x": counts,
             "y": list(range(len(rungs))),
-            "marker": {
-                "color": colour,
-                "pattern": {"shape": pattern, "fgcolor": "white", "bgcolor": colour, "solidity": 0.3},
-            },
+            "marker": hatched(colour, pattern),
             "hoverinfo": "x+name",
         }
         for name, counts, colour, pattern in parts
@@ -88,8 +85,8 @@ def rung_ranks(findings: SweepFindings) -> Drawing | None:
 
 def _ranks_words(known: Sequence[RungCorrelation]) -> str:
     words = "; ".join(
-        f"{one.spearman or 0.0:.2f}{f' {places(one.interval)}' if one.interval else ''} between epochs {one.rung} and"
-        f" {one.later} ({one.runs} runs)"
+        f"{one.spearman or 0.0:.2f}{f' {two_decimals(one.interval)}' if one.interval else ''} between epochs {one.rung}"
+        f" and {one.later} ({one.runs} runs)"
         for one in known
     )
     unsure = sum(one.interval is None or not one.interval.excludes(0.0) for one in known)

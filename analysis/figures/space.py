@@ -16,14 +16,13 @@ from analysis.figures.drawing import (
     metric_axis,
     names_axis,
     rounded,
-    shortened,
     slug,
 )
-from analysis.figures.run_styles import LOOKS, score_text, score_title, value_text, winner
+from analysis.figures.run_styles import STYLES, score_text, score_title, winner
 from analysis.sweep.best_quarter import Window, best_quarter, window
 from analysis.sweep.findings import SweepFindings
 from analysis.sweep.space_data import FieldAxis, SpaceData
-from analysis.wording import number
+from analysis.wording import number, shortened, value_text
 from sweeps.run_state import RunState
 
 _ROOM = 0.05  # beside the ends of a range
@@ -56,7 +55,7 @@ def field_slice(findings: SweepFindings, along: FieldAxis) -> Drawing:
 def _dots(
     findings: SweepFindings, along: FieldAxis, indices: Sequence[int], cut: Window | None, state: RunState
 ) -> dict[str, Any]:
-    colour, symbol, _ = LOOKS[state]
+    colour, symbol, _ = STYLES[state]
     down = "triangle-down-open" if findings.spec.metric.goal == "maximize" else "triangle-up-open"
     shown = [symbol if _within(findings.data.scores[index], cut) else down for index in indices]
     symbols: Any = symbol if set(shown) == {symbol} else shown

@@ -14,14 +14,15 @@ from analysis.figures.drawing import (
     Drawing,
     axis,
     drawn,
+    hatched,
     metric_axis,
     names_axis,
     rounded,
 )
-from analysis.figures.run_styles import LOOKS, dotted_line, places, score_title
+from analysis.figures.run_styles import STYLES, dotted_line, score_title
 from analysis.sweep.findings import SweepFindings
 from analysis.sweep.importance import Importances
-from analysis.wording import number
+from analysis.wording import number, two_decimals
 
 
 def importance(evaluators: Sequence[Importances]) -> Drawing | None:
@@ -73,7 +74,7 @@ def _importance_reading(known: Sequence[Importances]) -> str:
     words = []
     for one in known:
         first = one.fields[0]
-        size = f" {places(first.interval)}" if first.interval else ""
+        size = f" {two_decimals(first.interval)}" if first.interval else ""
         words.append(f"{one.evaluator} puts {first.field} first with {first.share:.2f}{size}")
     shares = [field for one in known for field in one.fields]
     above = sum(field.above_chance for field in shares)
@@ -110,7 +111,7 @@ def sweep_best_of_n(findings: SweepFindings) -> Drawing | None:
 
 def ledger(findings: SweepFindings) -> Drawing | None:
     """Epochs of the runs of each state, and those that stopping saved."""
-    rows = [(one.state.value.lower(), one.epochs, LOOKS[one.state][0]) for one in findings.ledger]
+    rows = [(one.state.value.lower(), one.epochs, STYLES[one.state][0]) for one in findings.ledger]
     if not rows:
         return None
     trace = {
@@ -159,10 +160,7 @@ def finding_shares(findings: SweepFindings) -> Drawing | None:
                     "name": severity.value,
                     "x": rounded([100 * one.share for _, one in rows]),
                     "y": [at for at, _ in rows],
-                    "marker": {
-                        "color": colour,
-                        "pattern": {"shape": pattern, "fgcolor": "white", "bgcolor": colour, "solidity": 0.3},
-                    },
+                    "marker": hatched(colour, pattern),
                     "hovertext": [f"{one.runs} of {one.of} runs" for _, one in rows],
                     "hoverinfo": "text",
                 }

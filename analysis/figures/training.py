@@ -15,6 +15,7 @@ from analysis.figures.drawing import (
     Drawing,
     axis,
     drawn,
+    hatched,
     legend_name,
     metric_axis,
     names_axis,
@@ -86,10 +87,7 @@ def costs(seconds: Mapping[str, Mapping[str, float]]) -> Drawing:
             "name": kind if kind == "tuning" else f"pairs ({kind})",
             "x": rounded([seconds[arm].get(kind, 0.0) for arm in arms]),
             "y": list(range(len(arms))),
-            "marker": {
-                "color": COLOURS[index],
-                "pattern": {"shape": PATTERNS[index], "fgcolor": "white", "bgcolor": COLOURS[index], "solidity": 0.3},
-            },
+            "marker": hatched(COLOURS[index], PATTERNS[index]),
             "hoverinfo": "x+name",
         }
         for index, kind in enumerate(kinds)

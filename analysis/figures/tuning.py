@@ -19,7 +19,7 @@ from analysis.figures.drawing import (
     rounded,
     slug,
 )
-from analysis.wording import number
+from analysis.wording import number, value_text
 from search_spaces import Value
 
 
@@ -31,11 +31,11 @@ def isolation(tunings: Sequence[Tuning], field: str) -> Drawing:
     traces = []
     for index, tuning in enumerate(tunings):
         known = [one for one in tuning.tries if one.value is not None]
-        look = {"color": COLOURS[index % len(COLOURS)], "symbol": SYMBOLS[index % len(SYMBOLS)]}
+        style = {"color": COLOURS[index % len(COLOURS)], "symbol": SYMBOLS[index % len(SYMBOLS)]}
         name = legend_name(tuning.arm)
         best = [tuning.tries[tuning.best]] if tuning.tries[tuning.best].value is not None else []
-        traces += [_points(known, field, places, name, {**look, "size": 9}, True)]
-        ring = {"symbol": "circle-open", "size": 20, "color": look["color"], "line": {"width": 2}}
+        traces += [_points(known, field, places, name, {**style, "size": 9}, True)]
+        ring = {"symbol": "circle-open", "size": 20, "color": style["color"], "line": {"width": 2}}
         traces += [_points(best, field, places, name, ring, False)]
     labels = [str(value) for value in places]
     far = numeric and _decades(list(places.values()))
@@ -45,7 +45,7 @@ def isolation(tunings: Sequence[Tuning], field: str) -> Drawing:
         "yaxis": axis(metric_axis(tunings[0].metric)),
         "showlegend": True,
     }
-    best_words = [f"{one.arm} at {_value(one.tries[one.best].point[field])}" for one in tunings[:4]]
+    best_words = [f"{one.arm} at {value_text(one.tries[one.best].point[field])}" for one in tunings[:4]]
     return drawn(
         slug("isolation", field),
         f"Every try along {field}",
@@ -118,7 +118,3 @@ def _points(
         "marker": marker,
         "hoverinfo": "x+y+name",
     }
-
-
-def _value(value: Value) -> str:
-    return number(float(value)) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)

@@ -8,9 +8,6 @@ from typing import ClassVar
 
 from analysis.figures import Drawing
 
-NONE = "—"
-"""A cell without a number."""
-
 
 @dataclass(frozen=True)
 class Text:
@@ -55,7 +52,7 @@ class Pictures:
 
 
 @dataclass(frozen=True)
-class Code:
+class CodeBlock:
     """Lines to be typed or copied, letter by letter."""
 
     kind: ClassVar[str] = "code"
@@ -91,7 +88,7 @@ class Notes:
     items: tuple[Note, ...]
 
 
-Block = Text | Bullets | Table | Pictures | Code | Notes
+Block = Text | Bullets | Table | Pictures | CodeBlock | Notes
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 
 from analysis.ablation.findings import ArmFacts, Findings
 from analysis.figures import Drawing, costs, curves
-from analysis.report.blocks import NONE, Bullets, Code, Section, Text, pictures, section, table
-from analysis.wording import number
+from analysis.report.blocks import Bullets, CodeBlock, Section, Text, pictures, section, table
+from analysis.wording import NONE, error_line, number, or_dash
 from sweeps.run_state import RunState
 from sweeps.store.records import RunRecord
 
 MOST_CURVES = 8
 MOST_FAILURES = 20
-_ERROR = 200
 
 
 def health(findings: Findings) -> Section:
@@ -35,12 +34,8 @@ def health(findings: Findings) -> Section:
 
 
 def _health_row(arm: ArmFacts, names: Sequence[str]) -> tuple[str, ...]:
-    values = (_shown(arm.health[name]) if name in arm.health else NONE for name in names)
+    values = (or_dash(arm.health.get(name), number) for name in names)
     return (arm.arm, arm.design, str(arm.epochs), number(arm.seconds), *values)
-
-
-def _shown(value: float) -> str:
-    return f"{value:.0f}" if abs(value) >= 1000 else number(value)
 
 
 def _curves(findings: Findings) -> list[Drawing]:
@@ -94,9 +89,7 @@ _EXCLUDED = (
 
 
 def _failure(run: RunRecord) -> tuple[str, ...]:
-    lines = (run.error or "").strip().splitlines()
-    what = lines[-1] if lines else "a number that is not finite" if run.state is RunState.DIVERGED else NONE
-    what = what if len(what) <= _ERROR else f"{what[: _ERROR - 1]}…"
+    what = error_line(run.error, "a number that is not finite" if run.state is RunState.DIVERGED else NONE)
     return (str(run.number), run.arm, run.design, str(run.pair), run.state.value, str(run.epoch), what)
 
 
@@ -119,7 +112,7 @@ def reproduce(findings: Findings) -> Section:
     return section(
         12,
         "Reproduce",
-        Code("\n".join(findings.commands)),
+        CodeBlock("\n".join(findings.commands)),
         Text(f"Every random stream follows from seed {seed}, the design and the pair; pairs.csv has each run's seed."),
         Text("Beside this page:"),
         Bullets(files),

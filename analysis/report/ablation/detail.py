@@ -9,8 +9,8 @@ from analysis.ablation.claims import Claim
 from analysis.ablation.findings import Exploratory, Findings
 from analysis.ablation.tuning import Tuning
 from analysis.figures import Drawing, best_of_n, interaction, isolation, power_curves, reliability_diagram
-from analysis.report.blocks import NONE, Section, Text, pictures, section, table
-from analysis.wording import between, number, signed
+from analysis.report.blocks import Section, Text, pictures, section, table
+from analysis.wording import NONE, between, number, or_dash, signed, value_text
 
 MOST_DIAGRAMS = 6
 
@@ -81,19 +81,19 @@ def _score_line(row: CalibrationRow, read: str, page: Calibrated) -> tuple[str, 
         read,
         number(page.nll),
         f"{page.accuracy:.4f}",
-        _or_dash(page.brier),
+        or_dash(page.brier, number),
         f"{page.ece:.4f}",
         f"{page.null_mean:.4f}, {page.null_upper:.4f}",
-        NONE if page.debiased is None else f"{page.debiased:+.5f}",
+        or_dash(page.debiased, "{:+.5f}".format),
         f"{page.gap:+.4f}",
-        NONE if page.mce is None else f"{page.mce:.3f}",
+        or_dash(page.mce, "{:.3f}".format),
         number(page.aurc),
     )
 
 
 def _part_line(row: CalibrationRow) -> tuple[str, ...]:
     parts = (row.temperature, row.before.nll, row.calibration_part, row.refinement)
-    return (row.arm, row.design, *map(_or_dash, parts))
+    return (row.arm, row.design, *(or_dash(part, number) for part in parts))
 
 
 def secondary(findings: Findings) -> Section:
@@ -114,7 +114,7 @@ _EXPLORATORY = ("metric", "contrast", "design", "change", "95 % interval", "pair
 
 
 def _exploratory_row(one: Exploratory) -> tuple[str, ...]:
-    interval = NONE if one.interval is None else between(one.interval)
+    interval = or_dash(one.interval, between)
     return (one.metric, one.contrast.name, one.design, signed(one.delta), interval, str(one.pairs))
 
 
@@ -171,7 +171,7 @@ def _budget_row(one: Tuning) -> tuple[str, ...]:
         str(one.epochs),
         number(one.seconds),
         f"{100 * one.infeasible:.0f} %",
-        ", ".join(f"{field} {_plain(value)}" for field, value in best.items()),
+        ", ".join(f"{field} {value_text(value)}" for field, value in best.items()),
         ", ".join(f"{place:.2f}" for place in one.positions.values()) or NONE,
         ", ".join(one.edges) or "no",
     )
@@ -179,13 +179,8 @@ def _budget_row(one: Tuning) -> tuple[str, ...]:
 
 def _selection_row(one: Tuning) -> tuple[str, ...]:
     gap = None if one.selection is None or one.confirmation is None else one.confirmation - one.selection
-    return (
-        one.arm,
-        one.metric,
-        _or_dash(one.selection),
-        _or_dash(one.confirmation),
-        NONE if gap is None else signed(gap),
-    )
+    scores = (or_dash(score, number) for score in (one.selection, one.confirmation))
+    return (one.arm, one.metric, *scores, or_dash(gap, signed))
 
 
 _SPREADS = (
@@ -216,8 +211,8 @@ def _power_row(claim: Claim) -> tuple[str, ...]:
     one = claim.comparison
     if one is None:
         raise ValueError("a claim without complete pairs has no row")
-    needed = NONE if one.needed is None else str(one.needed)
-    return (claim.contrast.name, claim.design, str(one.n), _or_dash(one.sd), _or_dash(one.detectable), needed)
+    sizes = (or_dash(size, number) for size in (one.sd, one.detectable))
+    return (claim.contrast.name, claim.design, str(one.n), *sizes, or_dash(one.needed, str))
 
 
 def _level_rows(claims: Sequence[Claim]) -> list[tuple[str, ...]]:
@@ -225,9 +220,8 @@ def _level_rows(claims: Sequence[Claim]) -> list[tuple[str, ...]]:
     for claim in claims:
         level = claim.two_level
         if level is not None:
-            interval = NONE if level.interval is None else between(level.interval)
             parts = (f"{value:.2g}" for value in (level.v_seed, level.v_example, level.v_residual))
-            rows.append((claim.contrast.name, claim.design, *parts, interval))
+            rows.append((claim.contrast.name, claim.design, *parts, or_dash(level.interval, between)))
     return rows
 
 
@@ -238,20 +232,12 @@ def _look_rows(claims: Sequence[Claim]) -> list[tuple[str, ...]]:
             claim.design,
             str(look.n),
             signed(look.delta),
-            _or_dash(look.p if look.e is None else look.e),
+            or_dash(look.p if look.e is None else look.e, number),
             f"{'p ≤' if look.e is None else 'e ≥'} {number(look.threshold)}",
-            NONE if look.interval is None else between(look.interval),
+            or_dash(look.interval, between),
             look.stop or "go on",
         )
         for claim in claims
         if claim.decision is not None
         for look in claim.decision.history
     ]
-
-
-def _or_dash(value: float | None) -> str:
-    return NONE if value is None else number(value)
-
-
-def _plain(value: object) -> str:
-    return number(value) if isinstance(value, float) else str(value)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from analysis.ablation.claims import Claim
 from analysis.ablation.findings import Findings
 from analysis.figures import Drawing, forest, slopes
-from analysis.report.blocks import NONE, Section, Text, pictures, section, table
+from analysis.report.blocks import Section, Text, pictures, section, table
+from analysis.report.provenance import provenance_rows
 from analysis.statistics.paired import Verdict
-from analysis.wording import between, number, p_words, signed
+from analysis.wording import NONE, between, counted, number, or_dash, p_number, signed
 from search_spaces import AblationSpec
 
 SYMBOLS = {
@@ -31,9 +32,8 @@ VERDICT_HEAD = ("treatment", "design", "change", "interval", "pairs won", "p (Ho
 def header(findings: Findings) -> Section:
     """What was asked, of what, and what it cost."""
     spec, runs = findings.spec, findings.runs
-    metrics, provenance = spec.metrics, findings.provenance
+    metrics = spec.metrics
     margin = "none declared" if metrics.margin is None else f"±{number(metrics.margin)}"
-    versions = provenance.get("packages") or {}
     facts = [
         ("question", spec.question),
         ("primary metric", f"{metrics.primary}, {metrics.goal}; smallest change that matters: {margin}"),
@@ -42,10 +42,7 @@ def header(findings: Findings) -> Section:
         ("pairs", f"{findings.pairs} of {spec.pairs} ended"),
         ("looks", _looks(spec)),
         ("cost", _cost(findings)),
-        ("first trained", f"{findings.created_at:%Y-%m-%d %H:%M} UTC on {provenance.get('machine') or 'a machine'}"),
-        ("file", f"{findings.digest} (first digits of its SHA-256)"),
-        ("commit", f"{provenance.get('git_commit') or 'none'}{' with changes' if provenance.get('git_dirty') else ''}"),
-        ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
+        *provenance_rows(findings.created_at, findings.digest, findings.provenance),
     ]
     arms = [
         (arm.arm, "; ".join(arm.settings) or "the base recipe", arm.weights)
@@ -100,7 +97,7 @@ def verdicts(findings: Findings) -> Section:
 
 def _family(findings: Findings) -> str:
     count = len({one.contrast.name for one in findings.claims})
-    return f"{count} treatment{'s' * (count != 1)} (Holm)"
+    return f"{counted(count, 'treatment')} (Holm)"
 
 
 def verdict_row(claim: Claim) -> tuple[str, ...]:
@@ -113,9 +110,9 @@ def verdict_row(claim: Claim) -> tuple[str, ...]:
         claim.contrast.name,
         claim.design,
         signed(comparison.delta),
-        NONE if claim.interval is None else between(claim.interval),
+        or_dash(claim.interval, between),
         f"{comparison.wins} of {comparison.n}",
-        NONE if claim.p is None else p_words(claim.p).removeprefix("p = ").removeprefix("p "),
+        or_dash(claim.p, p_number),
         word,
     )
 
@@ -182,9 +179,9 @@ def _pairing_row(claim: Claim) -> tuple[str, ...]:
         claim.contrast.name,
         claim.design,
         between(one.p_win),
-        NONE if one.rho is None else f"{one.rho:.3f}",
-        NONE if one.efficiency is None else number(one.efficiency),
-        NONE if one.p_permutation is None else p_words(one.p_permutation).removeprefix("p = ").removeprefix("p "),
+        or_dash(one.rho, "{:.3f}".format),
+        or_dash(one.efficiency, number),
+        or_dash(one.p_permutation, p_number),
         NONE if left is None else f"{signed(left.low)} to {signed(left.high)}",
         hangs,
     )

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from analysis.diagnosis.finding_table import RegionShare, Share
-from analysis.diagnosis.findings import Code as FindingCode
-from analysis.diagnosis.findings import Finding, Severity
+from analysis.diagnosis.findings import Code, Finding, Severity
 from analysis.figures.sweep import finding_shares
-from analysis.report.blocks import Block, Bullets, Code, Note, Section, Text, notes, pictures, section, table
+from analysis.report.blocks import Block, Bullets, CodeBlock, Note, Section, Text, notes, pictures, section, table
 from analysis.sweep.findings import SweepFindings
+from analysis.wording import error_line
 from sweeps.run_state import RunState
 
 MOST_FINDINGS = 3
 MOST_REGIONS = 12
 MOST_FAILURES = 20
 LEAST = 2  # runs with a finding: a region with one has it by chance
-_ERROR = 200
 _SHORT = (
     "Runs that are too short to tell count among those without an alarm: where runs were let through the rungs, alarms"
     " are more frequent for that reason alone."
@@ -43,7 +42,7 @@ def diagnosis(findings: SweepFindings) -> Section:
 
 def too_short(findings: SweepFindings) -> int:
     """How many runs are too short for most rules."""
-    return next((one.runs for one in findings.diagnosis.shares if one.code is FindingCode.TOO_SHORT), 0)
+    return next((one.runs for one in findings.diagnosis.shares if one.code is Code.TOO_SHORT), 0)
 
 
 def share_rows(findings: SweepFindings) -> list[tuple[str, ...]]:
@@ -112,7 +111,10 @@ def failures(findings: SweepFindings) -> Section:
     ]
     if not broken:
         return section(10, "Failures", why="No run diverged or failed.")
-    rows = [(str(number), state.value, str(epoch), _what(errors.get(number))) for number, state, epoch in broken]
+    rows = [
+        (str(number), state.value, str(epoch), error_line(errors.get(number), "a number that is not finite"))
+        for number, state, epoch in broken
+    ]
     left = len(rows) - MOST_FAILURES
     return section(
         10,
@@ -121,12 +123,6 @@ def failures(findings: SweepFindings) -> Section:
         table("What did not finish", ("run", "state", "epoch", "error"), rows[:MOST_FAILURES], words=4),
         Text(f"{left} more are in runs.csv.") if left > 0 else None,
     )
-
-
-def _what(error: str | None) -> str:
-    lines = (error or "").strip().splitlines()
-    what = lines[-1] if lines else "a number that is not finite"
-    return what if len(what) <= _ERROR else f"{what[: _ERROR - 1]}…"
 
 
 def caveats(findings: SweepFindings) -> Section:
@@ -155,7 +151,7 @@ def reproduce(findings: SweepFindings) -> Section:
     return section(
         12,
         "Next, and again",
-        Code("\n".join([*findings.commands, again])),
+        CodeBlock("\n".join([*findings.commands, again])),
         Text(f"Points and the seed of every training follow from seed {spec.sampler.seed} and the run's number."),
         Text("Beside this page:"),
         Bullets(files),

@@ -44,7 +44,7 @@ def sweep_page(findings: SweepFindings) -> Page:
 
 def sweep_note(findings: SweepFindings) -> str:
     """Return the Markdown that the dashboard shows: the headline, and the table of the checks."""
-    answer = headline(findings)
+    top = headline(findings)
     rows = [
         (one.name, f"{SIGNS[one.outcome]} {one.outcome.value}", one.evidence, one.next_step) for one in findings.checks
     ]
@@ -52,7 +52,7 @@ def sweep_note(findings: SweepFindings) -> str:
         [
             f"# {escaped(question(findings))}",
             "",
-            f"**{answer.symbol} {answer.word}** {escaped(f'{answer.sentence} {answer.wider}'.strip())}",
+            f"**{top.symbol} {top.word}** {escaped(f'{top.sentence} {top.wider}'.strip())}",
             "",
             *markdown_table(_CHECK_HEAD, rows),
             "",
@@ -90,5 +90,5 @@ def _json(findings: SweepFindings) -> str:
     every = {name: getattr(findings, name) for name in type(findings).__dataclass_fields__ if name != "spec"}
     every["best"] = [{**vars(one), "run": picked(one.run, _RUN)} for one in findings.best]
     every["failures"] = [picked(run, _RUN) for run in findings.failures]
-    answer = headline(findings)
-    return to_json({"name": findings.spec.name, "question": question(findings), "headline": answer, **every})
+    top = headline(findings)
+    return to_json({"name": findings.spec.name, "question": question(findings), "headline": top, **every})

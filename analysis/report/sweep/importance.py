@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from analysis.figures.parallel import parallel
-from analysis.figures.run_styles import places
 from analysis.figures.space import contour, field_slice
 from analysis.figures.sweep import importance
-from analysis.report.blocks import NONE, Section, Text, pictures, section, table
+from analysis.report.blocks import Section, Text, pictures, section, table
 from analysis.sweep.findings import SweepFindings
 from analysis.sweep.importance import FieldImportance
+from analysis.wording import or_dash, two_decimals
 
 MOST_SLICES = 12
 
@@ -37,9 +37,8 @@ _IMPORTANCES = ("field", "evaluator", "share", "90 % of resamples", "by chance, 
 
 
 def _ends(one: FieldImportance) -> tuple[str, str, str]:
-    interval = NONE if one.interval is None else places(one.interval)
-    chance = NONE if one.chance is None else f"{one.chance:.2f}"
-    return interval, chance, "yes" if one.above_chance else "no"
+    chance = or_dash(one.chance, "{:.2f}".format)
+    return or_dash(one.interval, two_decimals), chance, "yes" if one.above_chance else "no"
 
 
 def good_runs(findings: SweepFindings) -> Section:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from analysis.export import best_yaml
-from analysis.figures.run_styles import value_text
-from analysis.report.blocks import NONE, Code, Note, Section, Text, notes, section, table
+from analysis.report.blocks import CodeBlock, Note, Section, Text, notes, section, table
+from analysis.report.provenance import provenance_rows
 from analysis.report.sweep.headline import SIGNS, TONES
 from analysis.sweep.checks.check import Outcome, SweepCheck
 from analysis.sweep.checks.range_checks import search_line
 from analysis.sweep.findings import BestRun, SweepFindings
-from analysis.wording import number, signed
+from analysis.wording import NONE, number, signed, value_text
 from search_spaces import Asha, SpaceSpec, Value, flatten
 
 
 def searched(findings: SweepFindings) -> Section:
     """What was searched, how, and what it cost."""
-    spec, provenance = findings.spec, findings.provenance
-    versions = provenance.get("packages") or {}
+    spec = findings.spec
     facts = [
         ("task", spec.task),
         ("metric", f"{spec.metric.name}, {spec.metric.goal}"),
@@ -28,14 +27,11 @@ def searched(findings: SweepFindings) -> Section:
             "cost",
             f"{findings.epochs_spent} epochs, {number(sum(one.seconds for one in findings.ledger))} s of training",
         ),
-        ("first trained", f"{findings.created_at:%Y-%m-%d %H:%M} UTC on {provenance.get('machine') or 'a machine'}"),
-        ("file", f"{findings.digest} (first digits of its SHA-256)"),
-        ("commit", f"{provenance.get('git_commit') or 'none'}{' with changes' if provenance.get('git_dirty') else ''}"),
-        ("versions", ", ".join(f"{name} {version}" for name, version in versions.items()) or NONE),
+        *provenance_rows(findings.created_at, findings.digest, findings.provenance),
     ]
     base = flatten(spec.recipe)
     space = [
-        (search_line(field, distribution), _field_value(base.get(field)))
+        (search_line(field, distribution), _cell(base.get(field)))
         for field, distribution in sorted(spec.search.items())
     ]
     return section(
@@ -65,9 +61,7 @@ def best_runs(findings: SweepFindings) -> Section:
     winner, spec = findings.best[0], findings.spec
     fields = sorted(spec.search)
     head = ("rank", "run", spec.metric.name, "over the baseline", "epochs", "seconds", *fields)
-    changes = [
-        (field, _field_value(before), _field_value(now)) for field, (before, now) in sorted(winner.changes.items())
-    ]
+    changes = [(field, _cell(before), _cell(now)) for field, (before, now) in sorted(winner.changes.items())]
     return section(
         1,
         "Best runs",
@@ -78,7 +72,7 @@ def best_runs(findings: SweepFindings) -> Section:
             "The winner's recipe as a space of its own, as in best.yaml beside this page:"
             f" sweeps run best.yaml trains it again, sweeps apply {spec.name} --top 2 prints the next."
         ),
-        Code(best_yaml(spec, winner.run.recipe).rstrip()),
+        CodeBlock(best_yaml(spec, winner.run.recipe).rstrip()),
     )
 
 
@@ -87,10 +81,10 @@ def _best_row(one: BestRun, fields: list[str]) -> tuple[str, ...]:
     name = f"{run.number} (baseline)" if not run.number else str(run.number)
     gain = NONE if one.gain is None or not run.number else signed(one.gain)
     facts = (str(one.rank), name, number(run.value or 0.0), gain, str(run.epoch), number(run.seconds))
-    return (*facts, *(_field_value(run.values[field]) if field in run.values else NONE for field in fields))
+    return (*facts, *(_cell(run.values.get(field)) for field in fields))
 
 
-def _field_value(value: Value) -> str:
+def _cell(value: Value) -> str:
     return NONE if value is None else value_text(value)
 
 
@@ -109,7 +103,7 @@ def checks(findings: SweepFindings) -> Section:
         Text(f"Suggested ranges, as sweeps extend {findings.spec.name} --edge would search them:")
         if findings.ranges
         else None,
-        Code(lines) if findings.ranges else None,
+        CodeBlock(lines) if findings.ranges else None,
         None if findings.ranges else Text("No range asks to be moved."),
     )
 

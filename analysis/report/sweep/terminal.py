@@ -32,11 +32,11 @@ def print_sweep_report(findings: SweepFindings, console: Console, page: Path | N
         console: Where to. No text of the sweep is taken for markup.
         page: The report's page, if it was written.
     """
-    answer = headline(findings)
-    word = Text(f"{answer.symbol} {answer.word}", style=f"bold {_STYLES[answer.tone]}")
-    console.print(Text.assemble(word, "  ", answer.sentence))
-    if answer.wider:
-        console.print(Text(answer.wider, style="dim"))
+    top = headline(findings)
+    word = Text(f"{top.symbol} {top.word}", style=f"bold {_STYLES[top.tone]}")
+    console.print(Text.assemble(word, "  ", top.sentence))
+    if top.wider:
+        console.print(Text(top.wider, style="dim"))
     for check in sorted(findings.checks, key=lambda one: one.outcome is not Outcome.FAIL):
         if check.outcome is not Outcome.PASS:
             sign = Text(f"{SIGNS[check.outcome]} {check.outcome.value}", style=_OUTCOMES[check.outcome])

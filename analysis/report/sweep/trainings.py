@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from analysis.figures.run_curves import run_curves
-from analysis.figures.run_styles import places
 from analysis.figures.rungs import rung_ranks, survivors
 from analysis.figures.sweep import ledger, sweep_best_of_n
-from analysis.report.blocks import NONE, Section, Text, pictures, section, table
+from analysis.report.blocks import Section, Text, pictures, section, table
 from analysis.sweep.findings import SweepFindings
 from analysis.sweep.rung_correlation import LEAST, RungCorrelation
-from analysis.wording import number
+from analysis.wording import NONE, number, or_dash, two_decimals
 from search_spaces import Asha
 from sweeps.engine.progress import sweep_progress
 from sweeps.run_state import RunState
@@ -71,9 +70,8 @@ def rung_survivors(findings: SweepFindings) -> tuple[tuple[int, int, int], ...]:
 
 
 def _correlation_row(one: RungCorrelation) -> tuple[str, ...]:
-    rho, tau = (NONE if value is None else f"{value:.2f}" for value in (one.spearman, one.kendall))
-    interval = NONE if one.interval is None else places(one.interval)
-    return (str(one.rung), str(one.later), str(one.runs), rho, interval, tau)
+    rho, tau = (or_dash(value, "{:.2f}".format) for value in (one.spearman, one.kendall))
+    return (str(one.rung), str(one.later), str(one.runs), rho, or_dash(one.interval, two_decimals), tau)
 
 
 def best_of_runs(findings: SweepFindings) -> Section:
