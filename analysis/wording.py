@@ -66,6 +66,11 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'s' * (count != 1)}"
 
 
+def part_of(count: int, whole: int, noun: str, singular: str, plural: str) -> str:
+    """Return the start of a sentence about a part: ``1 of 3 runs is``, ``2 of 3 runs are``."""
+    return f"{count} of {counted(whole, noun)} {singular if count == 1 or whole == 1 else plural}"
+
+
 def shortened(text: str, most: int) -> str:
     """Return the text, cut to this number of characters."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
