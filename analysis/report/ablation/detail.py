@@ -1,4 +1,4 @@
-"""Sections 4 to 8: calibration, what else was measured, whether the comparison was fair, and how sure it is."""
+"""Sections 4 to 8: calibration, secondary metrics, interactions, fairness and uncertainty."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ MOST_DIAGRAMS = 6
 _SCORES = (
     "arm",
     "design",
-    "read",
+    "evaluated",
     "NLL",
     "accuracy",
     "Brier",
     "ECE",
-    "ECE if calibrated",
+    "ECE if calibrated: mean, 95 %",
     "debiased CE²",
     "confidence - accuracy",
     "MCE",
@@ -31,11 +31,13 @@ _SCORES = (
 
 
 def calibration(findings: Findings) -> Section:
-    """Whether each arm is as sure as it is right, before and after one temperature."""
+    """Make the section with the calibration of each arm, before and after temperature scaling."""
     rows = findings.calibration
     drawings = [drawing for row in rows[:MOST_DIAGRAMS] for drawing in _diagrams(row)]
     left = (
-        "" if len(rows) <= MOST_DIAGRAMS else f"The first {MOST_DIAGRAMS} of {len(rows)} are drawn; the table has all."
+        ""
+        if len(rows) <= MOST_DIAGRAMS
+        else f"The first {MOST_DIAGRAMS} of {len(rows)} arms are drawn; the table has all."
     )
     scores = [line for row in rows for line in _score_lines(row)]
     parts = [_part_line(row) for row in rows if row.after is not None]
@@ -44,15 +46,15 @@ def calibration(findings: Findings) -> Section:
         "Calibration",
         pictures(drawings),
         Text(left) if left else None,
-        table("Scores on test, means over pairs", _SCORES, scores, words=3),
+        table("Test scores (means over pairs)", _SCORES, scores, words=3),
         Text(
-            "ECE (15 bins of equal width) is biased upwards: a calibrated model with these confidences would score the "
-            "first number beside it, and 95 % of the time stay below the second. Compare arms by NLL, Brier score and "
-            "the debiased squared calibration error. MCE counts bins of 30 examples or more."
+            "ECE (15 bins of equal width) is biased upwards. The next column shows the ECE of a calibrated model with "
+            "the same confidences: its mean and its 95 % quantile. Compare arms by NLL, Brier score and the debiased "
+            "squared calibration error. MCE uses bins with at least 30 examples."
         )
         if rows
         else None,
-        table("What one temperature repairs", _PARTS, parts, words=2),
+        table("Effect of temperature scaling on NLL", _PARTS, parts, words=2),
         why="No predictions of a classifier are stored.",
     )
 
@@ -97,13 +99,16 @@ def _part_line(row: CalibrationRow) -> tuple[str, ...]:
 
 
 def secondary(findings: Findings) -> Section:
-    """Other metrics, as exploration."""
+    """Make the section with the exploratory results on other metrics."""
     rows = [_exploratory_row(one) for one in findings.secondary]
     return section(
         5,
         "Secondary metrics (exploratory)",
-        table("Changes with raw 95 % intervals", _EXPLORATORY, rows, words=3),
-        Text("Nothing was claimed about these beforehand, and their intervals are not adjusted for how many there are.")
+        table("Changes with unadjusted 95 % intervals", _EXPLORATORY, rows, words=3),
+        Text(
+            "No claim about these metrics was declared in advance, and their intervals are not adjusted for multiple "
+            "comparisons."
+        )
         if rows
         else None,
         why="No secondary metric was measured in a complete pair.",
@@ -119,7 +124,7 @@ def _exploratory_row(one: Exploratory) -> tuple[str, ...]:
 
 
 def interactions(findings: Findings) -> Section:
-    """What two factors do beyond their sum."""
+    """Make the section with the interactions of factors."""
     spec = findings.spec
     rows = [_exploratory_row(one) for one in findings.interactions]
     lines = [_redundancy(one) for one in findings.interactions]
@@ -127,38 +132,53 @@ def interactions(findings: Findings) -> Section:
         6,
         "Interactions",
         pictures([interaction(one, spec.metrics.primary) for one in findings.crossings]),
-        table("Half of what one factor does with the other less what it does without", _EXPLORATORY, rows, words=3),
+        table(
+            "Half the difference between the effect of one factor with the other and without it",
+            _EXPLORATORY,
+            rows,
+            words=3,
+        ),
         Text(" ".join(lines)) if lines else None,
-        why="The arms differ in one thing each, so that no two factors meet."
+        why="The ablation has no factors, so there are no interactions."
         if not spec.factors
-        else f"{spec.arrangement} tells main effects only, or no pair is complete.",
+        else f"The arrangement {spec.arrangement} shows main effects only, or no pair is complete.",
     )
 
 
 def _redundancy(one: Exploratory) -> str:
     name = one.contrast.name
     if one.interval is None or not one.interval.excludes(0.0):
-        return f"{name}: the interval holds 0, so the factors may simply add up."
-    return f"{name}: together they change the metric by {signed(2 * one.delta)} more than the sum of the two alone."
+        return f"{name}: the interval does not exclude 0, so the effects may be additive."
+    return (
+        f"{name}: together they change the metric by {signed(2 * one.delta)} more than the sum of both effects alone."
+    )
 
 
 def fairness(findings: Findings) -> Section:
-    """How each arm was tuned, and what its best score was worth."""
+    """Make the section with the tuning of each arm and the scores of its best try."""
     tunings, spec = findings.tunings, findings.spec
     if not tunings:
-        why = "The design is matched: no arm was tuned, every arm has the recipe of the control but for its own change."
-        return section(7, "Fairness and tuning", why=why if spec.retune is None else "The tuning has not ended yet.")
+        why = (
+            "The design is matched: no arm was tuned, and each arm uses the control's recipe except for its own change."
+        )
+        return section(7, "Fairness and tuning", why=why if spec.retune is None else "The tuning has not finished yet.")
     budget = [_budget_row(one) for one in tunings]
-    head = ("arm", "tries", "epochs", "seconds", "failed", "best point", "in its range", "at an edge")
+    head = ("arm", "tries", "epochs", "seconds", "failed", "best point", "position in range", "at an edge")
     scores = ("arm", "metric", "selection", "confirmation", "gap")
     return section(
         7,
         "Fairness and tuning",
         pictures([*(isolation(tunings, field) for field in tunings[0].tries[0].point), best_of_n(tunings)]),
-        table("The budget of each arm", head, budget, words=1),
-        table("The best try's own score, and on fresh seeds", scores, list(map(_selection_row, tunings)), words=2),
+        table("Tuning budget by arm", head, budget, words=1),
+        table(
+            "Score of the best try: in the tuning and on fresh seeds",
+            scores,
+            list(map(_selection_row, tunings)),
+            words=2,
+        ),
         Text(
-            "A best try's own score is optimistic, since it was chosen for it; the gap to its pairs shows by how much."
+            "The score of the best try in the tuning is optimistic, because the try was selected by it; the gap to the "
+            "score on fresh seeds shows by how much."
         ),
     )
 
@@ -184,25 +204,25 @@ def _selection_row(one: Tuning) -> tuple[str, ...]:
 
 
 _SPREADS = (
-    "The curve takes the spread of the change as it was seen. How many more pairs are needed is told by the upper end "
-    "of its 80 % interval, since few pairs often look too alike."
+    "The power curves use the observed standard deviation of the change. The number of pairs needed uses the upper end "
+    "of its 80 % interval, because the standard deviation of a few pairs is often too small."
 )
 
 
 def uncertainty(findings: Findings) -> Section:
-    """Where the width of the intervals comes from, what was looked at, and what more pairs would buy."""
+    """Make the section with power, sources of variance and the looks taken."""
     known = [claim for claim in findings.claims if claim.comparison is not None]
     head = ("treatment", "design", "pairs", "sd of the change", "detectable (power .8)", "more pairs needed")
-    levels = ("treatment", "design", "var. of seeds", "of examples", "of both", "interval for new examples, too")
+    levels = ("treatment", "design", "seeds", "examples", "both", "interval for new seeds and examples")
     looks = ("treatment", "design", "pairs", "change", "p or e", "stops at", "interval", "stop")
     return section(
         8,
-        "How sure this is",
+        "Uncertainty",
         pictures([power_curves(findings.power, findings.spec.metrics)] if findings.power else []),
         table("What these pairs can detect", head, [_power_row(one) for one in known], words=2),
         Text(_SPREADS) if known else None,
-        table("Seeds and examples: variance of the mean change", levels, _level_rows(known), words=2),
-        table("The looks that were taken", looks, _look_rows(known), words=2),
+        table("Variance of the mean change from seeds, examples and both", levels, _level_rows(known), words=2),
+        table("Looks taken", looks, _look_rows(known), words=2),
         why="No pair is complete.",
     )
 
@@ -235,7 +255,7 @@ def _look_rows(claims: Sequence[Claim]) -> list[tuple[str, ...]]:
             or_dash(look.p if look.e is None else look.e, number),
             f"{'p ≤' if look.e is None else 'e ≥'} {number(look.threshold)}",
             or_dash(look.interval, between),
-            look.stop or "go on",
+            look.stop or "continue",
         )
         for claim in claims
         if claim.decision is not None

@@ -1,4 +1,4 @@
-"""Sections 0 to 3: what was asked, what the answer is, and the pairs that it rests on."""
+"""Sections 0 to 3: the question, the verdicts, the effects and the pairs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SYMBOLS = {
     Verdict.NOT_COMPARABLE: "≠",
     Verdict.IDENTICAL: "=",
 }
-"""A sign beside each verdict, so that it is told apart without colour."""
+"""Symbol of each verdict, which distinguishes it without colour."""
 
 MOST_SLOPES = 6
 
@@ -30,7 +30,7 @@ VERDICT_HEAD = ("treatment", "design", "change", "interval", "pairs won", "p (Ho
 
 
 def header(findings: Findings) -> Section:
-    """What was asked, of what, and what it cost."""
+    """Make the section with the question, the setup and the cost."""
     spec, runs = findings.spec, findings.runs
     metrics = spec.metrics
     margin = "none declared" if metrics.margin is None else f"±{number(metrics.margin)}"
@@ -39,7 +39,7 @@ def header(findings: Findings) -> Section:
         ("primary metric", f"{metrics.primary}, {metrics.goal}; smallest change that matters: {margin}"),
         ("design", _design(spec)),
         ("task", spec.space.task),
-        ("pairs", f"{findings.pairs} of {spec.pairs} ended"),
+        ("pairs", f"{findings.pairs} of {spec.pairs} finished"),
         ("looks", _looks(spec)),
         ("cost", _cost(findings)),
         *provenance_rows(findings.created_at, findings.digest, findings.provenance),
@@ -51,8 +51,8 @@ def header(findings: Findings) -> Section:
     return section(
         0,
         "What was asked",
-        table("The ablation", ("", ""), facts, words=2),
-        table("The arms, the control first", ("arm", "changes", "weights read"), arms, words=3),
+        table("Ablation", ("", ""), facts, words=2),
+        table("Arms (the control is first)", ("arm", "changes", "evaluated weights"), arms, words=3),
         None if runs else Text("No run has been recorded yet."),
     )
 
@@ -65,7 +65,7 @@ def _design(spec: AblationSpec) -> str:
 
 def _looks(spec: AblationSpec) -> str:
     if spec.looks == "none":
-        return "one test, at the end"
+        return "one test at the end"
     return (
         "after every pair (e-process)"
         if spec.looks == "e_process"
@@ -79,18 +79,18 @@ def _cost(findings: Findings) -> str:
 
 
 def verdicts(findings: Findings) -> Section:
-    """The answer in one table; its words are the headline."""
+    """Make the section with the table of verdicts."""
     levels = sorted({f"{100 * (1 - one.comparison.alpha):g} %" for one in findings.claims if one.comparison})
     kind = "confidence sequences" if findings.spec.looks == "e_process" else "paired t intervals"
     note = (
-        f"Intervals are {kind}, level {' and '.join(levels)}; p-values are adjusted for {_family(findings)}."
+        f"Intervals are {kind} ({' and '.join(levels)}); p-values are adjusted for {_family(findings)}."
         if levels
         else ""
     )
     return section(
         1,
         "Verdicts",
-        table("The verdict table", VERDICT_HEAD, [verdict_row(claim) for claim in findings.claims], words=2),
+        table("Verdicts by treatment", VERDICT_HEAD, [verdict_row(claim) for claim in findings.claims], words=2),
         Text(note) if note else None,
     )
 
@@ -101,7 +101,7 @@ def _family(findings: Findings) -> str:
 
 
 def verdict_row(claim: Claim) -> tuple[str, ...]:
-    """A claim as a line of the verdict table."""
+    """Return the row of a claim in the table of verdicts."""
     comparison = claim.comparison
     word = f"{SYMBOLS[claim.verdict]} {claim.verdict.value}"
     if comparison is None:
@@ -118,17 +118,17 @@ def verdict_row(claim: Claim) -> tuple[str, ...]:
 
 
 def effects(findings: Findings) -> Section:
-    """The forest."""
+    """Make the section with the forest plot."""
     drawing = forest(findings.claims, findings.spec.metrics)
-    return section(2, "Effects", pictures([drawing] if findings.claims else []), why="There is no treatment.")
+    return section(2, "Effects", pictures([drawing] if findings.claims else []), why="The ablation has no treatment.")
 
 
 def pairs(findings: Findings) -> Section:
-    """Pair by pair."""
+    """Make the section with the results of single pairs."""
     rows = [_pairing_row(claim) for claim in findings.claims if claim.comparison is not None]
     found = [drawing for claim in findings.claims if (drawing := _slopes(findings, claim)) is not None]
     left = (
-        f"The first {MOST_SLOPES} of {len(found)} are drawn; pairs.csv has them all."
+        f"The first {MOST_SLOPES} of {len(found)} treatments are drawn; pairs.csv has all pairs."
         if len(found) > MOST_SLOPES
         else ""
     )
@@ -137,21 +137,21 @@ def pairs(findings: Findings) -> Section:
         "design",
         "P(better)",
         "correlation",
-        "var. left",
+        "variance ratio",
         "sign-flip p",
-        "leave one out",
-        "hangs on one pair",
+        "leave-one-out range",
+        "changed by one pair",
     )
     return section(
         3,
-        "Pair by pair",
+        "Results by pair",
         pictures(found[:MOST_SLOPES]),
         Text(left) if left else None,
-        table("What pairing gave, and whether one pair makes the result", head, rows, words=2),
+        table("Effect of pairing and influence of single pairs", head, rows, words=2),
         Text(
-            "Var. left: variance of the difference over the sum of the arms' variances; from 1 on pairing bought "
-            "nothing. "
-            "Leave one out: range of the mean change when any one pair is left out."
+            "Variance ratio: variance of the difference divided by the sum of the arms' variances; at 1 or more, "
+            "pairing did not help. Leave-one-out range: range of the mean change when any one pair is left out. "
+            "Changed by one pair: whether leaving out one pair changes the sign or the conclusion."
         )
         if rows
         else None,
@@ -172,9 +172,9 @@ def _pairing_row(claim: Claim) -> tuple[str, ...]:
     if one is None:
         raise ValueError("a claim without complete pairs has no row")
     left = one.leave_one_out
-    hangs = NONE
+    changed = NONE
     if left is not None:
-        hangs = "the sign" if left.changes_sign else "the conclusion" if left.changes_conclusion else "no"
+        changed = "the sign" if left.changes_sign else "the conclusion" if left.changes_conclusion else "no"
     return (
         claim.contrast.name,
         claim.design,
@@ -183,5 +183,5 @@ def _pairing_row(claim: Claim) -> tuple[str, ...]:
         or_dash(one.efficiency, number),
         or_dash(one.p_permutation, p_number),
         NONE if left is None else f"{signed(left.low)} to {signed(left.high)}",
-        hangs,
+        changed,
     )

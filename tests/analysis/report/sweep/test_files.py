@@ -41,7 +41,7 @@ NEVER = re.compile(r"\b(significant\w*|no effect|trends?|proves?|marginal\w*)\b"
 
 @dataclass
 class Made:
-    """A finished sweep, and its report."""
+    """A finished sweep and its report."""
 
     url: str
     findings: SweepFindings
@@ -242,7 +242,7 @@ def test_the_dashboard_gets_the_headline_three_figures_and_the_files(made: dict[
     one = made["plain"]
     optuna.create_study(study_name="toy", storage=one.url, load_if_exists=True)
     publish_sweep(one.url, one.findings, one.report)
-    publish_sweep(one.url, one.findings, one.report)  # to do it twice is to do it once
+    publish_sweep(one.url, one.findings, one.report)  # publishing twice is the same as once
     study = optuna.load_study(study_name="toy", storage=one.url)
     artifacts = get_all_artifact_meta(study)
     assert sorted(found.filename for found in artifacts) == sorted(path.name for path in one.report.files)
