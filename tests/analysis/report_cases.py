@@ -67,8 +67,7 @@ def findings_of(spec: AblationSpec, score: Score) -> Findings:
     """Return the findings of synthetic runs that have real recipes."""
     evidence = evidence_of(spec, score)
     runs = [
-        replace(run, recipe=spec.recipe(run.arm).model_dump(mode="json"), error=None if run.epoch == 3 else ATTACKS[1])
-        for run in evidence.runs
+        replace(run, recipe=spec.recipe(run.arm), error=None if run.epoch == 3 else ATTACKS[1]) for run in evidence.runs
     ]
     return find(replace(evidence, runs=runs))
 
