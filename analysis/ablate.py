@@ -1,4 +1,4 @@
-"""`sweeps ablate`: a question in a file -> its pairs, trained. The one file of analysis that starts runs."""
+"""`sweeps ablate`: train the pairs of an ablation. The only module of analysis that starts runs."""
 
 from __future__ import annotations
 
@@ -24,35 +24,35 @@ from sweeps.store.store import Store
 def ablate(
     spec: AblationSpec, options: Options, console: Console, began: float, more: int = 0, to: Path | None = None
 ) -> int:
-    """Train an ablation, or go on where it stopped.
+    """Train an ablation, or resume it, and write its report.
 
     Args:
         spec: The ablation.
-        options: Where and how.
-        console: What a person sees.
-        began: `time.monotonic` when the command was typed.
-        more: Pairs to add to one that has ended.
-        to: Folder of the report; None for `reports/NAME`.
+        options: Runner, database and resources.
+        console: Console for all output.
+        began: Value of `time.monotonic` when the command was started.
+        more: Number of pairs to add to a finished ablation.
+        to: Folder for the report; None for `reports/NAME`.
 
     Returns:
-        As `sweeps.driver.driver.drive`.
+        The exit code of `sweeps.driver.driver.drive`.
 
     Raises:
-        UsageError: Something has to be mended first.
-        SweepError: The ablation cannot go on; the same command continues it.
+        UsageError: The input has to be fixed first.
+        SweepError: The ablation cannot continue; running the same command again resumes it.
     """
     code = drive(ablation_work(spec, more), options, console, began)
-    if code != INTERRUPTED_EXIT:  # a report of what is not over would be a look that nobody planned
+    if code != INTERRUPTED_EXIT:  # a report before the end would be an unplanned look
         present(options.storage, spec.name, console, to)
     return code
 
 
 def ablation_work(spec: AblationSpec, more: int = 0) -> Work:
-    """An ablation, as it is driven."""
+    """Return the work of an ablation for the driver."""
 
     def reconcile_spec(store: Store, row: SweepRecord) -> tuple[str, tuple[str, ...]]:
         stored = parse_ablation(row.spec_yaml, f"{spec.name} (stored)", spec.name)
-        # The file that a report of more pairs carries is the ablation as it is now.
+        # After --add-pairs, the ablation.yaml of the report already equals what is stored.
         differences = () if spec == stored else diff_specs(_as_first_written(stored, spec), spec)
         if more and not differences and _ended(stored, store, row):
             stored = _with_more_pairs(stored, more)
@@ -85,35 +85,36 @@ def ablation_work(spec: AblationSpec, more: int = 0) -> Work:
 
 
 def _as_first_written(stored: AblationSpec, spec: AblationSpec) -> AblationSpec:
-    """The stored file as it was before pairs were added to it."""
+    """Return the stored ablation as it was before pairs were added."""
     if not stored.looks_taken or isinstance(spec.looks, tuple):
         return stored
     return stored.model_copy(update={"pairs": stored.looks_taken[0], "looks": spec.looks, "looks_taken": ()})
 
 
 def _ended(stored: AblationSpec, store: Store, row: SweepRecord) -> bool:
-    """Whether every planned pair was trained: an ablation that was interrupted goes on before it grows."""
+    """Return whether every planned run has finished: an interrupted ablation is resumed before pairs are added."""
     runs = store.runs(row.id)
     return len(runs) >= AblationTable(stored).until(stored.pairs) and all(run.state.finished for run in runs)
 
 
 def _with_more_pairs(stored: AblationSpec, more: int) -> AblationSpec:
-    """The ablation with more pairs. Whoever adds pairs has seen the result, which only the e-process forgives.
+    """Return the ablation with more pairs and the e-process, which stays valid when pairs are added after a result.
 
     Raises:
-        UsageError: Its looks were planned, and are over.
+        UsageError: The ablation has planned looks, and all of them were taken.
     """
     if isinstance(stored.looks, tuple):
         raise UsageError(
-            f"--add-pairs: the looks of {stored.name!r} were planned at {list(stored.looks)} pairs, and more would be "
-            "one that was not; ask again with --name NEW --seed OTHER and looks: e_process, which may end anywhere"
+            f"--add-pairs: the looks of {stored.name!r} were planned at {list(stored.looks)} pairs, and more pairs "
+            "would add an unplanned look; run a new ablation with --name NEW --seed OTHER and looks: e_process, which "
+            "may stop after any pair"
         )
     taken = (*stored.looks_taken, stored.pairs)
     return stored.model_copy(update={"pairs": stored.pairs + more, "looks": "e_process", "looks_taken": taken})
 
 
 def _summary(conductor: Conductor, phases: Phases, storage: str, console: Console) -> None:
-    """Where the runs stand, before the report says what they mean."""
+    """Print the states of the runs and the time taken, before the report."""
     rows = [("runs", states(conductor)), ("time", str(phases)), ("stored", shown(storage))]
     rows += [("warning", f" {text}") for text in warnings(conductor.runs)]
     if not conductor.finished:

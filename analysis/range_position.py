@@ -1,4 +1,4 @@
-"""Where a value lies in the range that it was searched in, and what counts as an edge of it."""
+"""Position of a value in the range it was searched in, and what counts as an edge."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import math
 from search_spaces import Distribution, LogUniform, Value
 
 EDGE = 0.1
-"""A best point within this share of an end of its range is at its edge."""
+"""Share of a range, from either end, that counts as its edge."""
 
 
 def position(distribution: Distribution, value: Value) -> float | None:
-    """Where a value lies between the ends of a range, 0 to 1; None where there is no such thing as between."""
+    """Return the position of a value in a range, from 0 to 1; None where the range or the value is not numeric."""
     low, high = distribution.edges()[0], distribution.edges()[-1]
     numbers = (low, value, high)
     if any(isinstance(one, bool) or not isinstance(one, int | float) for one in numbers):

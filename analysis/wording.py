@@ -1,28 +1,82 @@
-"""Numbers, intervals and p values as every report writes them."""
+"""Numbers, values, intervals and p values as every report and figure prints them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from analysis.statistics.intervals import Interval
+from search_spaces import Value
+from search_spaces.values import show
+
+NONE = "—"
+"""A table cell without a value."""
+
+_T = TypeVar("_T")
+_ERROR = 200  # characters of an error that a table cell shows
 
 
 def number(value: float) -> str:
-    """A number with three significant digits, and none of them in the exponent where that can be."""
+    """Return a number with three significant digits, or more where it would otherwise need an exponent."""
     if value == 0:
         return "0"
     text = f"{value:.3g}"
-    return f"{value:.6f}".rstrip("0").rstrip(".") if "e" in text and abs(value) >= 1e-5 else text
+    if "e" not in text or abs(value) < 1e-5:
+        return text
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.6f}".rstrip("0").rstrip(".")
 
 
 def signed(value: float) -> str:
-    """As `number`, with its sign."""
+    """Return a number with its sign."""
     return f"{'+' if value > 0 else ''}{number(value)}"
 
 
+def value_text(value: Value) -> str:
+    """Return the value of a recipe field as text, without quotes."""
+    return number(value) if isinstance(value, float) else show(value).strip("'")
+
+
 def between(interval: Interval) -> str:
-    """``[0.008, 0.016]``."""
+    """Return an interval as ``[0.008, 0.016]``."""
     return f"[{number(interval.low)}, {number(interval.high)}]"
 
 
+def two_decimals(interval: Interval) -> str:
+    """Return an interval of shares or correlations as ``[0.08, 0.64]``."""
+    return f"[{interval.low:.2f}, {interval.high:.2f}]"
+
+
+def p_number(p: float) -> str:
+    """Return a p value as a table cell: ``.002`` or ``< .001``."""
+    return "< .001" if p < 0.001 else f"{p:.3f}".replace("0.", ".", 1)
+
+
 def p_words(p: float) -> str:
-    """``p = .002``, as the field writes it."""
-    return "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("0.", ".", 1)
+    """Return a p value as ``p = .002`` or ``p < .001``."""
+    return f"p {'' if p < 0.001 else '= '}{p_number(p)}"
+
+
+def or_dash(value: _T | None, text: Callable[[_T], str]) -> str:
+    """Return the text of a value for a table cell, a dash for None."""
+    return NONE if value is None else text(value)
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun: ``1 run``, ``3 runs``."""
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
+def part_of(count: int, whole: int, noun: str, singular: str, plural: str) -> str:
+    """Return the start of a sentence about a part: ``1 of 3 runs is``, ``2 of 3 runs are``."""
+    return f"{count} of {counted(whole, noun)} {singular if count == 1 or whole == 1 else plural}"
+
+
+def shortened(text: str, most: int) -> str:
+    """Return the text, cut to this number of characters."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def error_line(error: str | None, default: str) -> str:
+    """Return the last line of a traceback, shortened, or the default without one."""
+    lines = (error or "").strip().splitlines()
+    return shortened(lines[-1] if lines else default, _ERROR)

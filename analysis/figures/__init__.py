@@ -1,4 +1,4 @@
-"""The one door of plotly: frozen numbers in, drawings out; nothing is computed here but places on the paper."""
+"""Draw findings with plotly, the only folder that imports it. Only positions in the figure are computed here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reliability diagrams: is a model as sure as it is right?"""
+"""Reliability diagrams: does the confidence of a model match its accuracy?"""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Any
 from analysis.ablation.calibration import Calibrated
 from analysis.calibration.reliability import Reliability
 from analysis.figures.drawing import BAND, COLOURS, GREY, Drawing, axis, drawn, rounded, slug
-from analysis.wording import number
+from analysis.wording import counted, number
 
 
 def reliability_diagram(design: str, arm: str, page: Calibrated, temperature: float | None = None) -> Drawing:
-    """Accuracy against confidence of one arm, with the histogram of the confidences below.
+    """Draw accuracy against confidence of one arm, with the histogram of the confidences below.
 
     Args:
         design: `matched` or `retuned`.
-        arm: Its name.
-        page: Its calibration.
-        temperature: What the logits were divided by; None as trained.
+        arm: Name of the arm.
+        page: Calibration of the arm.
+        temperature: Divisor of the logits; None as trained.
     """
     when = "as trained" if temperature is None else f"after temperature {number(temperature)}"
     name = slug("reliability", design, arm, "raw" if temperature is None else "temperature")
@@ -26,7 +26,7 @@ def reliability_diagram(design: str, arm: str, page: Calibrated, temperature: fl
 
 
 def _expected(bins: Reliability) -> list[dict[str, Any]]:
-    """What a calibrated model would show: the diagonal, and the band around it."""
+    """Return the diagonal of a calibrated model and the band around it."""
     edge: dict[str, Any] = {"type": "scatter", "mode": "lines", "hoverinfo": "skip"}
     edge |= {"x": rounded(bins.confidence.tolist()), "line": {"width": 0, "color": GREY}}
     high, low = rounded(bins.consistent_high.tolist()), rounded(bins.consistent_low.tolist())
@@ -35,7 +35,7 @@ def _expected(bins: Reliability) -> list[dict[str, Any]]:
 
 
 def _points(bins: Reliability) -> dict[str, Any]:
-    """What the arm shows, hollow where a bin holds few examples."""
+    """Return one point per bin, hollow where the bin holds few examples."""
     return {
         "type": "scatter",
         "mode": "markers",
@@ -92,6 +92,6 @@ def _reading(page: Calibrated) -> str:
     side = "Overconfident" if page.gap > 0 else "Underconfident"
     judged = "above" if page.ece > page.null_upper else "within"
     return (
-        f"{side} by {abs(page.gap):.3f} on average; ECE {page.ece:.3f}, {judged} what a calibrated model would show "
-        f"(95 % below {page.null_upper:.3f}). Points: the first of {page.pairs} pairs."
+        f"{side} by {abs(page.gap):.3f} on average. ECE {page.ece:.3f} is {judged} the 95 % limit of a calibrated "
+        f"model ({page.null_upper:.3f}). The points show the first of {counted(page.pairs, 'pair')}."
     )

@@ -1,4 +1,4 @@
-"""What all figures have in common: a look that needs no colour, harmless text, and the ways out of plotly."""
+"""Shared by all figures: styles that do not rely on colour, escaped text, and output as JSON, scripts and PNG."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-# Okabe and Ito's palette, in an order in which neighbours also differ in lightness.
+from analysis.wording import shortened
+
+# The palette of Okabe and Ito, ordered so that neighbours also differ in lightness.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "x", "star")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
@@ -21,19 +23,19 @@ GREY = "#7f7f7f"
 BAND = "rgba(127,127,127,0.18)"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif"
 _UNITS = {"nll": "nats", "loss": "nats", "accuracy": "share correct", "ece": "share", "brier": "0 to 2"}
-_LINE = 22  # characters of a label that fit beside a plot on a phone
+_LINE = 22  # characters per line of a label, to fit beside a plot on a phone
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure and what it says.
+    """A figure with its caption.
 
     Attributes:
-        name: Its id, of letters, digits and hyphens; the same in every report.
-        title: A few words; plain text, as `reading`.
-        reading: One sentence: what the figure says, from its numbers.
-        figure: Without the two.
-        height: Pixels.
+        name: Identifier of letters, digits and hyphens; the same in every report.
+        title: Short title, plain text.
+        reading: What the figure shows, with its numbers; one or two sentences of plain text.
+        figure: The plotly figure, without title and reading.
+        height: Height of the figure in pixels.
     """
 
     name: str
@@ -44,17 +46,17 @@ class Drawing:
 
     @property
     def whole(self) -> int:
-        """Pixels with the title, the reading, and what stands between them and the plot."""
+        """Height in pixels with the title, the reading and the legend."""
         return self.height + 60 + 30 * bool(self.figure.layout.showlegend)
 
     @property
     def json(self) -> str:
-        """The figure for plotly.js, as JSON that may stand inside a script element."""
+        """The figure as JSON for plotly.js, safe inside a script element."""
         return script_safe(self.figure.to_json())
 
     @property
     def titled(self) -> go.Figure:
-        """The figure with its title and reading inside, for where no caption stands beside it."""
+        """The figure with its title and reading inside, for use without a caption."""
         copy = go.Figure(self.figure)
         wrapped = "<br>".join(escaped(line) for line in _wrapped(self.reading, 84))
         rows = wrapped.count("<br>") + 1
@@ -83,9 +85,9 @@ def drawn(
     layout: Mapping[str, Any],
     height: int = 340,
 ) -> Drawing:
-    """Make a drawing of traces and a layout, in the look of all of them."""
+    """Make a drawing from traces and a layout, in the common style."""
     base: dict[str, Any] = {
-        "template": "none",  # plotly's own would be repeated in every figure
+        "template": "none",  # the default template would be repeated in every figure
         "font": {"family": FONT, "size": 13, "color": "#333333"},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
@@ -94,7 +96,7 @@ def drawn(
         "autosize": True,
         "showlegend": False,
         "hovermode": "closest",
-        "dragmode": False,  # a finger that scrolls the page must not zoom the figure
+        "dragmode": False,  # scrolling on a touch screen must not zoom the figure
         "legend": LEGEND,
     }
     figure = go.Figure({"data": [dict(trace) for trace in traces], "layout": {**base, **layout}})
@@ -102,7 +104,7 @@ def drawn(
 
 
 def axis(title: str, **more: Any) -> dict[str, Any]:
-    """An axis with its title; `more` as plotly names it."""
+    """Return an axis with a title; `more` holds further plotly properties."""
     return {
         "title": {"text": title, "standoff": 12, "font": {"size": 12}},
         "automargin": True,
@@ -117,56 +119,56 @@ def axis(title: str, **more: Any) -> dict[str, Any]:
 
 
 def names_axis(labels: Sequence[str], **more: Any) -> dict[str, Any]:
-    """An axis whose places 0, 1, 2, ... have names; a name that looks like a number stays a name."""
+    """Return an axis with these labels at 0, 1, 2, ...; a label that looks like a number stays text."""
     texts = ["<br>".join(escaped(line) for line in _wrapped(label, _LINE)) for label in labels]
     return axis("", tickvals=list(range(len(texts))), ticktext=texts, **more)
 
 
 def escaped(text: str) -> str:
-    """Text that plotly shows letter by letter: it reads `<a href=...>`, entities and `$formulas$` in any text."""
+    """Escape HTML tags, entities and `$formulas$`, which plotly interprets in any text."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("$", "&#36;")
 
 
 def legend_name(text: str) -> str:
-    """A name as a legend shows it: short, and only letters."""
+    """Return a name for a legend, shortened and escaped."""
     return escaped(shortened(text, 28))
 
 
-def shortened(text: str, most: int) -> str:
-    """The text, cut where it is longer."""
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+def hatched(colour: str, pattern: str) -> dict[str, Any]:
+    """Return the marker of a bar in this colour with this pattern."""
+    return {"color": colour, "pattern": {"shape": pattern, "fgcolor": "white", "bgcolor": colour, "solidity": 0.3}}
 
 
 def metric_axis(metric: str) -> str:
-    """``test/nll`` -> ``test/nll (nats)``."""
+    """Return a metric with its unit: ``test/nll`` -> ``test/nll (nats)``."""
     unit = _UNITS.get(metric.partition("/")[2])
     return f"{metric} ({unit})" if unit else metric
 
 
 def slug(*parts: str) -> str:
-    """An id of letters, digits and hyphens; parts that differ by other letters alone may come out equal."""
+    """Return an id of letters, digits and hyphens; parts that differ only in other characters give the same id."""
     return re.sub(r"[^a-z0-9]+", "-", "-".join(parts).lower()).strip("-")
 
 
 def rounded(values: Sequence[float | None]) -> list[float | None]:
-    """Six significant digits: more than a screen shows, in a third of the bytes."""
+    """Round to six significant digits, which a screen cannot tell from more and take a third of the bytes."""
     return [None if value is None or value != value else float(f"{value:.6g}") for value in values]
 
 
 def spans(values: Sequence[float]) -> bool:
-    """Whether values differ so much in size that only a logarithmic axis shows them all."""
+    """Return whether the values span more than three decades and need a logarithmic axis."""
     return bool(values) and min(values) > 0 and max(values) / min(values) > 1000
 
 
 def script_safe(text: str) -> str:
-    """JSON that cannot end the script element it stands in."""
+    """Escape JSON so that it cannot end the script element it is in."""
     for char in "<>&\u2028\u2029":
         text = text.replace(char, f"\\u{ord(char):04x}")
     return text
 
 
 def plotly_js() -> str:
-    """The source of plotly.js, as it may stand inside a script element."""
+    """Return the source of plotly.js, safe inside a script element."""
     source: str = get_plotlyjs()
     return re.sub(r"</(?=script)", r"<\\/", source.replace("\r\n", "\n"), flags=re.IGNORECASE)
 
@@ -175,7 +177,7 @@ def write_pngs(drawings: Sequence[Drawing], folder: Path) -> str | None:
     """Write each drawing as ``NAME.png``.
 
     Returns:
-        Why there are none, as the end of a sentence; None when they are there.
+        The reason if no files were written, as part of a sentence; None on success.
     """
     try:
         import kaleido
@@ -193,7 +195,7 @@ def write_pngs(drawings: Sequence[Drawing], folder: Path) -> str | None:
         for drawing, path in zip(drawings, paths, strict=True)
     ]
     try:
-        # One browser for all: to start it takes longer than to draw. MathJax would be fetched from the network.
+        # One browser draws all figures, because starting it takes longest. MathJax would be loaded from the network.
         kaleido.write_fig_from_object_sync(work, kopts={"mathjax": False})
     except (KaleidoError, RuntimeError, OSError, ValueError) as error:
         for path in paths:

@@ -1,4 +1,4 @@
-"""Figures of what the treatments do: forest, paired slopes, interactions, power."""
+"""Figures of treatment effects: forest plot, paired slopes, interactions, power."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from analysis.figures.drawing import (
     rounded,
     slug,
 )
-from analysis.wording import number, signed
+from analysis.wording import counted, number, part_of, signed
 from search_spaces import Metrics
 
 
 def forest(claims: Sequence[Claim], metrics: Metrics) -> Drawing:
-    """Every claim's mean delta with its interval, over its pairs and the margin."""
+    """Draw the mean change of every claim with its interval, its single pairs and the margin."""
     rows = list(reversed(claims))  # the first at the top
     labels = [f"{one.contrast.name} ({one.design})" for one in rows]
     traces = [trace for place, one in enumerate(rows) for trace in _effect(place, one)]
@@ -40,7 +40,7 @@ def forest(claims: Sequence[Claim], metrics: Metrics) -> Drawing:
     side = "left" if metrics.goal == "minimize" else "right"
     layout = {
         "xaxis": axis(
-            f"change of {metric_axis(metrics.primary)}<br>{side} of 0 is better", range=_reach(claims, metrics)
+            f"change in {metric_axis(metrics.primary)}<br>{side} of 0 is better", range=_reach(claims, metrics)
         ),
         "yaxis": names_axis(labels, range=[-0.7, len(rows) - 0.3]),
         "shapes": shapes,
@@ -68,7 +68,7 @@ def _effect(place: int, claim: Claim) -> list[dict[str, Any]]:
     colour = COLOURS[0] if claim.design == "matched" else COLOURS[1]
     spread = [
         place - 0.26 - 0.05 * (index % 3) for index in range(comparison.n)
-    ]  # dots of one height would cover each other
+    ]  # dots at the same height would overlap
     dots: dict[str, Any] = {
         "type": "scatter",
         "mode": "markers",
@@ -96,7 +96,7 @@ def _effect(place: int, claim: Claim) -> list[dict[str, Any]]:
 
 
 def _reach(claims: Sequence[Claim], metrics: Metrics) -> list[float]:
-    """The ends of the axis: all that is drawn, and room beyond the margin so that it is seen to end."""
+    """Return the ends of the axis, with room so that the ends of the margin are visible."""
     ends = [0.0, metrics.margin or 0.0, -(metrics.margin or 0.0)]
     for one in claims:
         ends += [] if one.comparison is None else one.comparison.deltas
@@ -108,27 +108,27 @@ def _reach(claims: Sequence[Claim], metrics: Metrics) -> list[float]:
 def _forest_reading(claims: Sequence[Claim], metrics: Metrics) -> str:
     known = [one.interval for one in claims if one.interval is not None]
     if not known:
-        return "No change has an interval yet."
+        return "No interval can be computed yet."
     beyond = sum(one.excludes(0.0) for one in known)
     inside = None if metrics.margin is None else sum(one.inside(metrics.margin) for one in known)
-    band = "" if metrics.margin is None else f"wholly within the margin ±{number(metrics.margin)} (grey)"
+    band = "" if metrics.margin is None else f"within the margin ±{number(metrics.margin)} (grey)"
     if len(known) == 1:
-        words = f"The interval {'leaves 0 out' if beyond else 'holds 0'}"
-        words += "" if inside is None else f" and {'lies' if inside else 'does not lie'} {band}"
+        words = f"The interval {'excludes' if beyond else 'includes'} 0"
+        words += "" if inside is None else f" and {'is' if inside else 'is not'} {band}"
     else:
-        words = f"{beyond} of {len(known)} intervals leave 0 out"
-        words += "" if inside is None else f"; {inside} of them {'lies' if inside == 1 else 'lie'} {band}"
+        words = f"{part_of(beyond, len(known), 'interval', 'excludes', 'exclude')} 0"
+        words += "" if inside is None else f"; {inside} of {len(known)} {'is' if inside == 1 else 'are'} {band}"
     return f"{words}. Rings are single pairs."
 
 
 def slopes(claim: Claim, control: Sequence[float], treatment: Sequence[float], metric: str) -> Drawing:
-    """One line a pair, from the control to the treatment.
+    """Draw one line per pair, from the control to the treatment.
 
     Args:
-        claim: Of two arms.
-        control: The metric of the control in each pair; NaN where its run is not complete.
-        treatment: Of the treatment.
-        metric: Its name.
+        claim: Claim about two arms.
+        control: Metric of the control in each pair; NaN where its run is not complete.
+        treatment: Metric of the treatment in each pair, likewise.
+        metric: Name of the metric.
     """
     names = claim.contrast.simple or ("control", claim.contrast.name)
     pairs = [(a, b) for a, b in zip(control, treatment, strict=True) if a == a and b == b]
@@ -153,13 +153,15 @@ def slopes(claim: Claim, control: Sequence[float], treatment: Sequence[float], m
         )
     falls, rises = sum(b < a for a, b in pairs), sum(b > a for a, b in pairs)
     layout = {"xaxis": names_axis(names, range=[-0.3, 1.3]), "yaxis": axis(metric_axis(metric))}
-    reading = f"{metric} falls in {falls} and rises in {rises} of {len(pairs)} pairs (rising lines are dashed)."
+    reading = (
+        f"{metric} falls in {falls} and rises in {rises} of {counted(len(pairs), 'pair')} (rising lines are dashed)."
+    )
     name = slug("slopes", claim.design, str(claim.contrast.name))
     return drawn(name, f"{names[0]} → {names[1]} ({claim.design})", reading, traces, layout, 320)
 
 
 def interaction(crossing: Crossing, metric: str) -> Drawing:
-    """What one factor does with and without another: parallel lines are factors that add up."""
+    """Draw the effect of one factor with and without another; parallel lines mean additive effects."""
     traces = []
     for index, on in enumerate((False, True)):
         means = [crossing.means[False, on], crossing.means[True, on]]
@@ -189,7 +191,7 @@ def interaction(crossing: Crossing, metric: str) -> Drawing:
 
 
 def power_curves(curves: Sequence[PowerCurve], metrics: Metrics) -> Drawing:
-    """How surely more pairs would find the margin, at the spread that was seen."""
+    """Draw the probability that more pairs detect the margin, at the observed standard deviation."""
     traces, shown = [], curves[: len(COLOURS)]
     for index, curve in enumerate(shown):
         traces.append(
@@ -204,7 +206,7 @@ def power_curves(curves: Sequence[PowerCurve], metrics: Metrics) -> Drawing:
             }
         )
     layout = {
-        "xaxis": axis("pairs"),
+        "xaxis": axis("number of pairs"),
         "yaxis": axis("probability of detection", range=[0, 1.04]),
         "shapes": [
             {
@@ -220,7 +222,7 @@ def power_curves(curves: Sequence[PowerCurve], metrics: Metrics) -> Drawing:
         "showlegend": True,
     }
     reading = "; ".join(_power_words(curve, index) for index, curve in enumerate(shown))
-    return drawn("power", "What more pairs would buy", f"{reading}.", traces, layout, 340)
+    return drawn("power", "Power by number of pairs", f"{reading}.", traces, layout, 340)
 
 
 def _power_words(curve: PowerCurve, index: int) -> str:
@@ -228,8 +230,8 @@ def _power_words(curve: PowerCurve, index: int) -> str:
     what = f"{curve.contrast.name} ({curve.design})"
     change = f"a change of {number(curve.effect)}" if index == 0 else number(curve.effect)
     if enough is None:
-        return f"{what} does not reach power .8 for {change} within {curve.pairs[-1]} pairs"
-    return f"{what} reaches power .8 for {change} at {enough} pairs"
+        return f"{what} does not reach power .8 for {change} within {counted(curve.pairs[-1], 'pair')}"
+    return f"{what} reaches power .8 for {change} at {counted(enough, 'pair')}"
 
 
 def _band(low: float, high: float) -> dict[str, Any]:

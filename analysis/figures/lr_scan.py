@@ -1,4 +1,4 @@
-"""The learning-rate range test as a figure."""
+"""Figure of the learning rate range test."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from trainers.sanity.lr_curve import SETTLED, LrScan, rate_text
 
 
 def lr_scan(scan: LrScan) -> Drawing:
-    """The smoothed training loss over the learning rate, with what is suggested."""
+    """Draw the smoothed training loss over the learning rate, with the suggested rate and range."""
     start = SETTLED if len(scan.lrs) > 2 * SETTLED else 0
     traces = [
         _line(scan.lrs[start:], scan.losses[start:], "each step", {"color": GREY, "width": 1}, 0.5),
@@ -20,7 +20,7 @@ def lr_scan(scan: LrScan) -> Drawing:
         "yaxis": axis("training loss (nats)", range=_range(scan.smoothed[start:])),
         "shapes": _marks(scan),
     }
-    title = f"{scan.task}, {scan.optimizer}: which learning rates train"
+    title = f"{scan.task}, {scan.optimizer}: training loss by learning rate"
     return drawn("lr-scan", title, _reading(scan), traces, layout)
 
 
@@ -31,7 +31,7 @@ def _line(
 
 
 def _range(losses: tuple[float, ...]) -> list[float]:
-    """Of the axis: from the best loss to a little above the first, however high the blow-up goes."""
+    """Return the ends of the loss axis: the best loss, and a little above the first, however far the loss diverges."""
     low, first = min(losses), losses[0]
     return [low - 0.1 * (first - low), first + 0.5 * (first - low)]
 
@@ -48,16 +48,14 @@ def _marks(scan: LrScan) -> list[dict[str, object]]:
 def _reading(scan: LrScan) -> str:
     found = scan.suggestion
     if found is None:
-        return "The loss falls at no rate by more than its noise, so nothing is suggested."
-    blow_up = "it never blows up" if found.blow_up is None else f"it blows up at {rate_text(found.blow_up)}"
+        return "At no learning rate does the loss fall by more than its noise, so there is no suggestion."
+    blow_up = "does not diverge" if found.blow_up is None else f"diverges at {rate_text(found.blow_up)}"
     span = f"{rate_text(found.low)} to {rate_text(found.high)}"
-    return (
-        f"The loss falls steepest at {rate_text(found.lr)} (dashed) and {blow_up}; the band, {span}, is to be searched."
-    )
+    return f"The loss falls fastest at {rate_text(found.lr)} (dashed) and {blow_up}. Search the grey range, {span}."
 
 
 def write_page(drawing: Drawing, path: Path) -> Path:
-    """Write a figure as a page of its own that loads nothing; returns its path."""
+    """Write a figure as a self-contained page and return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     config = {"showSendToCloud": False, "displaylogo": False}
     drawing.titled.write_html(path, include_plotlyjs=True, config=config, div_id=drawing.name)

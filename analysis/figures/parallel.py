@@ -1,4 +1,4 @@
-"""Parallel coordinates of a sweep: every run through its space."""
+"""Parallel coordinates of a sweep."""
 
 from __future__ import annotations
 
@@ -15,19 +15,18 @@ from analysis.figures.drawing import (
     legend_name,
     names_axis,
     rounded,
-    shortened,
 )
-from analysis.figures.run_styles import score_text, score_title, value_text, winner
+from analysis.figures.run_styles import score_text, score_title, winner
 from analysis.sweep.best_quarter import best_quarter
 from analysis.sweep.findings import SweepFindings
 from analysis.sweep.space_data import FieldAxis
-from analysis.wording import number
+from analysis.wording import counted, number, shortened, value_text
 
 
 def parallel(findings: SweepFindings, ranking: Sequence[str]) -> Drawing | None:
-    """Parallel coordinates: one line a run through the place of its value in every range, the score on top.
+    """Draw one line per run through the position of its value in every range, with the score in the top row.
 
-    Rows lie below each other, so that long names have room on a phone.
+    The axes are rows, so that long names fit on a phone.
     """
     data = findings.data
     axes = sorted(data.axes, key=lambda one: ranking.index(one.field) if one.field in ranking else len(ranking))
@@ -39,20 +38,20 @@ def parallel(findings: SweepFindings, ranking: Sequence[str]) -> Drawing | None:
     best = {index for index in known if data.numbers[index] == winner(findings)}
     rows = [places, *(data.places[one.field] for one in axes)]
     groups = (
-        ("the others", [index for index in known if index not in quarter | best], (GREY, "line-ns", "dot", 1.0)),
+        ("other runs", [index for index in known if index not in quarter | best], (GREY, "line-ns", "dot", 1.0)),
         ("best quarter", sorted(quarter - best), (COLOURS[0], "circle", "solid", 1.6)),
-        (f"run {winner(findings)}, the winner", sorted(best), (COLOURS[1], "diamond", "dash", 3.0)),
+        (f"run {winner(findings)} (best)", sorted(best), (COLOURS[1], "diamond", "dash", 3.0)),
     )
-    traces = [_lines(findings, axes, rows, members, look, name) for name, members, look in groups if members]
+    traces = [_lines(findings, axes, rows, members, style, name) for name, members, style in groups if members]
     layout = {
-        "xaxis": axis("place in the range, 0 to 1", range=[-0.05, 1.05], tickvals=[0, 0.5, 1]),
+        "xaxis": axis("position in the range (0 to 1)", range=[-0.05, 1.05], tickvals=[0, 0.5, 1]),
         "yaxis": _rows_axis(findings, axes, known),
         "annotations": _options(axes),
         "showlegend": True,
     }
     return drawn(
         "parallel",
-        "Every run through the space",
+        "All runs in parallel coordinates",
         _parallel_reading(findings, axes),
         traces,
         layout,
@@ -61,7 +60,7 @@ def parallel(findings: SweepFindings, ranking: Sequence[str]) -> Drawing | None:
 
 
 def _ranks(findings: SweepFindings) -> list[float | None]:
-    """Place of each run in the order of the scores, the best at 1; equal scores share one."""
+    """Return the rank of each run by score, from 0 to 1 (best); equal scores share their mean rank."""
     sign = 1.0 if findings.spec.metric.goal == "maximize" else -1.0
     turned = [None if score is None else sign * score for score in findings.data.scores]
     known = [score for score in turned if score is not None]
@@ -79,14 +78,14 @@ def _lines(
     axes: Sequence[FieldAxis],
     rows: Sequence[Sequence[float | None]],
     members: Sequence[int],
-    look: tuple[str, str, str, float],
+    style: tuple[str, str, str, float],
     name: str,
 ) -> dict[str, Any]:
-    """All lines of a group as one trace with gaps between them."""
+    """Return all lines of a group as one trace with gaps between the runs."""
     x: list[float | None] = []
     y: list[float | None] = []
     texts: list[str] = []
-    data, (colour, symbol, dash, width) = findings.data, look
+    data, (colour, symbol, dash, width) = findings.data, style
     for index in members:
         places = [row[index] for row in rows]
         x += [*(None if place is None else min(max(place, -0.03), 1.03) for place in places), None]
@@ -109,7 +108,7 @@ def _lines(
 
 
 def _rows_axis(findings: SweepFindings, axes: Sequence[FieldAxis], known: Sequence[int]) -> dict[str, Any]:
-    """What each row is, with the values at its two ends: beside the lines they would collide on a phone."""
+    """Return the axis of the rows: each label holds the range, because labels at its ends would overlap on a phone."""
     scores = [score for index in known if (score := findings.data.scores[index]) is not None]
     worst, best = (min, max) if findings.spec.metric.goal == "maximize" else (max, min)
     ends = [f"{number(worst(scores))} to {number(best(scores))}"]
@@ -124,7 +123,7 @@ def _rows_axis(findings: SweepFindings, axes: Sequence[FieldAxis], known: Sequen
 
 
 def _options(axes: Sequence[FieldAxis]) -> list[dict[str, Any]]:
-    """The options of each row that has no ends, below it."""
+    """Return the labels of the options below each row that is not a numeric range."""
     return [
         _below(row, at / max(1, len(one.options) - 1), shortened(text.strip("'"), 12))
         for row, one in enumerate(axes, start=1)
@@ -152,11 +151,11 @@ def _parallel_reading(findings: SweepFindings, axes: Sequence[FieldAxis]) -> str
         spots = [place for index in quarter if (place := data.places[one.field][index]) is not None]
         if one.kind != "options" and spots:
             widths[one.field] = max(spots) - min(spots)
-    lines = f"{sum(score is not None for score in data.scores)} runs"
+    lines = f"{counted(sum(score is not None for score in data.scores), 'run')}, one line each"
     if len(quarter) < 2 or not widths:
-        return f"{lines}, a line each; the best quarter is solid."
+        return f"{lines}; the best quarter is solid."
     narrow = min(widths, key=lambda field: widths[field])
     return (
-        f"{lines}, a line each: the best quarter ({len(quarter)} runs, solid) is closest together in {narrow}, within"
-        f" {100 * widths[narrow]:.0f} % of its range."
+        f"{lines}. The best quarter ({len(quarter)} runs, solid) is most concentrated in {narrow}: it spans"
+        f" {100 * widths[narrow]:.0f} % of the range."
     )

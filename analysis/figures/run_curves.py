@@ -1,4 +1,4 @@
-"""The metric of every run of a sweep along its training."""
+"""Learning curves of all runs of a sweep."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from analysis.figures.drawing import Drawing, axis, drawn, metric_axis, rounded, spans
-from analysis.figures.run_styles import BASELINE, BEST, LOOKS, dotted_line, winner
+from analysis.figures.run_styles import BASELINE, BEST, STYLES, dotted_line, winner
 from analysis.sweep.best_quarter import window
 from analysis.sweep.findings import SweepFindings
-from analysis.wording import number
+from analysis.wording import counted, number, part_of
 from sweeps.plan.asha import rung_epochs
 from sweeps.run_state import RunState
 
 MOST_CURVES = 300
-REACH = 4.0  # the way of a curve is worth more room than a bad last value
+REACH = 4.0  # wider than for scores, because the early part of a curve should be visible
 
 
 def run_curves(findings: SweepFindings) -> Drawing | None:
-    """The metric of every run along its training, with the rungs; the best run and the baseline are thick."""
+    """Draw the metric of every run by epoch, with the rungs; the best run and the baseline are thick."""
     numbers = [number for number, curve in findings.curves.items() if curve]
     if not numbers:
         return None
@@ -31,8 +31,8 @@ def run_curves(findings: SweepFindings) -> Drawing | None:
         for state in dict.fromkeys(states[one] for one in shown)
     ]
     traces = [trace for trace in traces if trace["x"]]
-    traces += [_single(findings, 0, "run 0, the baseline", BASELINE)] if 0 in numbers else []
-    traces += [_single(findings, best, f"run {best}, the best", BEST)] if best else []
+    traces += [_single(findings, 0, "run 0 (baseline)", BASELINE)] if 0 in numbers else []
+    traces += [_single(findings, best, f"run {best} (best)", BEST)] if best else []
     rungs = rung_epochs(findings.spec.early_stopping, findings.spec.recipe.budget.epochs)
     scale, beyond = _value_scale(findings)
     layout = {
@@ -42,23 +42,23 @@ def run_curves(findings: SweepFindings) -> Drawing | None:
         "showlegend": True,
     }
     reading = f"{_curves_reading(findings, rungs, len(shown), len(numbers))}{beyond}"
-    return drawn("curves", f"{metric.name} of every run", reading, traces, layout, 420)
+    return drawn("curves", f"{metric.name} of all runs", reading, traces, layout, 420)
 
 
 def _value_scale(findings: SweepFindings) -> tuple[dict[str, Any], str]:
-    """How the axis of the curves is cut, and that in words."""
+    """Return the properties of the value axis, and a sentence about values outside of it."""
     goal = findings.spec.metric.goal
     every = [value for curve in findings.curves.values() for value in curve.values() if math.isfinite(value)]
     if spans(every):
         return {"type": "log", "exponentformat": "power"}, ""
-    # Of the last values: those of long runs are many, and would make the early ones of all runs look far away.
+    # Only last values: with all values, long runs would dominate and early values would count as outliers.
     cut = window([value for value in findings.data.values if value is not None], goal, REACH)
     if cut is None:
         return {}, ""
     far = [value for value in every if cut.low <= value <= cut.high or (value > cut.high) == (goal == "maximize")]
     low, high = min(far), max(far)
-    room, end, beyond = 0.04 * (high - low), "lower" if goal == "maximize" else "upper", _outside(every, low, high)
-    words = f" {beyond} of {len(every)} values {'lies' if beyond == 1 else 'lie'} beyond the {end} end."
+    room, end, beyond = 0.04 * (high - low), "below" if goal == "maximize" else "above", _outside(every, low, high)
+    words = f" {part_of(beyond, len(every), 'value', 'is', 'are')} {end} the axis range."
     return {"range": [low - room, high + room]}, words
 
 
@@ -67,7 +67,7 @@ def _outside(values: Sequence[float], low: float, high: float) -> int:
 
 
 def _bundle(findings: SweepFindings, numbers: Sequence[int], state: RunState) -> dict[str, Any]:
-    """Thin lines of the runs of one state, as one trace with gaps."""
+    """Return thin lines for the runs of one state, as one trace with gaps."""
     x: list[float | None] = []
     y: list[float | None] = []
     texts: list[str] = []
@@ -76,7 +76,7 @@ def _bundle(findings: SweepFindings, numbers: Sequence[int], state: RunState) ->
         x += [*curve, None]
         y += [*curve.values(), None]
         texts += [*(f"run {number_}, epoch {epoch}: {number(value)}" for epoch, value in curve.items()), ""]
-    colour, symbol, dash = LOOKS[state]
+    colour, symbol, dash = STYLES[state]
     return {
         "type": "scatter",
         "mode": "lines+markers",
@@ -91,7 +91,7 @@ def _bundle(findings: SweepFindings, numbers: Sequence[int], state: RunState) ->
     }
 
 
-def _single(findings: SweepFindings, number_: int, name: str, look: dict[str, str]) -> dict[str, Any]:
+def _single(findings: SweepFindings, number_: int, name: str, style: dict[str, str]) -> dict[str, Any]:
     curve = findings.curves[number_]
     return {
         "type": "scatter",
@@ -99,8 +99,8 @@ def _single(findings: SweepFindings, number_: int, name: str, look: dict[str, st
         "name": name,
         "x": list(curve),
         "y": rounded([value if math.isfinite(value) else None for value in curve.values()]),
-        "line": {"color": look["color"], "width": 2.6, "dash": look["dash"]},
-        "marker": {"size": 6, "symbol": look["symbol"], "color": look["color"]},
+        "line": {"color": style["color"], "width": 2.6, "dash": style["dash"]},
+        "marker": {"size": 6, "symbol": style["symbol"], "color": style["color"]},
         "hoverinfo": "x+y+name",
     }
 
@@ -108,12 +108,13 @@ def _single(findings: SweepFindings, number_: int, name: str, look: dict[str, st
 def _curves_reading(findings: SweepFindings, rungs: Sequence[int], shown: int, of: int) -> str:
     budget = findings.spec.recipe.budget.epochs
     whole = sum(epoch >= budget for epoch in findings.data.epochs)
-    words = f"{whole} of {len(findings.data.numbers)} runs trained all {budget} epochs"
+    words = f"{whole} of {counted(len(findings.data.numbers), 'run')} trained for the full {counted(budget, 'epoch')}"
     best = findings.best[0].run if findings.best else None
     if best is not None and best.value is not None:
         words += f"; run {best.number} ends at {number(best.value)}"
     base = findings.data.values[0] if findings.data.values else None
     if base is not None and (best is None or best.number):
         words += f", the baseline at {number(base)}"
-    words += f". Dotted lines are the rungs, after {', '.join(map(str, rungs))} epochs." if rungs else "."
+    epochs = f"epoch{'s' * (len(rungs) > 1)} {', '.join(map(str, rungs))}"
+    words += f". Dotted lines mark rungs: {epochs}." if rungs else "."
     return words if shown == of else f"{words} The first {shown} of {of} runs are drawn."

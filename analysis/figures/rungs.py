@@ -1,27 +1,27 @@
-"""Figures of early stopping: who survived each rung, and whether an early score tells a later one."""
+"""Figures of early stopping: runs promoted at each rung, and rank correlation of early and late scores."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis.figures.drawing import COLOURS, GREY, LEGEND, PATTERNS, Drawing, axis, drawn, names_axis, rounded
-from analysis.figures.run_styles import dotted_line, places
+from analysis.figures.drawing import COLOURS, GREY, LEGEND, PATTERNS, Drawing, axis, drawn, hatched, names_axis, rounded
+from analysis.figures.run_styles import dotted_line
 from analysis.sweep.findings import SweepFindings
 from analysis.sweep.rung_correlation import RungCorrelation
-from analysis.wording import number
+from analysis.wording import counted, number, part_of, two_decimals
 
 
 def survivors(rungs: Sequence[tuple[int, int, int]]) -> Drawing | None:
-    """How many runs reached each rung, and how many of them went on.
+    """Draw the number of runs that reached each rung and the number promoted there.
 
     Args:
-        rungs: `(epoch, reached, went on)`.
+        rungs: `(epoch, reached, promoted)` for each rung.
     """
     if not rungs:
         return None
     parts = (
-        ("went on", [on for _, _, on in rungs], COLOURS[0], PATTERNS[0]),
-        ("stopped there", [reached - on for _, reached, on in rungs], GREY, PATTERNS[1]),
+        ("promoted", [on for _, _, on in rungs], COLOURS[0], PATTERNS[0]),
+        ("not promoted", [reached - on for _, reached, on in rungs], GREY, PATTERNS[1]),
     )
     traces = [
         {
@@ -30,10 +30,7 @@ def survivors(rungs: Sequence[tuple[int, int, int]]) -> Drawing | None:
             "name": name,
             "x": counts,
             "y": list(range(len(rungs))),
-            "marker": {
-                "color": colour,
-                "pattern": {"shape": pattern, "fgcolor": "white", "bgcolor": colour, "solidity": 0.3},
-            },
+            "marker": hatched(colour, pattern),
             "hoverinfo": "x+name",
         }
         for name, counts, colour, pattern in parts
@@ -41,17 +38,19 @@ def survivors(rungs: Sequence[tuple[int, int, int]]) -> Drawing | None:
     layout = {
         "barmode": "stack",
         "bargap": 0.45,
-        "xaxis": axis("runs", rangemode="tozero"),
-        "yaxis": names_axis([f"after epoch {rung}" for rung, _, _ in rungs], range=[len(rungs) - 0.4, -0.6]),
+        "xaxis": axis("number of runs", rangemode="tozero"),
+        "yaxis": names_axis([f"epoch {rung}" for rung, _, _ in rungs], range=[len(rungs) - 0.4, -0.6]),
         "showlegend": True,
         "legend": {**LEGEND, "traceorder": "normal"},
     }
-    words = "; ".join(f"{on} of {reached} went on after epoch {rung}" for rung, reached, on in rungs)
-    return drawn("survivors", "Survivors of each rung", f"{words}.", traces, layout, 150 + 44 * len(rungs))
+    words = ", ".join(f"{on} of {counted(reached, 'run')} at epoch {rung}" for rung, reached, on in rungs)
+    return drawn(
+        "survivors", "Runs promoted at each rung", f"Promoted: {words}.", traces, layout, 150 + 44 * len(rungs)
+    )
 
 
 def rung_ranks(findings: SweepFindings) -> Drawing | None:
-    """Spearman's correlation of the scores at two epochs, with its interval."""
+    """Draw the Spearman correlation of the scores at two epochs, with its interval."""
     known = [one for one in findings.rungs if one.spearman is not None]
     if not known:
         return None
@@ -72,14 +71,14 @@ def rung_ranks(findings: SweepFindings) -> Drawing | None:
     }
     layout = {
         "xaxis": axis("Spearman correlation", range=[-1.05, 1.05]),
-        "yaxis": names_axis([f"epoch {one.rung} and {one.later}" for one in known], range=[len(known) - 0.4, -0.6]),
+        "yaxis": names_axis([f"epochs {one.rung} and {one.later}" for one in known], range=[len(known) - 0.4, -0.6]),
         "shapes": [dotted_line("x", 0.0)],
     }
     words = _ranks_words(known)
     return drawn(
         "rung-ranks",
-        "Does an early score tell a later one?",
-        f"Correlation {words}.",
+        "Does an early score predict a later one?",
+        f"Rank correlation: {words}.",
         [trace],
         layout,
         130 + 48 * len(known),
@@ -88,12 +87,12 @@ def rung_ranks(findings: SweepFindings) -> Drawing | None:
 
 def _ranks_words(known: Sequence[RungCorrelation]) -> str:
     words = "; ".join(
-        f"{one.spearman or 0.0:.2f}{f' {places(one.interval)}' if one.interval else ''} between epochs {one.rung} and"
-        f" {one.later} ({one.runs} runs)"
+        f"{one.spearman or 0.0:.2f}{f' {two_decimals(one.interval)}' if one.interval else ''} between epochs {one.rung}"
+        f" and {one.later} ({one.runs} runs)"
         for one in known
     )
     unsure = sum(one.interval is None or not one.interval.excludes(0.0) for one in known)
     if unsure:
-        which = "the interval holds" if len(known) == 1 else f"{unsure} of {len(known)} intervals hold"
-        words += f"; {which} 0, so that an early score may say nothing of a later one"
+        which = part_of(unsure, len(known), "interval", "does", "do") if len(known) > 1 else "The interval does"
+        words += f". {which} not exclude 0, so an early score may not predict a later one"
     return words

@@ -1,4 +1,4 @@
-"""Figures of the space of a sweep: where the good runs are. Scores are those after equally many epochs."""
+"""Figures of the search space: where the good runs are. All scores are taken after the same number of epochs."""
 
 from __future__ import annotations
 
@@ -16,22 +16,21 @@ from analysis.figures.drawing import (
     metric_axis,
     names_axis,
     rounded,
-    shortened,
     slug,
 )
-from analysis.figures.run_styles import LOOKS, score_text, score_title, value_text, winner
+from analysis.figures.run_styles import STYLES, score_text, score_title, winner
 from analysis.sweep.best_quarter import Window, best_quarter, window
 from analysis.sweep.findings import SweepFindings
 from analysis.sweep.space_data import FieldAxis, SpaceData
-from analysis.wording import number
+from analysis.wording import counted, number, shortened, value_text
 from sweeps.run_state import RunState
 
-_ROOM = 0.05  # beside the ends of a range
-_APART = 0.618  # successive runs at one option stand this far apart, in units of the room that it has
+_ROOM = 0.05  # added at both ends of a range, as a share of it
+_APART = 0.618  # offset between successive runs at one option, as a share of its width
 
 
 def field_slice(findings: SweepFindings, along: FieldAxis) -> Drawing:
-    """Value of one field against the score, a colour and a sign for each state, the best run in a ring."""
+    """Draw the score against the value of one field, with a style for each state and a ring around the best run."""
     data, goal = findings.data, findings.spec.metric.goal
     known = [
         index for index, score in enumerate(data.scores) if score is not None and _x(data, along, index) is not None
@@ -56,7 +55,7 @@ def field_slice(findings: SweepFindings, along: FieldAxis) -> Drawing:
 def _dots(
     findings: SweepFindings, along: FieldAxis, indices: Sequence[int], cut: Window | None, state: RunState
 ) -> dict[str, Any]:
-    colour, symbol, _ = LOOKS[state]
+    colour, symbol, _ = STYLES[state]
     down = "triangle-down-open" if findings.spec.metric.goal == "maximize" else "triangle-up-open"
     shown = [symbol if _within(findings.data.scores[index], cut) else down for index in indices]
     symbols: Any = symbol if set(shown) == {symbol} else shown
@@ -91,7 +90,7 @@ def _trace(
 
 
 def _x(data: SpaceData, along: FieldAxis, index: int) -> float | None:
-    """Where a run stands: at its value, or beside the others that have its option."""
+    """Return the x position of a run: its value, or a spot beside the other runs with the same option."""
     value, place = data.columns[along.field][index], data.places[along.field][index]
     if along.kind == "options":
         spread = (_APART * data.numbers[index]) % 1.0 - 0.5
@@ -127,31 +126,30 @@ def _slice_reading(findings: SweepFindings, along: FieldAxis, cut: Window | None
     ]
     scored = sum(score is not None for score in data.scores)
     if not good:
-        return "No run of the best quarter has this field."
+        return "No run in the best quarter has this field."
     values = [data.columns[along.field][index] for index in good]
-    who = f"The best quarter ({len(good)} of {scored} runs)"
+    who = f"The best quarter ({len(good)} of {counted(scored, 'run')})"
     if along.kind == "options":
         texts = [value_text(value) for value in values]
         counts = ", ".join(f"{texts.count(text)} at {shortened(text, 24)}" for text in dict.fromkeys(texts))
         words = f"{who}: {counts}"
     else:
         low, high = (end(float(value) for value in values if isinstance(value, int | float)) for end in (min, max))
-        words = f"{who} lies between {number(low)} and {number(high)}, its best run at {value_text(values[0])}"
-    ring = f"; the ring is run {winner(findings)}, the winner" if winner(findings) is not None else ""
-    return f"{words}{ring}.{_cut_words(cut, findings.spec.metric.goal)}"
+        words = f"{who} lies between {number(low)} and {number(high)}; its best run is at {value_text(values[0])}"
+    ring = f" The ring marks run {winner(findings)}, the best run." if winner(findings) is not None else ""
+    return f"{words}.{ring}{_cut_words(cut, findings.spec.metric.goal)}"
 
 
 def _cut_words(cut: Window | None, goal: str) -> str:
     if cut is None:
         return ""
-    edge = "lower" if goal == "maximize" else "upper"
-    if cut.beyond == 1:
-        return f" The triangle is 1 score beyond the {edge} end."
-    return f" Triangles are {cut.beyond} scores beyond the {edge} end."
+    side = "below" if goal == "maximize" else "above"
+    mark = "The triangle marks" if cut.beyond == 1 else "Triangles mark"
+    return f" {mark} {counted(cut.beyond, 'score')} {side} the axis range."
 
 
 def contour(findings: SweepFindings) -> Drawing | None:
-    """The two fields that matter most against each other, the score as colour and size; None without two ranges."""
+    """Draw the two most important fields against each other, with the score as colour; None without two ranges."""
     data = findings.data
     if data.contour is None:
         return None
@@ -174,7 +172,7 @@ def contour(findings: SweepFindings) -> Drawing | None:
         "hovertext": [f"run {data.numbers[index]}: {number(data.scores[index] or 0.0)}" for index in known],
         "hoverinfo": "text",
     }
-    title = f"{score_title(findings)} over the two leading fields"
+    title = f"{score_title(findings)} over the two most important fields"
     return drawn("contour", title, _contour_reading(findings, quarter), [trace], layout, 360)
 
 
@@ -200,9 +198,8 @@ def _scale(findings: SweepFindings, known: Sequence[int], quarter: Sequence[int]
 def _contour_reading(findings: SweepFindings, quarter: Sequence[int]) -> str:
     data = findings.data
     if data.contour is None or not quarter:
-        return "No score."
+        return "No run has a score."
     at = ", ".join(f"{field} {value_text(data.columns[field][quarter[0]])}" for field in data.contour)
-    return (
-        f"The best score, {number(data.scores[quarter[0]] or 0.0)}, is at {at}. Colour is"
-        f" {metric_axis(findings.spec.metric.name)}; the best quarter ({len(quarter)} runs) is large."
-    )
+    large = f"large points are the best quarter ({counted(len(quarter), 'run')})"
+    best, metric = number(data.scores[quarter[0]] or 0.0), metric_axis(findings.spec.metric.name)
+    return f"The best score, {best}, is at {at}. Colour shows {metric}; {large}."

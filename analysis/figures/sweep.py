@@ -1,4 +1,4 @@
-"""Figures of a sweep as a whole: importances, what more runs would buy, costs, findings."""
+"""Figures of a whole sweep: importance, expected best of n runs, cost, findings."""
 
 from __future__ import annotations
 
@@ -14,30 +14,31 @@ from analysis.figures.drawing import (
     Drawing,
     axis,
     drawn,
+    hatched,
     metric_axis,
     names_axis,
     rounded,
 )
-from analysis.figures.run_styles import LOOKS, dotted_line, places, score_title
+from analysis.figures.run_styles import STYLES, dotted_line, score_title
 from analysis.sweep.findings import SweepFindings
 from analysis.sweep.importance import Importances
-from analysis.wording import number
+from analysis.wording import counted, number, part_of, two_decimals
 
 
 def importance(evaluators: Sequence[Importances]) -> Drawing | None:
-    """Share of each field by each evaluator, with its interval, and the share that shuffled scores give."""
+    """Draw the importance of each field by each evaluator, with its interval and its chance level."""
     known = [one for one in evaluators if one.fields]
     if not known:
         return None
     fields = [one.field for one in known[0].fields]
     traces = [trace for index, one in enumerate(known) for trace in _shares(index, one, fields, len(known))]
     layout = {
-        "xaxis": axis("share of the importance", range=[0, 1.03]),
+        "xaxis": axis("share of importance", range=[0, 1.03]),
         "yaxis": names_axis(fields, range=[len(fields) - 0.4, -0.6]),
         "showlegend": True,
     }
     epoch = known[0].fidelity.epoch if known[0].fidelity else None
-    title = f"Which fields the score hangs on, after epoch {epoch}"
+    title = f"Hyperparameter importance after epoch {epoch}"
     return drawn("importance", title, _importance_reading(known), traces, layout, 140 + 54 * len(fields))
 
 
@@ -52,7 +53,7 @@ def _shares(index: int, one: Importances, fields: Sequence[str], of: int) -> lis
     return [
         {
             **base,
-            "name": f"{one.evaluator}, 90 % of resamples",
+            "name": f"{one.evaluator}, 90 % interval",
             "x": rounded([each.share for each in one.fields]),
             "marker": {"size": 10, "color": colour, "symbol": SYMBOLS[index]},
             "error_x": {"type": "data", "symmetric": False, "thickness": 2, "width": 5, "color": colour, **far},
@@ -60,11 +61,11 @@ def _shares(index: int, one: Importances, fields: Sequence[str], of: int) -> lis
         },
         {
             **base,
-            "name": "95 % of shuffled scores give less",
+            "name": "chance level",
             "showlegend": index == 0,
             "x": rounded([each.chance for each in one.fields]),
             "marker": {"size": 13, "symbol": "line-ns-open", "color": GREY, "line": {"width": 2.4, "color": GREY}},
-            "hovertext": ["" if each.chance is None else f"by chance {each.chance:.2f}" for each in one.fields],
+            "hovertext": ["" if each.chance is None else f"chance level {each.chance:.2f}" for each in one.fields],
         },
     ]
 
@@ -73,15 +74,16 @@ def _importance_reading(known: Sequence[Importances]) -> str:
     words = []
     for one in known:
         first = one.fields[0]
-        size = f" {places(first.interval)}" if first.interval else ""
-        words.append(f"{one.evaluator} puts {first.field} first with {first.share:.2f}{size}")
+        size = f" {two_decimals(first.interval)}" if first.interval else ""
+        words.append(f"{one.evaluator} ranks {first.field} first with a share of {first.share:.2f}{size}")
     shares = [field for one in known for field in one.fields]
     above = sum(field.above_chance for field in shares)
-    return f"{', '.join(words)}; {above} of {len(shares)} shares lie above what shuffled scores give."
+    above_level = f"{part_of(above, len(shares), 'share', 'is', 'are')} above the chance level"
+    return f"{', '.join(words)}. {above_level} (95 % quantile with shuffled scores)."
 
 
 def sweep_best_of_n(findings: SweepFindings) -> Drawing | None:
-    """The expected best score of 1, 2, ... runs: a curve that still moves asks for more of them."""
+    """Draw the expected best score of 1, 2, ... runs; a curve that is not flat at its end calls for more runs."""
     values = findings.best_of_n
     if len(values) < 2:
         return None
@@ -96,21 +98,22 @@ def sweep_best_of_n(findings: SweepFindings) -> Drawing | None:
         "hoverinfo": "x+y",
     }
     layout = {
-        "xaxis": axis("runs", rangemode="tozero"),
+        "xaxis": axis("number of runs", rangemode="tozero"),
         "yaxis": axis(metric_axis(findings.spec.metric.name)),
         "shapes": [dotted_line("x", half)],
     }
+    early, late = values[half - 1], values[-1]
     reading = (
-        f"{half} runs are expected to find {number(values[half - 1])}, all {len(values)} found {number(values[-1])}:"
-        f" the second half moved it by {number(abs(values[-1] - values[half - 1]))}."
+        f"The expected best score is {number(early)} with {counted(half, 'run')} and {number(late)} with all"
+        f" {len(values)}, a change of {number(abs(late - early))}."
     )
     title = f"Expected best {score_title(findings)} of n runs"
     return drawn("best-of-n", title, reading, [trace], layout, 340)
 
 
 def ledger(findings: SweepFindings) -> Drawing | None:
-    """Epochs of the runs of each state, and those that stopping saved."""
-    rows = [(one.state.value.lower(), one.epochs, LOOKS[one.state][0]) for one in findings.ledger]
+    """Draw the epochs trained by the runs of each state, and the epochs saved by early stopping."""
+    rows = [(one.state.value.lower(), one.epochs, STYLES[one.state][0]) for one in findings.ledger]
     if not rows:
         return None
     trace = {
@@ -125,7 +128,7 @@ def ledger(findings: SweepFindings) -> Drawing | None:
         },
         "hoverinfo": "x",
     }
-    names = [*(f"trained, {name}" for name, _, _ in rows), "saved by stopping"]
+    names = [*(f"trained, {name}" for name, _, _ in rows), "saved by early stopping"]
     layout = {
         "xaxis": axis("epochs", rangemode="tozero"),
         "yaxis": names_axis(names, range=[len(names) - 0.4, -0.6]),
@@ -133,18 +136,16 @@ def ledger(findings: SweepFindings) -> Drawing | None:
     }
     whole = findings.epochs_spent + findings.epochs_saved
     seconds = sum(one.seconds for one in findings.ledger)
-    reading = (
-        f"{findings.epochs_spent} epochs in {number(seconds)} s; stopping saved {findings.epochs_saved} of {whole}"
-        f" ({findings.epochs_saved / whole if whole else 0.0:.0%})."
-    )
-    return drawn("ledger", "Where the epochs went", reading, [trace], layout, 120 + 44 * len(names))
+    saved = f"{findings.epochs_saved} of {whole} ({findings.epochs_saved / whole if whole else 0.0:.0%})"
+    reading = f"{counted(findings.epochs_spent, 'epoch')} in {number(seconds)} s; early stopping saved {saved}."
+    return drawn("ledger", "Epochs by run state", reading, [trace], layout, 120 + 44 * len(names))
 
 
 _SEVERE = {Severity.ERROR: (COLOURS[1], ""), Severity.WARNING: (COLOURS[4], "/"), Severity.INFO: (GREY, ".")}
 
 
 def finding_shares(findings: SweepFindings) -> Drawing | None:
-    """Share of the runs with each finding, alarms first."""
+    """Draw the share of runs with each finding, errors and warnings first."""
     table = findings.diagnosis
     if not table.shares:
         return None
@@ -159,26 +160,24 @@ def finding_shares(findings: SweepFindings) -> Drawing | None:
                     "name": severity.value,
                     "x": rounded([100 * one.share for _, one in rows]),
                     "y": [at for at, _ in rows],
-                    "marker": {
-                        "color": colour,
-                        "pattern": {"shape": pattern, "fgcolor": "white", "bgcolor": colour, "solidity": 0.3},
-                    },
+                    "marker": hatched(colour, pattern),
                     "hovertext": [f"{one.runs} of {one.of} runs" for _, one in rows],
                     "hoverinfo": "text",
                 }
             )
     names = [one.code.value for one in table.shares]
     layout = {
-        "xaxis": axis("share of the runs (%)", range=[0, 103]),
+        "xaxis": axis("share of runs (%)", range=[0, 103]),
         "yaxis": names_axis(names, range=[len(names) - 0.4, -0.6]),
         "bargap": 0.4,
         "showlegend": True,
         "legend": {**LEGEND, "traceorder": "normal"},
     }
     first = table.shares[0]
-    alarm = first.severity is not Severity.INFO
-    most = f"{first.code.value} is the most frequent {'alarm' if alarm else 'remark'}, in {first.runs}"
     short = next((one.runs for one in table.shares if one.code is Code.TOO_SHORT), 0)
-    reading = f"{table.runs - table.without_alarm} of {table.runs} runs have an error or a warning"
-    reading += f", {short} are too short to tell; {most}." if short else f"; {most}."
-    return drawn("findings", "Share of the runs with each finding", reading, traces, layout, 130 + 38 * len(names))
+    alarms = part_of(table.runs - table.without_alarm, table.runs, "run", "has", "have")
+    reading = f"{alarms} an error or a warning"
+    reading += f", {short} {'is' if short == 1 else 'are'} too short to diagnose." if short else "."
+    kind = "finding" if first.severity is Severity.INFO else "error or warning"
+    reading += f" The most frequent {kind} is {first.code.value} ({counted(first.runs, 'run')})."
+    return drawn("findings", "Share of runs with each finding", reading, traces, layout, 130 + 38 * len(names))

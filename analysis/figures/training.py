@@ -1,4 +1,4 @@
-"""Figures of the trainings themselves: curves with the band of their pairs, and what they cost."""
+"""Figures of the trainings of an ablation: learning curves over pairs, and training time."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from analysis.figures.drawing import (
     Drawing,
     axis,
     drawn,
+    hatched,
     legend_name,
     metric_axis,
     names_axis,
@@ -26,10 +27,10 @@ from analysis.wording import number
 
 
 def curves(arms: Sequence[ArmCurve]) -> Drawing:
-    """One metric of one design along the training: means over pairs, and the range from the least to the largest.
+    """Draw one metric of one design by epoch: the mean over pairs in a band from the smallest to the largest value.
 
     Args:
-        arms: All of the same design and metric, at least one.
+        arms: Curves of the same design and metric, at least one.
     """
     first = arms[0]
     traces = [trace for index, arm in enumerate(arms) for trace in _curve(index, arm)]
@@ -40,12 +41,12 @@ def curves(arms: Sequence[ArmCurve]) -> Drawing:
         "yaxis": axis(metric_axis(first.metric), **scale),
         "showlegend": True,
     }
-    title = f"{first.metric} along the training ({first.design})"
+    title = f"{first.metric} by epoch ({first.design})"
     return drawn(slug("curve", first.design, first.metric), title, _ends(arms), traces, layout, 340)
 
 
 def _curve(index: int, arm: ArmCurve) -> list[dict[str, Any]]:
-    """The mean of an arm over its pairs, in the band that they span."""
+    """Return the mean of an arm over its pairs, and the band of their range."""
     at = index % len(COLOURS)
     line = {"type": "scatter", "x": list(arm.epochs), "legendgroup": str(index)}
     edge = {**line, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
@@ -68,14 +69,14 @@ def _ends(arms: Sequence[ArmCurve]) -> str:
     words = f"{low.arm} ends at {number(low.mean[-1])}"
     if len(ranked) > 1:
         words = f"The arms end between {number(low.mean[-1])} ({low.arm}) and {number(high.mean[-1])} ({high.arm})"
-    return f"{words}; bands span the pairs."
+    return f"{words}; bands show the range over pairs."
 
 
 def costs(seconds: Mapping[str, Mapping[str, float]]) -> Drawing:
-    """Where the time of the trainings went.
+    """Draw the training time of each arm.
 
     Args:
-        seconds: Arm that is trained -> `tuning`, `matched` or `retuned` -> seconds.
+        seconds: Trained arm -> `tuning`, `matched` or `retuned` -> seconds.
     """
     arms = list(seconds)[::-1]
     kinds = list(dict.fromkeys(kind for each in seconds.values() for kind in each))
@@ -86,10 +87,7 @@ def costs(seconds: Mapping[str, Mapping[str, float]]) -> Drawing:
             "name": kind if kind == "tuning" else f"pairs ({kind})",
             "x": rounded([seconds[arm].get(kind, 0.0) for arm in arms]),
             "y": list(range(len(arms))),
-            "marker": {
-                "color": COLOURS[index],
-                "pattern": {"shape": PATTERNS[index], "fgcolor": "white", "bgcolor": COLOURS[index], "solidity": 0.3},
-            },
+            "marker": hatched(COLOURS[index], PATTERNS[index]),
             "hoverinfo": "x+name",
         }
         for index, kind in enumerate(kinds)
@@ -97,18 +95,18 @@ def costs(seconds: Mapping[str, Mapping[str, float]]) -> Drawing:
     layout = {
         "barmode": "stack",
         "bargap": 0.45,
-        "xaxis": axis("seconds of training"),
+        "xaxis": axis("training time (s)"),
         "yaxis": names_axis(arms),
         "showlegend": True,
         "legend": {**LEGEND, "traceorder": "normal"},
     }
     total = {arm: sum(each.values()) for arm, each in seconds.items()}
     most = max(total, key=lambda arm: total[arm])
-    reading = f"{number(sum(total.values()))} s in all; {most} took the most, {number(total[most])} s."
-    return drawn("costs", "Where the time went", reading, traces, layout, 150 + 44 * len(arms))
+    reading = f"{number(sum(total.values()))} s in total; {most} took longest ({number(total[most])} s)."
+    return drawn("costs", "Training time by arm", reading, traces, layout, 150 + 44 * len(arms))
 
 
 def _clear(colour: str) -> str:
-    """A colour that lets what is below it through."""
+    """Return the colour with high transparency."""
     red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
     return f"rgba({red},{green},{blue},0.14)"

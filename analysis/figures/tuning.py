@@ -1,4 +1,4 @@
-"""Figures of the tuning: what each try scored, and what the best of n tries is worth."""
+"""Figures of the tuning: the score of each try, and the expected best of n tries."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from analysis.figures.drawing import (
     rounded,
     slug,
 )
-from analysis.wording import number
+from analysis.wording import number, value_text
 from search_spaces import Value
 
 
 def isolation(tunings: Sequence[Tuning], field: str) -> Drawing:
-    """Each arm's tries along one tuned field, the best of each arm in a ring."""
+    """Draw the tries of each arm along one tuned field, with a ring around the best try of each arm."""
     values = [one.point[field] for tuning in tunings for one in tuning.tries]
     places = _places(values)
     numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
     traces = []
     for index, tuning in enumerate(tunings):
         known = [one for one in tuning.tries if one.value is not None]
-        look = {"color": COLOURS[index % len(COLOURS)], "symbol": SYMBOLS[index % len(SYMBOLS)]}
+        style = {"color": COLOURS[index % len(COLOURS)], "symbol": SYMBOLS[index % len(SYMBOLS)]}
         name = legend_name(tuning.arm)
         best = [tuning.tries[tuning.best]] if tuning.tries[tuning.best].value is not None else []
-        traces += [_points(known, field, places, name, {**look, "size": 9}, True)]
-        ring = {"symbol": "circle-open", "size": 20, "color": look["color"], "line": {"width": 2}}
+        traces += [_points(known, field, places, name, {**style, "size": 9}, True)]
+        ring = {"symbol": "circle-open", "size": 20, "color": style["color"], "line": {"width": 2}}
         traces += [_points(best, field, places, name, ring, False)]
     labels = [str(value) for value in places]
     far = numeric and _decades(list(places.values()))
@@ -45,11 +45,11 @@ def isolation(tunings: Sequence[Tuning], field: str) -> Drawing:
         "yaxis": axis(metric_axis(tunings[0].metric)),
         "showlegend": True,
     }
-    best_words = [f"{one.arm} at {_value(one.tries[one.best].point[field])}" for one in tunings[:4]]
+    best_words = [f"{one.arm} at {value_text(one.tries[one.best].point[field])}" for one in tunings[:4]]
     return drawn(
         slug("isolation", field),
-        f"Every try along {field}",
-        f"The best try (ringed) of {', of '.join(best_words)}.",
+        f"All tries along {field}",
+        f"Best tries (ringed): {', '.join(best_words)}.",
         traces,
         layout,
         360,
@@ -57,7 +57,7 @@ def isolation(tunings: Sequence[Tuning], field: str) -> Drawing:
 
 
 def best_of_n(tunings: Sequence[Tuning]) -> Drawing:
-    """The expected best score of 1, 2, ... tries of each arm: a curve still falling asks for more tries."""
+    """Draw the expected best score of 1, 2, ... tries of each arm; a curve that is not flat calls for more tries."""
     traces = []
     for index, one in enumerate(tunings):
         at = index % len(COLOURS)
@@ -75,15 +75,14 @@ def best_of_n(tunings: Sequence[Tuning]) -> Drawing:
         )
     known = [one for one in tunings if len(one.best_of_n) > 1][:4]
     words = [f"{one.arm} by {number(abs(one.best_of_n[-1] - one.best_of_n[-2]))}" for one in known]
-    reading = (
-        f"The last try still moved the expected best of {', of '.join(words)}." if words else "No arm has two tries."
-    )
+    changed = f"The last try changed the expected best score of {', of '.join(words)}."
+    reading = changed if words else "No arm has two tries."
     layout = {
-        "xaxis": axis("tries", dtick=_step(tunings)),
+        "xaxis": axis("number of tries", dtick=_step(tunings)),
         "yaxis": axis(metric_axis(tunings[0].metric)),
         "showlegend": True,
     }
-    return drawn("best-of-n", "What the best of n tries is worth", reading, traces, layout, 340)
+    return drawn("best-of-n", "Expected best score of n tries", reading, traces, layout, 340)
 
 
 def _decades(values: Sequence[float]) -> bool:
@@ -95,7 +94,7 @@ def _step(tunings: Sequence[Tuning]) -> int:
 
 
 def _places(values: Sequence[Value]) -> dict[Value, float]:
-    """Where each value is drawn: a number at itself, anything else in the order of its first appearance."""
+    """Return the position of each value: a number at itself, anything else in order of first appearance."""
     numbers = [float(value) for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
     keys = [tuple(value) if isinstance(value, list) else value for value in values]
     if len(numbers) == len(values):
@@ -118,7 +117,3 @@ def _points(
         "marker": marker,
         "hoverinfo": "x+y+name",
     }
-
-
-def _value(value: Value) -> str:
-    return number(float(value)) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)

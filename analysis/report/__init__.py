@@ -1,1 +1,1 @@
-"""Findings -> a page, Markdown, a terminal, the dashboard; here what both kinds of report share. Start with page.py."""
+"""Write findings as a page, Markdown, terminal output and dashboard entries. Start with present.py."""

@@ -1,4 +1,4 @@
-"""What a report is made of: plain text, tables and drawings, which each format renders in its own way."""
+"""Building blocks of a report: text, tables and drawings, which the page and the Markdown each render."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from analysis.figures import Drawing
-
-NONE = "—"
-"""A cell without a number."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +30,10 @@ class Table:
     """A table of text.
 
     Attributes:
-        title: What it shows.
-        head: Of each column.
-        rows: Each as long as `head`.
-        words: How many columns from the left hold words; the others hold numbers, to be read down the column.
+        title: Title above the table.
+        head: Column names.
+        rows: Cells of each row, as many as `head`.
+        words: Number of columns, from the left, that hold words and are aligned left; the others hold numbers.
     """
 
     kind: ClassVar[str] = "table"
@@ -48,15 +45,15 @@ class Table:
 
 @dataclass(frozen=True)
 class Pictures:
-    """Drawings, side by side where there is room."""
+    """Drawings, side by side if the page is wide enough."""
 
     kind: ClassVar[str] = "pictures"
     drawings: tuple[Drawing, ...]
 
 
 @dataclass(frozen=True)
-class Code:
-    """Lines to be typed or copied, letter by letter."""
+class CodeBlock:
+    """Lines to copy, shown verbatim."""
 
     kind: ClassVar[str] = "code"
     text: str
@@ -64,15 +61,15 @@ class Code:
 
 @dataclass(frozen=True)
 class Note:
-    """A judgement with its reasons.
+    """A judgement with its evidence.
 
     Attributes:
-        tone: `good`, `bad` or `even`: its colour.
-        symbol: What tells it apart without colour.
-        word: The judgement.
-        title: Of what.
-        text: The numbers.
-        next: What to do; empty for nothing.
+        tone: `good`, `bad` or `even`; sets the colour.
+        symbol: Symbol that distinguishes it without colour.
+        word: The judgement, such as `PASS`.
+        title: What is judged.
+        text: The evidence with its numbers.
+        next: The next step; empty if there is none.
     """
 
     tone: str
@@ -85,13 +82,13 @@ class Note:
 
 @dataclass(frozen=True)
 class Notes:
-    """Judgements, one below the other."""
+    """A list of judgements."""
 
     kind: ClassVar[str] = "notes"
     items: tuple[Note, ...]
 
 
-Block = Text | Bullets | Table | Pictures | Code | Notes
+Block = Text | Bullets | Table | Pictures | CodeBlock | Notes
 
 
 @dataclass(frozen=True)
@@ -99,10 +96,10 @@ class Section:
     """A numbered part of a report.
 
     Attributes:
-        number: From 0.
-        title: A few words.
-        blocks: What it says; empty where it has nothing to say.
-        why: Why it has nothing to say.
+        number: Number of the section, from 0.
+        title: Title of the section.
+        blocks: Content; empty if there is none.
+        why: Sentence shown if there is no content.
     """
 
     number: int
@@ -112,34 +109,34 @@ class Section:
 
 
 def section(number: int, title: str, *blocks: Block | None, why: str = "") -> Section:
-    """Make a section of the blocks that there are."""
+    """Make a section of the blocks that are not None."""
     return Section(number, title, tuple(block for block in blocks if block is not None), why)
 
 
 def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) -> Table | None:
-    """Make a table; None without rows."""
+    """Make a table; return None without rows."""
     return Table(title, tuple(head), tuple(tuple(row) for row in rows), words) if rows else None
 
 
 def pictures(drawings: Sequence[Drawing]) -> Pictures | None:
-    """Make a block of drawings; None without any."""
+    """Make a block of drawings; return None without drawings."""
     return Pictures(tuple(drawings)) if drawings else None
 
 
 def notes(items: Sequence[Note]) -> Notes | None:
-    """Make a block of judgements; None without any."""
+    """Make a block of judgements; return None without judgements."""
     return Notes(tuple(items)) if items else None
 
 
 def drawings(report: Sequence[Section]) -> tuple[Drawing, ...]:
-    """Every drawing of a report, in order."""
+    """Return all drawings of a report, in order."""
     return tuple(
         one for part in report for block in part.blocks if isinstance(block, Pictures) for one in block.drawings
     )
 
 
 def with_own_names(report: Sequence[Section]) -> tuple[Section, ...]:
-    """Give every drawing a name of its own: arms or fields that differ by punctuation alone would share one."""
+    """Make the names of all drawings unique: names that differ only in punctuation give the same id."""
     taken: set[str] = set()
 
     def own(drawing: Drawing) -> Drawing:

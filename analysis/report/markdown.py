@@ -1,4 +1,4 @@
-"""Text that Markdown shows letter by letter."""
+"""Escape text for Markdown, and write tables and code blocks."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Sequence
 
 _LIVE = re.compile(r"([\\`*_{}\[\]<>#|~$&!])")
 _ADDRESS = re.compile(r"(?i)\b(https?|ftp|mailto|xmpp|javascript|data|vbscript)(:)|\b(www)(\.)|(@)")
-_START = re.compile(r"^(\d+(?=[.)](?:\s|$))|(?=[-+=](?![\d.])))")  # of a list, a rule or an underline
+_START = re.compile(r"^(\d+(?=[.)](?:\s|$))|(?=[-+=](?![\d.])))")  # starts a list, a rule or an underline
 
 
 def escaped(text: str) -> str:
-    """Return the text with everything defused that Markdown (CommonMark and GitHub's) would act on.
+    """Escape everything that Markdown (CommonMark and GitHub's) would interpret.
 
-    Marks become letters, an address is no link, and a line break becomes a space, so that it fits into a table cell.
+    Marks are shown verbatim, addresses do not become links, and line breaks become spaces, so the text fits a table
+    cell.
     """
     flat = " ".join(text.split())
     marked = _LIVE.sub(r"\\\1", flat)
@@ -21,13 +22,13 @@ def escaped(text: str) -> str:
 
 
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the lines of a table of plain text."""
+    """Return the lines of a Markdown table with escaped cells."""
     lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
     return lines + [f"| {' | '.join(escaped(cell) for cell in row)} |" for row in rows]
 
 
 def fenced(text: str) -> str:
-    """Return the text as a code block, within a fence that it does not contain."""
+    """Return the text as a code block, with a fence longer than any in the text."""
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}\n{text}\n{fence}"

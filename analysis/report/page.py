@@ -1,4 +1,4 @@
-"""A report as files: the page, the Markdown and the pictures, whatever it is about. The same parts, the same bytes."""
+"""Write a report as HTML page, Markdown and pictures. The same content gives the same bytes."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _TEMPLATES = Path(__file__).with_name("templates")
 
 @dataclass(frozen=True)
 class Headline:
-    """One answer at the top of a report.
+    """One result at the top of a report.
 
     Attributes:
-        tone: `good`, `bad` or `even`: its colour.
-        symbol: What tells it apart without colour.
+        tone: `good`, `bad` or `even`; sets the colour.
+        symbol: Symbol that distinguishes it without colour.
         word: The verdict.
-        sentence: The answer.
-        wider: What it does not say; empty for nothing.
+        sentence: The result in one sentence.
+        wider: Sentence about its scope or limits; may be empty.
     """
 
     tone: str
@@ -41,15 +41,15 @@ class Headline:
 
 @dataclass(frozen=True)
 class Page:
-    """Everything that the page and the Markdown of a report show.
+    """Content of the page and the Markdown of a report.
 
     Attributes:
         kind: `Ablation` or `Sweep`.
-        name: Of it.
-        question: What it was run for.
-        headlines: The answers.
-        facts: `(label, value)`, a line of them.
-        sections: The rest, in order.
+        name: Name of the ablation or sweep.
+        question: The question it answers.
+        headlines: Results at the top.
+        facts: `(label, value)` pairs, shown in one line.
+        sections: Sections in order.
     """
 
     kind: str
@@ -61,18 +61,18 @@ class Page:
 
     @property
     def verdict(self) -> str:
-        """The words of its headlines, each once."""
+        """The distinct verdicts of the headlines."""
         return ", ".join(dict.fromkeys(one.word for one in self.headlines))
 
 
 @dataclass(frozen=True)
 class Report:
-    """A report that was written.
+    """Paths of a written report.
 
     Attributes:
-        folder: Where it lies.
-        files: The page, the Markdown, and whatever lies beside them.
-        pictures: The figures of the Markdown; none where no browser could draw them.
+        folder: Folder of the report.
+        files: The page, the Markdown and the other files.
+        pictures: The figures of the Markdown; empty if no browser could draw them.
     """
 
     folder: Path
@@ -81,22 +81,22 @@ class Report:
 
     @property
     def page(self) -> Path:
-        """What a person opens first."""
+        """Path of the HTML page."""
         return self.files[0]
 
 
 def write_page(page: Page, beside: Mapping[str, str], folder: Path, png: bool = True) -> Report:
-    """Write ``index.html``, ``report.md`` and what lies beside them.
+    """Write ``index.html``, ``report.md`` and the other files of a report.
 
     Args:
-        page: What to say.
-        beside: Name -> text of the other files.
-        folder: Made when missing; files of these names are replaced.
-        png: Whether the Markdown has its figures, as files in ``figures``, where a browser can draw them.
+        page: Content of the report.
+        beside: File name -> text of the other files.
+        folder: Target folder, created if missing; existing files are replaced.
+        png: Whether to write the figures of the Markdown as PNG files to ``figures``, if a browser is available.
     """
     pictures = drawings(page.sections)
     folder.mkdir(parents=True, exist_ok=True)
-    missing = write_pngs(pictures, folder / "figures") if png else "they were not asked for"
+    missing = write_pngs(pictures, folder / "figures") if png else "they were not requested"
     texts = {"index.html": html_page(page), "report.md": markdown_page(page, missing), **beside}
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8", newline="\n")
@@ -105,14 +105,14 @@ def write_page(page: Page, beside: Mapping[str, str], folder: Path, png: bool = 
 
 
 def html_page(page: Page) -> str:
-    """Return the page: one file that loads nothing, and that no text of the report can make do anything."""
+    """Return the page: one file that loads nothing and runs no text of the report as code."""
     plotly, boot = plotly_js(), (_TEMPLATES / "report.js").read_text(encoding="utf-8")
     figures = ",".join(f'"{one.name}":{one.json}' for one in drawings(page.sections))
     template = _environment(html=True).get_template("report.html")
     return template.render(
         page=page,
         hashes=[_csp_hash(plotly), _csp_hash(boot)],
-        # Markup: these three are scripts, and made safe for where they stand.
+        # These three are scripts, already escaped for script elements.
         plotly=Markup(plotly),  # noqa: S704
         boot=Markup(boot),  # noqa: S704
         figures=Markup(f"{{{figures}}}"),  # noqa: S704
@@ -123,8 +123,8 @@ def markdown_page(page: Page, no_pictures: str | None) -> str:
     """Return the report as Markdown.
 
     Args:
-        page: What to say.
-        no_pictures: Why the figures are left out; None if they lie in ``figures``.
+        page: Content of the report.
+        no_pictures: Reason why the figures are omitted; None if they are in ``figures``.
     """
     text = _environment(html=False).get_template("report.md").render(page=page, no_pictures=no_pictures)
     lines = (line.rstrip() for line in text.splitlines())
@@ -135,7 +135,7 @@ def markdown_page(page: Page, no_pictures: str | None) -> str:
 def _environment(html: bool) -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=html,  # noqa: S701  Markdown has filters of its own; HTML is escaped
+        autoescape=html,  # noqa: S701  HTML is escaped; the Markdown template uses filters
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,

@@ -1,4 +1,4 @@
-"""A report in every place where a person looks: files, the dashboard, the terminal."""
+"""Show a report in all places: files, the dashboard and the terminal."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ FOLDER = Path("reports")
 
 
 def present(url: str, name: str, console: Console, folder: Path | None = None) -> None:
-    """Write the report of a sweep or an ablation from the database alone, publish it, and print what it says.
+    """Write the report of a sweep or ablation from the database alone, publish it, and print its results.
 
     Args:
-        url: Of the database.
-        name: Of the sweep or the ablation.
-        console: What a person sees.
-        folder: Of the files; None for `reports/NAME`.
+        url: URL of the database.
+        name: Name of the sweep or ablation.
+        console: Console to print to.
+        folder: Folder for the files; None for `reports/NAME`.
 
     Raises:
-        UsageError: There is nothing of that name.
+        UsageError: There is no sweep or ablation with this name.
     """
     to = folder or FOLDER / name
     if kind_of(url, name) == "ablation":
@@ -52,7 +52,7 @@ def kind_of(url: str, name: str) -> str:
     """Return `sweep` or `ablation`.
 
     Raises:
-        UsageError: There is nothing of that name.
+        UsageError: There is no sweep or ablation with this name.
     """
     kinds = dict(sweeps_frame(url)[["name", "kind"]].itertuples(index=False, name=None))
     if name not in kinds:

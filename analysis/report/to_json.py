@@ -1,4 +1,4 @@
-"""Frozen results as JSON: every number, in an order that does not change."""
+"""Write results as JSON with every number, in a fixed order."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from search_spaces.search.distributions import canonical
 
 
 def to_json(data: object) -> str:
-    """Return JSON with sorted keys; a number that is not finite is null."""
+    """Return JSON with sorted keys; non-finite numbers become null."""
     return json.dumps(plain(data), indent=1, sort_keys=True, ensure_ascii=True, allow_nan=False) + "\n"
 
 
@@ -28,7 +28,7 @@ def picked(data: object, names: Sequence[str]) -> dict[str, Any]:
 
 
 def plain(data: object) -> Any:
-    """Return the dicts, lists and scalars that stand for dataclasses, tuples, enums, arrays, dates and recipes."""
+    """Convert dataclasses, tuples, enums, arrays, dates and recipes to dicts, lists and scalars."""
     match data:
         case Enum():
             return plain(data.value)

@@ -1,4 +1,4 @@
-"""Evidence that was made up: arms whose effects are known, in the place of trained ones."""
+"""Synthetic evidence of ablations: arms with known effects instead of trained ones."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ metrics: {primary: test/nll, goal: minimize, margin: 0.05}
 """
 
 Score = Callable[[str, str, int], float | None]
-"""(design, arm, pair) -> test NLL; None for a run that diverged."""
+"""(design, arm, pair) -> test NLL; None for a diverged run."""
 
 
 def spec_of(text: str = TEXT, **changes: object) -> AblationSpec:
@@ -37,12 +37,12 @@ def spec_of(text: str = TEXT, **changes: object) -> AblationSpec:
 
 
 def evidence_of(spec: AblationSpec, score: Score, marks: Mapping[int, Mapping[str, str]] | None = None) -> Evidence:
-    """A trained ablation.
+    """Return the evidence of a finished ablation.
 
     Args:
         spec: The ablation.
-        score: What each run came to.
-        marks: Run number -> fingerprint, where it is not that of its pair.
+        score: Score of each run.
+        marks: Run number -> fingerprint, if it differs from that of its pair.
     """
     table = AblationTable(spec)
     runs, finals = [], {}
@@ -90,7 +90,7 @@ def _epochs(finals: Mapping[int, Mapping[str, float]]) -> pd.DataFrame:
 
 
 def _predictions(finals: Mapping[int, Mapping[str, float]]) -> dict[tuple[int, str], Predictions]:
-    """Two hundred examples of each run, whose losses average to the run's."""
+    """Return 200 examples for each run, whose mean loss is that of the run."""
     found = {}
     for number, metrics in finals.items():
         rng = np.random.default_rng(number)
@@ -109,7 +109,7 @@ def _predictions(finals: Mapping[int, Mapping[str, float]]) -> dict[tuple[int, s
 
 
 def seeded(effect: float, spread: float = 0.01, between: float = 0.3) -> Score:
-    """Pairs that differ by `between`, and arms that differ by `effect` give or take `spread`."""
+    """Return scores with this standard deviation between pairs, and this effect and noise between arms."""
 
     def score(design: str, arm: str, pair: int) -> float:
         rng = np.random.default_rng([len(design), pair])

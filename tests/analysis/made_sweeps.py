@@ -1,4 +1,4 @@
-"""Sweeps that were made up: scores that are known functions of the point, in the place of trainings."""
+"""Synthetic sweeps: scores that are known functions of the point instead of trainings."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ EPOCHS = 20
 LR, WD, WARMUP, BETA = "optimizer.lr", "optimizer.weight_decay", "schedule.warmup", "optimizer.betas.1"
 
 Score = Callable[[Mapping[str, float], float, np.random.Generator], float]
-"""(place of each ranged field, 0 to 1; share of the budget done; noise) -> what the epoch reports."""
+"""(position of each ranged field, 0 to 1; share of the budget done; noise) -> value of the epoch."""
 
 
 def spec_of(**changes: Any) -> SpaceSpec:
-    """Three ranges and a choice, nothing stopped."""
+    """Return a space with three ranges and a choice, without early stopping."""
     parts: dict[str, Any] = {
         "recipe": Recipe(optimizer=AdamW(lr=1e-3, weight_decay=0.01), budget=Budget(epochs=EPOCHS)),
         "search": {
@@ -57,12 +57,12 @@ def spec_of(**changes: Any) -> SpaceSpec:
 
 
 def saturating(share: float) -> float:
-    """From 0 to 1, all but there at half of the budget."""
+    """Return a curve from 0 to 1 that is close to 1 at half of the budget."""
     return 1.0 - math.exp(-15.0 * share)
 
 
 def peak(at: float = 0.5, noise: float = 0.002) -> Score:
-    """Accuracy that hangs on the learning rate alone, best at a place of its range."""
+    """Return an accuracy that depends on the learning rate only, best at this position of its range."""
 
     def score(places: Mapping[str, float], share: float, rng: np.random.Generator) -> float:
         return (0.9 - 1.2 * (places[LR] - at) ** 2) * saturating(share) + noise * rng.normal()
@@ -78,14 +78,14 @@ def made_sweep(
     points: Mapping[int, Mapping[str, Value]] | None = None,
     seed: int = 0,
 ) -> SweepEvidence:
-    """A finished sweep over the points of a Sobol sequence, after the baseline; ASHA stops runs, if the space says so.
+    """Return a finished sweep of the baseline and the points of a Sobol sequence, with the stopping rule of the space.
 
     Args:
-        score: What each epoch of a run reports; NaN ends the run as diverged.
+        score: Value of each epoch of a run; NaN makes the run diverge.
         spec: The space; `spec_of()` by default.
-        states: Run number -> a state that ended it after its first epoch.
-        points: Run number -> its values, in the place of those of the sequence.
-        seed: Of the noise.
+        states: Run number -> state in which it ends after its first epoch.
+        points: Run number -> values that replace those of the sequence.
+        seed: Seed for the noise.
     """
     spec = spec or spec_of()
     epochs = spec.recipe.budget.epochs

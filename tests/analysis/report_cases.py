@@ -1,4 +1,4 @@
-"""Ablations to report on: of every design, and one whose every text is an attack."""
+"""Ablations to report on: one of every design, and one whose texts are all attacks."""
 
 from __future__ import annotations
 
@@ -64,11 +64,10 @@ pairs: 3
 
 
 def findings_of(spec: AblationSpec, score: Score) -> Findings:
-    """What made-up runs come to, with the recipes that real ones would have."""
+    """Return the findings of synthetic runs that have real recipes."""
     evidence = evidence_of(spec, score)
     runs = [
-        replace(run, recipe=spec.recipe(run.arm).model_dump(mode="json"), error=None if run.epoch == 3 else ATTACKS[1])
-        for run in evidence.runs
+        replace(run, recipe=spec.recipe(run.arm), error=None if run.epoch == 3 else ATTACKS[1]) for run in evidence.runs
     ]
     return find(replace(evidence, runs=runs))
 

@@ -1,4 +1,4 @@
-"""Sweeps to report on, played by formulas in the place of trainings; the texts of one are attacks."""
+"""Sweeps to report on, with formulas instead of trainings; one has texts that are all attacks."""
 
 from __future__ import annotations
 

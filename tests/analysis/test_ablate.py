@@ -54,7 +54,7 @@ def url(tmp_path: Path) -> str:
 @pytest.fixture(autouse=True)
 def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """A browser that draws the report's pictures takes longer than these trainings."""
-    monkeypatch.setattr("analysis.report.page.write_pngs", lambda *arguments: "they were not asked for")
+    monkeypatch.setattr("analysis.report.page.write_pngs", lambda *arguments: "they were not requested")
 
 
 def train(url: str, folder: Path, *changes: tuple[str, str], more: int = 0) -> int:

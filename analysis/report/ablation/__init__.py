@@ -1,1 +1,1 @@
-"""The report of an ablation: its sections, its files, and what the terminal says."""
+"""The report of an ablation: sections, files and terminal output."""

@@ -1,4 +1,4 @@
-"""Sections 9 to 12: how the trainings went, what failed, what cannot be said, and how to do it again."""
+"""Sections 9 to 12: training health and cost, failures, caveats and reproduction."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ from collections.abc import Sequence
 
 from analysis.ablation.findings import ArmFacts, Findings
 from analysis.figures import Drawing, costs, curves
-from analysis.report.blocks import NONE, Bullets, Code, Section, Text, pictures, section, table
-from analysis.wording import number
+from analysis.report.blocks import Bullets, CodeBlock, Section, Text, pictures, section, table
+from analysis.wording import NONE, counted, error_line, number, or_dash
 from sweeps.run_state import RunState
 from sweeps.store.records import RunRecord
 
 MOST_CURVES = 8
 MOST_FAILURES = 20
-_ERROR = 200
 
 
 def health(findings: Findings) -> Section:
-    """What the trainings reported of themselves, and what they cost."""
+    """Make the section with learning curves, training health and cost."""
     own = [arm for arm in findings.arms if arm.trained_as == arm.arm]
     names = list(dict.fromkeys(name for arm in own for name in arm.health))
     head = ("arm", "design", "epochs", "seconds", *(name.partition("/")[2].replace("_", " ") for name in names))
@@ -28,19 +27,22 @@ def health(findings: Findings) -> Section:
         9,
         "Training health and cost",
         pictures([*drawn, costs(seconds)] if known else drawn),
-        table("Last epoch, means over complete runs", head, [_health_row(arm, names) for arm in own], words=2),
-        Text("Arms that read another arm's training have no line of their own.") if own != [*findings.arms] else None,
+        table(
+            "Metrics of the last epoch (means over complete runs)",
+            head,
+            [_health_row(arm, names) for arm in own],
+            words=2,
+        ),
+        Text("Arms that evaluate the training of another arm have no row of their own.")
+        if own != [*findings.arms]
+        else None,
         why="No run has been recorded yet.",
     )
 
 
 def _health_row(arm: ArmFacts, names: Sequence[str]) -> tuple[str, ...]:
-    values = (_shown(arm.health[name]) if name in arm.health else NONE for name in names)
+    values = (or_dash(arm.health.get(name), number) for name in names)
     return (arm.arm, arm.design, str(arm.epochs), number(arm.seconds), *values)
-
-
-def _shown(value: float) -> str:
-    return f"{value:.0f}" if abs(value) >= 1000 else number(value)
 
 
 def _curves(findings: Findings) -> list[Drawing]:
@@ -59,11 +61,11 @@ def _seconds(findings: Findings, own: Sequence[ArmFacts]) -> dict[str, dict[str,
 
 
 def failures(findings: Findings) -> Section:
-    """What did not finish, and whether that makes the result."""
+    """Make the section with the runs that diverged or failed, and the sensitivity of the result to them."""
     if not findings.failures:
         pending = sum(not run.state.finished for run in findings.runs)
-        still = f" {pending} have not ended yet." if pending else ""
-        return section(10, "Failures and exclusions", why=f"No run diverged or failed, and none was left out.{still}")
+        still = f" {counted(pending, 'run')} {'has' if pending == 1 else 'have'} not finished yet." if pending else ""
+        return section(10, "Failures and exclusions", why=f"No run diverged or failed, and none was excluded.{still}")
     counts = [
         (arm.arm, arm.design, *(str(arm.states.get(state, 0)) for state in _ENDS))
         for arm in findings.arms
@@ -76,10 +78,10 @@ def failures(findings: Findings) -> Section:
         10,
         "Failures and exclusions",
         Text(_EXCLUDED),
-        table("How the runs of each arm ended", _COUNTS, counts, words=2),
-        table("What did not finish", _FAILURES, [_failure(run) for run in shown], words=7),
-        Text(f"{left} more are in runs.csv.") if left else None,
-        Text("Sensitivity, with failed runs counted as the worst:") if worst else None,
+        table("Run states by arm", _COUNTS, counts, words=2),
+        table("Runs that diverged or failed", _FAILURES, [_failure(run) for run in shown], words=7),
+        Text(f"runs.csv lists {left} more.") if left else None,
+        Text("Sensitivity analysis with failed runs ranked as the worst:") if worst else None,
         Bullets(worst) if worst else None,
     )
 
@@ -88,39 +90,37 @@ _ENDS = (RunState.COMPLETE, RunState.DIVERGED, RunState.FAILED)
 _COUNTS = ("arm", "design", *(state.value.lower() for state in _ENDS))
 _FAILURES = ("run", "arm", "design", "pair", "state", "epoch", "error")
 _EXCLUDED = (
-    "Comparisons are over complete pairs: a pair with a run that diverged or failed is left out of them, in every arm "
-    "of the contrast."
+    "Comparisons use complete pairs only: a pair with a diverged or failed run is excluded in every arm of the "
+    "contrast."
 )
 
 
 def _failure(run: RunRecord) -> tuple[str, ...]:
-    lines = (run.error or "").strip().splitlines()
-    what = lines[-1] if lines else "a number that is not finite" if run.state is RunState.DIVERGED else NONE
-    what = what if len(what) <= _ERROR else f"{what[: _ERROR - 1]}…"
+    what = error_line(run.error, "non-finite value" if run.state is RunState.DIVERGED else NONE)
     return (str(run.number), run.arm, run.design, str(run.pair), run.state.value, str(run.epoch), what)
 
 
 def caveats(findings: Findings) -> Section:
-    """What the design does not let one say."""
+    """Make the section with the limits of the conclusions."""
     return section(
-        11, "Caveats", Bullets(findings.caveats) if findings.caveats else None, why="None follows from the design."
+        11, "Caveats", Bullets(findings.caveats) if findings.caveats else None, why="The design implies no caveats."
     )
 
 
 def reproduce(findings: Findings) -> Section:
-    """How to do it again."""
+    """Make the section with the commands, the seeds and the files of the report."""
     files = (
-        "pairs.csv: the metrics of every design, pair and arm, with the seed and the run they come from",
-        "runs.csv: every run with its state, seed, recipe and fingerprint",
-        "report.json: every number and sentence of this report",
-        "ablation.yaml: the ablation, with every default spelled out",
+        "pairs.csv: metrics of every design, pair and arm, with the run they come from and its seed",
+        "runs.csv: all runs with state, seed, recipe and fingerprint",
+        "report.json: all numbers and sentences of this report",
+        "ablation.yaml: the ablation with all defaults",
     )
     seed = findings.spec.space.sampler.seed
     return section(
         12,
         "Reproduce",
-        Code("\n".join(findings.commands)),
-        Text(f"Every random stream follows from seed {seed}, the design and the pair; pairs.csv has each run's seed."),
-        Text("Beside this page:"),
+        CodeBlock("\n".join(findings.commands)),
+        Text(f"All random streams are derived from seed {seed}, the design and the pair; pairs.csv has the seeds."),
+        Text("Files in this folder:"),
         Bullets(files),
     )

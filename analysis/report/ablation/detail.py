@@ -1,4 +1,4 @@
-"""Sections 4 to 8: calibration, what else was measured, whether the comparison was fair, and how sure it is."""
+"""Sections 4 to 8: calibration, secondary metrics, interactions, fairness and uncertainty."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from analysis.ablation.claims import Claim
 from analysis.ablation.findings import Exploratory, Findings
 from analysis.ablation.tuning import Tuning
 from analysis.figures import Drawing, best_of_n, interaction, isolation, power_curves, reliability_diagram
-from analysis.report.blocks import NONE, Section, Text, pictures, section, table
-from analysis.wording import between, number, signed
+from analysis.report.blocks import Section, Text, pictures, section, table
+from analysis.wording import NONE, between, number, or_dash, signed, value_text
 
 MOST_DIAGRAMS = 6
 
 _SCORES = (
     "arm",
     "design",
-    "read",
+    "evaluated",
     "NLL",
     "accuracy",
     "Brier",
     "ECE",
-    "ECE if calibrated",
+    "ECE if calibrated: mean, 95 %",
     "debiased CE²",
     "confidence - accuracy",
     "MCE",
@@ -31,11 +31,13 @@ _SCORES = (
 
 
 def calibration(findings: Findings) -> Section:
-    """Whether each arm is as sure as it is right, before and after one temperature."""
+    """Make the section with the calibration of each arm, before and after temperature scaling."""
     rows = findings.calibration
     drawings = [drawing for row in rows[:MOST_DIAGRAMS] for drawing in _diagrams(row)]
     left = (
-        "" if len(rows) <= MOST_DIAGRAMS else f"The first {MOST_DIAGRAMS} of {len(rows)} are drawn; the table has all."
+        ""
+        if len(rows) <= MOST_DIAGRAMS
+        else f"The first {MOST_DIAGRAMS} of {len(rows)} arms are drawn; the table has all."
     )
     scores = [line for row in rows for line in _score_lines(row)]
     parts = [_part_line(row) for row in rows if row.after is not None]
@@ -44,15 +46,15 @@ def calibration(findings: Findings) -> Section:
         "Calibration",
         pictures(drawings),
         Text(left) if left else None,
-        table("Scores on test, means over pairs", _SCORES, scores, words=3),
+        table("Test scores (means over pairs)", _SCORES, scores, words=3),
         Text(
-            "ECE (15 bins of equal width) is biased upwards: a calibrated model with these confidences would score the "
-            "first number beside it, and 95 % of the time stay below the second. Compare arms by NLL, Brier score and "
-            "the debiased squared calibration error. MCE counts bins of 30 examples or more."
+            "ECE (15 bins of equal width) is biased upwards. The next column shows the ECE of a calibrated model with "
+            "the same confidences: its mean and its 95 % quantile. Compare arms by NLL, Brier score and the debiased "
+            "squared calibration error. MCE uses bins with at least 30 examples."
         )
         if rows
         else None,
-        table("What one temperature repairs", _PARTS, parts, words=2),
+        table("Effect of temperature scaling on NLL", _PARTS, parts, words=2),
         why="No predictions of a classifier are stored.",
     )
 
@@ -81,29 +83,32 @@ def _score_line(row: CalibrationRow, read: str, page: Calibrated) -> tuple[str, 
         read,
         number(page.nll),
         f"{page.accuracy:.4f}",
-        _or_dash(page.brier),
+        or_dash(page.brier, number),
         f"{page.ece:.4f}",
         f"{page.null_mean:.4f}, {page.null_upper:.4f}",
-        NONE if page.debiased is None else f"{page.debiased:+.5f}",
+        or_dash(page.debiased, "{:+.5f}".format),
         f"{page.gap:+.4f}",
-        NONE if page.mce is None else f"{page.mce:.3f}",
+        or_dash(page.mce, "{:.3f}".format),
         number(page.aurc),
     )
 
 
 def _part_line(row: CalibrationRow) -> tuple[str, ...]:
     parts = (row.temperature, row.before.nll, row.calibration_part, row.refinement)
-    return (row.arm, row.design, *map(_or_dash, parts))
+    return (row.arm, row.design, *(or_dash(part, number) for part in parts))
 
 
 def secondary(findings: Findings) -> Section:
-    """Other metrics, as exploration."""
+    """Make the section with the exploratory results on other metrics."""
     rows = [_exploratory_row(one) for one in findings.secondary]
     return section(
         5,
         "Secondary metrics (exploratory)",
-        table("Changes with raw 95 % intervals", _EXPLORATORY, rows, words=3),
-        Text("Nothing was claimed about these beforehand, and their intervals are not adjusted for how many there are.")
+        table("Changes with unadjusted 95 % intervals", _EXPLORATORY, rows, words=3),
+        Text(
+            "No claim about these metrics was declared in advance, and their intervals are not adjusted for multiple "
+            "comparisons."
+        )
         if rows
         else None,
         why="No secondary metric was measured in a complete pair.",
@@ -114,12 +119,12 @@ _EXPLORATORY = ("metric", "contrast", "design", "change", "95 % interval", "pair
 
 
 def _exploratory_row(one: Exploratory) -> tuple[str, ...]:
-    interval = NONE if one.interval is None else between(one.interval)
+    interval = or_dash(one.interval, between)
     return (one.metric, one.contrast.name, one.design, signed(one.delta), interval, str(one.pairs))
 
 
 def interactions(findings: Findings) -> Section:
-    """What two factors do beyond their sum."""
+    """Make the section with the interactions of factors."""
     spec = findings.spec
     rows = [_exploratory_row(one) for one in findings.interactions]
     lines = [_redundancy(one) for one in findings.interactions]
@@ -127,38 +132,53 @@ def interactions(findings: Findings) -> Section:
         6,
         "Interactions",
         pictures([interaction(one, spec.metrics.primary) for one in findings.crossings]),
-        table("Half of what one factor does with the other less what it does without", _EXPLORATORY, rows, words=3),
+        table(
+            "Half the difference between the effect of one factor with the other and without it",
+            _EXPLORATORY,
+            rows,
+            words=3,
+        ),
         Text(" ".join(lines)) if lines else None,
-        why="The arms differ in one thing each, so that no two factors meet."
+        why="The ablation has no factors, so there are no interactions."
         if not spec.factors
-        else f"{spec.arrangement} tells main effects only, or no pair is complete.",
+        else f"The arrangement {spec.arrangement} shows main effects only, or no pair is complete.",
     )
 
 
 def _redundancy(one: Exploratory) -> str:
     name = one.contrast.name
     if one.interval is None or not one.interval.excludes(0.0):
-        return f"{name}: the interval holds 0, so the factors may simply add up."
-    return f"{name}: together they change the metric by {signed(2 * one.delta)} more than the sum of the two alone."
+        return f"{name}: the interval does not exclude 0, so the effects may be additive."
+    return (
+        f"{name}: together they change the metric by {signed(2 * one.delta)} more than the sum of both effects alone."
+    )
 
 
 def fairness(findings: Findings) -> Section:
-    """How each arm was tuned, and what its best score was worth."""
+    """Make the section with the tuning of each arm and the scores of its best try."""
     tunings, spec = findings.tunings, findings.spec
     if not tunings:
-        why = "The design is matched: no arm was tuned, every arm has the recipe of the control but for its own change."
-        return section(7, "Fairness and tuning", why=why if spec.retune is None else "The tuning has not ended yet.")
+        why = (
+            "The design is matched: no arm was tuned, and each arm uses the control's recipe except for its own change."
+        )
+        return section(7, "Fairness and tuning", why=why if spec.retune is None else "The tuning has not finished yet.")
     budget = [_budget_row(one) for one in tunings]
-    head = ("arm", "tries", "epochs", "seconds", "failed", "best point", "in its range", "at an edge")
+    head = ("arm", "tries", "epochs", "seconds", "failed", "best point", "position in range", "at an edge")
     scores = ("arm", "metric", "selection", "confirmation", "gap")
     return section(
         7,
         "Fairness and tuning",
         pictures([*(isolation(tunings, field) for field in tunings[0].tries[0].point), best_of_n(tunings)]),
-        table("The budget of each arm", head, budget, words=1),
-        table("The best try's own score, and on fresh seeds", scores, list(map(_selection_row, tunings)), words=2),
+        table("Tuning budget by arm", head, budget, words=1),
+        table(
+            "Score of the best try: in the tuning and on fresh seeds",
+            scores,
+            list(map(_selection_row, tunings)),
+            words=2,
+        ),
         Text(
-            "A best try's own score is optimistic, since it was chosen for it; the gap to its pairs shows by how much."
+            "The score of the best try in the tuning is optimistic, because the try was selected by it; the gap to the "
+            "score on fresh seeds shows by how much."
         ),
     )
 
@@ -171,7 +191,7 @@ def _budget_row(one: Tuning) -> tuple[str, ...]:
         str(one.epochs),
         number(one.seconds),
         f"{100 * one.infeasible:.0f} %",
-        ", ".join(f"{field} {_plain(value)}" for field, value in best.items()),
+        ", ".join(f"{field} {value_text(value)}" for field, value in best.items()),
         ", ".join(f"{place:.2f}" for place in one.positions.values()) or NONE,
         ", ".join(one.edges) or "no",
     )
@@ -179,35 +199,30 @@ def _budget_row(one: Tuning) -> tuple[str, ...]:
 
 def _selection_row(one: Tuning) -> tuple[str, ...]:
     gap = None if one.selection is None or one.confirmation is None else one.confirmation - one.selection
-    return (
-        one.arm,
-        one.metric,
-        _or_dash(one.selection),
-        _or_dash(one.confirmation),
-        NONE if gap is None else signed(gap),
-    )
+    scores = (or_dash(score, number) for score in (one.selection, one.confirmation))
+    return (one.arm, one.metric, *scores, or_dash(gap, signed))
 
 
 _SPREADS = (
-    "The curve takes the spread of the change as it was seen. How many more pairs are needed is told by the upper end "
-    "of its 80 % interval, since few pairs often look too alike."
+    "The power curves use the observed standard deviation of the change. The number of pairs needed uses the upper end "
+    "of its 80 % interval, because the standard deviation of a few pairs is often too small."
 )
 
 
 def uncertainty(findings: Findings) -> Section:
-    """Where the width of the intervals comes from, what was looked at, and what more pairs would buy."""
+    """Make the section with power, sources of variance and the looks taken."""
     known = [claim for claim in findings.claims if claim.comparison is not None]
     head = ("treatment", "design", "pairs", "sd of the change", "detectable (power .8)", "more pairs needed")
-    levels = ("treatment", "design", "var. of seeds", "of examples", "of both", "interval for new examples, too")
+    levels = ("treatment", "design", "seeds", "examples", "both", "interval for new seeds and examples")
     looks = ("treatment", "design", "pairs", "change", "p or e", "stops at", "interval", "stop")
     return section(
         8,
-        "How sure this is",
+        "Uncertainty",
         pictures([power_curves(findings.power, findings.spec.metrics)] if findings.power else []),
         table("What these pairs can detect", head, [_power_row(one) for one in known], words=2),
         Text(_SPREADS) if known else None,
-        table("Seeds and examples: variance of the mean change", levels, _level_rows(known), words=2),
-        table("The looks that were taken", looks, _look_rows(known), words=2),
+        table("Variance of the mean change from seeds, examples and both", levels, _level_rows(known), words=2),
+        table("Looks taken", looks, _look_rows(known), words=2),
         why="No pair is complete.",
     )
 
@@ -216,8 +231,8 @@ def _power_row(claim: Claim) -> tuple[str, ...]:
     one = claim.comparison
     if one is None:
         raise ValueError("a claim without complete pairs has no row")
-    needed = NONE if one.needed is None else str(one.needed)
-    return (claim.contrast.name, claim.design, str(one.n), _or_dash(one.sd), _or_dash(one.detectable), needed)
+    sizes = (or_dash(size, number) for size in (one.sd, one.detectable))
+    return (claim.contrast.name, claim.design, str(one.n), *sizes, or_dash(one.needed, str))
 
 
 def _level_rows(claims: Sequence[Claim]) -> list[tuple[str, ...]]:
@@ -225,9 +240,8 @@ def _level_rows(claims: Sequence[Claim]) -> list[tuple[str, ...]]:
     for claim in claims:
         level = claim.two_level
         if level is not None:
-            interval = NONE if level.interval is None else between(level.interval)
             parts = (f"{value:.2g}" for value in (level.v_seed, level.v_example, level.v_residual))
-            rows.append((claim.contrast.name, claim.design, *parts, interval))
+            rows.append((claim.contrast.name, claim.design, *parts, or_dash(level.interval, between)))
     return rows
 
 
@@ -238,20 +252,12 @@ def _look_rows(claims: Sequence[Claim]) -> list[tuple[str, ...]]:
             claim.design,
             str(look.n),
             signed(look.delta),
-            _or_dash(look.p if look.e is None else look.e),
+            or_dash(look.p if look.e is None else look.e, number),
             f"{'p ≤' if look.e is None else 'e ≥'} {number(look.threshold)}",
-            NONE if look.interval is None else between(look.interval),
-            look.stop or "go on",
+            or_dash(look.interval, between),
+            look.stop or "continue",
         )
         for claim in claims
         if claim.decision is not None
         for look in claim.decision.history
     ]
-
-
-def _or_dash(value: float | None) -> str:
-    return NONE if value is None else number(value)
-
-
-def _plain(value: object) -> str:
-    return number(value) if isinstance(value, float) else str(value)

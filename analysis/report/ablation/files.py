@@ -1,4 +1,4 @@
-"""An ablation -> the files that present it, and its place in the dashboard. The same database gives the same bytes."""
+"""Write the report of an ablation to files and to the dashboard. The same database gives the same bytes."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ _TONES = dict.fromkeys(Verdict, "even") | {
     Verdict.UNSTABLE: "bad",
     Verdict.NOT_COMPARABLE: "bad",
 }
-# Keys of a run in report.json, which users read: a new column of the database is not a new key.
+# Keys of a run in report.json, which users read: a new database column must not add a key.
 _PLACE = ("number", "arm", "pair", "design")
 _RUN = (*_PLACE, "state", "epoch", "seconds", "seed", "attempts", "recipe", "fingerprint", "error")
-_IN_DASHBOARD = 3  # figures: it reads all that a study carries whenever it looks
+_IN_DASHBOARD = 3  # figures: few, because the dashboard reads all figures of a study on every refresh
 
 
 def write_report(findings: Findings, folder: Path, png: bool = True) -> Report:
     """Write ``index.html``, ``report.md``, ``pairs.csv``, ``runs.csv``, ``report.json`` and ``ablation.yaml``.
 
     Args:
-        findings: What to say of an ablation.
-        folder: Made when missing; files of these names are replaced.
-        png: Whether the Markdown has its figures, as files in ``figures``, where a browser can draw them.
+        findings: Findings of the ablation.
+        folder: Target folder, created if missing; existing files are replaced.
+        png: Whether to write the figures of the Markdown as PNG files to ``figures``, if a browser is available.
     """
     beside = {
         "pairs.csv": pairs_csv(findings),
@@ -48,16 +48,16 @@ def write_report(findings: Findings, folder: Path, png: bool = True) -> Report:
 
 
 def dashboard_note(findings: Findings) -> str:
-    """Return the Markdown that the dashboard shows: the verdicts, and their table."""
+    """Return the Markdown note for the dashboard: the verdicts and their table."""
     lines = [f"# {escaped(findings.spec.question)}", ""]
     for claim, sentence in zip(findings.claims, findings.sentences, strict=True):
         lines += [f"**{SYMBOLS[claim.verdict]} {claim.verdict.value}** {escaped(sentence)}", ""]
     lines += markdown_table(VERDICT_HEAD, [verdict_row(claim) for claim in findings.claims])
-    return "\n".join([*lines, "", "The whole report is among the artifacts: index.html."])
+    return "\n".join([*lines, "", "The full report is in the artifacts: index.html."])
 
 
 def publish(url: str, findings: Findings, written: Report) -> None:
-    """Show the verdicts, the first figures and the files of a report in the Optuna dashboard over the database."""
+    """Publish the verdicts, the first figures and the files of a report in the Optuna dashboard of the database."""
     from sweeps.study.dashboard import push_report
 
     shown: dict[str, Any] = {one.name: one.titled for one in _for_dashboard(findings)}

@@ -1,13 +1,14 @@
-"""Sections 0 to 3: what was asked, what the answer is, and the pairs that it rests on."""
+"""Sections 0 to 3: the question, the verdicts, the effects and the pairs."""
 
 from __future__ import annotations
 
 from analysis.ablation.claims import Claim
 from analysis.ablation.findings import Findings
 from analysis.figures import Drawing, forest, slopes
-from analysis.report.blocks import NONE, Section, Text, pictures, section, table
+from analysis.report.blocks import Section, Text, pictures, section, table
+from analysis.report.provenance import provenance_rows
 from analysis.statistics.paired import Verdict
-from analysis.wording import between, number, p_words, signed
+from analysis.wording import NONE, between, counted, number, or_dash, p_number, signed
 from search_spaces import AblationSpec
 
 SYMBOLS = {
@@ -21,7 +22,7 @@ SYMBOLS = {
     Verdict.NOT_COMPARABLE: "≠",
     Verdict.IDENTICAL: "=",
 }
-"""A sign beside each verdict, so that it is told apart without colour."""
+"""Symbol of each verdict, which distinguishes it without colour."""
 
 MOST_SLOPES = 6
 
@@ -29,23 +30,19 @@ VERDICT_HEAD = ("treatment", "design", "change", "interval", "pairs won", "p (Ho
 
 
 def header(findings: Findings) -> Section:
-    """What was asked, of what, and what it cost."""
+    """Make the section with the question, the setup and the cost."""
     spec, runs = findings.spec, findings.runs
-    metrics, provenance = spec.metrics, findings.provenance
+    metrics = spec.metrics
     margin = "none declared" if metrics.margin is None else f"±{number(metrics.margin)}"
-    versions = provenance.get("packages") or {}
     facts = [
         ("question", spec.question),
         ("primary metric", f"{metrics.primary}, {metrics.goal}; smallest change that matters: {margin}"),
         ("design", _design(spec)),
         ("task", spec.space.task),
-        ("pairs", f"{findings.pairs} of {spec.pairs} ended"),
+        ("pairs", f"{findings.pairs} of {spec.pairs} finished"),
         ("looks", _looks(spec)),
         ("cost", _cost(findings)),
-        ("first trained", f"{findings.created_at:%Y-%m-%d %H:%M} UTC on {provenance.get('machine') or 'a machine'}"),
-        ("file", f"{findings.digest} (first digits of its SHA-256)"),
-        ("commit", f"{provenance.get('git_commit') or 'none'}{' with changes' if provenance.get('git_dirty') else ''}"),
-        ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
+        *provenance_rows(findings.created_at, findings.digest, findings.provenance),
     ]
     arms = [
         (arm.arm, "; ".join(arm.settings) or "the base recipe", arm.weights)
@@ -54,8 +51,8 @@ def header(findings: Findings) -> Section:
     return section(
         0,
         "What was asked",
-        table("The ablation", ("", ""), facts, words=2),
-        table("The arms, the control first", ("arm", "changes", "weights read"), arms, words=3),
+        table("Ablation", ("", ""), facts, words=2),
+        table("Arms (the control is first)", ("arm", "changes", "evaluated weights"), arms, words=3),
         None if runs else Text("No run has been recorded yet."),
     )
 
@@ -68,7 +65,7 @@ def _design(spec: AblationSpec) -> str:
 
 def _looks(spec: AblationSpec) -> str:
     if spec.looks == "none":
-        return "one test, at the end"
+        return "one test at the end"
     return (
         "after every pair (e-process)"
         if spec.looks == "e_process"
@@ -82,29 +79,29 @@ def _cost(findings: Findings) -> str:
 
 
 def verdicts(findings: Findings) -> Section:
-    """The answer in one table; its words are the headline."""
+    """Make the section with the table of verdicts."""
     levels = sorted({f"{100 * (1 - one.comparison.alpha):g} %" for one in findings.claims if one.comparison})
     kind = "confidence sequences" if findings.spec.looks == "e_process" else "paired t intervals"
     note = (
-        f"Intervals are {kind}, level {' and '.join(levels)}; p-values are adjusted for {_family(findings)}."
+        f"Intervals are {kind} ({' and '.join(levels)}); p-values are adjusted for {_family(findings)}."
         if levels
         else ""
     )
     return section(
         1,
         "Verdicts",
-        table("The verdict table", VERDICT_HEAD, [verdict_row(claim) for claim in findings.claims], words=2),
+        table("Verdicts by treatment", VERDICT_HEAD, [verdict_row(claim) for claim in findings.claims], words=2),
         Text(note) if note else None,
     )
 
 
 def _family(findings: Findings) -> str:
     count = len({one.contrast.name for one in findings.claims})
-    return f"{count} treatment{'s' * (count != 1)} (Holm)"
+    return f"{counted(count, 'treatment')} (Holm)"
 
 
 def verdict_row(claim: Claim) -> tuple[str, ...]:
-    """A claim as a line of the verdict table."""
+    """Return the row of a claim in the table of verdicts."""
     comparison = claim.comparison
     word = f"{SYMBOLS[claim.verdict]} {claim.verdict.value}"
     if comparison is None:
@@ -113,25 +110,25 @@ def verdict_row(claim: Claim) -> tuple[str, ...]:
         claim.contrast.name,
         claim.design,
         signed(comparison.delta),
-        NONE if claim.interval is None else between(claim.interval),
+        or_dash(claim.interval, between),
         f"{comparison.wins} of {comparison.n}",
-        NONE if claim.p is None else p_words(claim.p).removeprefix("p = ").removeprefix("p "),
+        or_dash(claim.p, p_number),
         word,
     )
 
 
 def effects(findings: Findings) -> Section:
-    """The forest."""
+    """Make the section with the forest plot."""
     drawing = forest(findings.claims, findings.spec.metrics)
-    return section(2, "Effects", pictures([drawing] if findings.claims else []), why="There is no treatment.")
+    return section(2, "Effects", pictures([drawing] if findings.claims else []), why="The ablation has no treatment.")
 
 
 def pairs(findings: Findings) -> Section:
-    """Pair by pair."""
+    """Make the section with the results of single pairs."""
     rows = [_pairing_row(claim) for claim in findings.claims if claim.comparison is not None]
     found = [drawing for claim in findings.claims if (drawing := _slopes(findings, claim)) is not None]
     left = (
-        f"The first {MOST_SLOPES} of {len(found)} are drawn; pairs.csv has them all."
+        f"The first {MOST_SLOPES} of {len(found)} treatments are drawn; pairs.csv has all pairs."
         if len(found) > MOST_SLOPES
         else ""
     )
@@ -140,21 +137,21 @@ def pairs(findings: Findings) -> Section:
         "design",
         "P(better)",
         "correlation",
-        "var. left",
+        "variance ratio",
         "sign-flip p",
-        "leave one out",
-        "hangs on one pair",
+        "leave-one-out range",
+        "changed by one pair",
     )
     return section(
         3,
-        "Pair by pair",
+        "Results by pair",
         pictures(found[:MOST_SLOPES]),
         Text(left) if left else None,
-        table("What pairing gave, and whether one pair makes the result", head, rows, words=2),
+        table("Effect of pairing and influence of single pairs", head, rows, words=2),
         Text(
-            "Var. left: variance of the difference over the sum of the arms' variances; from 1 on pairing bought "
-            "nothing. "
-            "Leave one out: range of the mean change when any one pair is left out."
+            "Variance ratio: variance of the difference divided by the sum of the arms' variances; at 1 or more, "
+            "pairing did not help. Leave-one-out range: range of the mean change when any one pair is left out. "
+            "Changed by one pair: whether leaving out one pair changes the sign or the conclusion."
         )
         if rows
         else None,
@@ -175,16 +172,16 @@ def _pairing_row(claim: Claim) -> tuple[str, ...]:
     if one is None:
         raise ValueError("a claim without complete pairs has no row")
     left = one.leave_one_out
-    hangs = NONE
+    changed = NONE
     if left is not None:
-        hangs = "the sign" if left.changes_sign else "the conclusion" if left.changes_conclusion else "no"
+        changed = "the sign" if left.changes_sign else "the conclusion" if left.changes_conclusion else "no"
     return (
         claim.contrast.name,
         claim.design,
         between(one.p_win),
-        NONE if one.rho is None else f"{one.rho:.3f}",
-        NONE if one.efficiency is None else number(one.efficiency),
-        NONE if one.p_permutation is None else p_words(one.p_permutation).removeprefix("p = ").removeprefix("p "),
+        or_dash(one.rho, "{:.3f}".format),
+        or_dash(one.efficiency, number),
+        or_dash(one.p_permutation, p_number),
         NONE if left is None else f"{signed(left.low)} to {signed(left.high)}",
-        hangs,
+        changed,
     )

@@ -1,4 +1,4 @@
-"""The report of an ablation, section by section, in the order in which a reader asks."""
+"""All sections of the report of an ablation, in order."""
 
 from __future__ import annotations
 
@@ -26,5 +26,5 @@ _ALL = (
 
 
 def sections(findings: Findings) -> tuple[Section, ...]:
-    """Return the 13 sections of a report; every drawing has a name of its own."""
+    """Return the 13 sections of a report; all drawings have unique names."""
     return with_own_names([make(findings) for make in _ALL])

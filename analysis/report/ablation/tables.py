@@ -1,4 +1,4 @@
-"""The tables of a report that other tools read."""
+"""CSV files of the report of an ablation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sweeps.plan.ablation_plan import AblationTable
 
 
 def pairs_csv(findings: Findings) -> str:
-    """Return one line for each design, pair and arm: its metrics, and the run that they are read from."""
+    """Return one row for each design, pair and arm with its metrics and the run they come from."""
     spec, table = findings.spec, AblationTable(findings.spec)
     runs = {run.number: run for run in findings.runs}
     names = (spec.metrics.primary, *spec.metrics.others)
@@ -33,7 +33,7 @@ def pairs_csv(findings: Findings) -> str:
 
 
 def runs_csv(findings: Findings) -> str:
-    """Return one line for each run, the tries of the tuning among them, with every field of its recipe."""
+    """Return one row for each run, including the tries of the tuning, with all fields of its recipe."""
     rows = [
         {
             "run": run.number,

@@ -1,4 +1,4 @@
-"""The answer of an ablation in a terminal: sentences, a table, and what to do next."""
+"""Print the result of an ablation: sentences, a table and the next command."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from analysis.report.ablation.overview import SYMBOLS, VERDICT_HEAD, verdict_row
 from analysis.statistics.paired import Verdict
 
 _STYLES = {Verdict.BETTER: "green", Verdict.WORSE: "red", Verdict.UNSTABLE: "red", Verdict.NOT_COMPARABLE: "red"}
-_BROKEN = {Verdict.UNSTABLE, Verdict.NOT_COMPARABLE, Verdict.IDENTICAL}  # more of the same pairs would not help
-_WORDS = {"treatment": 9, "design": 7, "verdict": 12}  # columns of words, and the room that each must have
-_ROOMY = 100
+_BROKEN = {Verdict.UNSTABLE, Verdict.NOT_COMPARABLE, Verdict.IDENTICAL}  # verdicts that more pairs would not change
+_WORDS = {"treatment": 9, "design": 7, "verdict": 12}  # columns of words and their minimum widths
+_ROOMY = 100  # columns of a terminal that shows all columns of the table
 
 
 def print_verdicts(findings: Findings, console: Console, page: Path | None = None) -> None:
-    """Print each verdict in a sentence, then all in a table, where the report lies, and the next command.
+    """Print a sentence for each verdict, the table of verdicts, the report's path and the next command.
 
     Args:
-        findings: What the ablation comes to.
-        console: Where to. No text of the ablation is taken for markup.
-        page: The report's page, if it was written.
+        findings: Findings of the ablation.
+        console: Console to print to; text of the ablation is not interpreted as markup.
+        page: Path of the report's page, if it was written.
     """
     for claim, sentence in zip(findings.claims, findings.sentences, strict=True):
         word = Text(
@@ -44,7 +44,7 @@ def print_verdicts(findings: Findings, console: Console, page: Path | None = Non
 
 
 def next_step(findings: Findings, page: Path | None = None) -> str | None:
-    """Return the command that would tell more; None where the question is answered, or more pairs would not help."""
+    """Return the most useful next command; None if the question is answered or more pairs would not help."""
     spec = findings.spec
     if findings.pairs < spec.pairs and any(not run.state.finished for run in findings.runs):
         return "the same command continues"
@@ -53,14 +53,14 @@ def next_step(findings: Findings, page: Path | None = None) -> str | None:
         return None
     more = max((_needed(claim) for claim in findings.claims), default=0) or max(findings.pairs, 1)
     source = _source(findings, page)
-    if isinstance(spec.looks, tuple):  # its looks are over, and one more would not be a planned one
+    if isinstance(spec.looks, tuple):  # all planned looks were taken, and one more would be unplanned
         total, seed = findings.pairs + more, spec.space.sampler.seed + 1
         return f"{source} --name {spec.name}_2 --seed {seed} --pairs {total} (with other looks in the file)"
     return f"{source} --add-pairs {more}"
 
 
 def _source(findings: Findings, page: Path | None) -> str:
-    """The command with the file that the ablation came from, as far as that is known."""
+    """Return the command with the file of the ablation: a shipped one by name, or the copy in the report."""
     name = findings.spec.name
     if (LIBRARY / f"{name}.yaml").exists():
         return f"sweeps ablate {name}"
@@ -76,7 +76,7 @@ def _needed(claim: Claim) -> int:
 
 def _table(findings: Findings, narrow: bool) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
-    # A column that says the same in every line is the first to go where there is no room.
+    # In a narrow terminal, the design column is omitted if it is the same in every row.
     left_out = "design" if narrow and len(findings.spec.designs) == 1 else ""
     for name in VERDICT_HEAD:
         words = name in _WORDS

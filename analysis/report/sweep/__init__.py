@@ -1,1 +1,1 @@
-"""The report of a sweep: its sections, its files, and what the terminal says."""
+"""The report of a sweep: sections, files and terminal output."""

@@ -1,63 +1,62 @@
-"""Sections 9 to 12: what the curves show, what failed, what cannot be said, and how to go on."""
+"""Sections 9 to 12: diagnosis of the curves, failures, caveats and next steps."""
 
 from __future__ import annotations
 
-from analysis.diagnosis.finding_table import RegionShare, Share
-from analysis.diagnosis.findings import Code as FindingCode
-from analysis.diagnosis.findings import Finding, Severity
+from analysis.diagnosis.finding_table import RegionShare
+from analysis.diagnosis.findings import Code, Finding, Severity
 from analysis.figures.sweep import finding_shares
-from analysis.report.blocks import Block, Bullets, Code, Note, Section, Text, notes, pictures, section, table
+from analysis.report.blocks import Block, Bullets, CodeBlock, Note, Section, Text, notes, pictures, section, table
 from analysis.sweep.findings import SweepFindings
+from analysis.wording import counted, error_line
 from sweeps.run_state import RunState
 
 MOST_FINDINGS = 3
 MOST_REGIONS = 12
 MOST_FAILURES = 20
-LEAST = 2  # runs with a finding: a region with one has it by chance
-_ERROR = 200
+LEAST = 2  # runs with a finding: a single one may be chance
 _SHORT = (
-    "Runs that are too short to tell count among those without an alarm: where runs were let through the rungs, alarms"
-    " are more frequent for that reason alone."
+    "Runs that are too short to diagnose count as runs without errors or warnings. Regions with many promoted runs"
+    " therefore show more errors and warnings."
 )
 _TONES = {Severity.ERROR: "bad", Severity.WARNING: "even", Severity.INFO: "even"}
 _SIGNS = {Severity.ERROR: "✗", Severity.WARNING: "!", Severity.INFO: "i"}
 
 SHARE_HEAD = ("finding", "severity", "runs", "share")
-REGION_HEAD = ("finding", "where", "runs", "share there", "share of all")
+REGION_HEAD = ("finding", "region", "runs", "share in region", "share of all")
 
 
 def diagnosis(findings: SweepFindings) -> Section:
-    """Which curves have which problem, where in the space, and those of the best runs."""
+    """Make the section with the findings of all curves, by region of the space, and for the best runs."""
     found, drawing = findings.diagnosis, finding_shares(findings)
     return section(
         9,
-        "What the curves show",
+        "Diagnosis of the curves",
         pictures([drawing] if drawing else []),
         table("Findings", SHARE_HEAD, share_rows(findings), words=2),
-        table("Where alarms are more frequent than elsewhere", REGION_HEAD, region_rows(findings), words=2),
+        table("Regions with more errors and warnings than elsewhere", REGION_HEAD, region_rows(findings), words=2),
         Text(_SHORT) if too_short(findings) else None,
         *_of_best(findings),
-        why=f"None of {found.runs} curves has a finding." if found.runs else "No run reported an epoch.",
+        why=f"{counted(found.runs, 'curve')} checked, no findings." if found.runs else "No run reported an epoch.",
     )
 
 
 def too_short(findings: SweepFindings) -> int:
-    """How many runs are too short for most rules."""
-    return next((one.runs for one in findings.diagnosis.shares if one.code is FindingCode.TOO_SHORT), 0)
+    """Return the number of runs that are too short for most rules."""
+    return next((one.runs for one in findings.diagnosis.shares if one.code is Code.TOO_SHORT), 0)
 
 
 def share_rows(findings: SweepFindings) -> list[tuple[str, ...]]:
-    """One row a finding: how many of the runs have it."""
+    """Return one row per finding with the number of runs that have it."""
     shares = findings.diagnosis.shares
     return [(one.code.value, one.severity.value, f"{one.runs} of {one.of}", f"{one.share:.0%}") for one in shares]
 
 
 def region_rows(findings: SweepFindings) -> list[tuple[str, ...]]:
-    """The regions in which an alarm is most above its share of all runs."""
+    """Return the regions in which the share of runs with an error or warning exceeds the overall share most."""
     whole = {(one.code, one.severity): one for one in findings.diagnosis.shares}
 
     def excess(one: RegionShare) -> float:
-        return one.share - _share(whole[one.code, one.severity])
+        return one.share - whole[one.code, one.severity].share
 
     alarms = [
         one
@@ -71,38 +70,34 @@ def region_rows(findings: SweepFindings) -> list[tuple[str, ...]]:
             f"{one.field}: {one.region}",
             f"{one.runs} of {one.of}",
             f"{one.share:.0%}",
-            f"{_share(whole[one.code, one.severity]):.0%}",
+            f"{whole[one.code, one.severity].share:.0%}",
         )
         for one in alarms[:MOST_REGIONS]
     ]
 
 
-def _share(one: Share) -> float:
-    return one.share
-
-
 def finding_note(one: Finding) -> Note:
-    """A finding with its reasons."""
+    """Return a finding with its evidence."""
     tone, sign = _TONES[one.severity], _SIGNS[one.severity]
     return Note(tone, sign, one.severity.value.upper(), one.code.value, one.evidence, one.next_step)
 
 
 def _of_best(findings: SweepFindings) -> list[Block | None]:
-    """The findings of the best runs, the first ones of each."""
+    """Return the first findings of each of the best runs."""
     blocks: list[Block | None] = []
     for one in findings.best:
         every, run = findings.findings.get(one.run.number, ()), one.run.number
         left = len(every) - MOST_FINDINGS
-        more = f"; the first {MOST_FINDINGS}, sweeps diagnose {findings.spec.name} {run} has all" if left > 0 else ""
+        more = f"; the first {MOST_FINDINGS} are shown, report.json has all" if left > 0 else ""
         blocks += [
-            Text(f"Run {run}, rank {one.rank}: {len(every)} finding{'s' * (len(every) != 1)}{more}."),
+            Text(f"Run {run} (rank {one.rank}): {counted(len(every), 'finding')}{more}."),
             notes([finding_note(each) for each in every[:MOST_FINDINGS]]),
         ]
     return blocks
 
 
 def failures(findings: SweepFindings) -> Section:
-    """What diverged and what failed."""
+    """Make the section with the runs that diverged or failed."""
     data = findings.data
     errors = {run.number: run.error for run in findings.failures}
     broken = [
@@ -112,51 +107,53 @@ def failures(findings: SweepFindings) -> Section:
     ]
     if not broken:
         return section(10, "Failures", why="No run diverged or failed.")
-    rows = [(str(number), state.value, str(epoch), _what(errors.get(number))) for number, state, epoch in broken]
+    rows = [
+        (str(number), state.value, str(epoch), error_line(errors.get(number), "non-finite value"))
+        for number, state, epoch in broken
+    ]
     left = len(rows) - MOST_FAILURES
     return section(
         10,
         "Failures",
-        Text(f"{len(rows)} of {len(data.numbers)} runs diverged or failed; a diverged one counts as the worst score."),
-        table("What did not finish", ("run", "state", "epoch", "error"), rows[:MOST_FAILURES], words=4),
-        Text(f"{left} more are in runs.csv.") if left > 0 else None,
+        Text(
+            f"{len(rows)} of {counted(len(data.numbers), 'run')} diverged or failed. A diverged run counts as the worst"
+            " score."
+        ),
+        table("Runs that diverged or failed", ("run", "state", "epoch", "error"), rows[:MOST_FAILURES], words=4),
+        Text(f"runs.csv lists {left} more.") if left > 0 else None,
     )
 
 
-def _what(error: str | None) -> str:
-    lines = (error or "").strip().splitlines()
-    what = lines[-1] if lines else "a number that is not finite"
-    return what if len(what) <= _ERROR else f"{what[: _ERROR - 1]}…"
-
-
 def caveats(findings: SweepFindings) -> Section:
-    """What the sweep does not let one say."""
+    """Make the section with the limits of the conclusions."""
     noise = findings.noise
-    known = "The noise of a final score cannot be told from this sweep, nor by how much selecting flattered the winner."
+    known = "This sweep shows neither the noise of a final score nor how much selection improved the winner's score."
     if noise is not None:
-        least = ", a lower bound" if noise.bound else ""
-        known = f"The noise of a final score has a standard deviation of {noise.sd:.2g}, from {noise.method}{least}"
-        worth = findings.optimism
-        known += "." if worth is None else f"; to be the best of these runs is worth about {worth:.2g} by itself."
+        least = " (a lower bound)" if noise.bound else ""
+        known = f"The noise of a final score has a standard deviation of {noise.sd:.2g}{least}, from {noise.method}."
+        if findings.optimism is not None:
+            known += (
+                f" The score of the best run is optimistic by about {findings.optimism:.2g}, because it was selected."
+            )
     return section(11, "Caveats", Bullets((*findings.caveats, known)))
 
 
 def reproduce(findings: SweepFindings) -> Section:
-    """What to do next, and how to do it again."""
+    """Make the section with the next commands and the files of the report."""
     spec = findings.spec
     files = (
-        "runs.csv: every run with its state, seed and every field of its recipe",
-        "epochs.csv: every number that an epoch reported",
-        "space.yaml: the sweep, with every default spelled out",
-        *(("best.yaml: the best run's recipe as a space of its own",) if findings.best else ()),
-        "report.json: every number and sentence of this report",
+        "runs.csv: all runs with state, seed and all recipe fields",
+        "epochs.csv: all metrics of all epochs",
+        "space.yaml: the space file of this sweep with all defaults",
+        *(("best.yaml: the recipe of the best run as a space file",) if findings.best else ()),
+        "report.json: all numbers and sentences of this report",
     )
-    again = f"sweeps run space.yaml --name {spec.name}_again    # the same sweep from its file"
+    again = f"sweeps run space.yaml --name {spec.name}_again    # repeat this sweep from its file"
     return section(
         12,
-        "Next, and again",
-        Code("\n".join([*findings.commands, again])),
-        Text(f"Points and the seed of every training follow from seed {spec.sampler.seed} and the run's number."),
-        Text("Beside this page:"),
+        "Next steps and reproduction",
+        CodeBlock("\n".join([*findings.commands, again])),
+        Text(f"All sampled points and training seeds are derived from seed {spec.sampler.seed} and the run number."),
+        Text("Files in this folder:"),
         Bullets(files),
     )

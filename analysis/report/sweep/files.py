@@ -1,4 +1,4 @@
-"""A sweep -> the files that present it, and its place in the dashboard. The same database gives the same bytes."""
+"""Write the report of a sweep to files and to the dashboard. The same database gives the same bytes."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from analysis.report.sweep.headline import SIGNS, headline, question
 from analysis.report.sweep.sections import sweep_sections
 from analysis.report.to_json import picked, to_json
 from analysis.sweep.findings import SweepFindings
-from analysis.wording import number
+from analysis.wording import counted, number
 from sweeps.run_state import RunState
 
-_IN_DASHBOARD = ("importance", "curves", "parallel")  # it reads all that a study carries whenever it looks
-# Keys of a run in report.json, which users read: a new column of the database is not a new key.
+# Figures in the dashboard: few, because it reads all figures of a study on every refresh.
+_IN_DASHBOARD = ("importance", "curves", "parallel")
+# Keys of a run in report.json, which users read: a new database column must not add a key.
 _RUN = ("number", "state", "epoch", "value", "seconds", "seed", "recipe", "recipe_hash", "values", "error", "curve")
 _CHECK_HEAD = ("check", "outcome", "evidence", "next step")
 
@@ -27,24 +28,24 @@ def write_sweep_report(url: str, findings: SweepFindings, folder: Path, png: boo
     """Write ``index.html``, ``report.md``, ``report.json`` and what `analysis.export.export_sweep` writes.
 
     Args:
-        url: Of the database that the findings are from: the tables are read from it.
-        findings: What to say of a sweep.
-        folder: Made when missing; files of these names are replaced.
-        png: Whether the Markdown has its figures, as files in ``figures``, where a browser can draw them.
+        url: URL of the database of the sweep, for the CSV files.
+        findings: Findings of the sweep.
+        folder: Target folder, created if missing; existing files are replaced.
+        png: Whether to write the figures of the Markdown as PNG files to ``figures``, if a browser is available.
     """
     beside = {"report.json": _json(findings), **export_texts(findings.spec, url)}
     return write_page(sweep_page(findings), beside, folder, png)
 
 
 def sweep_page(findings: SweepFindings) -> Page:
-    """Return what the report of a sweep shows."""
+    """Return the content of the report of a sweep."""
     parts = sweep_sections(findings)
     return Page("Sweep", findings.spec.name, question(findings), (headline(findings),), _facts(findings), parts)
 
 
 def sweep_note(findings: SweepFindings) -> str:
-    """Return the Markdown that the dashboard shows: the headline, and the table of the checks."""
-    answer = headline(findings)
+    """Return the Markdown note for the dashboard: the headline and the table of checks."""
+    top = headline(findings)
     rows = [
         (one.name, f"{SIGNS[one.outcome]} {one.outcome.value}", one.evidence, one.next_step) for one in findings.checks
     ]
@@ -52,17 +53,17 @@ def sweep_note(findings: SweepFindings) -> str:
         [
             f"# {escaped(question(findings))}",
             "",
-            f"**{answer.symbol} {answer.word}** {escaped(f'{answer.sentence} {answer.wider}'.strip())}",
+            f"**{top.symbol} {top.word}** {escaped(f'{top.sentence} {top.wider}'.strip())}",
             "",
             *markdown_table(_CHECK_HEAD, rows),
             "",
-            "The whole report is among the artifacts: index.html.",
+            "The full report is in the artifacts: index.html.",
         ]
     )
 
 
 def publish_sweep(url: str, findings: SweepFindings, written: Report) -> None:
-    """Show the headline, the checks, three figures and the files of a report in the Optuna dashboard."""
+    """Publish the headline, the checks, three figures and the files of a report in the Optuna dashboard."""
     from sweeps.study.dashboard import push_report
 
     shown: dict[str, Any] = {one.name: one.titled for one in _for_dashboard(findings)}
@@ -78,7 +79,7 @@ def _facts(findings: SweepFindings) -> tuple[tuple[str, str], ...]:
     complete = sum(row.runs for row in findings.ledger if row.state is RunState.COMPLETE)
     return (
         ("metric", f"{spec.metric.name} ({spec.metric.goal})"),
-        ("searched", f"{len(spec.search)} fields"),
+        ("searched", counted(len(spec.search), "field")),
         ("runs", f"{len(findings.data.numbers)} of {spec.runs}"),
         ("complete", str(complete)),
         ("epochs", f"{findings.epochs_spent}, {findings.epochs_saved} saved"),
@@ -90,5 +91,5 @@ def _json(findings: SweepFindings) -> str:
     every = {name: getattr(findings, name) for name in type(findings).__dataclass_fields__ if name != "spec"}
     every["best"] = [{**vars(one), "run": picked(one.run, _RUN)} for one in findings.best]
     every["failures"] = [picked(run, _RUN) for run in findings.failures]
-    answer = headline(findings)
-    return to_json({"name": findings.spec.name, "question": question(findings), "headline": answer, **every})
+    top = headline(findings)
+    return to_json({"name": findings.spec.name, "question": question(findings), "headline": top, **every})

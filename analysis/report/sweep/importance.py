@@ -1,20 +1,20 @@
-"""Sections 3 and 4: which fields matter, and where the good runs are."""
+"""Sections 3 and 4: hyperparameter importance, and where the good runs are."""
 
 from __future__ import annotations
 
 from analysis.figures.parallel import parallel
-from analysis.figures.run_styles import places
 from analysis.figures.space import contour, field_slice
 from analysis.figures.sweep import importance
-from analysis.report.blocks import NONE, Section, Text, pictures, section, table
+from analysis.report.blocks import Section, Text, pictures, section, table
 from analysis.sweep.findings import SweepFindings
 from analysis.sweep.importance import FieldImportance
+from analysis.wording import counted, or_dash, two_decimals
 
 MOST_SLICES = 12
 
 
 def importances(findings: SweepFindings) -> Section:
-    """What the score hangs on, by two evaluators."""
+    """Make the section with the importance of each field by two evaluators."""
     drawing = importance(findings.importances)
     rows = [
         (each.field, one.evaluator, f"{each.share:.2f}", *_ends(each))
@@ -24,26 +24,25 @@ def importances(findings: SweepFindings) -> Section:
     left = [(field, why) for one in findings.importances[:1] for field, why in one.left_out.items()]
     return section(
         3,
-        "Which fields matter",
+        "Hyperparameter importance",
         pictures([drawing] if drawing else []),
         *(Text(one.words) for one in findings.importances),
-        table("Importances", _IMPORTANCES, rows, words=2),
-        table("Left out", ("field", "why"), left, words=2),
-        why="Nothing can be said of importances.",
+        table("Importance by field", _IMPORTANCES, rows, words=2),
+        table("Fields left out", ("field", "why"), left, words=2),
+        why="Importance could not be computed.",
     )
 
 
-_IMPORTANCES = ("field", "evaluator", "share", "90 % of resamples", "by chance, up to", "above chance")
+_IMPORTANCES = ("field", "evaluator", "share", "90 % interval", "chance level", "above chance")
 
 
 def _ends(one: FieldImportance) -> tuple[str, str, str]:
-    interval = NONE if one.interval is None else places(one.interval)
-    chance = NONE if one.chance is None else f"{one.chance:.2f}"
-    return interval, chance, "yes" if one.above_chance else "no"
+    chance = or_dash(one.chance, "{:.2f}".format)
+    return or_dash(one.interval, two_decimals), chance, "yes" if one.above_chance else "no"
 
 
 def good_runs(findings: SweepFindings) -> Section:
-    """Every run through the space, then field by field, then the two most important fields together."""
+    """Make the section with all runs in parallel coordinates, the two most important fields, and each field."""
     data = findings.data
     ranking = [one.field for one in findings.importances[0].fields] if findings.importances else []
     axes = sorted(data.axes, key=lambda one: ranking.index(one.field) if one.field in ranking else len(ranking))
@@ -58,10 +57,10 @@ def good_runs(findings: SweepFindings) -> Section:
         4,
         "Where the good runs are",
         Text(
-            f"Scores are {findings.spec.metric.name} after epoch {data.epoch}: the last values of runs that were"
-            " stopped at different epochs do not compare."
+            f"Scores are {findings.spec.metric.name} after epoch {data.epoch}, because the last values of runs that"
+            " stopped at different epochs are not comparable."
         ),
         pictures([lines] if lines else []),
         pictures([both, *slices] if both else slices),
-        Text(f"{left} more fields are in runs.csv.") if left > 0 else None,
+        Text(f"runs.csv has {counted(left, 'more field')}.") if left > 0 else None,
     )

@@ -1,84 +1,78 @@
-"""Sections 0 to 2: what was searched, which runs are the best, and what the playbook says of the search."""
+"""Sections 0 to 2: what was searched, the best runs, and the checks of the search."""
 
 from __future__ import annotations
 
 from analysis.export import best_yaml
-from analysis.figures.run_styles import value_text
-from analysis.report.blocks import NONE, Code, Note, Section, Text, notes, section, table
+from analysis.report.blocks import CodeBlock, Note, Section, Text, notes, section, table
+from analysis.report.provenance import provenance_rows
 from analysis.report.sweep.headline import SIGNS, TONES
 from analysis.sweep.checks.check import Outcome, SweepCheck
 from analysis.sweep.checks.range_checks import search_line
 from analysis.sweep.findings import BestRun, SweepFindings
-from analysis.wording import number, signed
+from analysis.wording import NONE, counted, number, signed, value_text
 from search_spaces import Asha, SpaceSpec, Value, flatten
 
 
 def searched(findings: SweepFindings) -> Section:
-    """What was searched, how, and what it cost."""
-    spec, provenance = findings.spec, findings.provenance
-    versions = provenance.get("packages") or {}
+    """Make the section with the setup, the search space and the cost."""
+    spec = findings.spec
     facts = [
         ("task", spec.task),
         ("metric", f"{spec.metric.name}, {spec.metric.goal}"),
         ("sampler", f"{spec.sampler.kind}, seed {spec.sampler.seed}"),
         ("early stopping", _stopping(spec)),
         ("runs", f"{len(findings.data.numbers)} of {spec.runs}: {_states(findings)}"),
-        ("budget", f"{spec.recipe.budget.epochs} epochs of batches of {spec.recipe.budget.batch_size}"),
+        ("budget", f"{counted(spec.recipe.budget.epochs, 'epoch')}, batch size {spec.recipe.budget.batch_size}"),
         (
             "cost",
             f"{findings.epochs_spent} epochs, {number(sum(one.seconds for one in findings.ledger))} s of training",
         ),
-        ("first trained", f"{findings.created_at:%Y-%m-%d %H:%M} UTC on {provenance.get('machine') or 'a machine'}"),
-        ("file", f"{findings.digest} (first digits of its SHA-256)"),
-        ("commit", f"{provenance.get('git_commit') or 'none'}{' with changes' if provenance.get('git_dirty') else ''}"),
-        ("versions", ", ".join(f"{name} {version}" for name, version in versions.items()) or NONE),
+        *provenance_rows(findings.created_at, findings.digest, findings.provenance),
     ]
     base = flatten(spec.recipe)
     space = [
-        (search_line(field, distribution), _field_value(base.get(field)))
+        (search_line(field, distribution), _cell(base.get(field)))
         for field, distribution in sorted(spec.search.items())
     ]
     return section(
         0,
         "What was searched",
-        table("The sweep", ("", ""), facts, words=2),
-        table("The space, run 0 being the baseline", ("search", "baseline"), space, words=2),
-        None if space else Text("The space searches nothing: every run has the baseline recipe."),
+        table("Sweep", ("", ""), facts, words=2),
+        table("Search space (run 0 is the baseline)", ("search", "baseline"), space, words=2),
+        None if space else Text("The search space is empty: every run uses the baseline recipe."),
     )
 
 
 def _stopping(spec: SpaceSpec) -> str:
     rule = spec.early_stopping
     if not isinstance(rule, Asha):
-        return "none: every run trains its whole budget"
-    return f"ASHA: the best 1 of {rule.reduction_factor} goes on at each rung, from epoch {rule.grace_epochs}"
+        return "none: every run trains for the full budget"
+    return f"ASHA: promotes the top 1/{rule.reduction_factor} at each rung, from epoch {rule.grace_epochs}"
 
 
 def _states(findings: SweepFindings) -> str:
-    return ", ".join(f"{row.runs} {row.state.value.lower()}" for row in findings.ledger) or "none begun"
+    return ", ".join(f"{row.runs} {row.state.value.lower()}" for row in findings.ledger) or "none started"
 
 
 def best_runs(findings: SweepFindings) -> Section:
-    """The best complete runs, what the first changes of the baseline, and its recipe as a file."""
+    """Make the section with the best complete runs, the changes of the best one, and its recipe as a space file."""
     if not findings.best:
-        return section(1, "Best runs", why="No run is complete, so none is the best.")
+        return section(1, "Best runs", why="No run is complete.")
     winner, spec = findings.best[0], findings.spec
     fields = sorted(spec.search)
-    head = ("rank", "run", spec.metric.name, "over the baseline", "epochs", "seconds", *fields)
-    changes = [
-        (field, _field_value(before), _field_value(now)) for field, (before, now) in sorted(winner.changes.items())
-    ]
+    head = ("rank", "run", spec.metric.name, "gain over baseline", "epochs", "seconds", *fields)
+    changes = [(field, _cell(before), _cell(now)) for field, (before, now) in sorted(winner.changes.items())]
     return section(
         1,
         "Best runs",
-        table("Complete runs, the best first", head, [_best_row(one, fields) for one in findings.best], words=0),
-        table(f"What run {winner.run.number} changes", ("field", "baseline", f"run {winner.run.number}"), changes),
-        None if changes else Text("The best run has the baseline recipe."),
+        table("Complete runs, best first", head, [_best_row(one, fields) for one in findings.best], words=0),
+        table(f"Changes in run {winner.run.number}", ("field", "baseline", f"run {winner.run.number}"), changes),
+        None if changes else Text("The best run uses the baseline recipe."),
         Text(
-            "The winner's recipe as a space of its own, as in best.yaml beside this page:"
-            f" sweeps run best.yaml trains it again, sweeps apply {spec.name} --top 2 prints the next."
+            "The recipe of the best run as a space file (best.yaml in this folder). To train it again: sweeps run"
+            f" best.yaml. To print the recipe of rank 2: sweeps apply {spec.name} --top 2."
         ),
-        Code(best_yaml(spec, winner.run.recipe).rstrip()),
+        CodeBlock(best_yaml(spec, winner.run.recipe).rstrip()),
     )
 
 
@@ -87,15 +81,15 @@ def _best_row(one: BestRun, fields: list[str]) -> tuple[str, ...]:
     name = f"{run.number} (baseline)" if not run.number else str(run.number)
     gain = NONE if one.gain is None or not run.number else signed(one.gain)
     facts = (str(one.rank), name, number(run.value or 0.0), gain, str(run.epoch), number(run.seconds))
-    return (*facts, *(_field_value(run.values[field]) if field in run.values else NONE for field in fields))
+    return (*facts, *(_cell(run.values.get(field)) for field in fields))
 
 
-def _field_value(value: Value) -> str:
+def _cell(value: Value) -> str:
     return NONE if value is None else value_text(value)
 
 
 def checks(findings: SweepFindings) -> Section:
-    """What the playbook says of the search, and where to look next."""
+    """Make the section with the checks of the search and the suggested ranges."""
     order = list(Outcome)[::-1]
     ranked = sorted(findings.checks, key=lambda one: order.index(one.outcome))
     lines = "\n".join(
@@ -106,16 +100,16 @@ def checks(findings: SweepFindings) -> Section:
         "Checks of the search",
         Text(check_counts(findings)),
         notes([_note(one) for one in ranked]),
-        Text(f"Suggested ranges, as sweeps extend {findings.spec.name} --edge would search them:")
+        Text(f"Suggested ranges, which sweeps extend {findings.spec.name} --edge would search:")
         if findings.ranges
         else None,
-        Code(lines) if findings.ranges else None,
-        None if findings.ranges else Text("No range asks to be moved."),
+        CodeBlock(lines) if findings.ranges else None,
+        None if findings.ranges else Text("No range needs to be changed."),
     )
 
 
 def check_counts(findings: SweepFindings) -> str:
-    """How many checks came to what."""
+    """Return the number of checks with each outcome, as a sentence."""
     outcomes = [one.outcome for one in findings.checks]
     counts = ", ".join(f"{outcomes.count(one)} {one.value}" for one in list(Outcome)[::-1])
     return f"{len(outcomes)} checks: {counts}."

@@ -1,4 +1,4 @@
-"""The report of a sweep, section by section, in the order in which a reader asks."""
+"""All sections of the report of a sweep, in order."""
 
 from __future__ import annotations
 
@@ -27,5 +27,5 @@ _ALL = (
 
 
 def sweep_sections(findings: SweepFindings) -> tuple[Section, ...]:
-    """Return the 13 sections of a report; every drawing has a name of its own."""
+    """Return the 13 sections of a report; all drawings have unique names."""
     return with_own_names([make(findings) for make in _ALL])

@@ -1,4 +1,4 @@
-"""A sweep's answer and its diagnosis in a terminal: sentences, short tables, and what to do next."""
+"""Print the result and the diagnosis of a sweep: sentences, short tables and the next command."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from analysis.report.sweep.appendix import MOST_FINDINGS, REGION_HEAD, SHARE_HEA
 from analysis.report.sweep.headline import SIGNS, headline
 from analysis.sweep.checks.check import Outcome
 from analysis.sweep.findings import SweepFindings
+from analysis.wording import part_of
 from search_spaces import UsageError
 
 _STYLES = {"good": "green", "bad": "red", "even": "yellow"}
@@ -25,31 +26,31 @@ _WORST = 5  # runs
 
 
 def print_sweep_report(findings: SweepFindings, console: Console, page: Path | None = None) -> None:
-    """Print the best run against the baseline, the checks to act on, where the report lies, and the next command.
+    """Print the best run against the baseline, the checks that did not pass, the report's path and the next command.
 
     Args:
-        findings: What the sweep comes to.
-        console: Where to. No text of the sweep is taken for markup.
-        page: The report's page, if it was written.
+        findings: Findings of the sweep.
+        console: Console to print to; text of the sweep is not interpreted as markup.
+        page: Path of the report's page, if it was written.
     """
-    answer = headline(findings)
-    word = Text(f"{answer.symbol} {answer.word}", style=f"bold {_STYLES[answer.tone]}")
-    console.print(Text.assemble(word, "  ", answer.sentence))
-    if answer.wider:
-        console.print(Text(answer.wider, style="dim"))
+    top = headline(findings)
+    word = Text(f"{top.symbol} {top.word}", style=f"bold {_STYLES[top.tone]}")
+    console.print(Text.assemble(word, "  ", top.sentence))
+    if top.wider:
+        console.print(Text(top.wider, style="dim"))
     for check in sorted(findings.checks, key=lambda one: one.outcome is not Outcome.FAIL):
         if check.outcome is not Outcome.PASS:
             sign = Text(f"{SIGNS[check.outcome]} {check.outcome.value}", style=_OUTCOMES[check.outcome])
             console.print(Text.assemble(sign, f"  {check.name}: {check.evidence} ", (check.next_step, "bold")))
     passed = sum(one.outcome is Outcome.PASS for one in findings.checks)
-    console.print(Text(f"{passed} of {len(findings.checks)} checks pass"))
+    console.print(Text(f"{passed} of {len(findings.checks)} checks passed"))
     if page is not None:
         console.print(Text(f"report   {page}"), soft_wrap=True)
     console.print(Text(f"next     {next_command(findings)}"), soft_wrap=True)
 
 
 def next_command(findings: SweepFindings) -> str:
-    """Return the command that would tell more."""
+    """Return the most useful next command."""
     name = shlex.quote(findings.spec.name)
     ended = sum(row.runs for row in findings.ledger if row.state.finished)
     if ended < findings.spec.runs:
@@ -62,15 +63,15 @@ def next_command(findings: SweepFindings) -> str:
 
 
 def print_diagnosis(findings: SweepFindings, console: Console, number: int | None = None) -> None:
-    """Print the findings of one run, or how many runs of the sweep have each, where, and the worst runs.
+    """Print the findings of one run, or the number of runs with each finding, the regions and the worst runs.
 
     Args:
-        findings: What the sweep comes to.
-        console: Where to. No text of the sweep is taken for markup.
-        number: A run; None for the whole sweep.
+        findings: Findings of the sweep.
+        console: Console to print to; text of the sweep is not interpreted as markup.
+        number: Number of a run; None for the whole sweep.
 
     Raises:
-        UsageError: There is no such run.
+        UsageError: There is no run with this number.
     """
     if number is not None:
         _print_run(findings, console, number)
@@ -80,8 +81,9 @@ def print_diagnosis(findings: SweepFindings, console: Console, number: int | Non
         console.print(Text("No run has reported an epoch yet."))
         return
     short = too_short(findings)
-    note = f"; {short} are too short for most rules" if short else ""
-    console.print(Text(f"{table.without_alarm} of {table.runs} runs have neither an error nor a warning{note}."))
+    note = f"; {short} {'is' if short == 1 else 'are'} too short for most rules" if short else ""
+    without = part_of(table.without_alarm, table.runs, "run", "has", "have")
+    console.print(Text(f"{without} neither an error nor a warning{note}."))
     for head, rows in ((SHARE_HEAD, share_rows(findings)), (REGION_HEAD, region_rows(findings))):
         if rows:
             console.print(_table(head, rows))
@@ -95,7 +97,7 @@ def print_diagnosis(findings: SweepFindings, console: Console, number: int | Non
 
 
 def _worst(findings: SweepFindings) -> list[int]:
-    """Runs with errors first, then by how many alarms they have."""
+    """Return the worst runs: those with the most errors first, then with the most errors and warnings."""
     alarms = {run: [one for one in every if one.alarm] for run, every in findings.findings.items()}
     errors = {run: sum(one.severity is Severity.ERROR for one in every) for run, every in alarms.items()}
     ranked = sorted(alarms, key=lambda run: (-errors[run], -len(alarms[run]), run))
@@ -105,23 +107,21 @@ def _worst(findings: SweepFindings) -> list[int]:
 def _print_run(findings: SweepFindings, console: Console, number: int) -> None:
     data = findings.data
     if number not in data.numbers:
-        raise UsageError(f"{findings.spec.name} has no run {number}: its runs are 0 to {len(data.numbers) - 1}")
+        raise UsageError(f"{findings.spec.name} has no run {number}; its runs are 0 to {len(data.numbers) - 1}")
     place = data.numbers.index(number)
     state, epoch, every = data.states[place], data.epochs[place], findings.findings.get(number, ())
-    console.print(Text(f"run {number} is {state.value.lower()} after epoch {epoch} of {_budget(findings)}"))
+    console.print(
+        Text(f"run {number}: {state.value.lower()} after epoch {epoch} of {findings.spec.recipe.budget.epochs}")
+    )
     for one in every[:MOST_FINDINGS]:
         _print_finding(console, one)
     if not every:
         console.print(
-            Text("Its curves have no finding." if epoch else "It has reported no epoch, so it has no curves.")
+            Text("Its curves have no findings." if epoch else "It has no curves, because it has not reported an epoch.")
         )
     left = len(every) - MOST_FINDINGS
     if left > 0:
-        console.print(Text(f"{left} more, later in precedence: report.json has all"))
-
-
-def _budget(findings: SweepFindings) -> int:
-    return findings.spec.recipe.budget.epochs
+        console.print(Text(f"{left} more of lower precedence in report.json"))
 
 
 def _print_finding(console: Console, one: Finding) -> None:

@@ -1,24 +1,23 @@
-"""Sections 5 to 8: the trainings, what stopping them early did, what more runs would buy, and what was spent."""
+"""Sections 5 to 8: learning curves, early stopping, expected gain from more runs, and cost."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 from analysis.figures.run_curves import run_curves
-from analysis.figures.run_styles import places
 from analysis.figures.rungs import rung_ranks, survivors
 from analysis.figures.sweep import ledger, sweep_best_of_n
-from analysis.report.blocks import NONE, Section, Text, pictures, section, table
+from analysis.report.blocks import Section, Text, pictures, section, table
 from analysis.sweep.findings import SweepFindings
 from analysis.sweep.rung_correlation import LEAST, RungCorrelation
-from analysis.wording import number
+from analysis.wording import NONE, number, or_dash, two_decimals
 from search_spaces import Asha
 from sweeps.engine.progress import sweep_progress
 from sweeps.run_state import RunState
 
 
 class _Run(NamedTuple):
-    """As much of a run as its standing needs."""
+    """Columns of a run that the rung counts need."""
 
     number: int
     state: RunState
@@ -27,30 +26,32 @@ class _Run(NamedTuple):
 
 
 def curves(findings: SweepFindings) -> Section:
-    """Every run along its training."""
+    """Make the section with the learning curves of all runs."""
     drawing = run_curves(findings)
     return section(5, "Curves of all runs", pictures([drawing] if drawing else []), why="No run reported an epoch.")
 
 
 def stopping(findings: SweepFindings) -> Section:
-    """What the rungs let through, whether they were right, and what they saved."""
+    """Make the section with the runs promoted at each rung, the rank correlations and the saved epochs."""
     spec, rungs = findings.spec, rung_survivors(findings)
     drawn = [one for one in (survivors(rungs), rung_ranks(findings)) if one is not None]
     whole = findings.epochs_spent + findings.epochs_saved
     saved = (
-        f"Stopping saved {findings.epochs_saved} of {whole} epochs ({findings.epochs_saved / whole:.0%})."
+        f"Early stopping saved {findings.epochs_saved} of {whole} epochs ({findings.epochs_saved / whole:.0%})."
         if findings.epochs_saved
-        else "No epoch was saved: no run was stopped."
+        else "No epochs were saved, because no run was stopped."
     )
-    rule = "" if isinstance(spec.early_stopping, Asha) else " The epochs below are those at which ASHA would compare."
-    head = ("at epoch", "against", "runs", "Spearman", "95 % interval", "Kendall")
+    rule = (
+        "" if isinstance(spec.early_stopping, Asha) else " The epochs below are those at which ASHA would compare runs."
+    )
+    head = ("epoch", "later epoch", "runs", "Spearman", "95 % interval", "Kendall")
     return section(
         6,
         "Early stopping",
         Text(f"{saved}{rule}"),
         pictures(drawn),
-        table("Runs at each rung", ("rung", "reached", "went on"), [tuple(map(str, one)) for one in rungs]),
-        table("How alike runs are ranked at two epochs", head, [_correlation_row(one) for one in findings.rungs]),
+        table("Runs at each rung", ("rung", "reached", "promoted"), [tuple(map(str, one)) for one in rungs]),
+        table("Rank correlation of the scores at two epochs", head, [_correlation_row(one) for one in findings.rungs]),
         Text(" ".join(_remarks(findings))) if _remarks(findings) else None,
     )
 
@@ -58,44 +59,43 @@ def stopping(findings: SweepFindings) -> Section:
 def _remarks(findings: SweepFindings) -> list[str]:
     rows = findings.rungs
     unknown = any(one.spearman is None for one in rows)
-    few = f"{NONE}: fewer than {LEAST} runs, or scores that are all alike." if unknown else ""
-    chosen = "Only runs that were let through a rung are compared there, which lowers a correlation."
+    few = f"{NONE} means fewer than {LEAST} runs, or identical scores." if unknown else ""
+    chosen = "Only runs that were promoted at a rung are compared there, which lowers the correlation."
     return [one for one in (few, chosen if any(one.stopped for one in rows) else "") if one]
 
 
 def rung_survivors(findings: SweepFindings) -> tuple[tuple[int, int, int], ...]:
-    """Return `(rung, runs that reached it, runs that went on)`."""
+    """Return `(rung, runs that reached it, runs promoted)` for each rung."""
     data = findings.data
     columns = zip(data.numbers, data.states, data.epochs, data.values, strict=True)
     return sweep_progress(findings.spec, [_Run(*one) for one in columns]).survivors
 
 
 def _correlation_row(one: RungCorrelation) -> tuple[str, ...]:
-    rho, tau = (NONE if value is None else f"{value:.2f}" for value in (one.spearman, one.kendall))
-    interval = NONE if one.interval is None else places(one.interval)
-    return (str(one.rung), str(one.later), str(one.runs), rho, interval, tau)
+    rho, tau = (or_dash(value, "{:.2f}".format) for value in (one.spearman, one.kendall))
+    return (str(one.rung), str(one.later), str(one.runs), rho, or_dash(one.interval, two_decimals), tau)
 
 
 def best_of_runs(findings: SweepFindings) -> Section:
-    """What the best of n runs is worth."""
+    """Make the section with the expected best score of n runs."""
     drawing = sweep_best_of_n(findings)
-    told = findings.fidelity.words if findings.fidelity else ""
+    when = findings.fidelity.words if findings.fidelity else ""
     return section(
         7,
-        "Would more runs pay?",
+        "Would more runs help?",
         pictures([drawing] if drawing else []),
         Text(
-            f"The expected best of n of these runs drawn without replacement, {told} (Dodge et al., EMNLP 2019). It is"
-            " about the score that selects, which flatters the best."
+            f"Expected best score of n of these runs, drawn without replacement, {when} (Dodge et al., EMNLP 2019)."
+            " The best runs are selected by this score, so it is optimistic for them."
         )
         if drawing
         else None,
-        why="Too few runs reached the same epoch to tell.",
+        why="Too few runs reached the same epoch.",
     )
 
 
 def costs(findings: SweepFindings) -> Section:
-    """What the runs of each state cost."""
+    """Make the section with the cost of the runs in each state."""
     drawing = ledger(findings)
     seconds, epochs = sum(one.seconds for one in findings.ledger), findings.epochs_spent
     rows = [
@@ -109,11 +109,11 @@ def costs(findings: SweepFindings) -> Section:
         for one in findings.ledger
     ]
     total = ("all", str(sum(one.runs for one in findings.ledger)), str(epochs), number(seconds), "100%")
-    head = ("state", "runs", "epochs", "seconds of training", "of the seconds")
+    head = ("state", "runs", "epochs", "training seconds", "share of seconds")
     return section(
         8,
         "Cost",
         pictures([drawing] if drawing else []),
-        table("What runs of each state cost", head, [*rows, total] if rows else []),
+        table("Cost by run state", head, [*rows, total] if rows else []),
         why="No run has been recorded yet.",
     )

@@ -19,7 +19,7 @@
     Plotly.newPlot(name, figure.data, inks(figure.layout), config);
   }
 
-  // What is on the screen first, the rest while nothing else happens: a long report opens as fast as a short one.
+  // Draw visible figures first and the others afterwards, so that a long report opens as fast as a short one.
   var watcher = new IntersectionObserver(function (entries) {
     entries.forEach(function (entry) {
       if (entry.isIntersecting) {

@@ -161,7 +161,7 @@ def test_costs_are_stacked_by_what_they_were_for() -> None:
     drawing = costs({"a": {"tuning": 2.0, "matched": 3.0}, "b": {"tuning": 1.0, "matched": 10.0}})
     found = data(drawing)
     assert [trace["x"] for trace in found["data"]] == [[1.0, 2.0], [10.0, 3.0]]
-    assert drawing.reading == "16 s in all; b took the most, 11 s."
+    assert drawing.reading == "16 s in total; b took longest (11 s)."
     assert found["data"][1]["marker"]["pattern"]["bgcolor"] == found["data"][1]["marker"]["color"]
 
 

@@ -1,4 +1,4 @@
-"""The reports of an ablation and a sweep whose every text is an attack, in a real Chromium, and in the dashboard."""
+"""Open reports whose texts are all attacks in Chromium and in the dashboard."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def chromium() -> Iterator[Browser]:
 
 @dataclass
 class Watched:
-    """A page, and everything on it that should not be."""
+    """A page and the errors, messages, dialogs and requests it caused."""
 
     page: Page
     complaints: list[str] = field(default_factory=list)
@@ -96,7 +96,7 @@ def _requested(seen: Watched, url: str) -> None:
 
 
 def all_drawn(page: Page) -> int:
-    """Wait until every figure is drawn; how many there are."""
+    """Wait until every figure is drawn and return their number."""
     count = page.locator(".plot").count()
     deadline = time.monotonic() + 30
     while page.locator(".plot.js-plotly-plot .main-svg").count() < count:
@@ -112,7 +112,7 @@ def test_nothing_of_the_attacks_is_live(trained: Trained, chromium: Browser, wid
     assert all_drawn(seen.page) > 10
     assert seen.page.evaluate("window.__pwned === undefined && document.images.length === 0")
     assert seen.page.evaluate("[...document.querySelectorAll('a')].every(a => a.getAttribute('href').startsWith('#'))")
-    for attack in ATTACKS:  # they are shown, letter by letter
+    for attack in ATTACKS:  # they are shown verbatim
         assert attack in seen.page.inner_text("#s0")
     shown = " ".join(seen.page.locator("#forest .ytick text").all_text_contents())
     assert "<script>" in shown
@@ -137,7 +137,7 @@ def test_the_report_of_a_sweep_opens(swept: Report, chromium: Browser, width: in
     seen.page.goto(swept.page.as_uri())
     assert all_drawn(seen.page) >= 12
     captions = seen.page.locator("figcaption").all_inner_texts()
-    assert all(text.count("\n") >= 1 and text.endswith(".") for text in captions)  # a title, and what it says
+    assert all(text.count("\n") >= 1 and text.endswith(".") for text in captions)  # a title and a reading
     assert seen.page.evaluate("window.__pwned === undefined && document.images.length === 0")
     assert seen.page.evaluate("[...document.querySelectorAll('a')].every(a => a.getAttribute('href').startsWith('#'))")
     assert "<script>window.__pwned=1" in seen.page.inner_text("#s10")
@@ -153,12 +153,12 @@ def test_the_figures_of_a_sweep_are_drawn_for_its_markdown(swept: Report) -> Non
     if swept.pictures:
         assert all(f"(figures/{path.name})" in markdown and path.stat().st_size > 5_000 for path in swept.pictures)
     else:
-        assert "The figures are left out here" in markdown
+        assert "The figures are omitted here" in markdown
 
 
 def test_the_page_opens_at_once(trained: Trained, chromium: Browser) -> None:
     times = []
-    for _ in range(3):  # the best of three: other work on the machine is not the page's
+    for _ in range(3):  # the best of three, because other processes may slow the machine
         seen = opened(chromium, 1280)
         seen.page.goto(trained.report.page.as_uri())
         times.append(seen.page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd"))
@@ -179,7 +179,7 @@ def test_the_report_is_written_from_the_database_alone(trained: Trained, tmp_pat
     written = write_report(find(read_evidence(trained.url, "hostile")), tmp_path)
     paths = (*written.files, *written.pictures)
     for old, new in zip(trained.report.files, paths, strict=False):
-        if old.name != "report.md":  # which has its figures here, where a browser can draw them
+        if old.name != "report.md":  # it has figures here if a browser is available
             assert old.read_bytes() == new.read_bytes(), old.name
     markdown = (tmp_path / "report.md").read_text()
     for path in paths[len(trained.report.files) :]:
@@ -190,7 +190,7 @@ def test_the_report_is_written_from_the_database_alone(trained: Trained, tmp_pat
 def dashboard(trained: Trained) -> Iterator[str]:
     findings = find(read_evidence(trained.url, "hostile"))
     publish(trained.url, findings, trained.report)
-    publish(trained.url, findings, trained.report)  # to do it twice is to do it once
+    publish(trained.url, findings, trained.report)  # publishing twice is the same as once
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -210,7 +210,7 @@ def dashboard(trained: Trained) -> Iterator[str]:
         server.terminate()
         try:
             server.wait(10)
-        except subprocess.TimeoutExpired:  # wsgiref swallows an interrupt that comes in the middle of a request
+        except subprocess.TimeoutExpired:  # wsgiref ignores an interrupt during a request
             server.kill()
             server.wait(10)
 

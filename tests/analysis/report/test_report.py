@@ -33,7 +33,7 @@ def text(report: Report, name: str) -> str:
 
 
 def without_plotly(page: str) -> str:
-    """The page without the source of plotly.js, which is not ours."""
+    """Return the page without the source of plotly.js."""
     return max((re.sub(r"(?s)<script>.{1000000,}?</script>", "", page), ""), key=len)
 
 
@@ -97,7 +97,7 @@ def test_the_page_loads_nothing(written: dict[str, Report]) -> None:
 
 def test_hostile_texts_are_dead_in_html(written: dict[str, Report]) -> None:
     page = without_plotly(text(written["hostile"], "index.html"))
-    assert len(re.findall(r"<script\b", page)) == 2  # the numbers of the figures, and what draws them
+    assert len(re.findall(r"<script\b", page)) == 2  # the data of the figures, and the script that draws them
     assert "<img" not in page
     assert not re.findall(r"<[^>]*\bon\w+\s*=", page)
     assert not re.findall(r'href="(?!#|data:,)', page)
@@ -154,7 +154,7 @@ def test_the_ablation_can_be_read_again(written: dict[str, Report]) -> None:
 
 
 def test_markdown_says_why_it_has_no_figures(written: dict[str, Report]) -> None:
-    assert "The figures are left out here, since they were not asked for" in text(written["plain"], "report.md")
+    assert "The figures are omitted here because they were not requested" in text(written["plain"], "report.md")
 
 
 @pytest.mark.parametrize(

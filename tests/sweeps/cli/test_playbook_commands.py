@@ -105,7 +105,7 @@ def test_lr_find_draws_and_writes(sweeps: Command, tmp_path: Path) -> None:
     assert answer.code == 0
     assert "optimizer.lr: {loguniform: [" in answer.out
     page = (tmp_path / "out" / "lr_find.html").read_text()
-    assert "falls steepest at" in page
+    assert "falls fastest at" in page
     assert 'showSendToCloud": false' in page or 'showSendToCloud":false' in page
     assert (tmp_path / "out" / "lr_find.csv").read_text().startswith("lr,loss,smoothed\n")
 

@@ -20,7 +20,7 @@ from rich.console import Console
 from analysis.export import export_sweep
 from analysis.figures import Drawing
 from analysis.report import present
-from analysis.report.blocks import Code, Notes, drawings
+from analysis.report.blocks import CodeBlock, Notes, drawings
 from analysis.report.page import Report
 from analysis.report.sweep.files import publish_sweep, sweep_note, write_sweep_report
 from analysis.report.sweep.headline import headline
@@ -41,7 +41,7 @@ NEVER = re.compile(r"\b(significant\w*|no effect|trends?|proves?|marginal\w*)\b"
 
 @dataclass
 class Made:
-    """A finished sweep, and its report."""
+    """A finished sweep and its report."""
 
     url: str
     findings: SweepFindings
@@ -172,14 +172,14 @@ def test_checks_to_act_on_come_first(made: dict[str, Made]) -> None:
 
 def test_the_winner_can_be_pasted(made: dict[str, Made]) -> None:
     one = made["plain"]
-    [code] = [block for block in sweep_sections(one.findings)[1].blocks if isinstance(block, Code)]
+    [code] = [block for block in sweep_sections(one.findings)[1].blocks if isinstance(block, CodeBlock)]
     assert code.text + "\n" == text(one, "best.yaml")
     assert parse_space(code.text, "f.yaml", "toy").recipe == one.findings.best[0].run.recipe
 
 
 def test_suggested_ranges_can_be_pasted() -> None:
     findings = find_sweep(made_sweep(peak(1.0)), repeats=2)
-    [code] = [block for block in sweep_sections(findings)[2].blocks if isinstance(block, Code)]
+    [code] = [block for block in sweep_sections(findings)[2].blocks if isinstance(block, CodeBlock)]
     lines = [line for line in text_of(findings.spec).splitlines() if not re.match(r"  \w+\.|search:", line)]
     assert parse_space("\n".join([*lines, code.text]), "f.yaml", "toy").search == findings.ranges
 
@@ -242,7 +242,7 @@ def test_the_dashboard_gets_the_headline_three_figures_and_the_files(made: dict[
     one = made["plain"]
     optuna.create_study(study_name="toy", storage=one.url, load_if_exists=True)
     publish_sweep(one.url, one.findings, one.report)
-    publish_sweep(one.url, one.findings, one.report)  # to do it twice is to do it once
+    publish_sweep(one.url, one.findings, one.report)  # publishing twice is the same as once
     study = optuna.load_study(study_name="toy", storage=one.url)
     artifacts = get_all_artifact_meta(study)
     assert sorted(found.filename for found in artifacts) == sorted(path.name for path in one.report.files)
