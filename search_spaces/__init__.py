@@ -7,10 +7,8 @@ from search_spaces.errors import (
     CheckpointError,
     LeaseLostError,
     Problem,
-    RunError,
     SpecError,
     SweepError,
-    SweepsError,
     UsageError,
     suggest,
 )
@@ -20,10 +18,8 @@ from search_spaces.files.lookup import shipped_spaces
 from search_spaces.files.space_loader import load_space, parse_space
 from search_spaces.recipe.fields import flatten, lookup, resolve, unknown_field
 from search_spaces.recipe.hash import recipe_hash
-from search_spaces.recipe.optimizers import SGD, Adam, AdamW, Optimizer
+from search_spaces.recipe.optimizers import SGD, AdamW, Optimizer
 from search_spaces.recipe.recipe import Budget, Recipe, Regularization
-from search_spaces.recipe.schedules import Schedule
-from search_spaces.search.constraints import Constraint
 from search_spaces.search.distributions import (
     Choice,
     Constant,
@@ -33,17 +29,15 @@ from search_spaces.search.distributions import (
     Normal,
     QUniform,
     RandInt,
-    Scalar,
     Uniform,
     Value,
 )
-from search_spaces.search.parameters import Alternative, Parameter, Parameters
 from search_spaces.search.sequences import grid_point, grid_points, random_point, sobol_point
 from search_spaces.seeds import derive_seed
-from search_spaces.specs.ablation import MATCHED, RETUNED, TUNING, AblationSpec, Arm, Metrics, Retune, tuning_ranges
-from search_spaces.specs.factorial import Arrangement, Contrast
+from search_spaces.specs.ablation import MATCHED, RETUNED, TUNING, AblationSpec, Arm, Metrics, tuning_ranges
+from search_spaces.specs.factorial import Contrast
 from search_spaces.specs.resources import Resources
-from search_spaces.specs.space import Asha, EarlyStopping, Metric, NoStopping, Sampler, SpaceSpec
+from search_spaces.specs.space import Asha, Metric, NoStopping, Sampler, SpaceSpec
 
 __all__ = [
     "MATCHED",
@@ -51,20 +45,15 @@ __all__ = [
     "SGD",
     "TUNING",
     "AblationSpec",
-    "Adam",
     "AdamW",
-    "Alternative",
     "Arm",
-    "Arrangement",
     "Asha",
     "Budget",
     "CheckpointError",
     "Choice",
     "Constant",
-    "Constraint",
     "Contrast",
     "Distribution",
-    "EarlyStopping",
     "FiniteDistribution",
     "LeaseLostError",
     "LogUniform",
@@ -74,23 +63,16 @@ __all__ = [
     "Normal",
     "Optimizer",
     "Overrides",
-    "Parameter",
-    "Parameters",
     "Problem",
     "QUniform",
     "RandInt",
     "Recipe",
     "Regularization",
     "Resources",
-    "Retune",
-    "RunError",
     "Sampler",
-    "Scalar",
-    "Schedule",
     "SpaceSpec",
     "SpecError",
     "SweepError",
-    "SweepsError",
     "Uniform",
     "UsageError",
     "Value",

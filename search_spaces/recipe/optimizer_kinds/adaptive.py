@@ -26,12 +26,8 @@ class AdamW(OptimizerKind):
     Source: Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019.
 
     Attributes:
-        lr: Peak learning rate.
         betas: Decay rates, per step, of the first and the second moment.
         eps: Added to the square root of the second moment.
-        weight_decay: Strength of the decoupled decay.
-        decay: Which parameters are decayed.
-        decay_embeddings: Whether embedding tables count as matrices.
     """
 
     TYPICAL_RATES = TypicalRates(1e-4, 3e-3, 1e-5, "Loshchilov and Hutter, ICLR 2019")
@@ -55,7 +51,6 @@ class Adam(OptimizerKind):
     Source: Kingma and Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015.
 
     Attributes:
-        lr: Peak learning rate.
         betas: Decay rates, per step, of the first and the second moment.
         eps: Added to the square root of the second moment.
     """
@@ -79,12 +74,10 @@ class AdamL2(OptimizerKind):
     Source: Kingma and Ba, ICLR 2015; Loshchilov and Hutter, ICLR 2019, Algorithm 2 without the decoupling.
 
     Attributes:
-        lr: Peak learning rate.
         betas: Decay rates, per step, of the first and the second moment.
         eps: Added to the square root of the second moment.
         weight_decay: Factor of the weights that are added to the gradient.
         decay: Which parameters have the term.
-        decay_embeddings: Whether embedding tables count as matrices.
     """
 
     TYPICAL_RATES = TypicalRates(1e-4, 3e-3, 1e-5, "Kingma and Ba, ICLR 2015")
@@ -105,13 +98,9 @@ class NAdam(OptimizerKind):
     Source: Dozat, "Incorporating Nesterov Momentum into Adam", ICLR workshop 2016.
 
     Attributes:
-        lr: Peak learning rate.
         betas: Decay rates, per step, of the first and the second moment.
         eps: Added to the square root of the second moment.
         momentum_decay: How fast the momentum reaches `betas[0]`, per step.
-        weight_decay: Strength of the decoupled decay.
-        decay: Which parameters are decayed.
-        decay_embeddings: Whether embedding tables count as matrices.
     """
 
     TYPICAL_RATES = TypicalRates(1e-4, 2e-3, 1e-5, "Dozat, ICLR workshop 2016")
@@ -133,12 +122,8 @@ class RAdam(OptimizerKind):
     Source: Liu et al., "On the Variance of the Adaptive Learning Rate and Beyond", ICLR 2020.
 
     Attributes:
-        lr: Peak learning rate.
         betas: Decay rates, per step, of the first and the second moment.
         eps: Added to the square root of the second moment.
-        weight_decay: Strength of the decoupled decay.
-        decay: Which parameters are decayed.
-        decay_embeddings: Whether embedding tables count as matrices.
     """
 
     TYPICAL_RATES = TypicalRates(1e-4, 1e-3, 1e-5, "Liu et al., ICLR 2020")
@@ -159,7 +144,6 @@ class RMSprop(OptimizerKind):
     Source: Tieleman and Hinton, "Lecture 6.5 - RMSProp", Coursera 2012; its learning rate is 1e-3.
 
     Attributes:
-        lr: Peak learning rate.
         alpha: Decay rate, per step, of the mean square.
         eps: Added to the root mean square.
         momentum: Decay rate of the velocity; 0 has none.
@@ -184,7 +168,6 @@ class Adagrad(OptimizerKind):
     Source: Duchi, Hazan and Singer, "Adaptive Subgradient Methods", JMLR 2011.
 
     Attributes:
-        lr: Peak learning rate.
         eps: Added to the root of the sum.
         initial_accumulator: Where the sum starts.
     """
@@ -212,9 +195,6 @@ class Adafactor(OptimizerKind):
         beta2_decay: Exponent of the second moment's decay rate, `1 - step ** beta2_decay`.
         min_rms: Smallest size that a parameter is taken to have.
         clip_threshold: Largest root mean square of an update, before the step size.
-        weight_decay: Strength of the decoupled decay.
-        decay: Which parameters are decayed.
-        decay_embeddings: Whether embedding tables count as matrices.
     """
 
     TYPICAL_RATES = TypicalRates(1e-3, 1e-2, 1e-4, "Shazeer and Stern, ICML 2018")
@@ -240,13 +220,9 @@ class ScheduleFreeAdamW(OptimizerKind):
     a scheduled AdamW.
 
     Attributes:
-        lr: Peak learning rate.
         betas: Place of the gradient between the path (0) and its average (1), and decay rate, per step, of the
             second moment.
         eps: Added to the square root of the second moment.
-        weight_decay: Strength of the decoupled decay.
-        decay: Which parameters are decayed.
-        decay_embeddings: Whether embedding tables count as matrices.
     """
 
     TYPICAL_RATES = TypicalRates(1e-4, 1e-2, 1e-5, "Defazio et al., NeurIPS 2024")

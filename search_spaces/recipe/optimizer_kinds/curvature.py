@@ -21,14 +21,10 @@ class Sophia(OptimizerKind):
     Pre-training", ICLR 2024.
 
     Attributes:
-        lr: Peak learning rate.
         betas: Decay rates, per step and per estimate, of the momentum and of the curvature.
         clip: Largest quotient of momentum and curvature.
         curvature_every: Steps between two estimates of the curvature.
         eps: Smallest curvature.
-        weight_decay: Strength of the decoupled decay.
-        decay: Which parameters are decayed.
-        decay_embeddings: Whether embedding tables count as matrices.
     """
 
     # Rates of lr * clip, the largest step of a weight, which compares with the rate of AdamW.
@@ -63,12 +59,8 @@ class Shampoo(OptimizerKind):
     paper tunes the learning rate per problem; like Adagrad's, its steps shrink by themselves.
 
     Attributes:
-        lr: Peak learning rate.
         eps: Where the diagonals of the second moments start.
         roots_every: Steps between two computations of the roots.
-        weight_decay: Strength of the decoupled decay.
-        decay: Which parameters are decayed.
-        decay_embeddings: Whether embedding tables count as matrices.
     """
 
     TYPICAL_RATES = TypicalRates(1e-2, 1.0, 1e-3, "Gupta et al., ICML 2018")
@@ -102,8 +94,6 @@ class Muon(OptimizerKind):
         adamw_betas: Decay rates of the moments of everything else.
         adamw_eps: Added to the square root of the second moment of everything else.
         weight_decay: Strength of the decoupled decay of both.
-        decay: Which parameters are decayed.
-        decay_embeddings: Whether embedding tables count as matrices.
     """
 
     TYPICAL_RATES = TypicalRates(5e-3, 5e-2, 5e-4, "Jordan et al., 2024")

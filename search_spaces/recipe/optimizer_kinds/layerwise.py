@@ -17,13 +17,10 @@ class LARS(OptimizerKind):
     Source: You, Gitman and Ginsburg, "Large Batch Training of Convolutional Networks", 2017.
 
     Attributes:
-        lr: Peak learning rate.
         momentum: Decay rate of the velocity.
         nesterov: Whether the gradient is taken at the look-ahead point.
         trust_coefficient: Norm of a step as a fraction of the norm of its matrix, at `lr` 1.
         weight_decay: Strength of the decay; a part of the gradient, so scaled with it.
-        decay: Which parameters are decayed.
-        decay_embeddings: Whether embedding tables count as matrices.
     """
 
     TYPICAL_RATES = TypicalRates(1e-1, 1e1, 1e-2, "You et al., 2017; Chen et al., SimCLR, ICML 2020")
@@ -47,12 +44,9 @@ class LAMB(OptimizerKind):
     Source: You et al., "Large Batch Optimization for Deep Learning: Training BERT in 76 minutes", ICLR 2020.
 
     Attributes:
-        lr: Peak learning rate.
         betas: Decay rates, per step, of the first and the second moment.
         eps: Added to the square root of the second moment.
         weight_decay: Strength of the decay; a part of the update, so scaled with it.
-        decay: Which parameters are decayed.
-        decay_embeddings: Whether embedding tables count as matrices.
     """
 
     TYPICAL_RATES = TypicalRates(1e-3, 1e-2, 1e-4, "You et al., ICLR 2020")

@@ -16,12 +16,9 @@ class SGD(OptimizerKind):
     Source: Sutskever et al., "On the importance of initialization and momentum in deep learning", ICML 2013.
 
     Attributes:
-        lr: Peak learning rate.
         momentum: Decay rate of the velocity; 0 is plain SGD.
         nesterov: Whether the gradient is taken at the look-ahead point; needs momentum.
         weight_decay: Strength of the decay (for SGD, L2 and decoupled decay differ only in scale).
-        decay: Which parameters are decayed.
-        decay_embeddings: Whether embedding tables count as matrices.
     """
 
     TYPICAL_RATES = TypicalRates(1e-2, 1e-1, 1e-3, "Goyal et al., 2017")
@@ -53,9 +50,6 @@ class Lion(OptimizerKind):
     Attributes:
         lr: Peak learning rate, the distance that a weight moves in a step.
         betas: Weight of the momentum in the sign, and decay rate of the momentum per step.
-        weight_decay: Strength of the decoupled decay.
-        decay: Which parameters are decayed.
-        decay_embeddings: Whether embedding tables count as matrices.
     """
 
     TYPICAL_RATES = TypicalRates(1e-5, 3e-4, 1e-6, "Chen et al., NeurIPS 2023")

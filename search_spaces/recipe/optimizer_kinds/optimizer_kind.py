@@ -26,7 +26,11 @@ class TypicalRates:
 
 
 class OptimizerKind(Part):
-    """Base class of the optimizers of a recipe; the class attributes are facts, not hyperparameters.
+    """Base class of the optimizers of a recipe.
+
+    Fields that mean the same in every optimizer: `lr` is the peak learning rate; `weight_decay` the strength of the
+    decoupled decay; `decay` tells which parameters are decayed; `decay_embeddings` whether embedding tables count as
+    matrices. The class attributes are facts, not hyperparameters.
 
     Attributes:
         TYPICAL_RATES: Typical peak learning rates, in the units of `typical_rates`.
