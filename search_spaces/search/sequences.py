@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
+from typing import Protocol
 
 from search_spaces.errors import Problem, SweepError, UsageError
 from search_spaces.search.continuous import LogUniform, Uniform
@@ -18,6 +19,12 @@ TRIES = 1000
 
 MOST_GRID_POINTS = 20_000
 """Of a grid with conditions or constraints, which has to be walked to know its size."""
+
+
+class PointSequence(Protocol):
+    """Points by number, from 0, each of which satisfies the constraints."""
+
+    def point(self, number: int) -> dict[str, Value]: ...
 
 
 class RandomSequence:

@@ -85,10 +85,10 @@ def extend(evidence: SweepEvidence, edge: bool = True, runs: int | None = None, 
         "search": search,
         # Other points than the first sweep's, whose random ones would lie at the same shares of each range.
         "sampler": Sampler(**{**dict(spec.sampler), "seed": derive_seed("extend", name, spec.sampler.seed) % 2**32}),
-        "runs": min(wanted, 1 + grid_points(search)) if spec.sampler.kind == "grid" else wanted,
+        "runs": min(wanted, 1 + grid_points(search)) if spec.sampler.traits.exhaustive else wanted,
     }
     follow_up = SpaceSpec(**{**{field: getattr(spec, field) for field in _KEPT}, **changes})
-    starts = () if spec.sampler.kind == "grid" else _starts(evidence, follow_up)
+    starts = () if spec.sampler.traits.exhaustive else _starts(evidence, follow_up)
     return follow_up.model_copy(update={"starts": starts[: follow_up.runs - 1]})
 
 

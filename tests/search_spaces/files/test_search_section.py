@@ -345,7 +345,7 @@ CLIP = "regularization.clip_norm: {choice: [0.5, 1.0], when: {optimizer.kind: sg
         (
             "runs: 8",
             "sampler: {kind: gp}\nruns: 8",
-            "f.yaml:19: sampler.kind: gp models fields that every run has; with one_of or when, use tpe, qmc, random",
+            "f.yaml:19: sampler.kind: gp needs the same fields in every run; with one_of or when, use tpe, random, qmc or grid",
         ),
         (
             "runs: 8",
