@@ -1,6 +1,6 @@
-"""What can be tried: recipes, distributions over their fields, and the files that name them.
+"""Recipes, distributions over their fields, and the files that define spaces and ablations.
 
-`Constant` here is the distribution; the schedules are in `search_spaces.recipe.schedules`.
+`Constant` is the distribution; the schedule of that name is in `search_spaces.recipe.schedules`.
 """
 
 from search_spaces.errors import (
@@ -41,7 +41,7 @@ from search_spaces.search.parameters import Alternative, Parameter, Parameters
 from search_spaces.search.sequences import grid_point, grid_points, random_point, sobol_point
 from search_spaces.seeds import derive_seed
 from search_spaces.specs.ablation import MATCHED, RETUNED, TUNING, AblationSpec, Arm, Metrics, Retune, tuning_ranges
-from search_spaces.specs.factorial import Arrangement, Contrast
+from search_spaces.specs.factorial import Contrast, FactorialDesign
 from search_spaces.specs.resources import Resources
 from search_spaces.specs.space import Asha, EarlyStopping, Metric, NoStopping, Sampler, SpaceSpec
 
@@ -55,7 +55,6 @@ __all__ = [
     "AdamW",
     "Alternative",
     "Arm",
-    "Arrangement",
     "Asha",
     "Budget",
     "CheckpointError",
@@ -65,6 +64,7 @@ __all__ = [
     "Contrast",
     "Distribution",
     "EarlyStopping",
+    "FactorialDesign",
     "FiniteDistribution",
     "LeaseLostError",
     "LogUniform",

@@ -23,9 +23,9 @@ from search_spaces.search.distributions import (
     Uniform,
     Value,
 )
-from search_spaces.search.field_checks import search_problems
+from search_spaces.search.field_checks import validate_search
 from search_spaces.search.parameters import Alternative, Parameters
-from search_spaces.search.point_checks import point_problems
+from search_spaces.search.point_checks import validate_points
 from search_spaces.search.sequences import Grid
 from search_spaces.specs.resources import Resources
 from search_spaces.specs.task_reference import read_reference, task_text
@@ -224,16 +224,16 @@ class SpaceSpec(Part):
     @model_validator(mode="after")
     def _search_fits(self) -> Self:
         problems = (
-            search_problems(self.recipe, self.search, self.one_of, self.when)
-            or point_problems(self.parameters, self.starts, drawn=not self.sampler.traits.exhaustive)
-            or grid_problems(self)
+            validate_search(self.recipe, self.search, self.one_of, self.when)
+            or validate_points(self.parameters, self.starts, drawn=not self.sampler.traits.exhaustive)
+            or validate_sampler(self)
         )
         if problems:
             raise UsageError(*problems)
         return self
 
 
-def grid_problems(spec: SpaceSpec) -> tuple[Problem, ...]:
+def validate_sampler(spec: SpaceSpec) -> tuple[Problem, ...]:
     """Return what keeps a sampler from filling the runs of a space."""
     parameters = spec.parameters
     traits = spec.sampler.traits

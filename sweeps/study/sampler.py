@@ -16,7 +16,7 @@ from optuna.samplers import BaseSampler, GPSampler, TPESampler
 from optuna.storages import InMemoryStorage
 
 from search_spaces import Sampler, SpaceSpec, Value
-from search_spaces.search.distributions import lies_in
+from search_spaces.search.distributions import contains
 from search_spaces.search.parameters import Parameters
 from search_spaces.search.sequences import Grid, PointSequence, RandomSequence, SobolSequence, infeasible
 from search_spaces.seeds import derive_seed
@@ -114,7 +114,7 @@ class OptunaSampler:
             self._study.forget_asked()
 
     def learn(self, view: RunSnapshot) -> None:
-        if not all(lies_in(self._distributions[name], value) for name, value in view.values.items()):
+        if not all(contains(self._distributions[name], value) for name, value in view.values.items()):
             # A baseline outside the ranges would take its missing parameters out of the joint model.
             view = replace(view, state=RunState.FAILED, values={})
         finite = {epoch: value for epoch, value in view.curve.items() if math.isfinite(value)}

@@ -31,7 +31,7 @@ from search_spaces import (
     UsageError,
     Value,
 )
-from search_spaces.search.distributions import lies_in
+from search_spaces.search.distributions import contains
 from search_spaces.search.parameters import Parameter, Parameters
 from search_spaces.specs.space import Goal
 from sweeps.run_state import RunState
@@ -173,7 +173,7 @@ class Study:
         return {
             path: value
             for path, value in view.values.items()
-            if path in self._distributions and lies_in(self._search[path], value)
+            if path in self._distributions and contains(self._search[path], value)
         }
 
 

@@ -27,7 +27,7 @@ from search_spaces import (
     grid_points,
     resolve,
 )
-from search_spaces.search.distributions import lies_in
+from search_spaces.search.distributions import contains
 from sweeps.run_state import RunState
 
 BASELINE = "baseline"
@@ -114,7 +114,7 @@ def _starts(evidence: SweepEvidence, spec: SpaceSpec) -> tuple[Mapping[str, Valu
     found: list[Mapping[str, Value]] = []
     for run in (*evidence.ranked, *good):
         point = dict(sorted(run.values.items()))
-        inside = all(field in spec.search and lies_in(spec.search[field], value) for field, value in point.items())
+        inside = all(field in spec.search and contains(spec.search[field], value) for field, value in point.items())
         if run.number and inside and point not in found:
             found.append(point)
     return tuple(found[:STARTS])

@@ -23,7 +23,7 @@ from search_spaces import (
     resolve,
     sobol_point,
 )
-from search_spaces.search.distributions import lies_in
+from search_spaces.search.distributions import contains
 from search_spaces.search.parameters import Alternative
 from search_spaces.specs.space import SAMPLERS
 from sweeps.plan.search_plan import SearchPlan, searched_fields, searched_values
@@ -84,7 +84,7 @@ def test_proposals_lie_in_their_ranges(kind: Any) -> None:
     recipes = run(spec, SearchPlan(spec), 0, 9)
     for recipe in recipes[1:]:
         for path, value in searched_values(recipe, spec).items():
-            assert lies_in(spec.search[path], value), (path, value)
+            assert contains(spec.search[path], value), (path, value)
     assert len({recipe_hash(recipe) for recipe in recipes}) == 9 if kind != "grid" else 8
 
 
@@ -165,7 +165,7 @@ def test_a_baseline_outside_the_ranges_does_not_disturb_the_sampler() -> None:
     spec = spec_of("tpe", recipe=outside)
     recipes = run(spec, SearchPlan(spec), 0, 9)
     for recipe in recipes[1:]:
-        assert all(lies_in(spec.search[path], value) for path, value in searched_values(recipe, spec).items())
+        assert all(contains(spec.search[path], value) for path, value in searched_values(recipe, spec).items())
 
 
 # --- alternatives, conditions, constraints, starts --------------------------------------------------------------
@@ -200,7 +200,7 @@ def test_conditional_proposals_are_lawful_and_go_on_after_a_restart(kind: Any) -
     assert whole[2].optimizer.model_dump()["nesterov"] is False  # it comes with the alternative
     for recipe in whole[3:]:
         point = parameters.read(recipe)
-        assert all(lies_in(parameters.distributions[name], value) for name, value in point.items())
+        assert all(contains(parameters.distributions[name], value) for name, value in point.items())
         assert parameters.satisfies(point)
         assert parameters.resolved(point) == recipe
     assert {recipe.optimizer.kind for recipe in whole} == {"adamw", "sgd"}

@@ -24,7 +24,7 @@ from search_spaces import (
     UsageError,
     random_point,
 )
-from search_spaces.search.distributions import lies_in
+from search_spaces.search.distributions import contains
 from search_spaces.search.parameters import Alternative, Parameters
 from sweeps.plan.search_plan import SearchPlan
 from sweeps.run_state import RunState
@@ -93,7 +93,7 @@ def test_every_distribution_has_its_twin(ours: Distribution, twin: BaseDistribut
     assert optuna_distribution(ours) == twin
     values = [random_point({"x": ours}, 0, number)["x"] for number in range(40)] + list(ours.edges())
     for value in values:
-        assert lies_in(ours, value)
+        assert contains(ours, value)
         if twin is not None:
             label = str(list(value)) if isinstance(value, tuple) else value
             assert twin._contains(twin.to_internal_repr(label))
@@ -115,7 +115,7 @@ def test_every_distribution_has_its_twin(ours: Distribution, twin: BaseDistribut
     ],
 )
 def test_values_of_a_baseline_may_lie_outside(ours: Distribution, value: Any) -> None:
-    assert not lies_in(ours, value)
+    assert not contains(ours, value)
 
 
 def test_asking_gives_values_of_ours() -> None:
