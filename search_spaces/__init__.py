@@ -1,6 +1,6 @@
-"""What can be tried: recipes, distributions over their fields, and the files that name them.
+"""Recipes, distributions over their fields, and the files that define spaces and ablations.
 
-`Constant` here is the distribution; the schedules are in `search_spaces.recipe.schedules`.
+`Constant` is the distribution; the schedule of that name is in `search_spaces.recipe.schedules`.
 """
 
 from search_spaces.errors import (

@@ -1,12 +1,12 @@
-"""Every exception that this project raises on purpose.
+"""The exceptions of this project.
 
 SweepsError
-├── UsageError          the person can mend it: exit code 2, one line per problem
-│   └── SpecError       ... in a YAML file: every problem of the file at once
-├── RunError            this run failed; the sweep goes on
-│   └── CheckpointError a checkpoint is damaged: an earlier one, or a restart, takes its place
-└── SweepError          the sweep cannot go on: exit code 1, the same command continues it
-    └── LeaseLostError  another driver has taken the sweep over
+├── UsageError          the user can fix it: exit code 2, one line per problem
+│   └── SpecError       the same for a YAML file: every problem of the file at once
+├── RunError            this run failed; the sweep continues
+│   └── CheckpointError a checkpoint is damaged: the run uses an earlier one or starts again
+└── SweepError          the sweep stopped: exit code 1, the same command continues it
+    └── LeaseLostError  another driver has taken over the sweep
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with what a person wrote.
+    """One thing that is wrong with a file or with the options of a command.
 
     Attributes:
         where: ``file:line`` or the name of a command-line option.
         field: Dotted path of the field (``optimizer.lr``), or ``""``.
-        message: The law, what was found, and what to do.
+        message: The rule, what was found, and what to do.
     """
 
     where: str
@@ -35,14 +35,14 @@ class Problem:
 
 
 class SweepsError(Exception):
-    """The root of the tree above."""
+    """Base class of the exceptions of this project."""
 
 
 class UsageError(SweepsError):
-    """Something that a person wrote cannot be used.
+    """A file or an option is invalid.
 
     Args:
-        problems: One line each, or the texts of the lines.
+        problems: Problems, or their texts, of one line each.
     """
 
     def __init__(self, *problems: Problem | str) -> None:
@@ -51,11 +51,11 @@ class UsageError(SweepsError):
 
 
 class SpecError(UsageError):
-    """A spec file breaks the law; carries every problem of the file."""
+    """A spec file is invalid; holds every problem of the file."""
 
 
 class RunError(SweepsError):
-    """This run failed; the sweep goes on."""
+    """This run failed; the sweep continues."""
 
 
 class CheckpointError(RunError):
@@ -63,15 +63,15 @@ class CheckpointError(RunError):
 
 
 class SweepError(SweepsError):
-    """The sweep cannot go on; the same command continues it later."""
+    """The sweep stopped; the same command continues it later."""
 
 
 class LeaseLostError(SweepError):
-    """Another driver has taken the sweep over; this one must write nothing more."""
+    """Another driver has taken over the sweep; this one must not write any more."""
 
 
 def suggest(name: str, valid: Iterable[str]) -> str:
-    """Return the end of a message about an unknown name: the nearest valid name, and all of them."""
+    """Return the end of a message about an unknown name: the nearest valid name, and the list of valid names."""
     names = list(valid)
     near = difflib.get_close_matches(name[:100], names, n=1)
     return (f"did you mean {near[0]}? " if near else "") + f"valid: {', '.join(names) or 'none'}"

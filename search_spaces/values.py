@@ -1,4 +1,4 @@
-"""The values that a recipe field can be set to, and the checks that distributions over them share."""
+"""The values of recipe fields, and the checks that distributions share."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from search_spaces.errors import UsageError
 
 Scalar = bool | int | float | str | None
 Value = Scalar | tuple[Scalar, ...]
-"""What a recipe field, or an item of a tuple in it, can be set to."""
+"""The value of a recipe field, or of an item of a tuple in it."""
 
-_LARGEST = 1e300  # the difference of two bounds stays finite, too
+_LARGEST = 1e300  # so that the difference of two bounds is finite, too
 
 
 def show(value: object) -> str:
-    """Return what a person wrote, on one line of bounded length, as YAML would have it."""
+    """Return a value as YAML writes it, on one line of bounded length."""
     if isinstance(value, Mapping):
         return "a section"
     if value is None or isinstance(value, bool):
@@ -28,10 +28,10 @@ def show(value: object) -> str:
 
 
 def checked_number(name: str, value: object) -> float:
-    """Return a finite number as a float, or raise a `UsageError` that names it."""
+    """Return a finite number as a float, or raise a `UsageError` with its name."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise UsageError(f"{name} must be a number, found {show(value)}")
-    if not abs(value) <= _LARGEST:  # so written, NaN is refused too
+    if not abs(value) <= _LARGEST:  # in this form, NaN is rejected, too
         raise UsageError(f"{name} must be finite, found {show(value)}")
     return float(value)
 
@@ -43,7 +43,7 @@ def check_ordered(low: float, high: float) -> None:
 
 
 def check_unit(u: float) -> None:
-    """Raise a `ValueError`, which is a programmer's, unless `u` is in [0, 1)."""
+    """Raise a `ValueError` unless `u` is in [0, 1)."""
     if not 0 <= u < 1:
         raise ValueError(f"u must be in [0, 1), found {u!r}")
 
@@ -57,14 +57,14 @@ def checked_value(value: object) -> Value:
 
 def _checked_scalar(value: object) -> Scalar:
     if value is not None and not isinstance(value, bool | int | float | str):
-        raise UsageError(f"a value is a number, a text, true, false, null or a list of them, found {show(value)}")
+        raise UsageError(f"a value must be a number, a text, true, false, null or a list of these, found {show(value)}")
     if isinstance(value, float) and not math.isfinite(value):
         raise UsageError(f"a value must be finite, found {value}")
     return value
 
 
 def identity(option: Value) -> object:
-    """Return a key that tells true from 1 but not 1 from 1.0, which every field takes for the same."""
+    """Return a key that distinguishes true from 1 but not 1 from 1.0, which are equal in every field."""
     if isinstance(option, tuple):
         return tuple(identity(item) for item in option)
     return (isinstance(option, bool), option)

@@ -42,7 +42,7 @@ def _stopping(evidence: SweepEvidence) -> list[str]:
 
 
 def _sampler(evidence: SweepEvidence) -> list[str]:
-    if evidence.spec.sampler.kind not in ("tpe", "gp"):
+    if not evidence.spec.sampler.traits.adaptive:
         return []
     return [
         f"The sampler, {evidence.spec.sampler.kind}, went where scores were good: runs are no even sample of the space,"

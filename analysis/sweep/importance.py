@@ -13,7 +13,7 @@ from analysis.statistics.intervals import Floats, Interval
 from analysis.sweep.evidence import SweepEvidence
 from analysis.sweep.fidelity import Fidelity, matched
 from search_spaces import Constant, Distribution, Value
-from search_spaces.search.distributions import lies_in
+from search_spaces.search.distributions import contains
 from sweeps.study.importance import importances
 
 Evaluator = Literal["fANOVA", "PED-ANOVA"]
@@ -87,7 +87,7 @@ def rank_fields(evidence: SweepEvidence, evaluator: Evaluator, seed: int, repeat
         return Importances(evaluator, None, 0, (), {}, "Fewer than 8 runs reached the same epoch: too few to tell.")
     search, left_out = _fields(evidence, compared)
     runs = [run for run in evidence.runs if run.number in compared.scores]
-    inside = [run for run in runs if all(lies_in(search[field], run.values[field]) for field in search)]
+    inside = [run for run in runs if all(contains(search[field], run.values[field]) for field in search)]
     points = [run.values for run in inside]
     scores = np.array([compared.scores[run.number] for run in inside], dtype=np.float64)
     judge = _Judge(evaluator, search, points, evidence.spec.metric.goal, seed)

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from search_spaces.errors import Problem, SpecError, UsageError, suggest
-from search_spaces.files.lookup import locate, read_base, read_text, read_tree
+from search_spaces.files.lookup import locate, read_base, read_nodes, read_text
 from search_spaces.files.nodes import Leaf, Mark, Node, Section, drop, find, plain, put, written_names
 from search_spaces.files.search_section import read_distribution
 from search_spaces.files.space_loader import assemble
@@ -58,7 +58,7 @@ def load_ablation(name_or_path: str, library: Path, overrides: Overrides = Overr
         SpecError: With every problem of the file.
     """
     path = locate(name_or_path, library, "ablation")
-    tree = _override(read_tree(read_text(path), str(path)), overrides)
+    tree = _override(read_nodes(read_text(path), str(path)), overrides)
     return _Assembly(tree, str(path)).spec(overrides.name or path.stem, overrides.settings)
 
 
@@ -68,7 +68,7 @@ def parse_ablation(text: str, source: str, name: str) -> AblationSpec:
     Raises:
         SpecError: With every problem of the text.
     """
-    return _Assembly(read_tree(text, source), source).spec(name, ())
+    return _Assembly(read_nodes(text, source), source).spec(name, ())
 
 
 def _override(tree: Section, overrides: Overrides) -> Section:

@@ -63,7 +63,7 @@ def read_text(path: Path) -> str:
         raise SpecError(Problem(str(mark), "", "a file must be UTF-8 text, found other bytes")) from None
 
 
-def read_tree(text: str, source: str, below: tuple[Path, ...] = ()) -> Section:
+def read_nodes(text: str, source: str, below: tuple[Path, ...] = ()) -> Section:
     """Return the nodes of a text, merged onto those of the space that it extends.
 
     Args:
@@ -85,13 +85,13 @@ def read_base(tree: Section, key: str, source: str, below: tuple[Path, ...] = ()
     """Return a section merged onto the space that its entry `key` names, if it has that entry.
 
     Raises:
-        SpecError: As `read_tree`.
+        SpecError: As `read_nodes`.
     """
     if key not in tree.entries:
         return tree
     below = (*below, Path(source).resolve())
     base = _base(tree, key, Path(source), below)
-    merged = merge(read_tree(read_text(base), str(base), below), drop(tree, [key]))
+    merged = merge(read_nodes(read_text(base), str(base), below), drop(tree, [key]))
     return merged if isinstance(merged, Section) else tree
 
 

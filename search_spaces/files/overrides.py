@@ -14,7 +14,7 @@ from search_spaces.values import Scalar, Value, show
 
 
 @dataclass(frozen=True)
-class Setting:
+class Override:
     """One `--set` text.
 
     Attributes:
@@ -28,7 +28,7 @@ class Setting:
     value: Value
 
 
-def parse_setting(text: str) -> Setting:
+def parse_override(text: str) -> Override:
     """Read `field=value`; the value is a YAML scalar, or a list of them as in `[0.9, 0.98]`.
 
     Raises:
@@ -45,7 +45,7 @@ def parse_setting(text: str) -> Setting:
     except SpecError as error:
         messages = [problem.message for problem in error.problems if isinstance(problem, Problem)]
         raise UsageError(*(Problem(where, field, message) for message in messages)) from None
-    return Setting(where, field, _value(node, where, field))
+    return Override(where, field, _value(node, where, field))
 
 
 def _value(node: Node, where: str, field: str) -> Value:
@@ -58,7 +58,7 @@ def _value(node: Node, where: str, field: str) -> Value:
     raise UsageError(Problem(where, field, "must be a number, a text, true, false, null or a list of them"))
 
 
-def apply_settings(recipe: Recipe, settings: Sequence[Setting]) -> Recipe:
+def apply_overrides(recipe: Recipe, settings: Sequence[Override]) -> Recipe:
     """Return the recipe with the settings applied together; of two for one field, the later one counts.
 
     Raises:
@@ -79,7 +79,7 @@ def apply_settings(recipe: Recipe, settings: Sequence[Setting]) -> Recipe:
     return resolved
 
 
-def _blame(problem: Problem, settings: Sequence[Setting]) -> Problem:
+def _blame(problem: Problem, settings: Sequence[Override]) -> Problem:
     """Return the problem with the option that caused it: the last one at, or else within, its field."""
     for setting in reversed(settings):
         if setting.field == problem.field or problem.field.startswith(f"{setting.field}."):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from search_spaces.errors import UsageError, suggest
 from search_spaces.files.nodes import Items, Leaf, Node, Section, drop, plain
-from search_spaces.files.overrides import Setting
+from search_spaces.files.overrides import Override
 from search_spaces.recipe.fields import KINDS
 from search_spaces.search.distributions import DISTRIBUTION_NAMES, Distribution, Value, make_distribution
 from search_spaces.search.parameters import Alternative, overlap
@@ -158,7 +158,7 @@ def _own_range(entry: Section) -> Distribution:
 # --- what is fixed ----------------------------------------------------------------------------------------------
 
 
-def fix(parts: SearchParts, setting: Setting) -> tuple[SearchParts, tuple[Setting, ...]]:
+def fix(parts: SearchParts, setting: Override) -> tuple[SearchParts, tuple[Override, ...]]:
     """Take what a `--set` fixes out of a search.
 
     A fixed kind leaves the one alternative that has it, if there is one: its ranges become plain ones, and its values
@@ -168,7 +168,7 @@ def fix(parts: SearchParts, setting: Setting) -> tuple[SearchParts, tuple[Settin
         What is left, and the settings of the recipe that come with it.
     """
     section, _, name = setting.field.partition(".")
-    settings: tuple[Setting, ...] = ()
+    settings: tuple[Override, ...] = ()
     if section in parts.one_of and name == "kind":
         parts, settings = _chosen(parts, section, setting)
     elif section in parts.one_of:
@@ -188,12 +188,12 @@ def fix(parts: SearchParts, setting: Setting) -> tuple[SearchParts, tuple[Settin
     return replace(parts, search=search, when={key: when[key] for key in when if key in search and when[key]}), settings
 
 
-def _chosen(parts: SearchParts, section: str, setting: Setting) -> tuple[SearchParts, tuple[Setting, ...]]:
+def _chosen(parts: SearchParts, section: str, setting: Override) -> tuple[SearchParts, tuple[Override, ...]]:
     left = {key: ones for key, ones in parts.one_of.items() if key != section}
     for one in parts.one_of[section]:
         if one.kind == setting.value:
             own = {f"{section}.{name}": values for name, values in one.search.items()}
-            settings = (Setting(setting.where, f"{section}.{name}", value) for name, value in one.settings.items())
+            settings = (Override(setting.where, f"{section}.{name}", value) for name, value in one.settings.items())
             return replace(parts, search={**own, **parts.search}, one_of=left), tuple(settings)
     return replace(parts, one_of=left), ()
 
@@ -208,7 +208,7 @@ def _with(one: Alternative, section: str, name: str, value: Value) -> Alternativ
 
 
 def fix_start(
-    start: Mapping[str, Value], settings: Sequence[Setting], base: Mapping[str, Value], gone: Collection[str]
+    start: Mapping[str, Value], settings: Sequence[Override], base: Mapping[str, Value], gone: Collection[str]
 ) -> Mapping[str, Value] | None:
     """Return a start without what settings take out of the search, or None if nothing is left of it.
 

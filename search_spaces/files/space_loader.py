@@ -14,14 +14,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from search_spaces.errors import Problem, SpecError, UsageError, suggest
-from search_spaces.files.lookup import locate, read_text, read_tree
+from search_spaces.files.lookup import locate, read_nodes, read_text
 from search_spaces.files.nodes import Leaf, Mark, Node, Section, find, plain, put, written_names
-from search_spaces.files.overrides import Setting, apply_settings, parse_setting
+from search_spaces.files.overrides import Override, apply_overrides, parse_override
 from search_spaces.files.search_section import SearchParts, fix, fix_start, read_search
 from search_spaces.recipe.fields import flatten
 from search_spaces.recipe.recipe import Recipe
 from search_spaces.recipe.validation import MISSING, refusals
-from search_spaces.search.field_checks import search_problems
+from search_spaces.search.field_checks import validate_search
 from search_spaces.search.parameters import overlap
 from search_spaces.specs.space import SpaceSpec
 from search_spaces.values import Value, show
@@ -51,7 +51,7 @@ def load_space(
         SpecError: With every problem of the file, in the order of its lines, and then of the options.
     """
     path = locate(name_or_path)
-    tree = _override(read_tree(read_text(path), str(path)), runs, seed)
+    tree = _override(read_nodes(read_text(path), str(path)), runs, seed)
     return assemble(tree, str(path), path.stem if name is None else name, settings)
 
 
@@ -66,7 +66,7 @@ def parse_space(text: str, source: str, name: str) -> SpaceSpec:
     Raises:
         SpecError: With every problem of the text, in the order of its lines.
     """
-    return assemble(read_tree(text, source), source, name)
+    return assemble(read_nodes(text, source), source, name)
 
 
 def assemble(tree: Section, source: str, name: str, settings: Sequence[str] = ()) -> SpaceSpec:
@@ -144,18 +144,18 @@ class _Assembly:
             self._add(("kind",), f"must be kind: sweep, found {'none' if kind is None else show(kind)}")
         return values
 
-    def _settings(self, texts: Iterable[str]) -> list[Setting]:
-        settings: list[Setting] = []
+    def _settings(self, texts: Iterable[str]) -> list[Override]:
+        settings: list[Override] = []
         for text in texts:
             try:
-                settings.append(parse_setting(text))
+                settings.append(parse_override(text))
             except UsageError as error:
                 self._add_options(error)
         return settings
 
-    def _apply(self, recipe: Recipe, settings: Sequence[Setting]) -> Recipe:
+    def _apply(self, recipe: Recipe, settings: Sequence[Override]) -> Recipe:
         try:
-            return apply_settings(recipe, settings)
+            return apply_overrides(recipe, settings)
         except UsageError as error:
             self._add_options(error)
             return recipe
@@ -176,7 +176,7 @@ class _Assembly:
             if field in search and all(draft.knows(name) and not _unread(name, parts) for name in conditions)
         }
         search = {field: search[field] for field in search if field in when or field not in parts.when}
-        for problem in search_problems(recipe, search, one_of, when):
+        for problem in validate_search(recipe, search, one_of, when):
             self._add(written_names(self.tree, problem.field), problem.message)
 
     def _validated(self, values: Mapping[str, Any]) -> SpaceSpec | None:
@@ -214,9 +214,9 @@ def _typed(error: UsageError) -> Iterator[Problem]:
         yield problem if isinstance(problem, Problem) else Problem("", "", problem)
 
 
-def _without(search: SearchParts, settings: Sequence[Setting]) -> tuple[SearchParts, list[Setting]]:
+def _without(search: SearchParts, settings: Sequence[Override]) -> tuple[SearchParts, list[Override]]:
     """Take what settings fix out of a search; the values that come with it go before the settings."""
-    more: list[Setting] = []
+    more: list[Override] = []
     for setting in settings:
         search, own = fix(search, setting)
         more += own
@@ -227,7 +227,7 @@ def _unread(field: str, parts: SearchParts) -> bool:
     return any(overlap(field, name) for name in parts.unread)
 
 
-def _starts(starts: Any, settings: Sequence[Setting], base: Mapping[str, Value], gone: Collection[str]) -> Any:
+def _starts(starts: Any, settings: Sequence[Override], base: Mapping[str, Value], gone: Collection[str]) -> Any:
     """Take what settings fix out of the starts; what is no list of sections is left to be refused."""
     if not settings or not isinstance(starts, list):
         return starts

@@ -18,7 +18,7 @@ from search_spaces.importers.wandb import is_wandb, read_wandb
 from search_spaces.recipe.fields import resolve, unknown_field
 from search_spaces.recipe.recipe import Recipe
 from search_spaces.search.distributions import Constant, Distribution, LogUniform, RandInt, Uniform, Value
-from search_spaces.search.field_checks import search_problems
+from search_spaces.search.field_checks import validate_search
 from search_spaces.values import show
 
 _NOT_OURS = {"seed": "seeds are the sweep's own: --seed, and one for every run"}
@@ -92,7 +92,7 @@ class _Placement:
             self.recipe, self.fixed[name] = recipe, f"{show(distribution.value)}, there {comment}"
             return None
         others = {other: placed.distribution for other, placed in self.search.items()}
-        problems = search_problems(recipe, {name: distribution}) or search_problems(
+        problems = validate_search(recipe, {name: distribution}) or validate_search(
             recipe, {**others, name: distribution}
         )
         if problems:

@@ -12,6 +12,7 @@ from search_spaces.importers.imported import Imported
 from search_spaces.recipe.recipe import Recipe
 from search_spaces.search.distributions import Distribution, canonical
 from search_spaces.search.sequences import grid_points
+from search_spaces.specs.space import SAMPLERS
 
 _TASK = "my_package.my_module:MyTask"
 _RUNS = 32
@@ -64,7 +65,7 @@ def space_text(
 
 def _runs(found: Imported, search: Mapping[str, Distribution]) -> tuple[Mapping[str, str | int], int, tuple[str, ...]]:
     """Return the sampler, the number of runs, and what is to be said about them."""
-    if found.sampler["kind"] == "grid":
+    if SAMPLERS[str(found.sampler["kind"])].exhaustive:
         try:
             points = grid_points(search)
         except UsageError:

@@ -1,1 +1,1 @@
-"""What varies: distributions, parameters, constraints, and sequences of points."""
+"""Distributions, parameters, constraints, and sequences of points."""

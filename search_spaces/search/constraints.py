@@ -1,4 +1,4 @@
-"""Constraints between fields: `optimizer.lr * optimizer.weight_decay <= 1e-3`, in a closed grammar and never by eval.
+"""Constraints between fields: `optimizer.lr * optimizer.weight_decay <= 1e-3`, in a closed grammar, without eval.
 
     test       = all {"or" all}
     all        = claim {"and" claim}
@@ -8,7 +8,7 @@
     product    = factor {("*" | "/") factor}
     factor     = "-" factor | number | field | ("min" | "max") "(" sum {"," sum} ")" | "(" test ")"
 
-Several comparisons in a row hold when each of them does, as in mathematics: `0 < a < b`.
+A chain of comparisons holds when each of them does, as in mathematics: `0 < a < b`.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ _ARITHMETIC: Mapping[str, Callable[[float, float], float]] = {
 }
 _FUNCTIONS: Mapping[str, Callable[..., float]] = {"min": min, "max": max}
 _RESERVED = ("and", "or", "not", *_FUNCTIONS)
-_MOST_CHARACTERS, _DEEPEST = 500, 40
+_MAX_CHARACTERS, _MAX_DEPTH = 500, 40
 
 Sort = Literal["number", "claim", "field"]
-"""What an expression gives; of a field only its recipe knows, as it may be true or false."""
+"""Type of an expression. `field` is a type of its own: only the recipe says whether it is a number or a truth value."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,9 @@ class Expression:
     """A node of a parsed constraint.
 
     Attributes:
-        operator: `number`, `field`, or what is applied to the operands.
-        operands: Of an operator.
-        value: Of a number, or the dotted path of a field.
+        operator: `number`, `field`, or the operator that is applied to the operands.
+        operands: Operands of an operator.
+        value: Value of a number, or dotted path of a field.
     """
 
     operator: str
@@ -65,7 +65,7 @@ class Expression:
 
     @property
     def sort(self) -> Sort:
-        """What it gives."""
+        """The type of its value."""
         if self.operator == "field":
             return "field"
         return "claim" if self.operator in (*_COMPARISONS, "and", "or", "not") else "number"
@@ -73,13 +73,13 @@ class Expression:
 
 @dataclass(frozen=True)
 class Constraint:
-    """What every proposed point has to satisfy.
+    """A condition that every proposed point must satisfy.
 
     Attributes:
-        text: As a person wrote it.
+        text: Text of the constraint, as in the file.
 
     Raises:
-        UsageError: The text is not of the grammar, with the column where it leaves it.
+        UsageError: The text does not follow the grammar; the message has the column.
     """
 
     text: str
@@ -90,14 +90,14 @@ class Constraint:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """Every dotted field that it mentions, in order."""
+        """The dotted fields that it mentions, in order."""
         return tuple(dict.fromkeys(_fields(self._root)))
 
     def holds(self, values: Mapping[str, Value]) -> bool:
         """Return whether the values of a recipe satisfy it.
 
-        It says nothing, and so holds, where a field does not exist for the kind in force or is null.
-        What cannot be computed, such as a division by zero, does not hold.
+        It holds if one of its fields is null or does not exist for the selected kind. It does not hold if it cannot be
+        computed, as with a division by zero.
         """
         if any(values.get(name) is None for name in self.fields):
             return True
@@ -118,7 +118,7 @@ def _evaluate(node: Expression, values: Mapping[str, Value]) -> float:
     if node.operator == "number":
         return float(node.value)
     if node.operator == "field":
-        return values[str(node.value)]  # type: ignore[return-value]  # search_checks.py refuses texts and lists
+        return values[str(node.value)]  # type: ignore[return-value]  # point_checks.py rejects texts and lists
     if node.operator in ("and", "or"):
         test = all if node.operator == "and" else any
         return test(_evaluate(operand, values) for operand in node.operands)
@@ -133,13 +133,13 @@ def _evaluate(node: Expression, values: Mapping[str, Value]) -> float:
 
 
 class _Parser:
-    """Recursive descent: one method for each line of the grammar."""
+    """Recursive-descent parser with one method for each line of the grammar."""
 
     def __init__(self, text: object) -> None:
         if not isinstance(text, str) or not text.isprintable():
             raise UsageError(f"must be a text such as 'optimizer.lr <= 0.1', found {show(text)}")
-        if len(text) > _MOST_CHARACTERS:
-            raise UsageError(f"must have at most {_MOST_CHARACTERS} characters, found {len(text)}")
+        if len(text) > _MAX_CHARACTERS:
+            raise UsageError(f"must have at most {_MAX_CHARACTERS} characters, found {len(text)}")
         self._tokens = list(_tokens(text))
         self._at = 0
         self._depth = 0
@@ -149,7 +149,7 @@ class _Parser:
         if self._kind != "end":
             self._fail("and, or, an operator or the end")
         if root.sort == "number":
-            raise UsageError("must compare something, as in optimizer.lr <= 0.1; this is a number")
+            raise UsageError("must be a comparison such as optimizer.lr <= 0.1, found a number")
         return root
 
     @property
@@ -161,7 +161,7 @@ class _Parser:
         return self._tokens[self._at][1]
 
     def _take(self, *texts: str) -> str | None:
-        """Step over the next token if it is one of these."""
+        """Consume and return the next token if it is one of these texts."""
         if self._kind in ("sign", "word") and self._text in texts:
             self._at += 1
             return self._tokens[self._at - 1][1]
@@ -249,18 +249,20 @@ class _Parser:
 
     def _deeper(self) -> None:
         self._depth += 1
-        if self._depth > 2 * _DEEPEST:  # a parenthesis is a claim and a factor
-            raise UsageError(f"may be nested {_DEEPEST} deep at most, found deeper")
+        if self._depth > 2 * _MAX_DEPTH:  # each parenthesis counts as a claim and as a factor
+            raise UsageError(f"must be nested at most {_MAX_DEPTH} levels deep, found more")
 
 
 def _tokens(text: str) -> Iterator[tuple[str, str, int]]:
-    """Yield the kind, text and column of each token, and the end."""
+    """Yield the kind, text and column of each token, and an end token."""
     at = 0
     while text[at:].strip():
         match = _TOKEN.match(text, at)
         if not match or match.lastgroup is None:
             at += len(text[at:]) - len(text[at:].lstrip())
-            raise UsageError(f"column {at + 1}: {show(text[at])} is no part of a constraint; fields are not quoted")
+            raise UsageError(
+                f"column {at + 1}: {show(text[at])} is not allowed in a constraint; write fields without quotes"
+            )
         yield match.lastgroup, match[match.lastgroup], match.start(match.lastgroup) + 1
         at = match.end()
     yield "end", "", len(text.rstrip()) + 1
@@ -269,12 +271,13 @@ def _tokens(text: str) -> Iterator[tuple[str, str, int]]:
 def _claims(nodes: list[Expression], word: str) -> Iterator[Expression]:
     for node in nodes:
         if node.sort == "number":
-            raise UsageError(f"{word} joins comparisons, as in a < b {'and' if word == 'not' else word} c < d")
+            example = "not a < b" if word == "not" else f"a < b {word} c < d"
+            raise UsageError(f"{word} needs comparisons, found a number; write {example}")
         yield node
 
 
 def _numbers(nodes: list[Expression], sign: str) -> Iterator[Expression]:
     for node in nodes:
         if node.sort == "claim":
-            raise UsageError(f"{sign} takes numbers, found a comparison")
+            raise UsageError(f"{sign} needs numbers, found a comparison")
         yield node

@@ -1,8 +1,8 @@
-"""Distributions over the values of one recipe field, and how YAML spells them.
+"""Distributions over the values of one recipe field, and their form in YAML.
 
-Each is a frozen class with `from_unit`, its inverse cumulative distribution function: it takes a number of
-[0, 1) to a value, so that random, Sobol and grid points all come from the same definition. In YAML a
-distribution is a mapping with one key, `{loguniform: [1e-5, 1e-1]}`, and perhaps a prior beside it.
+Each is a frozen class with `from_unit`, its inverse cumulative distribution function, which maps a number of [0, 1) to
+a value: random and Sobol points use the same definition. In YAML, a distribution is a mapping with one key and an
+optional prior, such as `{loguniform: [1e-5, 1e-1], prior: 1e-3}`.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ __all__ = [
     "Uniform",
     "Value",
     "canonical",
-    "lies_in",
+    "contains",
     "make_distribution",
 ]
 
 FiniteDistribution = QUniform | RandInt | Choice | Constant
-"""Those with a `size`, `at(index)` and `grid()`."""
+"""Distributions with `size`, `at(index)` and `grid()`."""
 
 Distribution = Uniform | LogUniform | Normal | FiniteDistribution
 
@@ -53,39 +53,39 @@ _SHAPES = {
 
 
 def make_distribution(name: str, arguments: object, prior: object = None) -> Distribution:
-    """Return the distribution that `{name: arguments}` spells in YAML.
+    """Return the distribution that YAML writes as `{name: arguments}`.
 
     Args:
         name: One of `DISTRIBUTION_NAMES`.
-        arguments: What stands behind the name: a list of numbers, of options, or one value.
-        prior: What stands behind `prior`, if that is written.
+        arguments: List of numbers or options, or one value.
+        prior: Value of `prior`, or None.
 
     Raises:
-        UsageError: With the law that the arguments break, and what was found.
+        UsageError: The arguments are invalid.
     """
     if prior is not None and name not in ("uniform", "loguniform"):
-        raise UsageError(f"a prior goes with uniform and loguniform, found {name}; leave it out")
+        raise UsageError(f"a prior needs uniform or loguniform, found {name}; leave it out")
     if name in ("choice", "constant"):
         return Choice(arguments) if name == "choice" else Constant(arguments)  # type: ignore[arg-type]
     shape = _SHAPES[name]
     if not isinstance(arguments, Sequence) or isinstance(arguments, str):
-        raise UsageError(f"{name} is written {name}: {shape}, found {show(arguments)}")
+        raise UsageError(f"must be written {name}: {shape}, found {show(arguments)}")
     if len(arguments) != shape.count(",") + 1:
-        raise UsageError(f"{name} is written {name}: {shape}, found {len(arguments)} arguments")
-    # Only the two that were let through above take a prior.
+        raise UsageError(f"must be written {name}: {shape}, found {len(arguments)} arguments")
+    # Only uniform and loguniform have a prior here.
     return _CLASSES[name](*arguments, *([] if prior is None else [prior]))
 
 
 def canonical(distribution: Distribution) -> dict[str, Value | list[Value]]:
-    """Return the mapping that spells a distribution in YAML: `{name: arguments}`, and its prior if it has one."""
-    spelled: dict[str, Value | list[Value]] = {distribution.name: distribution.arguments()}
+    """Return the YAML mapping of a distribution: `{name: arguments}`, and its prior if it has one."""
+    mapping: dict[str, Value | list[Value]] = {distribution.name: distribution.arguments()}
     if isinstance(distribution, Uniform | LogUniform) and distribution.prior is not None:
-        spelled["prior"] = distribution.prior
-    return spelled
+        mapping["prior"] = distribution.prior
+    return mapping
 
 
-def lies_in(distribution: Distribution, value: Value) -> bool:
-    """Return whether a distribution could have given this value; a baseline may have another."""
+def contains(distribution: Distribution, value: Value) -> bool:
+    """Return whether a value is one of a distribution; that of a baseline may not be."""
     if isinstance(distribution, Choice | Constant):
         return value in distribution.grid()
     if not isinstance(value, int | float):

@@ -1,7 +1,8 @@
-"""Distributions with finitely many values, all equally likely."""
+"""Distributions over finitely many, equally likely values."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,23 +12,42 @@ from search_spaces.errors import UsageError
 from search_spaces.values import Scalar, Value, check_ordered, check_unit, checked_number, checked_value, identity, show
 
 _EXACT_INT = 2**53  # beyond it, neighbouring integers are the same float
-_MOST_OPTIONS = 1000
-_MOST_STEPS = 1_000_000
+_MAX_OPTIONS = 1000
+_MAX_STEPS = 1_000_000
 
 
 def _exact(number: float) -> Fraction:
-    """Return the decimal number that a person wrote, such as 1/10 for 0.1."""
+    """Return the decimal number that was written, such as 1/10 for 0.1."""
     return Fraction(repr(number))
 
 
-def _pick(u: float, size: int) -> int:
-    check_unit(u)
-    return min(int(u * size), size - 1)
+class _Finite(ABC):
+    """A distribution over `size` values."""
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """Number of values."""
+
+    @abstractmethod
+    def at(self, index: int) -> Value:
+        """Return the value with this index, from 0."""
+
+    def from_unit(self, u: float) -> Value:
+        """Return the value at quantile `u` of [0, 1)."""
+        check_unit(u)
+        return self.at(min(int(u * self.size), self.size - 1))
+
+    def grid(self) -> tuple[Value, ...]:
+        """Return every value, in order."""
+        return tuple(self.at(index) for index in range(self.size))
 
 
 @dataclass(frozen=True, slots=True)
-class QUniform:
-    """Each of low, low + q, ..., high alike. Values are floats; `RandInt` has whole numbers.
+class QUniform(_Finite):
+    """The values low, low + q, ..., high. They are floats; `RandInt` has whole numbers.
 
     Attributes:
         low: First value.
@@ -47,43 +67,34 @@ class QUniform:
         if self.q <= 0:
             raise UsageError(f"q must be greater than 0, found {self.q!r}")
         steps = (_exact(self.high) - _exact(self.low)) / _exact(self.q)
-        if steps > _MOST_STEPS:
-            raise UsageError(f"there may be at most {_MOST_STEPS:,} steps, found q {self.q!r}; or use uniform")
+        if steps > _MAX_STEPS:
+            raise UsageError(f"must have at most {_MAX_STEPS:,} steps, found q {self.q!r}; use a larger q or uniform")
         if steps.denominator != 1:
             raise UsageError(
                 f"high must be a whole number of steps above low, found [{self.low!r}, {self.high!r},"
-                f" {self.q!r}]; the nearest such high is {self.at(max(1, round(steps)))!r}"
+                f" {self.q!r}]; the nearest valid high is {self.at(max(1, round(steps)))!r}"
             )
 
     @property
     def size(self) -> int:
-        """How many values there are."""
         return 1 + int((_exact(self.high) - _exact(self.low)) / _exact(self.q))
 
     def at(self, index: int) -> float:
-        """Return the value number `index`, from 0; exact arithmetic gives 0.3, not 0.30000000000000004."""
+        """Return the value with this index, from 0; exact arithmetic gives 0.3, not 0.30000000000000004."""
         return float(_exact(self.low) + index * _exact(self.q))
 
-    def from_unit(self, u: float) -> float:
-        """Return the value at quantile `u` of [0, 1)."""
-        return self.at(_pick(u, self.size))
-
-    def grid(self) -> tuple[Value, ...]:
-        """Return every value, in order."""
-        return tuple(self.at(index) for index in range(self.size))
-
     def edges(self) -> tuple[Value, ...]:
-        """Return the values that a law must be tried with: both ends."""
+        """Return the values to validate: the first and the last."""
         return (self.low, self.high)
 
     def arguments(self) -> list[Value]:
-        """Return what stands behind the name in YAML."""
+        """Return the arguments that YAML writes after the name."""
         return [self.low, self.high, self.q]
 
 
 @dataclass(frozen=True, slots=True)
-class RandInt:
-    """Every whole number of [low, high] alike; both ends are included.
+class RandInt(_Finite):
+    """The whole numbers of [low, high], both ends included.
 
     Attributes:
         low: First value.
@@ -99,42 +110,32 @@ class RandInt:
             if isinstance(bound, bool) or not isinstance(bound, int):
                 raise UsageError(f"{name} must be a whole number, found {show(bound)}")
             if abs(bound) > _EXACT_INT:
-                raise UsageError(f"{name} must be within -2**53 and 2**53, found {show(bound)}")
+                raise UsageError(f"{name} must be between -2**53 and 2**53, found {show(bound)}")
         if self.low > self.high:
             raise UsageError(f"low must not be greater than high, found [{self.low}, {self.high}]")
 
     @property
     def size(self) -> int:
-        """How many values there are."""
         return self.high - self.low + 1
 
     def at(self, index: int) -> int:
-        """Return the value number `index`, from 0."""
         return self.low + index
 
-    def from_unit(self, u: float) -> int:
-        """Return the value at quantile `u` of [0, 1)."""
-        return self.at(_pick(u, self.size))
-
-    def grid(self) -> tuple[Value, ...]:
-        """Return every value, in order."""
-        return tuple(range(self.low, self.high + 1))
-
     def edges(self) -> tuple[Value, ...]:
-        """Return the values that a law must be tried with: both ends."""
+        """Return the values to validate: the first and the last."""
         return (self.low, self.high)
 
     def arguments(self) -> list[Value]:
-        """Return what stands behind the name in YAML."""
+        """Return the arguments that YAML writes after the name."""
         return [self.low, self.high]
 
 
 @dataclass(frozen=True, slots=True, init=False)
-class Choice:
-    """Each option alike. An option is a scalar, None, or a tuple of them for a field such as betas.
+class Choice(_Finite):
+    """A list of options. An option is a scalar, None, or a tuple of scalars for a field such as betas.
 
     Attributes:
-        options: The options: at least one, all different.
+        options: Options: at least one, all different.
     """
 
     options: tuple[Value, ...]
@@ -143,8 +144,8 @@ class Choice:
     def __init__(self, options: Sequence[Value | Sequence[Scalar]]) -> None:
         if isinstance(options, str) or not isinstance(options, Sequence):
             raise UsageError(f"options must be a list, found {show(options)}")
-        if not 1 <= len(options) <= _MOST_OPTIONS:
-            raise UsageError(f"there must be 1 to {_MOST_OPTIONS} options, found {len(options)}")
+        if not 1 <= len(options) <= _MAX_OPTIONS:
+            raise UsageError(f"must have 1 to {_MAX_OPTIONS} options, found {len(options)}")
         checked = tuple(checked_value(option) for option in options)
         seen: set[object] = set()
         for option in checked:
@@ -155,36 +156,26 @@ class Choice:
 
     @property
     def size(self) -> int:
-        """How many values there are."""
         return len(self.options)
 
     def at(self, index: int) -> Value:
-        """Return the option number `index`, from 0."""
         return self.options[index]
 
-    def from_unit(self, u: float) -> Value:
-        """Return the value at quantile `u` of [0, 1)."""
-        return self.options[_pick(u, self.size)]
-
-    def grid(self) -> tuple[Value, ...]:
-        """Return every option, in order."""
-        return self.options
-
     def edges(self) -> tuple[Value, ...]:
-        """Return the values that a law must be tried with: every option."""
+        """Return the values to validate: every option."""
         return self.options
 
     def arguments(self) -> list[Value]:
-        """Return what stands behind the name in YAML."""
+        """Return the arguments that YAML writes after the name."""
         return list(self.options)
 
 
 @dataclass(frozen=True, slots=True)
-class Constant:
-    """One value in every run but run 0, which is the recipe as it stands.
+class Constant(_Finite):
+    """One value in every run but run 0, which is the unchanged recipe.
 
     Attributes:
-        value: The value: a scalar, None, or a tuple of them.
+        value: A scalar, None, or a tuple of scalars.
     """
 
     value: Value
@@ -195,26 +186,15 @@ class Constant:
 
     @property
     def size(self) -> int:
-        """How many values there are."""
         return 1
 
     def at(self, index: int) -> Value:
-        """Return the value, which is number 0."""
-        return self.grid()[index]
-
-    def from_unit(self, u: float) -> Value:
-        """Return the value, for every `u` of [0, 1)."""
-        check_unit(u)
-        return self.value
-
-    def grid(self) -> tuple[Value, ...]:
-        """Return the only value."""
-        return (self.value,)
+        return (self.value,)[index]
 
     def edges(self) -> tuple[Value, ...]:
-        """Return the values that a law must be tried with: the only one."""
+        """Return the values to validate: the only one."""
         return (self.value,)
 
     def arguments(self) -> Value:
-        """Return what stands behind the name in YAML."""
+        """Return the argument that YAML writes after the name."""
         return self.value

@@ -1,7 +1,7 @@
-"""What a search varies, flat: one parameter for each range, with the name that samplers know it by and its conditions.
+"""The parameters of a search as a flat list: one for each range, with its name in samplers and its conditions.
 
 A field may have several ranges: `optimizer.lr` has one for each alternative of `optimizer: {one_of: [...]}`. They are
-the parameters `optimizer[adamw].lr` and `optimizer[sgd].lr`, and `optimizer.kind` says which of them is active.
+the parameters `optimizer[adamw].lr` and `optimizer[sgd].lr`, and `optimizer.kind` determines which one is active.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from search_spaces.values import identity
 
 @dataclasses.dataclass(frozen=True)
 class Alternative:
-    """One kind that a section may have.
+    """One alternative of a section of the recipe.
 
     Attributes:
-        kind: Of the section; no two alternatives share one, so that a recipe tells which of them it is.
-        settings: Values of this alternative, by their names in the section. What is neither here nor in `search` is
-            the base recipe's where that has the same kind, and else the kind's default.
-        search: Distribution of each of its searched fields, by their names in the section.
+        kind: Kind of the section. It is unique among the alternatives, so that a recipe determines its alternative.
+        settings: Name in the section -> value. A name that is neither here nor in `search` has the value of the base
+            recipe if that has the same kind, and otherwise the default of the kind.
+        search: Name in the section -> distribution.
     """
 
     kind: str
@@ -34,7 +34,7 @@ class Alternative:
 
 
 Conditions = Mapping[str, tuple[Value, ...]]
-"""Field -> the values with which it lets something be active; all of them must."""
+"""Field -> values, one of which it must have. All fields must meet their condition."""
 
 OneOf = Mapping[str, tuple[Alternative, ...]]
 """Section -> its alternatives."""
@@ -45,10 +45,10 @@ class Parameter:
     """One range.
 
     Attributes:
-        name: Of all parameters of a search, no two share one.
+        name: Name, unique in its search.
         field: Dotted field of the recipe that it sets.
-        distribution: Of its values.
-        when: What it is active under; always if there is nothing.
+        distribution: Distribution of its values.
+        when: Conditions under which it is active; if empty, it always is.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Parameters:
         search: Distribution of each plain field.
         one_of: Alternatives of sections.
         when: Conditions of plain fields.
-        constraints: What a point has to satisfy.
+        constraints: Constraints that every point must satisfy.
     """
 
     def __init__(
@@ -91,11 +91,11 @@ class Parameters:
 
     @property
     def conditional(self) -> bool:
-        """Whether there are points in which a parameter is not active."""
+        """Whether some parameter is inactive in some points."""
         return any(parameter.when for parameter in self.every)
 
     def walk(self, choose: Callable[[Parameter], Value]) -> dict[str, Value]:
-        """Return the point that comes of choosing a value for each active parameter, conditions first."""
+        """Return the point with a chosen value for each active parameter; conditions come first."""
         point: dict[str, Value] = {}
         values: dict[str, Value] = {}
         for parameter in self.every:
@@ -104,7 +104,7 @@ class Parameters:
         return point
 
     def points(self, values_of: Callable[[Parameter], Iterable[Value]]) -> Iterator[dict[str, Value]]:
-        """Yield every point that can be chosen from some values of each parameter; the last one varies fastest."""
+        """Yield every combination of the given values of each active parameter; the last one varies fastest."""
         yield from self._points(values_of, 0, {}, {})
 
     def _points(
@@ -125,7 +125,7 @@ class Parameters:
             yield from self._points(values_of, at + 1, chosen, {**values, parameter.field: value})
 
     def settings(self, point: Mapping[str, Value]) -> dict[str, Value]:
-        """Return the value of each field that a point sets, those that come with its alternatives included."""
+        """Return the value of each field that a point sets, including those that its alternatives set."""
         values = {parameter.field: point[parameter.name] for parameter in self.every if parameter.name in point}
         return {**self.with_alternatives(values), **values}
 
@@ -133,12 +133,12 @@ class Parameters:
         """Return the recipe of a point.
 
         Raises:
-            UsageError: The values are unlawful together.
+            UsageError: The values are invalid together.
         """
         return resolve(self.recipe, self.settings(point))
 
     def read(self, recipe: Recipe) -> dict[str, Value]:
-        """Return the point of a recipe; its values may lie outside of their distributions, as a baseline's may."""
+        """Return the point of a recipe. Its values may be outside of their distributions, as for a baseline."""
         flat = flatten(recipe)
         return {
             parameter.name: lookup(recipe, parameter.field)
@@ -154,28 +154,28 @@ class Parameters:
         return all(self.holds(constraint, settings) for constraint in self.constraints)
 
     def holds(self, constraint: Constraint, settings: Mapping[str, Value]) -> bool:
-        """Return whether the recipe with some fields set satisfies a constraint."""
+        """Return whether the base recipe with these settings satisfies a constraint."""
         return constraint.holds(self._effective(settings))
 
     def scenarios(self) -> Iterator[dict[str, Value]]:
-        """Yield each combination of alternatives, as the kind of each section; an empty one if there are none."""
+        """Yield the kinds of each combination of alternatives; one empty mapping if there are no alternatives."""
         fields = [f"{section}.kind" for section in self.one_of]
         for ones in product(*self.one_of.values()):
             yield {field: one.kind for field, one in zip(fields, ones, strict=True)}
 
     def with_kinds(self, kinds: Mapping[str, Value]) -> Recipe:
-        """Return the base recipe with these alternatives, and the values that come with them."""
+        """Return the base recipe with these alternatives and their settings."""
         return resolve(self.recipe, {**self.with_alternatives(kinds), **kinds})
 
     def active(self, parameter: Parameter, values: Mapping[str, Value]) -> bool:
-        """Return whether a parameter is active, given the values of fields that are chosen already."""
+        """Return whether a parameter is active, given the values of the fields before it."""
         if not parameter.when:
             return True
         effective = self._effective(values)
         return all(_among(effective, name, allowed) for name, allowed in parameter.when.items())
 
     def with_alternatives(self, values: Mapping[str, Value]) -> dict[str, Value]:
-        """Return the values that come with the alternatives whose kinds are among some values."""
+        """Return the settings of the alternatives whose kinds are among some values."""
         return {
             f"{section}.{name}": value
             for section, ones in self.one_of.items()
@@ -185,7 +185,7 @@ class Parameters:
         }
 
     def _effective(self, values: Mapping[str, Value]) -> dict[str, Value]:
-        """Return every value of the recipe that some fields' values lead to."""
+        """Return every value of the recipe with some fields set."""
         kinds = {name: value for name, value in values.items() if name.removesuffix(".kind") in self.one_of}
         key = tuple(sorted(kinds.items()))
         if key not in self._bases:
@@ -211,7 +211,7 @@ def _parameters(
 
 
 def _in_order(parameters: Sequence[Parameter]) -> tuple[Parameter, ...]:
-    """Return them with those first on which the conditions of others depend; of a circle, in any order."""
+    """Sort parameters so that conditions depend on earlier ones only. Those in a cycle keep their order."""
     left, done = list(parameters), list[Parameter]()
     while left:
         fields = {parameter.field for parameter in left}
@@ -222,7 +222,7 @@ def _in_order(parameters: Sequence[Parameter]) -> tuple[Parameter, ...]:
 
 
 def overlap(one: str, other: str) -> bool:
-    """Return whether a field is, or is a part of, another."""
+    """Return whether two fields are equal, or one is a part of the other."""
     return one == other or one.startswith(f"{other}.") or other.startswith(f"{one}.")
 
 

@@ -1,4 +1,4 @@
-"""The points that a sampler takes without looking at results, by their number, each satisfying every constraint."""
+"""Sequences of points that do not depend on results. Every point satisfies every constraint."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
+from typing import Protocol
 
 from search_spaces.errors import Problem, SweepError, UsageError
 from search_spaces.search.continuous import LogUniform, Uniform
@@ -14,21 +15,27 @@ from search_spaces.search.parameters import Parameter, Parameters
 from search_spaces.seeds import derive_seed
 
 TRIES = 1000
-"""Drawn points that may break the constraints in a row before a sweep gives up."""
+"""Maximum number of points in a row that break the constraints; then the sweep stops."""
 
-MOST_GRID_POINTS = 20_000
-"""Of a grid with conditions or constraints, which has to be walked to know its size."""
+MAX_GRID_POINTS = 20_000
+"""Maximum number of points of a grid with conditions or constraints, which are enumerated to count them."""
+
+
+class PointSequence(Protocol):
+    """Points by number, from 0, each of which satisfies the constraints."""
+
+    def point(self, number: int) -> dict[str, Value]: ...
 
 
 class RandomSequence:
-    """Independent draws; those of a point that breaks a constraint are made again.
+    """Independent random points. A point that breaks a constraint is drawn again.
 
-    A parameter's draw depends on its own name, so that adding or removing another leaves it as it was.
+    The draw of a parameter depends on its own name only, so adding or removing another parameter does not change it.
 
     Args:
-        parameters: Of the search.
-        seed: Of the sequence.
-        startup: How many of the first points are drawn around the priors.
+        parameters: Parameters of the search.
+        seed: Seed of the sequence.
+        startup: Number of first points that are drawn around the priors.
     """
 
     def __init__(self, parameters: Parameters, seed: int, startup: int = 0) -> None:
@@ -37,7 +44,7 @@ class RandomSequence:
         self._startup = startup
 
     def point(self, number: int) -> dict[str, Value]:
-        """Return the point of that number, from 0.
+        """Return the point with this number, from 0.
 
         Raises:
             SweepError: None of `TRIES` draws satisfies the constraints.
@@ -58,12 +65,11 @@ class RandomSequence:
 class SobolSequence:
     """The points of a scrambled Sobol sequence that satisfy the constraints.
 
-    It runs over all parameters, those that are not active in a point included: which points there are does not
-    depend on what they are used for.
+    It has a dimension for each parameter, active or not, so the sequence does not depend on the conditions.
 
     Args:
-        parameters: Of the search.
-        seed: Of the scrambling.
+        parameters: Parameters of the search.
+        seed: Seed of the scrambling.
     """
 
     def __init__(self, parameters: Parameters, seed: int) -> None:
@@ -73,12 +79,12 @@ class SobolSequence:
         self._rest = self._satisfying()
 
     def point(self, number: int) -> dict[str, Value]:
-        """Return the point of that number, from 0.
+        """Return the point with this number, from 0.
 
         Raises:
             SweepError: `TRIES` points in a row break the constraints.
         """
-        if not self._parameters.constraints:  # no need to walk there
+        if not self._parameters.constraints:  # every index is valid, so there is nothing to skip
             return self._at(number)
         self._kept += islice(self._rest, max(0, number + 1 - len(self._kept)))
         return self._kept[number]
@@ -101,13 +107,13 @@ class SobolSequence:
 
 
 class Grid:
-    """Every point of a search whose parameters have finitely many values, and which satisfies the constraints.
+    """Every point of a search over finite distributions that satisfies the constraints.
 
     Args:
-        parameters: Of the search.
+        parameters: Parameters of the search.
 
     Raises:
-        UsageError: A parameter has infinitely many values, or there are too many points to walk.
+        UsageError: A parameter has infinitely many values, or there are too many points to enumerate.
     """
 
     def __init__(self, parameters: Parameters) -> None:
@@ -115,75 +121,75 @@ class Grid:
         total = grid_points(parameters.distributions)
         self._points: Sequence[Mapping[str, Value]] | None = None
         if parameters.conditional or parameters.constraints:
-            self._points = _walked(parameters)
+            self._points = _enumerated(parameters)
         self.size = total if self._points is None else len(self._points)
 
     def point(self, number: int) -> dict[str, Value]:
-        """Return the point of that number, from 0 and below `size`."""
+        """Return the point with this number, from 0 and below `size`."""
         if self._points is None:
             return grid_point(self._parameters.distributions, number)
         return dict(self._points[number])
 
 
-def _walked(parameters: Parameters) -> Sequence[Mapping[str, Value]]:
-    every = list(islice(parameters.points(_values), MOST_GRID_POINTS + 1))
-    if len(every) > MOST_GRID_POINTS:
-        law = f"a grid with conditions or constraints has at most {MOST_GRID_POINTS:,} points"
-        raise UsageError(f"{law}, found more; use qmc or random")
+def _enumerated(parameters: Parameters) -> Sequence[Mapping[str, Value]]:
+    every = list(islice(parameters.points(_values), MAX_GRID_POINTS + 1))
+    if len(every) > MAX_GRID_POINTS:
+        rule = f"a grid with conditions or constraints must have at most {MAX_GRID_POINTS:,} points"
+        raise UsageError(f"{rule}, found more; use qmc or random")
     return [point for point in every if parameters.satisfies(point)]
 
 
 def _values(parameter: Parameter) -> Iterator[Value]:
     distribution = parameter.distribution
-    if not isinstance(distribution, FiniteDistribution):  # grid_points has refused it
+    if not isinstance(distribution, FiniteDistribution):  # grid_points has rejected it
         raise TypeError(f"{distribution} has no grid")
-    return (distribution.at(index) for index in range(distribution.size))  # of a huge one, only the first are looked at
+    return (distribution.at(index) for index in range(distribution.size))  # lazy: a large one is not read to its end
 
 
 def infeasible(tries: int = TRIES) -> SweepError:
-    """Return what ends a sweep whose constraints leave nothing to propose."""
-    law = f"nothing to propose: {tries} points in a row break the constraints of the space"
-    return SweepError(f"{law}; widen its search or loosen them, and start it as another sweep with --name")
+    """Return the error for constraints that reject every proposal."""
+    found = f"nothing to propose: {tries} points in a row break the constraints of the space"
+    return SweepError(f"{found}; widen the search or relax the constraints, and start a new sweep with --name")
 
 
-_BLOCK = 64  # Sobol points made at once: a power of two, as their balance wants
+_BLOCK = 64  # Sobol points computed at once; their balance needs a power of two
 
 
 def random_point(search: Mapping[str, Distribution], seed: int, number: int) -> dict[str, Value]:
-    """Return independent draws of every field.
+    """Return an independent draw for every field.
 
-    A field's draw depends on its own name, so that adding or removing another field leaves it as it was.
+    The draw of a field depends on its own name only, so adding or removing another field does not change it.
 
     Args:
         search: Distribution of each field.
         seed: Seed of the sequence.
-        number: Which point of the sequence, from 0.
+        number: Number of the point, from 0.
     """
     return {field: search[field].from_unit(unit_draw(seed, number, field)) for field in sorted(search)}
 
 
 def unit_draw(seed: int, number: int, field: str, attempt: int = 0) -> float:
-    """Return the number of [0, 1) that a field's random draw comes from.
+    """Return the random number of [0, 1) from which the value of a field is computed.
 
     Args:
         seed: Seed of the sequence.
-        number: Which point of the sequence, from 0.
+        number: Number of the point, from 0.
         field: Name of the field.
-        attempt: How many draws of this point were rejected before.
+        attempt: Number of earlier draws of this point that were rejected.
     """
     again = (attempt,) if attempt else ()
     return (derive_seed("random", seed, number, field, *again) >> 10) / 2**53
 
 
 def sobol_point(search: Mapping[str, Distribution], seed: int, number: int) -> dict[str, Value]:
-    """Return a point of a scrambled Sobol sequence, which fills the space more evenly than random points.
+    """Return a point of a scrambled Sobol sequence, which covers the space more evenly than random points.
 
     Source: Owen, "Scrambling Sobol' and Niederreiter-Xing Points", Journal of Complexity, 1998.
 
     Args:
         search: Distribution of each field.
         seed: Seed of the scrambling.
-        number: Which point of the sequence, from 0 and below 2**30.
+        number: Number of the point, from 0 and below 2**30.
     """
     if not search:
         return {}
@@ -196,7 +202,7 @@ def _sobol_block(dimensions: int, seed: int, block: int) -> tuple[tuple[float, .
     from scipy.stats.qmc import Sobol  # slow to import, and only this sampler needs it
 
     engine = Sobol(d=dimensions, scramble=True, rng=derive_seed("sobol", seed))
-    if block:  # it cannot stay where it is
+    if block:  # fast_forward(0) is invalid
         engine.fast_forward(block * _BLOCK)
     return tuple(tuple(float(u) for u in row) for row in engine.random(_BLOCK))
 
@@ -214,10 +220,10 @@ def _finite(field: str, distribution: Distribution) -> FiniteDistribution:
 
 
 def grid_points(search: Mapping[str, Distribution]) -> int:
-    """Return how many points the grid of a search has.
+    """Return the number of points of the grid of a search.
 
     Raises:
-        UsageError: When a field has infinitely many values.
+        UsageError: A field has infinitely many values.
     """
     return math.prod(_finite(field, distribution).size for field, distribution in search.items())
 
@@ -227,15 +233,15 @@ def grid_point(search: Mapping[str, Distribution], number: int) -> dict[str, Val
 
     Args:
         search: Distribution of each field, all of them finite.
-        number: Which point, from 0 and below `grid_points(search)`.
+        number: Number of the point, from 0 and below `grid_points(search)`.
 
     Raises:
-        UsageError: When a field has infinitely many values.
-        IndexError: When there is no such point.
+        UsageError: A field has infinitely many values.
+        IndexError: There is no such point.
     """
     total = grid_points(search)
     if not 0 <= number < total:
-        raise IndexError(f"the grid has points 0 to {total - 1}, found {number}")
+        raise IndexError(f"the number of a grid point must be from 0 to {total - 1}, found {number}")
     point: dict[str, Value] = {}
     for field in sorted(search, reverse=True):
         distribution = _finite(field, search[field])

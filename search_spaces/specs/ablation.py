@@ -14,8 +14,8 @@ from search_spaces.recipe.hash import recipe_hash
 from search_spaces.recipe.part import Count, Part, Positive
 from search_spaces.recipe.recipe import Recipe
 from search_spaces.search.distributions import Value
-from search_spaces.search.field_checks import search_problems
-from search_spaces.specs.factorial import SIZES, Arrangement, Contrast, arrange
+from search_spaces.search.field_checks import validate_search
+from search_spaces.specs.factorial import FACTOR_LIMITS, Contrast, FactorialDesign, factorial_arms
 from search_spaces.specs.space import AnyDistribution, SpaceSpec
 from search_spaces.values import checked_value, show
 
@@ -149,7 +149,7 @@ class AblationSpec(Part):
     space: SpaceSpec
     arms: Mapping[_Name, Arm] = {}
     factors: Mapping[_Name, _Settings] = {}
-    arrangement: Arrangement = "factorial"
+    arrangement: FactorialDesign = "factorial"
     pairs: Annotated[int, Field(ge=1, le=10_000)] = 10
     metrics: Metrics
     design: Literal["matched", "retuned", "both"] = "matched"
@@ -168,7 +168,7 @@ class AblationSpec(Part):
         """Every arm, the control first, those that combine factors spelled out."""
         if self.arms:
             return self.arms
-        arranged = arrange(tuple(self.factors), self.arrangement)
+        arranged = factorial_arms(tuple(self.factors), self.arrangement)
         return {
             name: Arm(
                 settings={
@@ -182,7 +182,7 @@ class AblationSpec(Part):
     def contrasts(self) -> tuple[Contrast, ...]:
         """What is compared: each arm with the control, or what an arrangement of factors asks."""
         if not self.arms:
-            return arrange(tuple(self.factors), self.arrangement).contrasts
+            return factorial_arms(tuple(self.factors), self.arrangement).contrasts
         control, *treatments = self.arms
         return tuple(Contrast(name, {control: -1.0, name: 1.0}) for name in treatments)
 
@@ -234,7 +234,7 @@ def _arm_problems(spec: AblationSpec) -> list[Problem]:
     if spec.arms and len(spec.arms) < 2:
         return [Problem("", "arms", f"a comparison has at least 2 arms, the control first, found {len(spec.arms)}")]
     if spec.factors:
-        low, high = SIZES[spec.arrangement]
+        low, high = FACTOR_LIMITS[spec.arrangement]
         if not low <= len(spec.factors) <= high:
             message = f"{spec.arrangement} takes {low} to {high} factors, found {len(spec.factors)}"
             return [Problem("", "factors", f"{message}; fractional takes 5 to 8, one_at_a_time and add_one up to 20")]
@@ -293,7 +293,7 @@ def _retune_problems(spec: AblationSpec) -> list[Problem]:
             for field in missing
         ]
         if not missing:
-            found = search_problems(spec.recipe(arm), tuning_ranges(spec, arm))
+            found = validate_search(spec.recipe(arm), tuning_ranges(spec, arm))
             problems += [Problem("", f"retune.ranges.{arm}.{problem.field[7:]}", problem.message) for problem in found]
     return problems
 
@@ -311,7 +311,7 @@ def _nuisance_problems(spec: AblationSpec) -> list[Problem]:
         else:
             for arm in spec.all_arms:
                 ranges = {field: spec.space.search[field]}
-                found = search_problems(spec.recipe(arm), ranges)
+                found = validate_search(spec.recipe(arm), ranges)
                 problems += [Problem("", "nuisance", f"{problem.message} (arm {arm})") for problem in found]
     return problems
 

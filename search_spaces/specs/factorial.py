@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Arrangement = Literal["one_at_a_time", "add_one", "both_ends", "factorial", "fractional"]
+FactorialDesign = Literal["one_at_a_time", "add_one", "both_ends", "factorial", "fractional"]
 
 MOST_FACTORIAL = 4
 # Columns of a two-level design of resolution V or more: the words that define factors 5, 6, 7 and 8 in letters of the
@@ -23,7 +23,7 @@ _GENERATORS: Mapping[int, tuple[tuple[int, ...], ...]] = {
     7: ((0, 1, 2, 3, 4, 5),),
     8: ((0, 1, 2, 3), (0, 1, 4, 5)),
 }
-SIZES: Mapping[Arrangement, tuple[int, int]] = {
+FACTOR_LIMITS: Mapping[FactorialDesign, tuple[int, int]] = {
     "one_at_a_time": (1, 20),
     "add_one": (1, 20),
     "both_ends": (1, 20),
@@ -57,18 +57,18 @@ class Contrast:
 
 
 @dataclass(frozen=True)
-class Arranged:
+class FactorialArms:
     """Arms as sets of factors that are on, the control first, and what is compared."""
 
     arms: Mapping[str, frozenset[str]]
     contrasts: tuple[Contrast, ...]
 
 
-def arrange(factors: Sequence[str], arrangement: Arrangement) -> Arranged:
+def factorial_arms(factors: Sequence[str], arrangement: FactorialDesign) -> FactorialArms:
     """Return the arms and contrasts of an arrangement.
 
     Args:
-        factors: Their names, within `SIZES`.
+        factors: Their names, within `FACTOR_LIMITS`.
         arrangement: `one_at_a_time` takes each factor from the recipe that has them all, `add_one` adds each to the
             recipe that has none, `both_ends` does both; `factorial` has every combination, `fractional` the smallest
             half or quarter of them in which no main effect or two-factor interaction is confused with another.
@@ -79,17 +79,17 @@ def arrange(factors: Sequence[str], arrangement: Arrangement) -> Arranged:
     if arrangement == "add_one":
         return _one_by_one("bare", frozenset(), {f"with {name}": frozenset({name}) for name in factors})
     if arrangement == "both_ends":
-        up, down = arrange(factors, "add_one"), arrange(factors, "one_at_a_time")
-        return Arranged({**up.arms, **down.arms}, (*up.contrasts, *down.contrasts))
+        up, down = factorial_arms(factors, "add_one"), factorial_arms(factors, "one_at_a_time")
+        return FactorialArms({**up.arms, **down.arms}, (*up.contrasts, *down.contrasts))
     return _two_levels(factors, fractional=arrangement == "fractional")
 
 
-def _one_by_one(control: str, base: frozenset[str], treatments: Mapping[str, frozenset[str]]) -> Arranged:
+def _one_by_one(control: str, base: frozenset[str], treatments: Mapping[str, frozenset[str]]) -> FactorialArms:
     contrasts = tuple(Contrast(name, {control: -1.0, name: 1.0}) for name in treatments)
-    return Arranged({control: base, **treatments}, contrasts)
+    return FactorialArms({control: base, **treatments}, contrasts)
 
 
-def _two_levels(factors: Sequence[str], fractional: bool) -> Arranged:
+def _two_levels(factors: Sequence[str], fractional: bool) -> FactorialArms:
     generators = _GENERATORS[len(factors)] if fractional else ()
     free = len(factors) - len(generators)
     rows = [
@@ -107,7 +107,7 @@ def _two_levels(factors: Sequence[str], fractional: bool) -> Arranged:
 
     main = (contrast(name, (name,), "treatment") for name in factors)
     pairs = (contrast(" x ".join(two), two, "interaction") for two in itertools.combinations(factors, 2))
-    return Arranged(arms, (*main, *pairs))
+    return FactorialArms(arms, (*main, *pairs))
 
 
 def _arm_name(factors: Sequence[str], on: frozenset[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf, PlainValidator, model_validator
 from pydantic.types import Strict
@@ -23,9 +23,9 @@ from search_spaces.search.distributions import (
     Uniform,
     Value,
 )
-from search_spaces.search.field_checks import search_problems
+from search_spaces.search.field_checks import validate_search
 from search_spaces.search.parameters import Alternative, Parameters
-from search_spaces.search.point_checks import point_problems
+from search_spaces.search.point_checks import validate_points
 from search_spaces.search.sequences import Grid
 from search_spaces.specs.resources import Resources
 from search_spaces.specs.task_reference import read_reference, task_text
@@ -71,6 +71,31 @@ class Metric(Part):
     goal: Literal["maximize", "minimize"]
 
 
+class SamplerTraits(NamedTuple):
+    """Properties of a kind of sampler.
+
+    Attributes:
+        adaptive: Whether proposals depend on earlier results. The first `startup` points are then random.
+        exhaustive: Whether every point of a finite search is proposed once.
+        conditional: Whether fields that only some runs have can be proposed.
+    """
+
+    adaptive: bool = False
+    exhaustive: bool = False
+    conditional: bool = True
+
+
+SamplerKind = Literal["tpe", "random", "qmc", "gp", "grid"]
+SAMPLERS: Mapping[str, SamplerTraits] = {
+    "tpe": SamplerTraits(adaptive=True),
+    "random": SamplerTraits(),
+    "qmc": SamplerTraits(),
+    "gp": SamplerTraits(adaptive=True, conditional=False),
+    "grid": SamplerTraits(exhaustive=True),
+}
+"""Every kind of sampler; `sweeps.study.sampler` implements them."""
+
+
 class Sampler(Part):
     """How the points of a sweep are chosen.
 
@@ -81,9 +106,14 @@ class Sampler(Part):
         startup: Random points before `tpe` or `gp` has learnt enough to propose its own.
     """
 
-    kind: Literal["tpe", "random", "qmc", "gp", "grid"] = "tpe"
+    kind: SamplerKind = "tpe"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     startup: Steps = 10
+
+    @property
+    def traits(self) -> SamplerTraits:
+        """The properties of this kind."""
+        return SAMPLERS[self.kind]
 
 
 class Asha(Part):
@@ -194,22 +224,25 @@ class SpaceSpec(Part):
     @model_validator(mode="after")
     def _search_fits(self) -> Self:
         problems = (
-            search_problems(self.recipe, self.search, self.one_of, self.when)
-            or point_problems(self.parameters, self.starts, drawn=self.sampler.kind != "grid")
-            or grid_problems(self)
+            validate_search(self.recipe, self.search, self.one_of, self.when)
+            or validate_points(self.parameters, self.starts, drawn=not self.sampler.traits.exhaustive)
+            or validate_sampler(self)
         )
         if problems:
             raise UsageError(*problems)
         return self
 
 
-def grid_problems(spec: SpaceSpec) -> tuple[Problem, ...]:
+def validate_sampler(spec: SpaceSpec) -> tuple[Problem, ...]:
     """Return what keeps a sampler from filling the runs of a space."""
     parameters = spec.parameters
-    if spec.sampler.kind == "gp" and parameters.conditional:
-        law = "gp models fields that every run has; with one_of or when, use tpe, qmc, random or grid"
-        return (Problem("", "sampler.kind", law),)
-    if spec.sampler.kind != "grid":
+    traits = spec.sampler.traits
+    if parameters.conditional and not traits.conditional:
+        *kinds, last = (kind for kind in SAMPLERS if SAMPLERS[kind].conditional)
+        rule = f"{spec.sampler.kind} needs the same fields in every run"
+        advice = f"with one_of or when, use {', '.join(kinds)} or {last}"
+        return (Problem("", "sampler.kind", f"{rule}; {advice}"),)
+    if not traits.exhaustive:
         return ()
     try:
         most = 1 + len(spec.starts) + Grid(parameters).size

@@ -21,7 +21,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces import Choice, Constant, Distribution, QUniform, SpaceSpec, UsageError, Value
-from search_spaces.search.distributions import lies_in
+from search_spaces.search.distributions import contains
 from search_spaces.search.parameters import Parameter, Parameters
 from search_spaces.specs.space import Goal
 from sweeps.run_state import RunState
@@ -163,7 +163,7 @@ class Study:
         return {
             path: value
             for path, value in view.values.items()
-            if path in self._distributions and lies_in(self._search[path], value)
+            if path in self._distributions and contains(self._search[path], value)
         }
 
 

@@ -27,7 +27,7 @@ from search_spaces import (
     grid_points,
     resolve,
 )
-from search_spaces.search.distributions import lies_in
+from search_spaces.search.distributions import contains
 from sweeps.run_state import RunState
 from sweeps.study.snapshot import RunSnapshot
 
@@ -86,10 +86,10 @@ def extend(evidence: SweepEvidence, edge: bool = True, runs: int | None = None, 
         "search": search,
         # Other points than the first sweep's, whose random ones would lie at the same shares of each range.
         "sampler": Sampler(**{**dict(spec.sampler), "seed": derive_seed("extend", name, spec.sampler.seed) % 2**32}),
-        "runs": min(wanted, 1 + grid_points(search)) if spec.sampler.kind == "grid" else wanted,
+        "runs": min(wanted, 1 + grid_points(search)) if spec.sampler.traits.exhaustive else wanted,
     }
     follow_up = SpaceSpec(**{**{field: getattr(spec, field) for field in _KEPT}, **changes})
-    starts = () if spec.sampler.kind == "grid" else _starts(evidence, follow_up)
+    starts = () if spec.sampler.traits.exhaustive else _starts(evidence, follow_up)
     return follow_up.model_copy(update={"starts": starts[: follow_up.runs - 1]})
 
 
@@ -115,7 +115,7 @@ def _starts(evidence: SweepEvidence, spec: SpaceSpec) -> tuple[Mapping[str, Valu
     found: list[Mapping[str, Value]] = []
     for run in (*evidence.ranked, *good):
         point = dict(sorted(run.values.items()))
-        inside = all(field in spec.search and lies_in(spec.search[field], value) for field, value in point.items())
+        inside = all(field in spec.search and contains(spec.search[field], value) for field, value in point.items())
         if run.number and inside and point not in found:
             found.append(point)
     return tuple(found[:STARTS])

@@ -162,7 +162,7 @@ CLIP = "regularization.clip_norm: {choice: [0.5, 1.0], when: {optimizer.kind: sg
         (SGD, "{lr: 0.1}", "f.yaml:11: search.optimizer.one_of.1: needs a kind of its own, found none"),
         (SGD, "{kind: 3}", "f.yaml:11: search.optimizer.one_of.1: needs a kind of its own, found 3"),
         (SGD, "{kind: sdg}", "f.yaml:11: search.optimizer.one_of.1.kind: unknown kind 'sdg'; did you mean sgd?"),
-        (SGD, "{kind: adamw}", "f.yaml:11: search.optimizer.one_of.1.kind: adamw is an alternative already;"),
+        (SGD, "{kind: adamw}", "f.yaml:11: search.optimizer.one_of.1.kind: adamw is already an alternative;"),
         (SGD, "{kind: sgd, lr: 0}", "f.yaml:11: search.optimizer.one_of.1.lr: must be greater than 0, found 0"),
         (SGD, "{kind: sgd, eps: 1}", "f.yaml:11: search.optimizer.one_of.1.eps: eps belongs to"),
         (
@@ -179,9 +179,9 @@ CLIP = "regularization.clip_norm: {choice: [0.5, 1.0], when: {optimizer.kind: sg
         (
             SGD,
             "{kind: sgd, lr: {uniform: [1]}}",
-            "f.yaml:11: search.optimizer.one_of.1.lr: uniform is written uniform:",
+            "f.yaml:11: search.optimizer.one_of.1.lr: must be written uniform:",
         ),
-        (SGD, "{kind: sgd, lr: [[1]]}", "f.yaml:11: search.optimizer.one_of.1.lr: a value is a number, a text"),
+        (SGD, "{kind: sgd, lr: [[1]]}", "f.yaml:11: search.optimizer.one_of.1.lr: a value must be a number"),
         (
             SGD,
             "{kind: sgd, lr: {uniform: [1, 2], when: {a: 1}}}",
@@ -197,21 +197,21 @@ CLIP = "regularization.clip_norm: {choice: [0.5, 1.0], when: {optimizer.kind: sg
             "{kind: lion, betas: {choice: [[0.9, 0.99]]}, betas.1: {uniform: [0.9, 0.99]}}",
             "f.yaml:11: search.optimizer.one_of.1.betas.1: optimizer.betas is searched as a whole, too",
         ),
-        (f"\n      - {SGD}", "", "f.yaml:9: search.optimizer.one_of: has at least 2 alternatives, found 1; one is"),
+        (f"\n      - {SGD}", "", "f.yaml:9: search.optimizer.one_of: must have at least 2 alternatives, found 1;"),
         ("    one_of:", "    prior: 1\n    one_of:", "f.yaml:9: search.optimizer.prior: does not go with one_of;"),
-        (CLIP, "budget: {one_of: [{kind: a}]}", "f.yaml:12: search.budget: one_of is for a section with kinds: optim"),
+        (CLIP, "budget: {one_of: [{kind: a}]}", "f.yaml:12: search.budget: one_of needs a section with kinds: optim"),
         (CLIP, "averaging: {one_of: 3}", "f.yaml:12: search.averaging.one_of: must be a list of alternatives, such as"),
         (
             CLIP,
             "optimizer.lr: {uniform: [1, 2]}",
-            "f.yaml:12: search.optimizer.lr: is written in the alternative adamw",
+            "f.yaml:12: search.optimizer.lr: is also in the alternative adamw",
         ),
-        (CLIP, "optimizer.kind: {choice: [sgd]}", "f.yaml:12: search.optimizer.kind: is written in the alternative"),
+        (CLIP, "optimizer.kind: {choice: [sgd]}", "f.yaml:12: search.optimizer.kind: is also in the alternative"),
         (
             CLIP,
             "averaging.kind: {choice: [ema]}",
-            "f.yaml:12: search.averaging.kind: a kind is not searched: its fields would change with it; write "
-            "averaging: {one_of: [{kind: none, ...}, ...]}",
+            "f.yaml:12: search.averaging.kind: a kind cannot be searched as a field, since each kind has its own "
+            "fields; write averaging: {one_of: [{kind: none, ...}, ...]}",
         ),
         (
             CLIP,
@@ -221,7 +221,7 @@ CLIP = "regularization.clip_norm: {choice: [0.5, 1.0], when: {optimizer.kind: sg
         (
             CLIP,
             "optimizer.nesterov: {choice: [true]}",
-            "f.yaml:12: search.optimizer.nesterov: is written in the alternative sgd, too",
+            "f.yaml:12: search.optimizer.nesterov: is also in the alternative sgd",
         ),
         (
             "when: {optimizer.kind: sgd}",
@@ -241,13 +241,13 @@ CLIP = "regularization.clip_norm: {choice: [0.5, 1.0], when: {optimizer.kind: sg
         (
             "when: {optimizer.kind: sgd}",
             "when: {optimizer.kind: [sgd, sdg]}",
-            "f.yaml:12: search.regularization.clip_norm.when.optimizer.kind: never holds: it is never 'sdg', but"
-            " 'adamw' or 'sgd'",
+            "f.yaml:12: search.regularization.clip_norm.when.optimizer.kind: never holds: the field is never 'sdg'; "
+            "valid: 'adamw', 'sgd'",
         ),
         (
             "when: {optimizer.kind: sgd}",
             "when: {budget.epochs: 9}",
-            "f.yaml:12: search.regularization.clip_norm.when.budget.epochs: never holds: it is never 9, but 27",
+            "f.yaml:12: search.regularization.clip_norm.when.budget.epochs: never holds: the field is never 9; valid:",
         ),
         (
             "when: {optimizer.kind: sgd}",
@@ -257,17 +257,17 @@ CLIP = "regularization.clip_norm: {choice: [0.5, 1.0], when: {optimizer.kind: sg
         (
             "when: {optimizer.kind: sgd}",
             "when: {schedule.warmup: 0}",
-            "f.yaml:12: search.regularization.clip_norm.when.schedule.warmup: a condition asks for a field that is",
+            "f.yaml:12: search.regularization.clip_norm.when.schedule.warmup: a condition needs a field that is",
         ),
         (
             "when: {optimizer.kind: sgd}",
             "when: {regularization.clip_norm: 1.0}",
-            "f.yaml:12: search.regularization.clip_norm.when.regularization.clip_norm: conditions go round in a circle",
+            "f.yaml:12: search.regularization.clip_norm.when.regularization.clip_norm: must not depend on",
         ),
         (
             CLIP,
             "optimizer.momentum: {uniform: [0.5, 1.0], when: {optimizer.kind: sgd}}",
-            "f.yaml:12: search.optimizer.momentum: is written in the alternative sgd, too",
+            "f.yaml:12: search.optimizer.momentum: is also in the alternative sgd",
         ),
         (
             CLIP,
@@ -285,7 +285,7 @@ CLIP = "regularization.clip_norm: {choice: [0.5, 1.0], when: {optimizer.kind: sg
         (
             "[0.5, 1.0],",
             "[0.5, 1.0], prior: 1,",
-            "f.yaml:12: search.regularization.clip_norm: a prior goes with uniform",
+            "f.yaml:12: search.regularization.clip_norm: a prior needs uniform",
         ),
         (
             "<= 128",
@@ -301,26 +301,30 @@ CLIP = "regularization.clip_norm: {choice: [0.5, 1.0], when: {optimizer.kind: sg
         (
             "budget.accumulation",
             "schedule.kind",
-            "f.yaml:15: constraints.0: a constraint compares numbers, but schedule.",
+            "f.yaml:15: constraints.0: a constraint needs numbers, but schedule.",
         ),
         (
             "budget.accumulation",
             "optimizer.betas",
-            "f.yaml:15: constraints.0: optimizer.betas is a list; name an item of",
+            "f.yaml:15: constraints.0: optimizer.betas is a list; use an item of",
         ),
         ("  - budget.batch", "  budget.batch", "f.yaml:14: constraints: must be a list, found"),
         (
             "budget.batch_size * budget.accumulation <= 128",
             "schedule.warmup <= 0 and optimizer.lr == 0.001",
-            "f.yaml:14: constraints: at least 10 of 1000 random points of the search must satisfy all of them, found",
+            "f.yaml:14: constraints: at least 10 of 1000 random points of the search must satisfy all constraints,",
         ),
-        ("{optimizer.lr: 3e-4}", "{}", "f.yaml:17: starts.0: names no field; leave it out"),
+        ("{optimizer.lr: 3e-4}", "{}", "f.yaml:17: starts.0: must set at least one field; remove it"),
         ("{optimizer.lr: 3e-4}", "3", "f.yaml:17: starts.0: must be a section of `name: value` lines, found 3"),
-        ("{optimizer.lr: 3e-4}", "{optimizer.lr: {a: 1}}", "f.yaml:17: starts.0.optimizer.lr: a value is a number, a"),
+        (
+            "{optimizer.lr: 3e-4}",
+            "{optimizer.lr: {a: 1}}",
+            "f.yaml:17: starts.0.optimizer.lr: a value must be a number",
+        ),
         (
             "{optimizer.lr: 3e-4}",
             "{optimizer.eps: 1}",
-            "f.yaml:17: starts.0.optimizer.eps: is not searched; a start gives",
+            "f.yaml:17: starts.0.optimizer.eps: is not searched; a start sets",
         ),
         (
             "{optimizer.lr: 3e-4}",
@@ -330,12 +334,12 @@ CLIP = "regularization.clip_norm: {choice: [0.5, 1.0], when: {optimizer.kind: sg
         (
             "{optimizer.lr: 3e-4}",
             "{optimizer.kind: adamw, regularization.clip_norm: 0.5}",
-            "f.yaml:17: starts.0.regularization.clip_norm: is not searched where optimizer.kind is 'adamw'; it has no",
+            "f.yaml:17: starts.0.regularization.clip_norm: is not searched when optimizer.kind is 'adamw'; it has no",
         ),
         (
             "{optimizer.lr: 3e-4}",
             "{optimizer.lr: 0.1}",
-            "f.yaml:17: starts.0.optimizer.lr: must lie in the search, loguniform: [0.0001, 0.01], found 0.1",
+            "f.yaml:17: starts.0.optimizer.lr: must be in the search, loguniform: [0.0001, 0.01], found 0.1",
         ),
         (
             "<= 128\nstarts:\n  - {optimizer.lr: 3e-4}",
@@ -345,7 +349,7 @@ CLIP = "regularization.clip_norm: {choice: [0.5, 1.0], when: {optimizer.kind: sg
         (
             "runs: 8",
             "sampler: {kind: gp}\nruns: 8",
-            "f.yaml:19: sampler.kind: gp models fields that every run has; with one_of or when, use tpe, qmc, random",
+            "f.yaml:19: sampler.kind: gp needs the same fields in every run; with one_of or when, use tpe, random",
         ),
         (
             "runs: 8",
@@ -388,10 +392,10 @@ def test_alternatives_of_two_sections_that_do_not_go_together(monkeypatch: pytes
         met = values.get("optimizer.kind") == "sgd" and values.get("schedule.kind") == "linear"
         return Problem("", "", "no sgd with linear") if met else None
 
-    monkeypatch.setattr(field_checks, "refusal", refuse)  # no recipe has such a law yet
+    monkeypatch.setattr(field_checks, "rejection", refuse)  # no recipe has such a rule yet
     text = changed("schedule.warmup: {uniform: [0.0, 0.2]}", "schedule: {one_of: [{kind: cosine}, {kind: linear}]}")
-    law = "its alternatives do not go with the others: no sgd with linear (optimizer.kind sgd, schedule.kind linear)"
-    assert problems(text) == [f"f.yaml:8: search.optimizer: {law}"]
+    rule = "its alternative is invalid with the others: no sgd with linear (optimizer.kind sgd, schedule.kind linear)"
+    assert problems(text) == [f"f.yaml:8: search.optimizer: {rule}"]
 
 
 def test_too_many_combinations() -> None:
@@ -400,7 +404,7 @@ def test_too_many_combinations() -> None:
     schedules = ", ".join(f"{{kind: {kind}}}" for kind in list(KINDS["schedule"])[:8])
     text = f"search:\n  optimizer: {{one_of: [{optimizers}]}}\n  schedule: {{one_of: [{schedules}]}}\nruns: 8\n"
     [found] = problems(VALID.partition("search:")[0] + text)
-    assert found == "f.yaml:7: search: alternatives may combine in at most 64 ways, found more"
+    assert found == "f.yaml:7: search: must have at most 64 combinations of alternatives, found more"
 
 
 def test_fields_that_exclude_each_other_within_an_alternative() -> None:

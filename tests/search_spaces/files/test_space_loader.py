@@ -141,7 +141,7 @@ def test_shipped_spaces_load_and_round_trip() -> None:
         ("optimizer.lr:", "optimizer.momentum:", "f.yaml:8: search.optimizer.momentum: momentum belongs to sgd"),
         ("optimizer.betas.1", "optimizer.betas.5", "f.yaml:9: search.optimizer.betas.5: optimizer.betas has the items"),
         ("loguniform", "loguniforn", "f.yaml:8: search.optimizer.lr: unknown distribution 'loguniforn'; did you mean"),
-        ("[1e-5, 1e-1]", "[1e-5]", "f.yaml:8: search.optimizer.lr: loguniform is written loguniform: [low, high]"),
+        ("[1e-5, 1e-1]", "[1e-5]", "f.yaml:8: search.optimizer.lr: must be written loguniform: [low, high]"),
         ("[1e-5, 1e-1]", "[1, 0.1]", "f.yaml:8: search.optimizer.lr: low must be less than high, found [1.0, 0.1]"),
         ("{loguniform: [1e-5, 1e-1]}", "3", "f.yaml:8: search.optimizer.lr: must be one distribution, such as"),
         ("{loguniform: [1e-5, 1e-1]}", "", "f.yaml:8: search.optimizer.lr: must be one distribution, such as"),

@@ -106,7 +106,7 @@ def test_the_grid_is_the_product_in_the_order_of_itertools() -> None:
 
 def test_a_point_outside_the_grid_does_not_exist() -> None:
     for number in (-1, 6):
-        with pytest.raises(IndexError, match="points 0 to 5"):
+        with pytest.raises(IndexError, match="must be from 0 to 5"):
             grid_point(FINITE, number)
 
 

@@ -26,7 +26,7 @@ from search_spaces import (
 )
 from search_spaces.search import sequences as sequences_module
 from search_spaces.search.constraints import Constraint
-from search_spaces.search.distributions import lies_in
+from search_spaces.search.distributions import contains
 from search_spaces.search.parameters import Alternative, Parameters
 from search_spaces.search.sequences import Grid, RandomSequence, SobolSequence
 from tests.fakes import space
@@ -87,7 +87,7 @@ def test_every_point_is_lawful_satisfies_the_constraints_and_has_an_address(
     assert parameters.satisfies(point)
     recipe = parameters.resolved(point)
     assert parameters.read(recipe) == point
-    assert all(lies_in(parameters.distributions[name], value) for name, value in point.items())
+    assert all(contains(parameters.distributions[name], value) for name, value in point.items())
     assert kind(spec.parameters, seed).point(number) == point
 
 
@@ -158,7 +158,7 @@ def test_startup_points_are_drawn_around_the_prior(
     assert distribution.from_prior(0.5) == pytest.approx(centre, rel=0.05)
     inside = [low <= distribution.from_prior((i + 0.5) / 1000) <= high for i in range(1000)]
     assert sum(inside) / 1000 == pytest.approx(0.683, abs=0.04)  # one standard deviation: a sixth of the range
-    assert all(lies_in(distribution, distribution.from_prior(u)) for u in (0.0, 1e-17, 0.5, 1 - 2**-53))
+    assert all(contains(distribution, distribution.from_prior(u)) for u in (0.0, 1e-17, 0.5, 1 - 2**-53))
 
 
 @pytest.mark.parametrize("prior", [1e-5, 1e-2])
@@ -166,7 +166,7 @@ def test_a_prior_at_the_end_of_its_range(prior: float) -> None:
     distribution = LogUniform(1e-5, 1e-2, prior=prior)
     values = [distribution.from_prior(i / 100) for i in range(100)]
     assert values == sorted(values)
-    assert all(lies_in(distribution, value) for value in values)
+    assert all(contains(distribution, value) for value in values)
     assert sum(value == prior for value in values) <= 1
 
 
@@ -215,6 +215,8 @@ def test_the_runs_of_a_grid_with_starts() -> None:
 
 
 def test_a_grid_that_is_too_large_to_walk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sequences_module, "MOST_GRID_POINTS", 8)
-    with pytest.raises(UsageError, match="a grid with conditions or constraints has at most 8 points, found more"):
+    monkeypatch.setattr(sequences_module, "MAX_GRID_POINTS", 8)
+    with pytest.raises(
+        UsageError, match="a grid with conditions or constraints must have at most 8 points, found more"
+    ):
         Grid(space(one_of=GRID, search={}).parameters)

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from search_spaces.specs.factorial import SIZES, Arrangement, arrange
+from search_spaces.specs.factorial import FACTOR_LIMITS, FactorialDesign, factorial_arms
 
 
 def effects(arms, contrasts, main, crossed):
@@ -21,11 +21,11 @@ def effects(arms, contrasts, main, crossed):
     return {one.name: sum(weight * response[arm] for arm, weight in one.coefficients.items()) for one in contrasts}
 
 
-@pytest.mark.parametrize("arrangement", SIZES)
-def test_every_contrast_sums_to_zero_and_knows_its_arms(arrangement: Arrangement) -> None:
-    low, high = SIZES[arrangement]
+@pytest.mark.parametrize("arrangement", FACTOR_LIMITS)
+def test_every_contrast_sums_to_zero_and_knows_its_arms(arrangement: FactorialDesign) -> None:
+    low, high = FACTOR_LIMITS[arrangement]
     for count in (low, min(high, 8)):
-        found = arrange([f"f{i}" for i in range(count)], arrangement)
+        found = factorial_arms([f"f{i}" for i in range(count)], arrangement)
         assert len(found.arms) == len(set(found.arms.values())) or arrangement == "both_ends"
         for one in found.contrasts:
             assert set(one.coefficients) <= set(found.arms)
@@ -33,19 +33,19 @@ def test_every_contrast_sums_to_zero_and_knows_its_arms(arrangement: Arrangement
 
 
 def test_one_at_a_time_takes_from_the_full_recipe() -> None:
-    found = arrange(("a", "b"), "one_at_a_time")
+    found = factorial_arms(("a", "b"), "one_at_a_time")
     assert dict(found.arms) == {"full": {"a", "b"}, "without a": {"b"}, "without b": {"a"}}
     assert [one.simple for one in found.contrasts] == [("full", "without a"), ("full", "without b")]
 
 
 def test_add_one_adds_to_the_bare_recipe() -> None:
-    found = arrange(("a", "b"), "add_one")
+    found = factorial_arms(("a", "b"), "add_one")
     assert dict(found.arms) == {"bare": set(), "with a": {"a"}, "with b": {"b"}}
     assert [one.simple for one in found.contrasts] == [("bare", "with a"), ("bare", "with b")]
 
 
 def test_both_ends_has_two_controls() -> None:
-    found = arrange(("a", "b"), "both_ends")
+    found = factorial_arms(("a", "b"), "both_ends")
     assert next(iter(found.arms)) == "bare"
     assert {one.simple[0] for one in found.contrasts} == {"bare", "full"}
 
@@ -56,7 +56,7 @@ def test_a_factorial_recovers_every_effect(count: int) -> None:
     names = [f"f{i}" for i in range(count)]
     main = dict(zip(names, rng.normal(size=count), strict=True))
     crossed = {frozenset(two): float(rng.normal()) for two in itertools.combinations(names, 2)}
-    found = arrange(names, "factorial")
+    found = factorial_arms(names, "factorial")
     assert len(found.arms) == 2**count
     assert next(iter(found.arms)) == "none"
     seen = effects(found.arms, found.contrasts, main, crossed)
@@ -70,7 +70,7 @@ def test_a_factorial_recovers_every_effect(count: int) -> None:
 @pytest.mark.parametrize(("count", "arms"), [(5, 16), (6, 32), (7, 64), (8, 64)])
 def test_a_fraction_confuses_no_effect_with_another(count: int, arms: int) -> None:
     """Resolution V: main effects and two-factor interactions are all orthogonal to each other."""
-    found = arrange([f"f{i}" for i in range(count)], "fractional")
+    found = factorial_arms([f"f{i}" for i in range(count)], "fractional")
     assert len(found.arms) == arms
     columns = np.array([[one.coefficients[arm] for arm in found.arms] for one in found.contrasts])
     gram = columns @ columns.T
@@ -79,4 +79,4 @@ def test_a_fraction_confuses_no_effect_with_another(count: int, arms: int) -> No
 
 
 def test_three_arms_are_no_simple_comparison() -> None:
-    assert arrange(("a", "b"), "factorial").contrasts[0].simple is None
+    assert factorial_arms(("a", "b"), "factorial").contrasts[0].simple is None

@@ -140,7 +140,7 @@ def test_metrics_that_select_wrongly(name: str, law: str) -> None:
         ("optimizer.lr", Uniform(0, 1), "the value 0.0 of uniform must be greater than 0"),
         ("optimizer.lr", Normal(1, 1), "the value -3.0 of normal must be greater than 0"),
         ("optimizer.decay", Choice(["all", "some"]), "the value 'some' of choice must be all, matrices or none"),
-        ("optimizer.kind", Choice(["adamw", "sgd"]), "a kind is not searched"),
+        ("optimizer.kind", Choice(["adamw", "sgd"]), "a kind cannot be searched as a field"),
         ("regularization.dropout", Uniform(0, 1), "the value 1.0 of uniform must be less than 1"),
         ("regularization.clip_norm", Choice([None, 0]), "the value 0 of choice must be greater than 0"),
         ("budget.epochs", QUniform(1, 9, 1), "must be a whole number, found 1.0; use randint or choice"),
@@ -188,7 +188,7 @@ def test_a_kind_of_ones_own_is_searched_and_asked_for_like_any_field() -> None:
     found = space(recipe=recipe, search=search, when=asked)
     assert found.search == search
     assert found.parameters.resolved({"custom.kind": "large", "custom.width": 9}).custom["kind"] == "large"
-    with pytest.raises(UsageError, match="never holds: it is never 'huge'"):
+    with pytest.raises(UsageError, match="never holds: the field is never 'huge'"):
         space(recipe=recipe, search=search, when={"custom.width": {"custom.kind": ("huge",)}})
 
 

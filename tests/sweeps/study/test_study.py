@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -20,18 +20,16 @@ from search_spaces import (
     QUniform,
     RandInt,
     Recipe,
-    Sampler,
     Uniform,
     UsageError,
     random_point,
 )
-from search_spaces.search.distributions import lies_in
+from search_spaces.search.distributions import contains
 from search_spaces.search.parameters import Alternative, Parameters
 from sweeps.plan.search_plan import SearchPlan
 from sweeps.run_state import RunState
 from sweeps.study import study as study_module
 from sweeps.study.distributions import optuna_distribution
-from sweeps.study.sampler import Proposer
 from sweeps.study.snapshot import RunSnapshot
 from sweeps.study.study import Study, open_study
 from tests.fakes import snapshot_of, space
@@ -95,7 +93,7 @@ def test_every_distribution_has_its_twin(ours: Distribution, twin: BaseDistribut
     assert optuna_distribution(ours) == twin
     values = [random_point({"x": ours}, 0, number)["x"] for number in range(40)] + list(ours.edges())
     for value in values:
-        assert lies_in(ours, value)
+        assert contains(ours, value)
         if twin is not None:
             label = str(list(value)) if isinstance(value, tuple) else value
             assert twin._contains(twin.to_internal_repr(label))
@@ -117,7 +115,7 @@ def test_every_distribution_has_its_twin(ours: Distribution, twin: BaseDistribut
     ],
 )
 def test_values_of_a_baseline_may_lie_outside(ours: Distribution, value: Any) -> None:
-    assert not lies_in(ours, value)
+    assert not contains(ours, value)
 
 
 def test_asking_gives_values_of_ours() -> None:
@@ -340,69 +338,6 @@ def test_braces_in_a_url_reach_the_engine(url: str, monkeypatch: pytest.MonkeyPa
     assert address == url
     postgres = {"pool_pre_ping": True, "connect_args": {"connect_timeout": 10}}
     assert options == (postgres if url.startswith("postgres") else {"connect_args": {"timeout": 30}})
-
-
-# --- proposing --------------------------------------------------------------------------------------------------
-
-PLANE: dict[str, Distribution] = {"optimizer.lr": LogUniform(1e-5, 1e-1), "schedule.warmup": Uniform(0.0, 0.9)}
-
-
-def quadratic(values: Mapping[str, Any]) -> float:
-    """0 at lr 1e-2 and warmup 0.2, larger elsewhere."""
-    return float((math.log10(values["optimizer.lr"]) + 2) ** 2 + (4 * (values["schedule.warmup"] - 0.2)) ** 2)
-
-
-def done(number: int, values: Mapping[str, Any], sign: float = 1.0) -> RunSnapshot:
-    value = sign * quadratic(values)
-    return snapshot_of(number, values=values, value=value, curve={1: value})
-
-
-def _optimize(seed: int, startup: int, count: int, goal: Any = "minimize") -> list[float]:
-    sampler = Sampler(kind="tpe", seed=seed, startup=startup)
-    proposer = Proposer(sampler, goal, Parameters(Recipe(), PLANE))
-    losses = []
-    for number in range(count):
-        values = random_point(PLANE, seed, number) if number < startup else proposer.propose(number)
-        proposer.learn(done(number, values, 1.0 if goal == "minimize" else -1.0))
-        losses.append(quadratic(values))
-    return losses
-
-
-@pytest.mark.parametrize("goal", ["minimize", "maximize"])
-def test_tpe_is_better_than_random(goal: Any) -> None:
-    tpe = [sum(_optimize(seed, 8, 25, goal)[8:]) / 17 for seed in range(4)]
-    chance = [sum(quadratic(random_point(PLANE, seed, number)) for number in range(8, 25)) / 17 for seed in range(4)]
-    assert sum(tpe) < 0.5 * sum(chance)
-    assert all(one < other for one, other in zip(tpe, chance, strict=True))
-
-
-def test_proposals_depend_on_history_and_number_alone() -> None:
-    def proposer(seed: int = 0, shift: float = 0.0) -> Proposer:
-        one = Proposer(Sampler(kind="tpe", seed=seed), "minimize", Parameters(Recipe(), PLANE))
-        for number in range(12):
-            point = random_point(PLANE, 3, number)
-            one.learn(
-                done(
-                    number,
-                    point | {"schedule.warmup": 0.9 - point["schedule.warmup"] if shift else point["schedule.warmup"]},
-                )
-            )
-        return one
-
-    first = proposer().propose(12)
-    optuna.samplers.RandomSampler(seed=1)  # nothing global matters
-    assert proposer().propose(12) == first
-    assert proposer(seed=1).propose(12) != first
-    assert proposer(shift=1.0).propose(12) != first
-
-
-def test_a_run_that_waits_is_not_proposed_again() -> None:
-    proposer = Proposer(Sampler(kind="tpe"), "minimize", Parameters(Recipe(), PLANE))
-    for number in range(5):
-        proposer.learn(done(number, random_point(PLANE, 0, number)))
-    waiting = random_point(PLANE, 0, 5)
-    proposer.learn(snapshot_of(5, RunState.INTERRUPTED, values=waiting))
-    assert proposer.propose(6) != waiting
 
 
 def test_a_trial_has_the_parameters_that_were_active(storage: RDBStorage) -> None:

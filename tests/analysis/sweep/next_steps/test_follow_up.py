@@ -28,7 +28,7 @@ from search_spaces import (
     parse_space,
     resolve,
 )
-from search_spaces.search.distributions import lies_in
+from search_spaces.search.distributions import contains
 from sweeps.plan.ablation_plan import AblationPlan
 from sweeps.run_state import RunState
 from tests.analysis.made_sweeps import BETA, LR, made_sweep, peak, spec_of
@@ -82,7 +82,7 @@ def test_it_starts_from_the_best_points() -> None:
     assert len(starts) == 3
     assert starts[0] == dict(evidence.ranked[0].values)
     for point in starts:
-        assert all(lies_in(spec.search[field], value) for field, value in point.items())
+        assert all(contains(spec.search[field], value) for field, value in point.items())
         resolve(spec.recipe, point)
 
 
