@@ -11,6 +11,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
+from analysis.statistics.intervals import Interval
 from analysis.wording import shortened
 
 # The palette of Okabe and Ito, ordered so that neighbours also differ in lightness.
@@ -19,6 +20,7 @@ SYMBOLS = ("circle", "diamond", "square", "triangle-up", "x", "star")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 PATTERNS = ("", "/", "x", ".", "-", "+")
 LEGEND = {"orientation": "h", "x": 0, "y": 1.02, "xanchor": "left", "yanchor": "bottom"}
+BAR_LEGEND = {"showlegend": True, "legend": {**LEGEND, "traceorder": "normal"}}
 GREY = "#7f7f7f"
 BAND = "rgba(127,127,127,0.18)"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif"
@@ -118,6 +120,14 @@ def axis(title: str, **more: Any) -> dict[str, Any]:
     }
 
 
+def across(along: str, at: float, **style: Any) -> dict[str, Any]:
+    """Return a thin dotted line across the plot, vertical for `x`; `style` holds further properties of the line."""
+    other = "y" if along == "x" else "x"
+    ends = {f"{other}ref": "paper", f"{other}0": 0, f"{other}1": 1, f"{along}0": at, f"{along}1": at}
+    line = {"color": GREY, "width": 1.2, "dash": "dot", **style}
+    return {"type": "line", "line": line, "layer": "below", **ends}
+
+
 def names_axis(labels: Sequence[str], **more: Any) -> dict[str, Any]:
     """Return an axis with these labels at 0, 1, 2, ...; a label that looks like a number stays text."""
     texts = ["<br>".join(escaped(line) for line in _wrapped(label, _LINE)) for label in labels]
@@ -134,9 +144,27 @@ def legend_name(text: str) -> str:
     return escaped(shortened(text, 28))
 
 
-def hatched(colour: str, pattern: str) -> dict[str, Any]:
-    """Return the marker of a bar in this colour with this pattern."""
-    return {"color": colour, "pattern": {"shape": pattern, "fgcolor": "white", "bgcolor": colour, "solidity": 0.3}}
+def bars(name: str, lengths: Sequence[Any], colour: str, pattern: str, **more: Any) -> dict[str, Any]:
+    """Return a trace of horizontal bars at 0, 1, 2, ...; `more` holds further plotly properties."""
+    hatching = {"shape": pattern, "fgcolor": "white", "bgcolor": colour, "solidity": 0.3}
+    look = {"marker": {"color": colour, "pattern": hatching}, "hoverinfo": "x+name"}
+    return {
+        "type": "bar",
+        "orientation": "h",
+        "name": name,
+        "x": lengths,
+        "y": list(range(len(lengths))),
+        **look,
+        **more,
+    }
+
+
+def error_bars(values: Sequence[float], intervals: Sequence[Interval | None], **style: Any) -> dict[str, Any]:
+    """Return the error bars from values to the ends of their intervals, of length 0 without an interval."""
+    both = list(zip(values, intervals, strict=True))
+    up = rounded([interval.high - value if interval else 0.0 for value, interval in both])
+    down = rounded([value - interval.low if interval else 0.0 for value, interval in both])
+    return {"type": "data", "symmetric": False, "array": up, "arrayminus": down, **style}
 
 
 def metric_axis(metric: str) -> str:
@@ -151,7 +179,7 @@ def slug(*parts: str) -> str:
 
 
 def rounded(values: Sequence[float | None]) -> list[float | None]:
-    """Round to six significant digits, which a screen cannot tell from more and take a third of the bytes."""
+    """Round to six significant digits, enough for a screen and a third of the bytes."""
     return [None if value is None or value != value else float(f"{value:.6g}") for value in values]
 
 

@@ -16,6 +16,7 @@ from analysis.figures.drawing import (
     GREY,
     SYMBOLS,
     Drawing,
+    across,
     axis,
     drawn,
     escaped,
@@ -34,7 +35,7 @@ def forest(claims: Sequence[Claim], metrics: Metrics) -> Drawing:
     rows = list(reversed(claims))  # the first at the top
     labels = [f"{one.contrast.name} ({one.design})" for one in rows]
     traces = [trace for place, one in enumerate(rows) for trace in _effect(place, one)]
-    shapes = [_line(0.0)]
+    shapes = [across("x", 0.0, width=1.4, dash="solid")]
     if metrics.margin is not None:
         shapes = [_band(-metrics.margin, metrics.margin), *shapes]
     side = "left" if metrics.goal == "minimize" else "right"
@@ -208,17 +209,7 @@ def power_curves(curves: Sequence[PowerCurve], metrics: Metrics) -> Drawing:
     layout = {
         "xaxis": axis("number of pairs"),
         "yaxis": axis("probability of detection", range=[0, 1.04]),
-        "shapes": [
-            {
-                "type": "line",
-                "xref": "paper",
-                "x0": 0,
-                "x1": 1,
-                "y0": 0.8,
-                "y1": 0.8,
-                "line": {"color": GREY, "dash": "dot"},
-            }
-        ],
+        "shapes": [across("y", 0.8)],
         "showlegend": True,
     }
     reading = "; ".join(_power_words(curve, index) for index, curve in enumerate(shown))
@@ -244,18 +235,5 @@ def _band(low: float, high: float) -> dict[str, Any]:
         "x1": high,
         "fillcolor": BAND,
         "line": {"width": 1, "color": GREY, "dash": "dot"},
-        "layer": "below",
-    }
-
-
-def _line(x: float) -> dict[str, Any]:
-    return {
-        "type": "line",
-        "yref": "paper",
-        "y0": 0,
-        "y1": 1,
-        "x0": x,
-        "x1": x,
-        "line": {"color": GREY, "width": 1.4},
         "layer": "below",
     }

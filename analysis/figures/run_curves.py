@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from analysis.figures.drawing import Drawing, axis, drawn, metric_axis, rounded, spans
-from analysis.figures.run_styles import BASELINE, BEST, STYLES, dotted_line, winner
+from analysis.figures.drawing import Drawing, across, axis, drawn, metric_axis, rounded, spans
+from analysis.figures.run_styles import BASELINE, BEST, STYLES, winner
 from analysis.sweep.best_quarter import window
 from analysis.sweep.findings import SweepFindings
 from analysis.wording import counted, number, part_of
@@ -38,7 +38,7 @@ def run_curves(findings: SweepFindings) -> Drawing | None:
     layout = {
         "xaxis": axis("epoch", rangemode="tozero"),
         "yaxis": axis(metric_axis(metric.name), **scale),
-        "shapes": [dotted_line("x", rung) for rung in rungs],
+        "shapes": [across("x", rung) for rung in rungs],
         "showlegend": True,
     }
     reading = f"{_curves_reading(findings, rungs, len(shown), len(numbers))}{beyond}"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from analysis.figures.drawing import COLOURS, GREY
 from analysis.sweep.findings import SweepFindings
 from analysis.wording import number
@@ -32,13 +30,6 @@ def score_title(findings: SweepFindings) -> str:
     """Return the name of the score with its epoch, for a title."""
     name = findings.spec.metric.name
     return name if findings.data.epoch is None else f"{name} after epoch {findings.data.epoch}"
-
-
-def dotted_line(along: str, at: float) -> dict[str, Any]:
-    """Return a thin line across the plot; `x` gives a vertical one."""
-    other = "y" if along == "x" else "x"
-    ends = {f"{other}ref": "paper", f"{other}0": 0, f"{other}1": 1, f"{along}0": at, f"{along}1": at}
-    return {"type": "line", "line": {"color": GREY, "width": 1.2, "dash": "dot"}, "layer": "below", **ends}
 
 
 def score_text(score: float | None) -> str:

@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis.figures.drawing import COLOURS, GREY, LEGEND, PATTERNS, Drawing, axis, drawn, hatched, names_axis, rounded
-from analysis.figures.run_styles import dotted_line
+from analysis.figures.drawing import (
+    BAR_LEGEND,
+    COLOURS,
+    GREY,
+    PATTERNS,
+    Drawing,
+    across,
+    axis,
+    bars,
+    drawn,
+    error_bars,
+    names_axis,
+    rounded,
+)
 from analysis.sweep.findings import SweepFindings
 from analysis.sweep.rung_correlation import RungCorrelation
 from analysis.wording import counted, number, part_of, two_decimals
@@ -19,34 +31,20 @@ def survivors(rungs: Sequence[tuple[int, int, int]]) -> Drawing | None:
     """
     if not rungs:
         return None
-    parts = (
-        ("promoted", [on for _, _, on in rungs], COLOURS[0], PATTERNS[0]),
-        ("not promoted", [reached - on for _, reached, on in rungs], GREY, PATTERNS[1]),
-    )
     traces = [
-        {
-            "type": "bar",
-            "orientation": "h",
-            "name": name,
-            "x": counts,
-            "y": list(range(len(rungs))),
-            "marker": hatched(colour, pattern),
-            "hoverinfo": "x+name",
-        }
-        for name, counts, colour, pattern in parts
+        bars("promoted", [on for _, _, on in rungs], COLOURS[0], PATTERNS[0]),
+        bars("not promoted", [reached - on for _, reached, on in rungs], GREY, PATTERNS[1]),
     ]
     layout = {
         "barmode": "stack",
         "bargap": 0.45,
         "xaxis": axis("number of runs", rangemode="tozero"),
         "yaxis": names_axis([f"epoch {rung}" for rung, _, _ in rungs], range=[len(rungs) - 0.4, -0.6]),
-        "showlegend": True,
-        "legend": {**LEGEND, "traceorder": "normal"},
+        **BAR_LEGEND,
     }
     words = ", ".join(f"{on} of {counted(reached, 'run')} at epoch {rung}" for rung, reached, on in rungs)
-    return drawn(
-        "survivors", "Runs promoted at each rung", f"Promoted: {words}.", traces, layout, 150 + 44 * len(rungs)
-    )
+    height = 150 + 44 * len(rungs)
+    return drawn("survivors", "Runs promoted at each rung", f"Promoted: {words}.", traces, layout, height)
 
 
 def rung_ranks(findings: SweepFindings) -> Drawing | None:
@@ -55,33 +53,25 @@ def rung_ranks(findings: SweepFindings) -> Drawing | None:
     if not known:
         return None
     rho = [one.spearman or 0.0 for one in known]
-    far = {
-        "array": rounded([one.interval.high - (one.spearman or 0.0) if one.interval else 0.0 for one in known]),
-        "arrayminus": rounded([(one.spearman or 0.0) - one.interval.low if one.interval else 0.0 for one in known]),
-    }
+    far = error_bars(rho, [one.interval for one in known], thickness=2.2, width=6, color=COLOURS[0])
     trace = {
         "type": "scatter",
         "mode": "markers",
         "x": rounded(rho),
         "y": list(range(len(known))),
         "marker": {"size": 11, "color": COLOURS[0], "symbol": "circle"},
-        "error_x": {"type": "data", "symmetric": False, "thickness": 2.2, "width": 6, "color": COLOURS[0], **far},
+        "error_x": far,
         "hovertext": [f"{one.runs} runs: {number(one.spearman or 0.0)}" for one in known],
         "hoverinfo": "text",
     }
     layout = {
         "xaxis": axis("Spearman correlation", range=[-1.05, 1.05]),
         "yaxis": names_axis([f"epochs {one.rung} and {one.later}" for one in known], range=[len(known) - 0.4, -0.6]),
-        "shapes": [dotted_line("x", 0.0)],
+        "shapes": [across("x", 0.0)],
     }
-    words = _ranks_words(known)
+    reading = f"Rank correlation: {_ranks_words(known)}."
     return drawn(
-        "rung-ranks",
-        "Does an early score predict a later one?",
-        f"Rank correlation: {words}.",
-        [trace],
-        layout,
-        130 + 48 * len(known),
+        "rung-ranks", "Does an early score predict a later one?", reading, [trace], layout, 130 + 48 * len(known)
     )
 
 

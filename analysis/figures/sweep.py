@@ -7,19 +7,21 @@ from typing import Any
 
 from analysis.diagnosis.findings import Code, Severity
 from analysis.figures.drawing import (
+    BAR_LEGEND,
     COLOURS,
     GREY,
-    LEGEND,
     SYMBOLS,
     Drawing,
+    across,
     axis,
+    bars,
     drawn,
-    hatched,
+    error_bars,
     metric_axis,
     names_axis,
     rounded,
 )
-from analysis.figures.run_styles import STYLES, dotted_line, score_title
+from analysis.figures.run_styles import STYLES, score_title
 from analysis.sweep.findings import SweepFindings
 from analysis.sweep.importance import Importances
 from analysis.wording import counted, number, part_of, two_decimals
@@ -45,18 +47,15 @@ def importance(evaluators: Sequence[Importances]) -> Drawing | None:
 def _shares(index: int, one: Importances, fields: Sequence[str], of: int) -> list[dict[str, Any]]:
     rows = [fields.index(each.field) + 0.32 * (index - (of - 1) / 2) for each in one.fields]
     colour = COLOURS[index]
-    far = {
-        "array": rounded([each.interval.high - each.share if each.interval else 0.0 for each in one.fields]),
-        "arrayminus": rounded([each.share - each.interval.low if each.interval else 0.0 for each in one.fields]),
-    }
+    shares, intervals = [each.share for each in one.fields], [each.interval for each in one.fields]
     base = {"type": "scatter", "mode": "markers", "y": rounded(rows), "hoverinfo": "text"}
     return [
         {
             **base,
             "name": f"{one.evaluator}, 90 % interval",
-            "x": rounded([each.share for each in one.fields]),
+            "x": rounded(shares),
             "marker": {"size": 10, "color": colour, "symbol": SYMBOLS[index]},
-            "error_x": {"type": "data", "symmetric": False, "thickness": 2, "width": 5, "color": colour, **far},
+            "error_x": error_bars(shares, intervals, thickness=2, width=5, color=colour),
             "hovertext": [f"{one.evaluator}: {each.share:.2f}" for each in one.fields],
         },
         {
@@ -100,7 +99,7 @@ def sweep_best_of_n(findings: SweepFindings) -> Drawing | None:
     layout = {
         "xaxis": axis("number of runs", rangemode="tozero"),
         "yaxis": axis(metric_axis(findings.spec.metric.name)),
-        "shapes": [dotted_line("x", half)],
+        "shapes": [across("x", half)],
     }
     early, late = values[half - 1], values[-1]
     reading = (
@@ -128,7 +127,7 @@ def ledger(findings: SweepFindings) -> Drawing | None:
         },
         "hoverinfo": "x",
     }
-    names = [*(f"trained, {name}" for name, _, _ in rows), "saved by early stopping"]
+    names = [*(f"{name} runs" for name, _, _ in rows), "saved by early stopping"]
     layout = {
         "xaxis": axis("epochs", rangemode="tozero"),
         "yaxis": names_axis(names, range=[len(names) - 0.4, -0.6]),
@@ -153,25 +152,18 @@ def finding_shares(findings: SweepFindings) -> Drawing | None:
     for severity, (colour, pattern) in _SEVERE.items():
         rows = [(at, one) for at, one in enumerate(table.shares) if one.severity is severity]
         if rows:
-            traces.append(
-                {
-                    "type": "bar",
-                    "orientation": "h",
-                    "name": severity.value,
-                    "x": rounded([100 * one.share for _, one in rows]),
-                    "y": [at for at, _ in rows],
-                    "marker": hatched(colour, pattern),
-                    "hovertext": [f"{one.runs} of {one.of} runs" for _, one in rows],
-                    "hoverinfo": "text",
-                }
+            shares, texts = (
+                rounded([100 * one.share for _, one in rows]),
+                [f"{one.runs} of {one.of} runs" for _, one in rows],
             )
+            at = {"y": [at for at, _ in rows], "hovertext": texts, "hoverinfo": "text"}
+            traces.append(bars(severity.value, shares, colour, pattern, **at))
     names = [one.code.value for one in table.shares]
     layout = {
         "xaxis": axis("share of runs (%)", range=[0, 103]),
         "yaxis": names_axis(names, range=[len(names) - 0.4, -0.6]),
         "bargap": 0.4,
-        "showlegend": True,
-        "legend": {**LEGEND, "traceorder": "normal"},
+        **BAR_LEGEND,
     }
     first = table.shares[0]
     short = next((one.runs for one in table.shares if one.code is Code.TOO_SHORT), 0)

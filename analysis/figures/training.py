@@ -7,15 +7,15 @@ from typing import Any
 
 from analysis.ablation.findings import ArmCurve
 from analysis.figures.drawing import (
+    BAR_LEGEND,
     COLOURS,
     DASHES,
-    LEGEND,
     PATTERNS,
     SYMBOLS,
     Drawing,
     axis,
+    bars,
     drawn,
-    hatched,
     legend_name,
     metric_axis,
     names_axis,
@@ -81,15 +81,12 @@ def costs(seconds: Mapping[str, Mapping[str, float]]) -> Drawing:
     arms = list(seconds)[::-1]
     kinds = list(dict.fromkeys(kind for each in seconds.values() for kind in each))
     traces: list[dict[str, Any]] = [
-        {
-            "type": "bar",
-            "orientation": "h",
-            "name": kind if kind == "tuning" else f"pairs ({kind})",
-            "x": rounded([seconds[arm].get(kind, 0.0) for arm in arms]),
-            "y": list(range(len(arms))),
-            "marker": hatched(COLOURS[index], PATTERNS[index]),
-            "hoverinfo": "x+name",
-        }
+        bars(
+            kind if kind == "tuning" else f"pairs ({kind})",
+            rounded([seconds[arm].get(kind, 0.0) for arm in arms]),
+            COLOURS[index],
+            PATTERNS[index],
+        )
         for index, kind in enumerate(kinds)
     ]
     layout = {
@@ -97,8 +94,7 @@ def costs(seconds: Mapping[str, Mapping[str, float]]) -> Drawing:
         "bargap": 0.45,
         "xaxis": axis("training time (s)"),
         "yaxis": names_axis(arms),
-        "showlegend": True,
-        "legend": {**LEGEND, "traceorder": "normal"},
+        **BAR_LEGEND,
     }
     total = {arm: sum(each.values()) for arm, each in seconds.items()}
     most = max(total, key=lambda arm: total[arm])

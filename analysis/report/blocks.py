@@ -118,9 +118,15 @@ def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], words:
     return Table(title, tuple(head), tuple(tuple(row) for row in rows), words) if rows else None
 
 
-def pictures(drawings: Sequence[Drawing]) -> Pictures | None:
-    """Make a block of drawings; return None without drawings."""
-    return Pictures(tuple(drawings)) if drawings else None
+def text(words: str) -> Text | None:
+    """Make a paragraph; return None without words."""
+    return Text(words) if words else None
+
+
+def pictures(*drawings: Drawing | None) -> Pictures | None:
+    """Make a block of the drawings that are not None; return None without drawings."""
+    found = tuple(drawing for drawing in drawings if drawing is not None)
+    return Pictures(found) if found else None
 
 
 def notes(items: Sequence[Note]) -> Notes | None:

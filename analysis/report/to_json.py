@@ -23,7 +23,7 @@ def to_json(data: object) -> str:
 
 
 def picked(data: object, names: Sequence[str]) -> dict[str, Any]:
-    """Return the attributes of these names, in place of all of them."""
+    """Return these attributes as a dict."""
     return {name: getattr(data, name) for name in names}
 
 

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from analysis.ablation.findings import ArmFacts, Findings
 from analysis.figures import Drawing, costs, curves
-from analysis.report.blocks import Bullets, CodeBlock, Section, Text, pictures, section, table
+from analysis.report.blocks import Bullets, CodeBlock, Section, Text, pictures, section, table, text
 from analysis.wording import NONE, counted, error_line, number, or_dash
 from sweeps.run_state import RunState
 from sweeps.store.records import RunRecord
 
 MOST_CURVES = 8
 MOST_FAILURES = 20
+_NO_ROW = "Arms that evaluate the training of another arm have no row of their own."
 
 
 def health(findings: Findings) -> Section:
@@ -26,16 +27,14 @@ def health(findings: Findings) -> Section:
     return section(
         9,
         "Training health and cost",
-        pictures([*drawn, costs(seconds)] if known else drawn),
+        pictures(*drawn, costs(seconds) if known else None),
         table(
             "Metrics of the last epoch (means over complete runs)",
             head,
             [_health_row(arm, names) for arm in own],
             words=2,
         ),
-        Text("Arms that evaluate the training of another arm have no row of their own.")
-        if own != [*findings.arms]
-        else None,
+        text(_NO_ROW if own != [*findings.arms] else ""),
         why="No run has been recorded yet.",
     )
 
@@ -80,8 +79,8 @@ def failures(findings: Findings) -> Section:
         Text(_EXCLUDED),
         table("Run states by arm", _COUNTS, counts, words=2),
         table("Runs that diverged or failed", _FAILURES, [_failure(run) for run in shown], words=7),
-        Text(f"runs.csv lists {left} more.") if left else None,
-        Text("Sensitivity analysis with failed runs ranked as the worst:") if worst else None,
+        text(f"runs.csv lists {left} more." if left else ""),
+        text("Sensitivity analysis with failed runs ranked as the worst:" if worst else ""),
         Bullets(worst) if worst else None,
     )
 

@@ -9,24 +9,15 @@ from analysis.ablation.claims import Claim
 from analysis.ablation.findings import Exploratory, Findings
 from analysis.ablation.tuning import Tuning
 from analysis.figures import Drawing, best_of_n, interaction, isolation, power_curves, reliability_diagram
-from analysis.report.blocks import Section, Text, pictures, section, table
+from analysis.report.blocks import Section, Text, pictures, section, table, text
+from analysis.statistics.comparison import Comparison
 from analysis.wording import NONE, between, number, or_dash, signed, value_text
 
 MOST_DIAGRAMS = 6
 
 _SCORES = (
-    "arm",
-    "design",
-    "evaluated",
-    "NLL",
-    "accuracy",
-    "Brier",
-    "ECE",
-    "ECE if calibrated: mean, 95 %",
-    "debiased CE²",
-    "confidence - accuracy",
-    "MCE",
-    "AURC",
+    *("arm", "design", "evaluated", "NLL", "accuracy", "Brier", "ECE", "ECE if calibrated: mean, 95 %"),
+    *("debiased CE²", "confidence - accuracy", "MCE", "AURC"),
 )
 
 
@@ -34,31 +25,26 @@ def calibration(findings: Findings) -> Section:
     """Make the section with the calibration of each arm, before and after temperature scaling."""
     rows = findings.calibration
     drawings = [drawing for row in rows[:MOST_DIAGRAMS] for drawing in _diagrams(row)]
-    left = (
-        ""
-        if len(rows) <= MOST_DIAGRAMS
-        else f"The first {MOST_DIAGRAMS} of {len(rows)} arms are drawn; the table has all."
-    )
+    left = f"The first {MOST_DIAGRAMS} of {len(rows)} arms are drawn; the table has all."
     scores = [line for row in rows for line in _score_lines(row)]
     parts = [_part_line(row) for row in rows if row.after is not None]
     return section(
         4,
         "Calibration",
-        pictures(drawings),
-        Text(left) if left else None,
+        pictures(*drawings),
+        text(left if len(rows) > MOST_DIAGRAMS else ""),
         table("Test scores (means over pairs)", _SCORES, scores, words=3),
-        Text(
-            "ECE (15 bins of equal width) is biased upwards. The next column shows the ECE of a calibrated model with "
-            "the same confidences: its mean and its 95 % quantile. Compare arms by NLL, Brier score and the debiased "
-            "squared calibration error. MCE uses bins with at least 30 examples."
-        )
-        if rows
-        else None,
+        text(_ECE if rows else ""),
         table("Effect of temperature scaling on NLL", _PARTS, parts, words=2),
         why="No predictions of a classifier are stored.",
     )
 
 
+_ECE = (
+    "ECE (15 bins of equal width) is biased upwards. The next column shows the ECE of a calibrated model with the same "
+    "confidences: its mean and its 95 % quantile. Compare arms by NLL, Brier score and the debiased squared "
+    "calibration error. MCE uses bins with at least 30 examples."
+)
 _PARTS = ("arm", "design", "temperature", "NLL", "= calibration part", "+ refinement")
 
 
@@ -105,16 +91,15 @@ def secondary(findings: Findings) -> Section:
         5,
         "Secondary metrics (exploratory)",
         table("Changes with unadjusted 95 % intervals", _EXPLORATORY, rows, words=3),
-        Text(
-            "No claim about these metrics was declared in advance, and their intervals are not adjusted for multiple "
-            "comparisons."
-        )
-        if rows
-        else None,
+        text(_NOT_ADJUSTED if rows else ""),
         why="No secondary metric was measured in a complete pair.",
     )
 
 
+_NOT_ADJUSTED = (
+    "No claim about these metrics was declared in advance, and their intervals are not adjusted for multiple "
+    "comparisons."
+)
 _EXPLORATORY = ("metric", "contrast", "design", "change", "95 % interval", "pairs")
 
 
@@ -131,14 +116,14 @@ def interactions(findings: Findings) -> Section:
     return section(
         6,
         "Interactions",
-        pictures([interaction(one, spec.metrics.primary) for one in findings.crossings]),
+        pictures(*(interaction(one, spec.metrics.primary) for one in findings.crossings)),
         table(
             "Half the difference between the effect of one factor with the other and without it",
             _EXPLORATORY,
             rows,
             words=3,
         ),
-        Text(" ".join(lines)) if lines else None,
+        text(" ".join(lines)),
         why="The ablation has no factors, so there are no interactions."
         if not spec.factors
         else f"The arrangement {spec.arrangement} shows main effects only, or no pair is complete.",
@@ -168,7 +153,7 @@ def fairness(findings: Findings) -> Section:
     return section(
         7,
         "Fairness and tuning",
-        pictures([*(isolation(tunings, field) for field in tunings[0].tries[0].point), best_of_n(tunings)]),
+        pictures(*(isolation(tunings, field) for field in tunings[0].tries[0].point), best_of_n(tunings)),
         table("Tuning budget by arm", head, budget, words=1),
         table(
             "Score of the best try: in the tuning and on fresh seeds",
@@ -212,25 +197,23 @@ _SPREADS = (
 def uncertainty(findings: Findings) -> Section:
     """Make the section with power, sources of variance and the looks taken."""
     known = [claim for claim in findings.claims if claim.comparison is not None]
+    rows = [_power_row(claim, one) for claim in known if (one := claim.comparison) is not None]
     head = ("treatment", "design", "pairs", "sd of the change", "detectable (power .8)", "more pairs needed")
     levels = ("treatment", "design", "seeds", "examples", "both", "interval for new seeds and examples")
     looks = ("treatment", "design", "pairs", "change", "p or e", "stops at", "interval", "stop")
     return section(
         8,
         "Uncertainty",
-        pictures([power_curves(findings.power, findings.spec.metrics)] if findings.power else []),
-        table("What these pairs can detect", head, [_power_row(one) for one in known], words=2),
-        Text(_SPREADS) if known else None,
+        pictures(power_curves(findings.power, findings.spec.metrics) if findings.power else None),
+        table("What these pairs can detect", head, rows, words=2),
+        text(_SPREADS if known else ""),
         table("Variance of the mean change from seeds, examples and both", levels, _level_rows(known), words=2),
         table("Looks taken", looks, _look_rows(known), words=2),
         why="No pair is complete.",
     )
 
 
-def _power_row(claim: Claim) -> tuple[str, ...]:
-    one = claim.comparison
-    if one is None:
-        raise ValueError("a claim without complete pairs has no row")
+def _power_row(claim: Claim, one: Comparison) -> tuple[str, ...]:
     sizes = (or_dash(size, number) for size in (one.sd, one.detectable))
     return (claim.contrast.name, claim.design, str(one.n), *sizes, or_dash(one.needed, str))
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from analysis.ablation.claims import Claim
 from analysis.ablation.findings import Findings
 from analysis.figures import Drawing, forest, slopes
-from analysis.report.blocks import Section, Text, pictures, section, table
+from analysis.report.blocks import Section, pictures, section, table, text
 from analysis.report.provenance import provenance_rows
+from analysis.statistics.comparison import Comparison
 from analysis.statistics.paired import Verdict
 from analysis.wording import NONE, between, counted, number, or_dash, p_number, signed
 from search_spaces import AblationSpec
@@ -26,6 +27,15 @@ SYMBOLS = {
 
 MOST_SLOPES = 6
 
+_PAIRING_HEAD = (
+    *("treatment", "design", "P(better)", "correlation", "variance ratio"),
+    *("sign-flip p", "leave-one-out range", "changed by one pair"),
+)
+_PAIRING = (
+    "Variance ratio: variance of the difference divided by the sum of the arms' variances; at 1 or more, pairing did "
+    "not help. Leave-one-out range: range of the mean change when any one pair is left out. Changed by one pair: "
+    "whether leaving out one pair changes the sign or the conclusion."
+)
 VERDICT_HEAD = ("treatment", "design", "change", "interval", "pairs won", "p (Holm)", "verdict")
 
 
@@ -53,24 +63,22 @@ def header(findings: Findings) -> Section:
         "What was asked",
         table("Ablation", ("", ""), facts, words=2),
         table("Arms (the control is first)", ("arm", "changes", "evaluated weights"), arms, words=3),
-        None if runs else Text("No run has been recorded yet."),
+        text("" if runs else "No run has been recorded yet."),
     )
 
 
 def _design(spec: AblationSpec) -> str:
     words = {"matched": "matched: only the arm changes", "retuned": "re-tuned: each arm at its own best point"}
-    text = "; ".join(words[design] for design in spec.designs)
-    return f"{text}; factors arranged as {spec.arrangement}" if spec.factors else text
+    designs = "; ".join(words[design] for design in spec.designs)
+    return f"{designs}; factors arranged as {spec.arrangement}" if spec.factors else designs
 
 
 def _looks(spec: AblationSpec) -> str:
     if spec.looks == "none":
         return "one test at the end"
-    return (
-        "after every pair (e-process)"
-        if spec.looks == "e_process"
-        else f"planned at {', '.join(map(str, spec.looks))} pairs"
-    )
+    if spec.looks == "e_process":
+        return "after every pair (e-process)"
+    return f"planned at {', '.join(map(str, spec.looks))} pairs"
 
 
 def _cost(findings: Findings) -> str:
@@ -82,16 +90,12 @@ def verdicts(findings: Findings) -> Section:
     """Make the section with the table of verdicts."""
     levels = sorted({f"{100 * (1 - one.comparison.alpha):g} %" for one in findings.claims if one.comparison})
     kind = "confidence sequences" if findings.spec.looks == "e_process" else "paired t intervals"
-    note = (
-        f"Intervals are {kind} ({' and '.join(levels)}); p-values are adjusted for {_family(findings)}."
-        if levels
-        else ""
-    )
+    note = f"Intervals are {kind} ({' and '.join(levels)}); p-values are adjusted for {_family(findings)}."
     return section(
         1,
         "Verdicts",
         table("Verdicts by treatment", VERDICT_HEAD, [verdict_row(claim) for claim in findings.claims], words=2),
-        Text(note) if note else None,
+        text(note if levels else ""),
     )
 
 
@@ -119,42 +123,22 @@ def verdict_row(claim: Claim) -> tuple[str, ...]:
 
 def effects(findings: Findings) -> Section:
     """Make the section with the forest plot."""
-    drawing = forest(findings.claims, findings.spec.metrics)
-    return section(2, "Effects", pictures([drawing] if findings.claims else []), why="The ablation has no treatment.")
+    drawing = forest(findings.claims, findings.spec.metrics) if findings.claims else None
+    return section(2, "Effects", pictures(drawing), why="The ablation has no treatment.")
 
 
 def pairs(findings: Findings) -> Section:
     """Make the section with the results of single pairs."""
-    rows = [_pairing_row(claim) for claim in findings.claims if claim.comparison is not None]
+    rows = [_pairing_row(claim, one) for claim in findings.claims if (one := claim.comparison) is not None]
     found = [drawing for claim in findings.claims if (drawing := _slopes(findings, claim)) is not None]
-    left = (
-        f"The first {MOST_SLOPES} of {len(found)} treatments are drawn; pairs.csv has all pairs."
-        if len(found) > MOST_SLOPES
-        else ""
-    )
-    head = (
-        "treatment",
-        "design",
-        "P(better)",
-        "correlation",
-        "variance ratio",
-        "sign-flip p",
-        "leave-one-out range",
-        "changed by one pair",
-    )
+    left = f"The first {MOST_SLOPES} of {len(found)} treatments are drawn; pairs.csv has all pairs."
     return section(
         3,
         "Results by pair",
-        pictures(found[:MOST_SLOPES]),
-        Text(left) if left else None,
-        table("Effect of pairing and influence of single pairs", head, rows, words=2),
-        Text(
-            "Variance ratio: variance of the difference divided by the sum of the arms' variances; at 1 or more, "
-            "pairing did not help. Leave-one-out range: range of the mean change when any one pair is left out. "
-            "Changed by one pair: whether leaving out one pair changes the sign or the conclusion."
-        )
-        if rows
-        else None,
+        pictures(*found[:MOST_SLOPES]),
+        text(left if len(found) > MOST_SLOPES else ""),
+        table("Effect of pairing and influence of single pairs", _PAIRING_HEAD, rows, words=2),
+        text(_PAIRING if rows else ""),
         why="No pair is complete.",
     )
 
@@ -167,12 +151,8 @@ def _slopes(findings: Findings, claim: Claim) -> Drawing | None:
     return slopes(claim, values[control], values[treatment], findings.spec.metrics.primary)
 
 
-def _pairing_row(claim: Claim) -> tuple[str, ...]:
-    one = claim.comparison
-    if one is None:
-        raise ValueError("a claim without complete pairs has no row")
-    left = one.leave_one_out
-    changed = NONE
+def _pairing_row(claim: Claim, one: Comparison) -> tuple[str, ...]:
+    left, changed = one.leave_one_out, NONE
     if left is not None:
         changed = "the sign" if left.changes_sign else "the conclusion" if left.changes_conclusion else "no"
     return (

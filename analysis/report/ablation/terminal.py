@@ -19,7 +19,7 @@ from analysis.statistics.paired import Verdict
 _STYLES = {Verdict.BETTER: "green", Verdict.WORSE: "red", Verdict.UNSTABLE: "red", Verdict.NOT_COMPARABLE: "red"}
 _BROKEN = {Verdict.UNSTABLE, Verdict.NOT_COMPARABLE, Verdict.IDENTICAL}  # verdicts that more pairs would not change
 _WORDS = {"treatment": 9, "design": 7, "verdict": 12}  # columns of words and their minimum widths
-_ROOMY = 100  # columns of a terminal that shows all columns of the table
+_ROOMY = 100  # a narrower terminal omits the design column
 
 
 def print_verdicts(findings: Findings, console: Console, page: Path | None = None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from analysis.diagnosis.finding_table import RegionShare
 from analysis.diagnosis.findings import Code, Finding, Severity
 from analysis.figures.sweep import finding_shares
-from analysis.report.blocks import Block, Bullets, CodeBlock, Note, Section, Text, notes, pictures, section, table
+from analysis.report.blocks import Block, Bullets, CodeBlock, Note, Section, Text, notes, pictures, section, table, text
 from analysis.sweep.findings import SweepFindings
 from analysis.wording import counted, error_line
 from sweeps.run_state import RunState
@@ -27,14 +27,14 @@ REGION_HEAD = ("finding", "region", "runs", "share in region", "share of all")
 
 def diagnosis(findings: SweepFindings) -> Section:
     """Make the section with the findings of all curves, by region of the space, and for the best runs."""
-    found, drawing = findings.diagnosis, finding_shares(findings)
+    found = findings.diagnosis
     return section(
         9,
         "Diagnosis of the curves",
-        pictures([drawing] if drawing else []),
+        pictures(finding_shares(findings)),
         table("Findings", SHARE_HEAD, share_rows(findings), words=2),
         table("Regions with more errors and warnings than elsewhere", REGION_HEAD, region_rows(findings), words=2),
-        Text(_SHORT) if too_short(findings) else None,
+        text(_SHORT if too_short(findings) else ""),
         *_of_best(findings),
         why=f"{counted(found.runs, 'curve')} checked, no findings." if found.runs else "No run reported an epoch.",
     )
@@ -120,7 +120,7 @@ def failures(findings: SweepFindings) -> Section:
             " score."
         ),
         table("Runs that diverged or failed", ("run", "state", "epoch", "error"), rows[:MOST_FAILURES], words=4),
-        Text(f"runs.csv lists {left} more.") if left > 0 else None,
+        text(f"runs.csv lists {left} more." if left > 0 else ""),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from analysis.figures.parallel import parallel
 from analysis.figures.space import contour, field_slice
 from analysis.figures.sweep import importance
-from analysis.report.blocks import Section, Text, pictures, section, table
+from analysis.report.blocks import Section, Text, pictures, section, table, text
 from analysis.sweep.findings import SweepFindings
 from analysis.sweep.importance import FieldImportance
 from analysis.wording import counted, or_dash, two_decimals
@@ -15,7 +15,6 @@ MOST_SLICES = 12
 
 def importances(findings: SweepFindings) -> Section:
     """Make the section with the importance of each field by two evaluators."""
-    drawing = importance(findings.importances)
     rows = [
         (each.field, one.evaluator, f"{each.share:.2f}", *_ends(each))
         for one in findings.importances
@@ -25,7 +24,7 @@ def importances(findings: SweepFindings) -> Section:
     return section(
         3,
         "Hyperparameter importance",
-        pictures([drawing] if drawing else []),
+        pictures(importance(findings.importances)),
         *(Text(one.words) for one in findings.importances),
         table("Importance by field", _IMPORTANCES, rows, words=2),
         table("Fields left out", ("field", "why"), left, words=2),
@@ -50,7 +49,6 @@ def good_runs(findings: SweepFindings) -> Section:
     if not (axes and scored):
         why = "Too few runs reached the same epoch to compare their scores." if axes else "No field was searched."
         return section(4, "Where the good runs are", why=why)
-    lines, both = parallel(findings, ranking), contour(findings)
     slices = [field_slice(findings, one) for one in axes[:MOST_SLICES]]
     left = len(axes) - MOST_SLICES
     return section(
@@ -60,7 +58,7 @@ def good_runs(findings: SweepFindings) -> Section:
             f"Scores are {findings.spec.metric.name} after epoch {data.epoch}, because the last values of runs that"
             " stopped at different epochs are not comparable."
         ),
-        pictures([lines] if lines else []),
-        pictures([both, *slices] if both else slices),
-        Text(f"runs.csv has {counted(left, 'more field')}.") if left > 0 else None,
+        pictures(parallel(findings, ranking)),
+        pictures(contour(findings), *slices),
+        text(f"runs.csv has {counted(left, 'more field')}." if left > 0 else ""),
     )

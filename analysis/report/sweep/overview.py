@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analysis.export import best_yaml
-from analysis.report.blocks import CodeBlock, Note, Section, Text, notes, section, table
+from analysis.report.blocks import CodeBlock, Note, Section, Text, notes, section, table, text
 from analysis.report.provenance import provenance_rows
 from analysis.report.sweep.headline import SIGNS, TONES
 from analysis.sweep.checks.check import Outcome, SweepCheck
@@ -30,16 +30,13 @@ def searched(findings: SweepFindings) -> Section:
         *provenance_rows(findings.created_at, findings.digest, findings.provenance),
     ]
     base = flatten(spec.recipe)
-    space = [
-        (search_line(field, distribution), _cell(base.get(field)))
-        for field, distribution in sorted(spec.search.items())
-    ]
+    space = [(search_line(field, one), _cell(base.get(field))) for field, one in sorted(spec.search.items())]
     return section(
         0,
         "What was searched",
         table("Sweep", ("", ""), facts, words=2),
         table("Search space (run 0 is the baseline)", ("search", "baseline"), space, words=2),
-        None if space else Text("The search space is empty: every run uses the baseline recipe."),
+        text("" if space else "The search space is empty: every run uses the baseline recipe."),
     )
 
 
@@ -67,7 +64,7 @@ def best_runs(findings: SweepFindings) -> Section:
         "Best runs",
         table("Complete runs, best first", head, [_best_row(one, fields) for one in findings.best], words=0),
         table(f"Changes in run {winner.run.number}", ("field", "baseline", f"run {winner.run.number}"), changes),
-        None if changes else Text("The best run uses the baseline recipe."),
+        text("" if changes else "The best run uses the baseline recipe."),
         Text(
             "The recipe of the best run as a space file (best.yaml in this folder). To train it again: sweeps run"
             f" best.yaml. To print the recipe of rank 2: sweeps apply {spec.name} --top 2."
@@ -92,19 +89,15 @@ def checks(findings: SweepFindings) -> Section:
     """Make the section with the checks of the search and the suggested ranges."""
     order = list(Outcome)[::-1]
     ranked = sorted(findings.checks, key=lambda one: order.index(one.outcome))
-    lines = "\n".join(
-        ["search:", *(f"  {search_line(field, findings.ranges[field])}" for field in sorted(findings.ranges))]
-    )
+    lines = "\n".join(["search:", *(f"  {search_line(*one)}" for one in sorted(findings.ranges.items()))])
+    suggested = f"Suggested ranges, which sweeps extend {findings.spec.name} --edge would search:"
     return section(
         2,
         "Checks of the search",
         Text(check_counts(findings)),
         notes([_note(one) for one in ranked]),
-        Text(f"Suggested ranges, which sweeps extend {findings.spec.name} --edge would search:")
-        if findings.ranges
-        else None,
+        Text(suggested if findings.ranges else "No range needs to be changed."),
         CodeBlock(lines) if findings.ranges else None,
-        None if findings.ranges else Text("No range needs to be changed."),
     )
 
 

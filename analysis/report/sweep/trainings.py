@@ -7,7 +7,7 @@ from typing import NamedTuple
 from analysis.figures.run_curves import run_curves
 from analysis.figures.rungs import rung_ranks, survivors
 from analysis.figures.sweep import ledger, sweep_best_of_n
-from analysis.report.blocks import Section, Text, pictures, section, table
+from analysis.report.blocks import Section, Text, pictures, section, table, text
 from analysis.sweep.findings import SweepFindings
 from analysis.sweep.rung_correlation import LEAST, RungCorrelation
 from analysis.wording import NONE, number, or_dash, two_decimals
@@ -27,14 +27,12 @@ class _Run(NamedTuple):
 
 def curves(findings: SweepFindings) -> Section:
     """Make the section with the learning curves of all runs."""
-    drawing = run_curves(findings)
-    return section(5, "Curves of all runs", pictures([drawing] if drawing else []), why="No run reported an epoch.")
+    return section(5, "Curves of all runs", pictures(run_curves(findings)), why="No run reported an epoch.")
 
 
 def stopping(findings: SweepFindings) -> Section:
     """Make the section with the runs promoted at each rung, the rank correlations and the saved epochs."""
     spec, rungs = findings.spec, rung_survivors(findings)
-    drawn = [one for one in (survivors(rungs), rung_ranks(findings)) if one is not None]
     whole = findings.epochs_spent + findings.epochs_saved
     saved = (
         f"Early stopping saved {findings.epochs_saved} of {whole} epochs ({findings.epochs_saved / whole:.0%})."
@@ -49,10 +47,10 @@ def stopping(findings: SweepFindings) -> Section:
         6,
         "Early stopping",
         Text(f"{saved}{rule}"),
-        pictures(drawn),
+        pictures(survivors(rungs), rung_ranks(findings)),
         table("Runs at each rung", ("rung", "reached", "promoted"), [tuple(map(str, one)) for one in rungs]),
         table("Rank correlation of the scores at two epochs", head, [_correlation_row(one) for one in findings.rungs]),
-        Text(" ".join(_remarks(findings))) if _remarks(findings) else None,
+        text(" ".join(_remarks(findings))),
     )
 
 
@@ -83,7 +81,7 @@ def best_of_runs(findings: SweepFindings) -> Section:
     return section(
         7,
         "Would more runs help?",
-        pictures([drawing] if drawing else []),
+        pictures(drawing),
         Text(
             f"Expected best score of n of these runs, drawn without replacement, {when} (Dodge et al., EMNLP 2019)."
             " The best runs are selected by this score, so it is optimistic for them."
@@ -96,7 +94,6 @@ def best_of_runs(findings: SweepFindings) -> Section:
 
 def costs(findings: SweepFindings) -> Section:
     """Make the section with the cost of the runs in each state."""
-    drawing = ledger(findings)
     seconds, epochs = sum(one.seconds for one in findings.ledger), findings.epochs_spent
     rows = [
         (
@@ -113,7 +110,7 @@ def costs(findings: SweepFindings) -> Section:
     return section(
         8,
         "Cost",
-        pictures([drawing] if drawing else []),
+        pictures(ledger(findings)),
         table("Cost by run state", head, [*rows, total] if rows else []),
         why="No run has been recorded yet.",
     )
