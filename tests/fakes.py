@@ -48,11 +48,11 @@ if TYPE_CHECKING:
     from sweeps.preflight.preparation import Request
 
 Curve = Callable[[Recipe, int], Mapping[str, float]]
-"""(recipe, epoch) -> what that epoch reports."""
+"""(recipe, epoch) -> metrics of the epoch."""
 
 
 def space(**changes: Any) -> SpaceSpec:
-    """A small space; every part can be replaced."""
+    """Return a small space; every part can be replaced."""
     parts: dict[str, Any] = {
         "name": "toy",
         "task": "digits",
@@ -82,7 +82,7 @@ def analytic(recipe: Recipe, epoch: int) -> dict[str, float]:
 
 
 def unstable(recipe: Recipe, epoch: int) -> dict[str, float]:
-    """As `analytic`, but a large learning rate diverges in the third epoch: its loss is no number any more."""
+    """Return the same as `analytic`, but a NaN loss from the third epoch on for large learning rates."""
     metrics = analytic(recipe, epoch)
     return metrics | {"train/loss": math.nan} if recipe.optimizer.lr > 0.02 and epoch >= 3 else metrics
 
@@ -91,12 +91,12 @@ def unstable(recipe: Recipe, epoch: int) -> dict[str, float]:
 
 
 class DriverDiedError(Exception):
-    """Takes the place of ``kill -9``."""
+    """Simulates ``kill -9`` of the driver."""
 
 
 @dataclass
 class CurveTraining:
-    """One job on an imaginary worker; its checkpoints are empty files that carry the epoch in their name."""
+    """One job on a simulated worker; its checkpoints are empty files with the epoch in their names."""
 
     job: Job
     curve: Curve
@@ -114,7 +114,7 @@ class CurveTraining:
         return Path(self.job.directory)
 
     def step(self, rng: random.Random) -> Step:
-        """Some epochs, never past a rung, the budget or a number that is not finite."""
+        """Train some epochs, never past a rung, the budget or a number that is not finite."""
         self._save(f"epoch-{self.epoch:06d}.ckpt")
         reports: list[EpochReport] = []
         budget = self.recipe.budget.epochs
@@ -124,7 +124,7 @@ class CurveTraining:
                 self.epoch += 1
                 if self.epoch in self.job.rungs or self.epoch == budget or not reports[-1].finite:
                     break
-        except Exception:  # noqa: BLE001  as a worker does
+        except Exception:  # noqa: BLE001  a worker does the same
             return Step(tuple(reports), error=traceback.format_exc())
         if self.epoch == budget:
             self._save("final.ckpt")
@@ -137,16 +137,16 @@ class CurveTraining:
 
 
 class CurveRunner:
-    """Drives a conductor without torch: several runs at a time, taking turns in a random order.
+    """Drives a conductor without torch: several runs at a time, which take turns in a random order.
 
     Args:
-        curve: What the epochs of a recipe report.
-        slots: How many runs are in work at the same time.
-        seed: Of the order in which workers answer.
-        die_after: Raise `DriverDiedError` instead of handing in the step after this many.
-        kill: Run number -> how many of its workers die before they hand in anything.
-        drain_after: Ask the conductor to drain after this many steps.
-        by_job: Makes the curve of a job, where its seed matters; in the place of `curve`.
+        curve: Function that returns the metrics of an epoch.
+        slots: Number of runs at a time.
+        seed: Seed for the order in which workers report.
+        die_after: Number of steps after which `DriverDiedError` is raised instead of reporting the next one.
+        kill: Run number -> number of its workers that die before they report anything.
+        drain_after: Number of steps after which the conductor is drained.
+        by_job: Function that returns the curve of a job, if its seed matters; replaces `curve`.
     """
 
     def __init__(
@@ -168,7 +168,7 @@ class CurveRunner:
         self.steps = 0
 
     def prepare(self, wanted: Request) -> None:
-        """There is nothing to prepare."""
+        """Do nothing."""
 
     def run(self, conductor: Conductor) -> None:
         working: dict[int, CurveTraining] = {}
@@ -197,11 +197,11 @@ class CurveRunner:
 
 
 class Death:
-    """A driver dies at the n-th of certain moments, right before or right after it.
+    """Kills a driver at the n-th call of certain methods, right before or right after it.
 
     Args:
-        moments: How many there are, the last one's own included.
-        after: Die when the last one is done, not before it.
+        moments: Number n of the call.
+        after: Whether the driver dies after the call.
     """
 
     def __init__(self, moments: int, after: bool) -> None:
@@ -209,7 +209,7 @@ class Death:
         self._after = after
 
     def around(self, method: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-        """One of the moments."""
+        """Call a method, or die."""
         self._left -= 1
         if self._left == 0 and not self._after:
             raise DriverDiedError
@@ -220,7 +220,7 @@ class Death:
 
 
 class MortalStore:
-    """A store whose driver dies around a transaction that writes."""
+    """A store whose driver dies before or after a transaction that writes."""
 
     WRITES = ("take_over", "write", "mark_complete")
 
@@ -234,11 +234,11 @@ class MortalStore:
 
 
 class PatchyWriter(Writer):
-    """Writes in the caller's thread, so that a test knows what is where; a part waits, as for a database that is slow.
+    """A writer on the caller's thread, so that a test knows what is written; some events may wait.
 
     Args:
-        patience: How many events wait before the next ones are written with them; 0 writes each at once.
-        death: Met around every append to the journal.
+        patience: Number of events that wait before the next ones are written with them; 0 writes each at once.
+        death: Kills the driver before or after an append to the journal.
     """
 
     def __init__(self, *arguments: Any, patience: int = 0, death: Death | None = None, **named: Any) -> None:
@@ -282,7 +282,7 @@ class Watch(Listener):
 
 
 def snapshot_of(number: int, state: RunState = RunState.COMPLETE, **changes: Any) -> RunSnapshot:
-    """A snapshot of a run, with the default recipe unless it is given."""
+    """Return a snapshot of a run, by default with the default recipe."""
     parts: dict[str, Any] = {"recipe": Recipe(), "recipe_hash": str(number), "seed": 0}
     return RunSnapshot(number=number, state=state, **(parts | changes))
 
@@ -291,7 +291,7 @@ def snapshot_of(number: int, state: RunState = RunState.COMPLETE, **changes: Any
 
 
 def add_sweep(store: Store, spec: SpaceSpec) -> int:
-    """The row of a sweep, made if it is missing; its id."""
+    """Add the row of a sweep if it is missing; return its id."""
     if store.sweep(spec.name) is None:
         store.put_sweep(
             spec.name, "sweep", dump_space(spec), spec.metric.name, spec.metric.goal, spec.sampler.seed, {"python": "3"}
@@ -302,7 +302,7 @@ def add_sweep(store: Store, spec: SpaceSpec) -> int:
 
 
 def take(store: Store, spec: SpaceSpec) -> Fence:
-    """The lease of this sweep for an hour, whoever has it."""
+    """Take the lease of a sweep for an hour, even from another holder."""
     sweep_id = add_sweep(store, spec)
     holder = store.sweep(spec.name)
     assert holder is not None
@@ -312,7 +312,7 @@ def take(store: Store, spec: SpaceSpec) -> Fence:
 
 
 def writer_of(store: Store | MortalStore, spec: SpaceSpec, folder: Path, **options: Any) -> PatchyWriter:
-    """A writer of this sweep in the place of the last one; its journal lies beside the folder."""
+    """Return a writer that takes over the sweep; its journal is beside the folder."""
     fence = take(store, spec)  # type: ignore[arg-type]
     return PatchyWriter(store, fence, folder.with_name(f"{folder.name}.journal"), **options)
 
@@ -320,7 +320,7 @@ def writer_of(store: Store | MortalStore, spec: SpaceSpec, folder: Path, **optio
 def conductor_of(
     spec: SpaceSpec, store: Store | MortalStore, folder: Path, writer: Writer | None = None, **options: Any
 ) -> Conductor:
-    """A conductor of this space, new or going on."""
+    """Return a conductor that begins or continues the sweep of a space."""
     writer = writer or writer_of(store, spec, folder)
     sweep_id = add_sweep(store, spec)  # type: ignore[arg-type]
     return Conductor(spec, store, sweep_id, writer, SearchPlan(spec), LocalFolder(folder), **options)  # type: ignore[arg-type]
@@ -329,7 +329,7 @@ def conductor_of(
 def run_sweep(
     spec: SpaceSpec, url: str, folder: Path, runner: CurveRunner | None = None, patience: int = 0
 ) -> Conductor:
-    """One command's worth of a sweep; the conductor as it is at the end."""
+    """Run a sweep as one command does; return the conductor."""
     with Store(url) as store:
         writer = writer_of(store, spec, folder, patience=patience)
         conductor = conductor_of(spec, store, folder, writer)
@@ -342,14 +342,14 @@ def run_sweep(
 
 
 def mark_complete(store: Store, writer: PatchyWriter) -> None:
-    """The orderly end of a driver."""
+    """End a driver in order."""
     assert writer.flush()
     store.mark_complete(writer.fence)
     store.renew_lease(writer.fence, None)
 
 
 def rows(url: str, query: str, **values: Any) -> list[Any]:
-    """What a query gives, past all of our own code."""
+    """Return the rows of a query, without any of our own code."""
     engine = connect(url)
     try:
         with engine.begin() as connection:
@@ -359,13 +359,13 @@ def rows(url: str, query: str, **values: Any) -> list[Any]:
 
 
 def snapshot(url: str) -> dict[tuple[int, int, str], tuple[float | None, int]]:
-    """Every recorded number with its place in the order of recording."""
+    """Return every recorded metric with its sequence number."""
     found = rows(url, "SELECT run_id, epoch, name, value, seq FROM epoch_metric")
     return {(run_id, epoch, name): (value, seq) for run_id, epoch, name, value, seq in found}
 
 
 def broken_rules(url: str, spec: SpaceSpec) -> list[str]:
-    """What is wrong with a finished sweep in the database, found again from its rows alone."""
+    """Return the rules that a finished sweep in the database breaks, from its rows alone."""
     runs = {
         number: (state, epoch)
         for number, state, epoch in rows(
@@ -386,14 +386,14 @@ def broken_rules(url: str, spec: SpaceSpec) -> list[str]:
     for number, (state, epoch) in runs.items():
         epochs = sorted(found for other, found, _, _ in curve if other == number)
         if epochs != list(range(1, epoch + 1)):
-            broken.append(f"run {number} stands at epoch {epoch} and has epochs {epochs}")
+            broken.append(f"run {number} is at epoch {epoch} and has epochs {epochs}")
         if state == "COMPLETE" and epoch != spec.recipe.budget.epochs:
             broken.append(f"run {number} is complete after {epoch} epochs")
     return broken + _wrong_stops(spec, runs, curve)
 
 
 def _wrong_stops(spec: SpaceSpec, runs: Mapping[int, tuple[str, int]], curve: list[Any]) -> list[str]:
-    """Replay the order of recording: at a rung, a run goes on in the top 1/eta of what was there before."""
+    """Replay the records: at a rung, a run continues if it is in the top 1/eta of the values before it."""
     if not isinstance(spec.early_stopping, Asha):
         return [f"run {number} was stopped" for number, (state, _) in runs.items() if state == "STOPPED"]
     eta, grace = spec.early_stopping.reduction_factor, spec.early_stopping.grace_epochs
