@@ -1,4 +1,4 @@
-"""What other people call the fields of a recipe."""
+"""Other tools' names for the fields of a recipe."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ _IGNORED = ("_target_", "sampler", "direction", "n_trials", "params", "search_sp
 
 
 def is_hydra(tree: Mapping[str, Any]) -> bool:
-    """Whether a file looks like one of theirs."""
+    """Return whether a file looks like a Hydra configuration with a sweeper."""
     return isinstance(_sweeper(tree), Mapping)
 
 

@@ -1,4 +1,4 @@
-"""What an importer reads out of a foreign sweep file, before it becomes a space of ours."""
+"""The content of another tool's sweep file, before it becomes a space."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _LADDER = 10
 
 @dataclass(frozen=True)
 class Parameter:
-    """One hyperparameter of a foreign file.
+    """One hyperparameter of the other tool's file.
 
     Attributes:
-        name: As it is written there; nested names are joined by dots.
+        name: Name in the file; nested names are joined by dots.
         distribution: In our words; `Constant` for one fixed value, None for what has no counterpart.
         notes: What was changed on the way, or why nothing came of it.
     """
@@ -31,10 +31,10 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Imported:
-    """A foreign sweep.
+    """The sweep of another tool.
 
     Attributes:
-        origin: Of which tool, for the first line.
+        origin: Name of the tool, for the first line.
         parameters: In the order of the file.
         metric: Its name there, or None.
         goal: What to do with it.
@@ -42,7 +42,7 @@ class Imported:
         points: How many runs it would make at most; None for no bound.
         stopping: Grace and factor of ASHA, or None.
         baseline: Values that the file's own configuration gives to parameters.
-        notes: What else a person should know.
+        notes: Remarks for the user.
     """
 
     origin: str
@@ -60,7 +60,7 @@ def stepped(name: str, low: float, high: float, step: float, whole: bool) -> Par
     """Return a parameter with the values low, low + step, ..., at most high.
 
     Args:
-        name: Of the parameter.
+        name: Name of the parameter.
         low: First value.
         high: Bound of the last one.
         step: Between two of them.
@@ -82,7 +82,7 @@ def stepped(name: str, low: float, high: float, step: float, whole: bool) -> Par
 
 
 def log_whole(name: str, low: int, high: int, step: int = 1) -> Parameter:
-    """Return a parameter with whole numbers on a logarithmic scale: a ladder of them, since a space has no such law."""
+    """Return a parameter with whole numbers on a logarithmic scale, as a choice of values."""
     if not 0 < low <= high:
         return Parameter(name, None, (f"a logarithmic scale needs 0 < low <= high, found {low} and {high}",))
     count = min(_LADDER, max(2, round(math.log2(high / low)) + 1))
@@ -99,7 +99,7 @@ def log_between(name: str, low: float, high: float, notes: tuple[str, ...] = ())
 
 
 def made(name: str, make: Callable[[], Distribution], notes: tuple[str, ...] = ()) -> Parameter:
-    """Return a parameter with a distribution, or with the law that its arguments break."""
+    """Return a parameter with a distribution, or with the rule that its arguments break."""
     try:
         return Parameter(name, make(), notes)
     except UsageError as error:

@@ -26,11 +26,11 @@ _NOT_OURS = {"seed": "seeds are the sweep's own: --seed, and one for every run"}
 
 @dataclass(frozen=True)
 class Placed:
-    """A searched parameter in its place.
+    """A searched parameter and its place in the space.
 
     Attributes:
         distribution: Over the field.
-        comment: Where it comes from.
+        comment: Origin of the parameter.
     """
 
     distribution: Distribution
@@ -142,8 +142,8 @@ def import_sweep(text: str, source: str) -> str:
         elif is_wandb(tree):
             found = read_wandb(tree)
         else:
-            law = "must be a W&B sweep, with parameters, or a Hydra configuration, with hydra.sweeper.params"
-            raise UsageError(f"{law}; found {', '.join(show(name) for name in list(tree)[:5]) or 'nothing'}")
+            rule = "must be a W&B sweep, with parameters, or a Hydra configuration, with hydra.sweeper.params"
+            raise UsageError(f"{rule}; found {', '.join(show(name) for name in list(tree)[:5]) or 'nothing'}")
     except UsageError as error:
         raise SpecError(*(Problem(source, "", str(problem)) for problem in error.problems)) from None
     placement = _placed(found)

@@ -1,4 +1,4 @@
-"""The text of an imported space: a YAML file that a person goes on with."""
+"""The text of an imported space: a YAML file for the user to edit."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ Read = Callable[[str, Mapping[str, Any]], Parameter]
 
 
 def is_wandb(tree: Mapping[str, Any]) -> bool:
-    """Whether a file looks like one of theirs."""
+    """Return whether a file looks like a sweep of Weights & Biases."""
     return isinstance(tree.get("parameters"), Mapping) and "kind" not in tree
 
 
@@ -70,8 +70,8 @@ def _stopping(rule: object) -> tuple[tuple[int, int] | None, tuple[str, ...]]:
         if not (isinstance(last, int) and isinstance(brackets, int)):
             return None, ("early_terminate needs min_iter, or max_iter and s",)
         first = int(last / eta**brackets)
-    law = "hyperband became asha; an iteration there is one log of the metric, taken here for an epoch"
-    return (max(1, first), eta), (law,)
+    note = "hyperband became asha; an iteration there is one log of the metric, taken here for an epoch"
+    return (max(1, first), eta), (note,)
 
 
 def _parameters(section: Mapping[str, Any], prefix: str) -> Iterator[Parameter]:
@@ -136,8 +136,8 @@ def _quantised(name: str, low: float, high: float, q: float) -> Parameter:
     """Return the multiples of q from the one nearest to low to the one nearest to high."""
     ends = float(f"{round(low / q) * q:.12g}"), float(f"{round(high / q) * q:.12g}")
     found = stepped(name, *ends, q, whole=q.is_integer())
-    law = f"multiples of {q:g}; there, the first and the last are half as likely as the others"
-    return Parameter(name, found.distribution, (*found.notes, law))
+    note = f"multiples of {q:g}; there, the first and the last are half as likely as the others"
+    return Parameter(name, found.distribution, (*found.notes, note))
 
 
 def _q_uniform(name: str, entry: Mapping[str, Any]) -> Parameter:

@@ -1,4 +1,4 @@
-"""What lint knows of a space: its model family and its task."""
+"""Facts about a space besides its recipe: model family, pretrained or not, searched fields."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _FAMILIES: Mapping[str, Family] = {
 
 @dataclass(frozen=True)
 class Context:
-    """What a rule may know of a space besides the recipe in front of it. None is: nobody can know.
+    """Facts about a space that a rule may use besides the recipe; None where a fact is unknown.
 
     Attributes:
-        family: Of the model.
+        family: Family of the model.
         pretrained: Whether training starts from pretrained weights.
         new_head: Whether a pretrained model has an untrained output layer.
         varied: Searched fields that take more than one value.
@@ -37,12 +37,12 @@ class Context:
 
 
 def read_context(spec: SpaceSpec) -> Context:
-    """Return what a space lets the rules know."""
+    """Return the facts about a space."""
     facts = BUILTIN_TASKS.get(read_reference(spec.task)[0])
     kind = spec.recipe.model.kind
     family = _FAMILIES[kind] if kind is not None else facts.family if facts else None
     groups = spec.recipe.groups
-    # Nobody freezes, adapts or slows down layers that know nothing yet.
+    # Only pretrained layers are frozen, adapted or trained more slowly.
     signs = spec.recipe.model.lora_rank is not None or bool(groups.frozen) or groups.layer_decay < 1
     return Context(
         family=family,

@@ -1,4 +1,4 @@
-"""The red flags of a space: what an experienced person would stop at before it costs machine hours.
+"""The red flags of a space: settings that an expert would question before the sweep costs machine hours.
 
 A rule about recipes is asked about the baseline and about a spread of the search's points, and speaks when the
 baseline breaks it or when most of the points do: a range may well reach beyond what is usual, as long as its bulk
@@ -114,14 +114,14 @@ def lint_arms(
     One arm may break every rule of a single recipe: that may be what the comparison is about.
 
     Args:
-        recipes: Of each arm.
-        ranges: Of each arm's tuned fields, such as `tuning_ranges` returns; without any, the rates are compared.
+        recipes: Recipe of each arm.
+        ranges: Ranges of each arm's tuned fields, from `tuning_ranges`; without any, the rates are compared.
     """
     return _ranked([make_flag(finding) for finding in shared_ranges(recipes, ranges or {})])
 
 
 def lint_lines(flags: Sequence[Flag]) -> tuple[str, ...]:
-    """Return what a person reads: two lines for each flag."""
+    """Return two lines of text for each flag."""
     return tuple(
         line
         for flag in flags
@@ -156,7 +156,7 @@ def _draws(parameters: Parameters, kinds: Mapping[str, Value], search: Mapping[s
 
 
 def _resolved(recipe: Recipe, point: Mapping[str, Value]) -> Iterator[Recipe]:
-    """Yield the recipe of a point, or nothing where two lawful values are unlawful together: that run will say so."""
+    """Yield the recipe of a point, or nothing if two valid values are invalid together: that run reports it."""
     try:
         yield resolve(recipe, point)
     except UsageError:

@@ -1,4 +1,4 @@
-"""The lint rules about one recipe: each yields what it finds, and is silent where it cannot know."""
+"""The lint rules about one recipe. A rule finds nothing where it lacks the facts to decide."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def _betas_moved(recipe: Recipe, context: Context) -> Iterator[LintFinding]:
 
 def _eps_moved(recipe: Recipe, context: Context) -> Iterator[LintFinding]:
     for field, value, default in _moved(recipe, context, ("eps", "adamw_eps")):
-        # In half precision 1e-8 vanishes beside the moments; 1e-6 is that of BERT.
+        # In half precision 1e-8 is lost next to the moments; BERT uses 1e-6.
         reason = recipe.precision.kind != "fp32" or (value == 1e-6 and context.family in ("transformer", None))
         if not reason:
             fix = f"write {default} back, or search it: {{choice: [{default}, {value}]}}"

@@ -1,4 +1,4 @@
-"""What a lint rule says, and what it may know besides the recipe."""
+"""The codes of the lint rules, their severities, and what a rule reports."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class LintCode(StrEnum):
 
 
 class LintRule(NamedTuple):
-    """What is the same in every flag of a code."""
+    """What all flags of a code share."""
 
     severity: LintSeverity
     source: str
@@ -65,15 +65,15 @@ RULES: Mapping[LintCode, LintRule] = {
 
 @dataclass(frozen=True)
 class Flag:
-    """One thing that an experienced person would stop at.
+    """A setting that an expert would question.
 
     Attributes:
         code: The rule.
-        severity: An `error` is not what anybody wants; a `warning` has exceptions; an `info` wants a reason.
+        severity: An `error` is never intended; a `warning` has exceptions; an `info` needs a reason.
         field: Dotted field of the recipe.
         evidence: What was found, with values.
         fix: What to write instead.
-        source: Whose experience it is.
+        source: Publication that supports the rule.
     """
 
     code: LintCode
@@ -90,9 +90,9 @@ class LintFinding(NamedTuple):
     Attributes:
         code: The rule.
         field: Dotted field of the recipe.
-        found: With values.
+        found: Evidence, with values.
         fix: What to write instead.
-        source: When it is another than the rule's.
+        source: Publication, if it is not that of the rule.
     """
 
     code: LintCode
@@ -103,6 +103,6 @@ class LintFinding(NamedTuple):
 
 
 def make_flag(finding: LintFinding, evidence: str | None = None) -> Flag:
-    """Return the flag of a finding, with other evidence than its own if there is some."""
+    """Return the flag of a finding, with the given evidence if there is some."""
     code, field, found, fix, source = finding
     return Flag(code, RULES[code].severity, field, evidence or found, fix, source or RULES[code].source)

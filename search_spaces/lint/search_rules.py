@@ -61,8 +61,8 @@ def shared_ranges(
     """Find the optimizers that are compared over one range of learning rates, or at one rate.
 
     Args:
-        recipes: Of each arm.
-        ranges: Of each arm's tuned fields; an arm that is not tuned has none.
+        recipes: Recipe of each arm.
+        ranges: Ranges of each arm's tuned fields; an arm that is not tuned has none.
     """
     groups: dict[str, dict[str, Recipe]] = {}
     for arm, recipe in recipes.items():
@@ -82,7 +82,7 @@ def _rate_text(recipe: Recipe, ranges: Mapping[str, Distribution]) -> str:
 
 
 def spelled(distribution: Distribution) -> str:
-    """Return a distribution as a person wrote it."""
+    """Return a distribution as in a space file."""
     [(name, arguments), *_] = canonical(distribution).items()
     return f"{name}: {show(arguments)}"
 

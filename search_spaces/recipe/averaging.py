@@ -1,4 +1,4 @@
-"""The weights along a training that a recipe can name, to be evaluated beside the last step's."""
+"""The averaged or selected weights that are evaluated in addition to those of the last step."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class SWA(Part):
 
 
 class Best(Part):
-    """The weights of the epoch with the lowest `val/nll` so far, evaluated beside the last step's.
+    """The weights of the epoch with the lowest `val/nll` so far, evaluated in addition to those of the last step.
 
     Unlike `patience.restore_best` it neither ends the training nor changes what it ends with.
 

@@ -39,7 +39,7 @@ def lookup(recipe: Recipe, field: str) -> Value:
     """Return the value of one dotted field: `optimizer.lr`, `optimizer.betas` or `optimizer.betas.1`.
 
     Raises:
-        UsageError: When the recipe has no such field.
+        UsageError: The recipe has no such field.
     """
     message = unknown_field(recipe, field)
     if message:
@@ -83,8 +83,8 @@ def _foreign(section: str, kind: str, name: str, names: Sequence[str]) -> str:
         return KINDS[section][kind].HINTS[first]
     owners = [other for other, part in KINDS[section].items() if first in part.model_fields]
     if owners and kind not in owners:
-        law = f"{name} belongs to {' and '.join(owners)}, but kind {kind} is in force"
-        return f"{law}; it has {', '.join(names)}"
+        rule = f"{name} belongs to {' and '.join(owners)}, but kind is {kind}"
+        return f"{rule}; it has {', '.join(names)}"
     return f"unknown field of {kind}; {suggest(name, names)}"
 
 
@@ -95,12 +95,12 @@ def resolve(recipe: Recipe, values: Mapping[str, Value]) -> Recipe:
     before the other fields are set: a learning rate of AdamW means nothing to SGD.
 
     Args:
-        recipe: Where all other values come from.
+        recipe: Recipe with all other values.
         values: Value of each dotted field; `optimizer.betas.1` is an item of a tuple, and `custom.NAME` may
             be new.
 
     Raises:
-        UsageError: With one problem for each field that does not exist or whose value breaks a law.
+        UsageError: One problem for each field that does not exist or whose value is invalid.
     """
     kinds = {field: value for field, value in values.items() if field in _KIND_FIELDS}
     recipe = _with_kinds(recipe, kinds)

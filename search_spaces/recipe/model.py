@@ -1,4 +1,4 @@
-"""What a recipe says about the model; a field that is not given is the task's own choice."""
+"""The model section of a recipe; the task chooses the fields that are not given."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Model(Part):
         norm: Normalization after every layer, or inside every block of a transformer. Batch (Ioffe and Szegedy,
             2015), layer (Ba et al., 2016), group (Wu and He, 2018), instance (Ulyanov et al., 2016), root mean
             square (Zhang and Sennrich, 2019).
-        init: Law of the initial weights; biases start at 0. He et al. (2015) for ReLU, Glorot and Bengio (2010)
+        init: Initial weights; biases start at 0. He et al. (2015) for ReLU, Glorot and Bengio (2010)
             for tanh, orthogonal (Saxe et al., 2014), identity (Le et al., 2015); "default" is torch's own.
         mup_base: Width at which the learning rate was tuned. Given, a model of any width takes that rate: maximal
             update parametrization (Yang et al., "Tensor Programs V", 2022), for mlp and transformer under an

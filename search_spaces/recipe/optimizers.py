@@ -1,6 +1,6 @@
-"""Every optimizer that a recipe can name: one frozen class a kind, each with its field's usual defaults.
+"""Every optimizer that a recipe can name, and two parts that work with any of them.
 
-The two parts beside them work with any kind: `Lookahead` around it, `ParameterGroups` on what it trains.
+`Lookahead` wraps the optimizer; `ParameterGroups` says which parameters it trains.
 """
 
 from __future__ import annotations
@@ -79,8 +79,7 @@ OPTIMIZERS: tuple[type[OptimizerKind], ...] = get_args(get_args(Optimizer)[0])
 class Lookahead(Part):
     """Slow weights around any optimizer: every `k` steps they move towards the fast ones, which then restart there.
 
-    Beside the optimizer and not a kind of its own, so that `optimizer.lr` keeps its name and one field turns
-    it on.
+    It is a section of its own and not a kind of optimizer, so that `optimizer.lr` keeps its name.
 
     Source: Zhang et al., "Lookahead Optimizer: k steps forward, 1 step back", NeurIPS 2019: k 5, alpha 0.5.
 

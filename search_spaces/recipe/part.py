@@ -1,4 +1,4 @@
-"""What every part of a spec has in common, and the numbers that its fields are made of."""
+"""The base class of every part of a spec, and the number types of its fields."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Steps = Annotated[int, Field(ge=0, le=10**9)]
 
 
 class Part(BaseModel):
-    """What every part of a spec has in common: frozen, strict, no unknown fields, finite numbers.
+    """Base class of every part of a spec: frozen, strict, no unknown fields, finite numbers.
 
-    `HINTS` maps the name of a field that people expect here, and that is left out on purpose, to the way out.
+    `HINTS` maps the name of a field that is left out on purpose to what to use instead.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)

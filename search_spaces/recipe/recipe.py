@@ -26,7 +26,7 @@ from search_spaces.values import show
 
 
 class Regularization(Part):
-    """What keeps a training from fitting noise or from blowing up.
+    """Regularization and stabilization of a training.
 
     Attributes:
         dropout: Probability that an activation is zeroed (Srivastava et al., JMLR 2014).
@@ -93,7 +93,7 @@ class Precision(Part):
 
 
 class Switch(Part):
-    """Another optimizer from some step on: it starts with no state of its own, and the schedule goes on.
+    """Another optimizer from some step on; it starts without state, and the schedule continues.
 
     Source: Keskar and Socher, "Improving Generalization Performance by Switching from Adam to SGD", 2017.
 
@@ -107,7 +107,7 @@ class Switch(Part):
 
 
 class Signals(Part):
-    """What is measured besides what every epoch reports.
+    """Measurements in addition to what every epoch reports.
 
     Attributes:
         train_rescored: Whether a fixed part of `train`, at most as large as `val`, is scored in eval mode after each
@@ -133,7 +133,7 @@ class Signals(Part):
 
 
 class Budget(Part):
-    """How long a training is, and in what portions.
+    """Length of a training and size of its batches.
 
     Attributes:
         epochs: Passes over the training split.
@@ -176,7 +176,7 @@ class Recipe(Part):
         schedule: Course of the learning rate: one of the classes of `search_spaces.recipe.schedules`.
         weight_decay_schedule: Course of the weight decay.
         regularization: Dropout, label smoothing, clipping, mixing of examples.
-        averaging: `NoAverage`, `EMA`, `SWA` or `Best`: weights that are evaluated beside the last step's.
+        averaging: `NoAverage`, `EMA`, `SWA` or `Best`: weights evaluated in addition to the last step's.
         patience: Early stopping on a plateau.
         precision: Number formats and kernels.
         signals: What is measured in addition.

@@ -115,7 +115,7 @@ class Step(_Warmup):
 
 
 class Exponential(_Warmup):
-    """The same factor at every step, so chosen that `min_factor` times the peak is reached at the last step.
+    """Multiply by the same factor at every step, so that the last step reaches `min_factor` times the peak.
 
     Attributes:
         warmup: Fraction of all optimizer steps.
@@ -208,7 +208,7 @@ class WarmupStableDecay(_Warmup):
         warmup: Fraction of all optimizer steps.
         warmup_steps: The same as a number of steps, instead of `warmup`.
         decay: Fraction of all optimizer steps that the decay takes, at the end.
-        shape: Of the decay.
+        shape: Shape of the decay.
         min_factor: Final learning rate as a factor of the peak.
     """
 

@@ -1,4 +1,4 @@
-"""The learning rates of a recipe, beside the typical ones of its optimizers."""
+"""The learning rates of a recipe, with the typical ones of its optimizers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a validation error of pydantic means to whoever wrote the value: the law, then what was found."""
+"""Turn validation errors of pydantic into our problems: the rule, then what was found."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from search_spaces.values import show
 
 MISSING = "is required, and missing"
 
-_LAWS = {
+_RULES = {
     "greater_than": "must be greater than {gt:g}",
     "greater_than_equal": "must be at least {ge:g}",
     "less_than": "must be less than {lt:g}",
@@ -36,11 +36,11 @@ _LAWS = {
 
 
 class Refusal(NamedTuple):
-    """One value that a model refused.
+    """One value that failed validation.
 
     Attributes:
         path: Names from the model down to the value, as they were written.
-        message: The law, and what was found.
+        message: The rule, and what was found.
     """
 
     path: tuple[str, ...]
@@ -77,8 +77,8 @@ def _refusal(details: ErrorDetails, model: type[BaseModel]) -> Refusal:
         case "value_error":
             message = str(details["ctx"]["error"])
         case kind:
-            law = _LAWS[kind].format(**details.get("ctx", {})) if kind in _LAWS else details["msg"]
-            message = f"{law}, found {show(details['input'])}"
+            rule = _RULES[kind].format(**details.get("ctx", {})) if kind in _RULES else details["msg"]
+            message = f"{rule}, found {show(details['input'])}"
     return Refusal(path, message)
 
 

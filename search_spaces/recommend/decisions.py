@@ -1,4 +1,4 @@
-"""The decisions behind an advised space: a situation -> the lines of a recipe and of a search, each with its reason.
+"""The decisions behind a recommended space: the lines of its recipe and search, each with its reason.
 
 Sources: the papers that each reason names, and Godbole et al., "Deep Learning Tuning Playbook", 2023.
 """
@@ -26,14 +26,14 @@ _LONG = 5000  # steps of a fine-tune for which a warmup is counted in steps
 
 @dataclass(frozen=True)
 class Situation:
-    """What the advice depends on.
+    """The answers on which the recommendation depends.
 
     Attributes:
         model: Architecture, or `rl` for reinforcement learning.
         task: From scratch, all of a pretrained model, or low-rank adapters in one.
         batch: Examples of an optimizer step.
         data: Training examples.
-        epochs: Of a run; None leaves it to the advice.
+        epochs: Epochs of a run; None to choose them here.
         wish: The best result, or a good one soon.
 
     Raises:
@@ -68,7 +68,7 @@ class Situation:
 
     @property
     def adapters(self) -> bool:
-        """Whether low-rank adapters are wanted, and possible."""
+        """Return whether low-rank adapters are wanted and possible."""
         return self.task == "lora" and self.model in _ATTENTION
 
 
@@ -84,12 +84,12 @@ class Choice(NamedTuple):
     """An optimizer with its ranges.
 
     Attributes:
-        kind: As a recipe names it, with fields that are not searched.
-        rate: Of the baseline.
-        rates: Of the search.
-        reason: For the kind and its rate.
-        decay: Of the baseline; empty for a kind without one.
-        decays: Of the search.
+        kind: Kind in the recipe, with fields that are not searched.
+        rate: Learning rate of the baseline.
+        rates: Learning rates of the search.
+        reason: Reason for the kind and its rate.
+        decay: Weight decay of the baseline; empty for a kind without one.
+        decays: Weight decays of the search.
         why_decay: Reason for the decay.
     """
 
@@ -119,7 +119,7 @@ def choose_optimizer(s: Situation) -> Choice:
     chosen = _fine_tune(s) if s.task != "scratch" else _from_scratch(s)
     if s.data >= _LITTLE_DATA or not chosen.decay:
         return chosen
-    why = f"Under {_LITTLE_DATA:,} examples a network learns all by heart: decay 0.1 to 1."
+    why = f"Under {_LITTLE_DATA:,} examples a network memorizes them all: decay 0.1 to 1."
     return chosen._replace(decay="0.1", decays="{loguniform: [0.1, 1.0]}", why_decay=why)
 
 
@@ -219,7 +219,7 @@ def _warmup(s: Situation) -> tuple[str, str, str, str]:
     steps = math.ceil(s.data / s.step_size) * s.budget
     if s.task != "scratch" and steps >= _LONG:
         why = f"A warmup of 500 to 1,000 of your {steps:,} steps keeps the new layers from throwing off the others."
-        short = "While a shorter built-in task stands in for yours, a fraction such as `warmup: 0.1` fits better."
+        short = "With a shorter built-in task as placeholder, a fraction such as `warmup: 0.1` fits better."
         return "warmup_steps", "500", "{choice: [500, 1000]}", f"{why} {short}"
     if s.task != "scratch":
         why = f"10 to 20 % of your {steps:,} steps: too few for the usual 500 to 1,000 of a fine-tune."
@@ -238,7 +238,7 @@ def choose_regularization(s: Situation, kind: str) -> tuple[Line, Iterator[Line]
 
     Args:
         s: The situation.
-        kind: Of the optimizer.
+        kind: Kind of the optimizer.
     """
     clip = "" if kind in ("sgd", "lars") else "clip_norm: 1.0"
     dropout = {"transformer": "0.1", "vit": "0.1", "mlp": "0.1"}.get(s.model, "0.0")
@@ -268,7 +268,7 @@ def choose_budget(s: Situation, kind: str) -> Line:
 
     Args:
         s: The situation.
-        kind: Of the optimizer.
+        kind: Kind of the optimizer.
     """
     if s.model == "rl":
         why = "CartPole counts whole episodes of an update, 8 of them; your own loop reads this as it likes."

@@ -38,7 +38,7 @@ class Advice:
     Attributes:
         text: YAML that `parse_space` reads.
         reasons: Why, in the order of the file.
-        placeholder: Built-in task of the same family that stands in for the person's own.
+        placeholder: Built-in task of the same family, to be replaced by the user's own.
     """
 
     text: str
@@ -50,8 +50,8 @@ class _StandIn(NamedTuple):
     """A built-in task.
 
     Attributes:
-        task: As a space names it.
-        metric: That fits it.
+        task: Task, as in a space file.
+        metric: Metric that fits the task.
         model: Section of the recipe, where the task leaves the choice.
         note: What is different about it.
     """
@@ -132,7 +132,7 @@ def _title(s: Situation) -> str:
 
 def _head(s: Situation, stand_in: _StandIn) -> Sequence[Line]:
     note = f" {stand_in.note}" if stand_in.note else ""
-    why = f"Stands in for your own, which is written my_package.my_module:MyTask (docs/tasks.md).{note}"
+    why = f"A placeholder for your own task, which is written my_package.my_module:MyTask (docs/tasks.md).{note}"
     return Line("kind", "sweep"), Line("task", stand_in.task, why), Line("metric", stand_in.metric)
 
 

@@ -46,7 +46,7 @@ class Adam(OptimizerKind):
     """Adaptive moments, without any weight decay.
 
     An L2 term would pass through the adaptive denominator, so that weights with large gradients are hardly
-    decayed at all. Whoever wants decay wants `AdamW`.
+    decayed at all. For weight decay, use `AdamW`.
 
     Source: Kingma and Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015.
 
@@ -169,7 +169,7 @@ class Adagrad(OptimizerKind):
 
     Attributes:
         eps: Added to the root of the sum.
-        initial_accumulator: Where the sum starts.
+        initial_accumulator: Initial value of the sum.
     """
 
     HINTS: ClassVar[Mapping[str, str]] = _no_decay("adagrad")
@@ -211,7 +211,7 @@ class Adafactor(OptimizerKind):
 
 
 class ScheduleFreeAdamW(OptimizerKind):
-    """AdamW that is evaluated at an average of its own path, in place of a decaying schedule.
+    """AdamW that is evaluated at an average of its iterates, instead of a decaying schedule.
 
     Made for `schedule: {kind: constant, warmup: ...}`; a decaying schedule works, and gives the later weights
     less say in the average.

@@ -59,7 +59,7 @@ class Shampoo(OptimizerKind):
     paper tunes the learning rate per problem; like Adagrad's, its steps shrink by themselves.
 
     Attributes:
-        eps: Where the diagonals of the second moments start.
+        eps: Initial value of the diagonals of the second moments.
         roots_every: Steps between two computations of the roots.
     """
 

@@ -1,4 +1,4 @@
-"""What every optimizer's class has besides its fields: the facts that lint, advice and checks use."""
+"""The base class of the optimizers, with the facts that lint, `recommend` and checks use."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def test_the_same_kind_keeps_the_section() -> None:
         (
             "optimizer.momentum",
             0.9,
-            "momentum belongs to sgd and rmsprop and lars and muon, but kind adamw is in force",
+            "momentum belongs to sgd and rmsprop and lars and muon, but kind is adamw",
         ),
         ("optimizer.kind", "sdg", "did you mean sgd?"),
         ("optimizer.kind", 3, "unknown kind 3"),

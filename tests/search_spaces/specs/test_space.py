@@ -134,7 +134,7 @@ def test_metrics_that_select_wrongly(name: str, law: str) -> None:
         (
             "optimizer.momentum",
             Uniform(0, 0.9),
-            "momentum belongs to sgd and rmsprop and lars and muon, but kind adamw is in force; it has kind, lr",
+            "momentum belongs to sgd and rmsprop and lars and muon, but kind is adamw; it has kind, lr",
         ),
         ("optimizer.betas.2", Uniform(0, 0.9), "optimizer.betas has the items 0 to 1"),
         ("optimizer.lr", Uniform(0, 1), "the value 0.0 of uniform must be greater than 0"),
