@@ -9,8 +9,9 @@ from rich.console import Console
 from analysis.ablation.claims import settled
 from analysis.report.present import present
 from search_spaces import AblationSpec, UsageError, diff_specs, dump_ablation, parse_ablation
+from sweeps import exit_codes
 from sweeps.console.summary import Phases, states
-from sweeps.driver.driver import INTERRUPTED_EXIT, drive
+from sweeps.driver.driver import drive
 from sweeps.driver.work import Options, Work
 from sweeps.engine.conductor import Conductor
 from sweeps.engine.live_run import warnings
@@ -42,7 +43,7 @@ def ablate(
         SweepError: The ablation cannot continue; running the same command again resumes it.
     """
     code = drive(ablation_work(spec, more), options, console, began)
-    if code != INTERRUPTED_EXIT:  # a report before the end would be an unplanned look
+    if code != exit_codes.INTERRUPTED:  # a report before the end would be an unplanned look
         present(options.storage, spec.name, console, to)
     return code
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from sqlalchemy import text
@@ -43,9 +43,6 @@ from sweeps.store.writer import Writer
 from sweeps.study.snapshot import RunSnapshot
 from trainers.reports import EpochReport
 from trainers.storage.local import LocalFolder
-
-if TYPE_CHECKING:
-    from sweeps.preflight.preparation import Request
 
 Curve = Callable[[Recipe, int], Mapping[str, float]]
 """(recipe, epoch) -> metrics of the epoch."""
@@ -166,9 +163,6 @@ class CurveRunner:
         self._kill = dict(kill or {})
         self._drain_after = drain_after
         self.steps = 0
-
-    def prepare(self, wanted: Request) -> None:
-        """Do nothing."""
 
     def run(self, conductor: Conductor) -> None:
         working: dict[int, CurveTraining] = {}

@@ -9,11 +9,8 @@ import sys
 import typer
 
 from search_spaces import SweepError, UsageError
+from sweeps import exit_codes
 from sweeps.cli import read_commands, run_commands, space_commands
-
-USAGE_EXIT = 2
-FAILED_EXIT = 1
-INTERRUPTED_EXIT = 130
 
 app = typer.Typer(
     name="sweeps",
@@ -56,7 +53,7 @@ def main() -> None:
     try:
         code = _command()
     except KeyboardInterrupt:  # one more, while the first was dealt with
-        code = INTERRUPTED_EXIT
+        code = exit_codes.INTERRUPTED
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is written: a late Ctrl-C must not change the exit code
     sys.exit(code)
 
@@ -69,13 +66,13 @@ def _command() -> int:
         return end.code if isinstance(end.code, int) else 0
     except UsageError as error:
         sys.stderr.write(f"{error}\n")
-        return USAGE_EXIT
+        return exit_codes.USAGE
     except SweepError as error:
         sys.stderr.write(f"{error}\n")
-        return FAILED_EXIT
+        return exit_codes.FAILED
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; the same command continues\n")
-        return INTERRUPTED_EXIT
+        return exit_codes.INTERRUPTED
     return 0
 
 

@@ -15,9 +15,8 @@ from search_spaces.lint.lint import lint as lint_space
 from search_spaces.lint.lint import lint_lines
 from search_spaces.recommend.decisions import Model, Start, Wish
 from search_spaces.recommend.recommend import Situation, advise, ask
+from sweeps import exit_codes
 from sweeps.cli.options import Folder, Settings, Space
-
-FLAGGED_EXIT = 1
 
 
 def lint(space: Space, settings: Settings = None) -> None:
@@ -27,7 +26,7 @@ def lint(space: Space, settings: Settings = None) -> None:
         typer.echo(line)
     errors = sum(flag.severity == "error" for flag in flags)
     typer.echo(f"{space}: {errors} errors, {len(flags) - errors} other flags" if flags else f"{space}: no red flag")
-    raise typer.Exit(FLAGGED_EXIT if errors else 0)
+    raise typer.Exit(exit_codes.FAILED if errors else exit_codes.DONE)
 
 
 def recommend(

@@ -13,6 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from search_spaces import SpaceSpec, SweepError, UsageError
+from sweeps import exit_codes
 from sweeps.console.summary import Phases
 from sweeps.driver.interrupts import Interrupts
 from sweeps.driver.listeners import listeners_of
@@ -20,8 +21,9 @@ from sweeps.driver.provenance import provenance
 from sweeps.driver.work import Options, Session, Work
 from sweeps.engine.checkpoint_files import reachable
 from sweeps.engine.conductor import Conductor
+from sweeps.import_paths import import_paths
 from sweeps.listener import Listeners
-from sweeps.preflight.preparation import Preparation, needed
+from sweeps.preflight.child import Child, needs_preparation
 from sweeps.runners.ray.environment import cluster_address, prepare
 from sweeps.runners.ray.node_check import expectation
 from sweeps.runners.runner import InProcessRunner, Runner
@@ -32,8 +34,6 @@ from sweeps.store.store import Store
 from sweeps.store.writer import Writer, replay_journal
 from trainers.storage.folder import Folder
 from trainers.storage.local import LocalFolder
-
-INTERRUPTED_EXIT = 130
 
 
 def drive(work: Work, options: Options, console: Console, began: float) -> int:
@@ -71,7 +71,7 @@ def drive(work: Work, options: Options, console: Console, began: float) -> int:
         listeners = Listeners()
         stack.callback(listeners.sweep_ends)  # after the writer has written everything
         writer = stack.enter_context(Writer(store, fence, journal, lease.check, say))
-        conductor = Conductor(spec, store, sweep.id, writer, plan, folder, listeners, _import_paths())
+        conductor = Conductor(spec, store, sweep.id, writer, plan, folder, listeners, import_paths())
         stack.callback(conductor.close)
         listeners.named.update(listeners_of(Session(work, options, console, store, writer, conductor)))
         listeners.sweep_begins(spec, conductor.snapshots())
@@ -105,8 +105,8 @@ def _opening(work: Work, conductor: Conductor, options: Options) -> str:
 
 def _exit_code(conductor: Conductor) -> int:
     if not conductor.finished:
-        return INTERRUPTED_EXIT
-    return 0 if conductor.best() is not None else 1
+        return exit_codes.INTERRUPTED
+    return exit_codes.DONE if conductor.best() is not None else exit_codes.FAILED
 
 
 # --- the sweep's row --------------------------------------------------------------------------------------------
@@ -158,7 +158,7 @@ class _Starting:
     """The runner and the preparation of the task, started but not ready yet."""
 
     runner: Runner
-    preparation: Preparation | None  # None if there is nothing to prepare
+    preparation: Child | None  # None if there is nothing to prepare
 
 
 @contextmanager
@@ -172,7 +172,7 @@ def _start(
 ) -> Iterator[_Starting]:
     own = ":" in spec.task
     with ExitStack() as stack:
-        preparation = Preparation(spec, _import_paths()) if needed(spec) else None
+        preparation = Child("prepare", spec) if needs_preparation(spec) else None
         if preparation is not None:
             stack.callback(preparation.stop)
             if own:  # find mistakes in the user's code before anything else starts
@@ -191,7 +191,7 @@ def _start(
         from sweeps.runners.ray.runner import RayRunner  # takes a second, while Ray starts
 
         interrupts.arm()
-        expected = None if address is None else stack.enter_context(expectation(spec, folder, _import_paths()))
+        expected = None if address is None else stack.enter_context(expectation(spec, folder, import_paths()))
         yield _Starting(RayRunner(cluster, spec.resources, expected, say, interrupts.arm, abort), preparation)
 
 
@@ -218,8 +218,3 @@ def _default_folder(storage: str) -> Path:
     url = parse_url(storage)
     folder = Path(str(url.database)).parent if url.get_backend_name() == "sqlite" else Path("runs")
     return folder / "checkpoints"
-
-
-def _import_paths() -> tuple[str, ...]:
-    """Return the folders from which a user's own task is imported: the current one first, as with `python -m`."""
-    return (os.getcwd(), *(path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path))

@@ -1,8 +1,7 @@
-"""The child process behind `check`, `lr-find` and `run --dry-run`.
+"""The child process that loads torch and the user's task, so that the driver does not.
 
-It loads torch and the user's task, which the driver does not.
-It answers in lines of JSON, one as soon as there is something to say. What the task itself prints goes to the standard
-error, so that it cannot be taken for an answer.
+It answers one question: prepare the task, check it, scan its learning rates, or time its epochs. An answer is a line
+of JSON, written as soon as it is known. What the task itself prints goes to the standard error.
 """
 
 from __future__ import annotations
@@ -14,78 +13,135 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 from search_spaces import Recipe, SpaceSpec, UsageError, derive_seed
+from search_spaces.recipe.model import Model
+from sweeps import exit_codes
+from sweeps.import_paths import add_import_paths, import_paths
+from trainers.storage.cache import cache_directory
 
-What = Literal["check", "lr_find", "timing"]
-USAGE_EXIT = 2
+What = Literal["prepare", "check", "lr_find", "timing"]
 _LAST_LINES = 30
 
 
-def answers(what: What, spec: SpaceSpec) -> Iterator[dict[str, Any]]:
-    """Start the child and yield its answers; end it when they are not wanted any more.
+class Child:
+    """A child process that answers one question about a space; it starts at once.
 
     Args:
         what: The question.
-        spec: Its task, its base recipe, and what a run of it occupies.
-
-    Raises:
-        UsageError: The task cannot be trained; the child's lines say why.
+        spec: Space with the task, the base recipe, and the resources of a run.
     """
-    request = {
-        "what": what,
-        "task": spec.task,
-        "recipe": spec.recipe.model_dump(mode="json"),
-        "seed": derive_seed("inspect", spec.sampler.seed),
-        "processes": spec.resources.processes,
-        "threads": max(1, int(spec.resources.cpu)),
-        "import_paths": sys.path,
-    }
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as noise:
-        child = subprocess.Popen(  # noqa: S603  this interpreter and this file
+
+    def __init__(self, what: What, spec: SpaceSpec) -> None:
+        seed = spec.sampler.seed
+        request = {
+            "what": what,
+            "task": spec.task,
+            "recipe": spec.recipe.model_dump(mode="json"),
+            "seed": derive_seed("sweep", seed, 0) if what == "prepare" else derive_seed("inspect", seed),
+            "processes": spec.resources.processes,
+            "threads": max(1, int(spec.resources.cpu)),
+            "import_paths": [*import_paths(), *sys.path],
+        }
+        self._task = spec.task
+        self._error: UsageError | None = None
+        self._noise = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115  until `stop`
+        self._process = subprocess.Popen(  # noqa: S603  this interpreter and this file
             [sys.executable, "-m", "sweeps.preflight.child", json.dumps(request)],
             stdout=subprocess.PIPE,
-            stderr=noise,
+            stderr=self._noise,
             encoding="utf-8",
-            start_new_session=True,  # Ctrl-C is for the driver, which then ends it
+            start_new_session=True,  # Ctrl-C is for the driver, which then stops the child
         )
+
+    def answers(self) -> Iterator[dict[str, Any]]:
+        """Yield the answers as they arrive.
+
+        Raises:
+            UsageError: The task cannot be trained; the child's lines say why. It is raised again by a second call.
+        """
+        if self._error is not None:
+            raise self._error
         try:
-            yield from _conversation(child)
-            if child.wait() != 0:
-                noise.seek(0)
-                lines = noise.read().strip().splitlines()[-_LAST_LINES:]
-                raise UsageError(f"task {spec.task}: cannot be trained:\n" + "\n".join(lines))
-        finally:
-            child.kill()
-            child.wait()
+            yield from self._lines()
+        except UsageError as error:
+            self._error = error
+            raise
 
-
-def _conversation(child: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
-    if child.stdout is None:
-        raise RuntimeError("the child has no pipe")
-    with child.stdout:
-        for line in child.stdout:
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        if self._process.stdout is None:
+            raise RuntimeError("the child has no pipe")
+        for line in self._process.stdout:
             answer: dict[str, Any] = json.loads(line)
             if "usage" in answer:
                 raise UsageError(*answer["usage"])
             yield answer
+        if self._process.wait() != exit_codes.DONE:
+            self._noise.seek(0)
+            lines = self._noise.read().strip().splitlines()[-_LAST_LINES:]
+            raise UsageError(f"task {self._task}: cannot be trained:\n" + "\n".join(lines))
+
+    def wait(self) -> None:
+        """Return when the child is done.
+
+        Raises:
+            UsageError: As for `answers`.
+        """
+        for _ in self.answers():
+            pass
+
+    def stop(self) -> None:
+        """Kill the child if it still runs."""
+        self._process.kill()
+        self._process.wait()
+        self._noise.close()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+
+def ask(what: What, spec: SpaceSpec) -> Iterator[dict[str, Any]]:
+    """Start a child and yield its answers; stop it when the caller wants no more of them.
+
+    Raises:
+        UsageError: The task cannot be trained; the child's lines say why.
+    """
+    child = Child(what, spec)
+    try:
+        yield from child.answers()
+    finally:
+        child.stop()
+
+
+def needs_preparation(spec: SpaceSpec) -> bool:
+    """Return whether a task must be prepared before its workers start.
+
+    A built-in task with its own model needs it once per machine. Every other one is checked each time, as is the
+    training by several processes.
+    """
+    custom = any(mark in spec.task for mark in ":?") or spec.recipe.model != Model()
+    return custom or spec.resources.processes > 1 or not _prepared_mark(spec.task).exists()
+
+
+def _prepared_mark(task: str) -> Path:
+    return cache_directory() / f"prepared-{task}-{version('sweeps')}"
 
 
 def main() -> int:
-    """The child: answer what the argument asks."""
+    """Answer the question in the first argument, in the child."""
     request = json.loads(sys.argv[1])
     with os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1) as out:
         os.dup2(2, 1)
-        sys.path.extend(path for path in request["import_paths"] if path not in sys.path)
+        add_import_paths(request["import_paths"])
         try:
             for answer in _answer(request):
                 out.write(json.dumps(answer) + "\n")
         except UsageError as error:
             out.write(json.dumps({"usage": [str(problem) for problem in error.problems]}) + "\n")
-            return USAGE_EXIT
-    return 0
+            return exit_codes.USAGE
+    return exit_codes.DONE
 
 
 def _answer(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -95,28 +151,32 @@ def _answer(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
     from trainers.task_checks import prepare
     from trainers.task_lookup import load_task
 
+    name, recipe, seed = request["task"], Recipe.model_validate(request["recipe"]), request["seed"]
+    if request["what"] == "prepare":
+        prepare(name, recipe, seed, request["processes"])
+        if not any(mark in name for mark in ":?"):
+            _prepared_mark(name).touch()
+        return
     use_threads(request["threads"])
     if request["what"] == "timing":
-        yield _timing(request)
+        prepare(name, recipe, seed)
+        yield _timing(request, recipe)
         return
-    recipe = probe_recipe(Recipe.model_validate(request["recipe"]), request["processes"])
-    task, seed = load_task(request["task"]), request["seed"]
-    prepare(request["task"], recipe, seed)
+    recipe = probe_recipe(recipe, request["processes"])
+    task = load_task(name)
+    prepare(name, recipe, seed)
     if request["what"] == "lr_find":
-        yield asdict(find_lr(task, recipe, seed, name=request["task"]))
+        yield asdict(find_lr(task, recipe, seed, name=name))
     else:
         yield from map(asdict, check_task(task, recipe, seed))
 
 
-def _timing(request: dict[str, Any]) -> dict[str, Any]:
-    """Seconds of an epoch, the second one where there is one, and bytes of a checkpoint; by the run's own training."""
+def _timing(request: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
+    """Return the seconds of an epoch, the second one if there is one, and the bytes of a checkpoint."""
     from trainers.factory import open_training
     from trainers.storage.checkpoints import save_final
     from trainers.storage.local import LocalFolder
-    from trainers.task_checks import prepare
 
-    recipe = Recipe.model_validate(request["recipe"])
-    prepare(request["task"], recipe, request["seed"])
     training = open_training(request["task"], recipe, request["seed"], request["processes"])
     try:
         seconds = training.run_epoch().seconds

@@ -10,7 +10,7 @@ from rich.console import Console
 from search_spaces import Asha, SpaceSpec, dump_space
 from sweeps.console.live_view import duration
 from sweeps.plan.asha import rung_epochs
-from sweeps.preflight.child import answers
+from sweeps.preflight.child import ask
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def dry_run(spec: SpaceSpec, console: Console) -> None:
         UsageError: The task cannot be trained.
     """
     console.print(dump_space(spec), highlight=False, markup=False, soft_wrap=True)
-    [answer] = answers("timing", spec)
+    [answer] = ask("timing", spec)
     cost = estimate(spec, answer["seconds"], answer["bytes"], os.cpu_count() or 1)
     budget = spec.recipe.budget.epochs
     most = f"at most {cost.most_epochs} epochs, {duration(cost.seconds(cost.most_epochs))}"

@@ -12,12 +12,12 @@ from rich.padding import Padding
 from rich.text import Text
 
 from search_spaces import SpaceSpec
+from sweeps import exit_codes
 from sweeps.console.terminal_plot import Canvas, log_plot
-from sweeps.preflight.child import answers
+from sweeps.preflight.child import ask
 from trainers.check import Check, Outcome
 from trainers.sanity.lr_curve import SETTLED, LrScan, Suggestion, rate_text
 
-FAILED_EXIT = 1
 _COLOURS = {Outcome.PASS: "green", Outcome.WARN: "yellow", Outcome.FAIL: "bold red"}
 _WIDEST_PLOT, _NARROWEST_PLOT = 90, 30
 
@@ -37,13 +37,13 @@ def check(spec: SpaceSpec, console: Console) -> int:
     """
     console.print(Text.assemble("checking ", (spec.name, "bold"), f": {spec.task}, {spec.recipe.optimizer.kind}"))
     found = []
-    for answer in answers("check", spec):
+    for answer in ask("check", spec):
         one = Check(**{**answer, "outcome": Outcome(answer["outcome"])})
         found.append(one)
         _print_check(one, console)
     counts = [f"{sum(one.outcome is outcome for one in found)} {outcome.value}" for outcome in Outcome]
     console.print(Text(", ".join(counts), "dim"))
-    return FAILED_EXIT if any(one.outcome is Outcome.FAIL for one in found) else 0
+    return exit_codes.FAILED if any(one.outcome is Outcome.FAIL for one in found) else exit_codes.DONE
 
 
 def _print_check(one: Check, console: Console) -> None:
@@ -68,7 +68,7 @@ def lr_find(spec: SpaceSpec, console: Console, folder: Path) -> tuple[int, LrSca
     Raises:
         UsageError: As for `check`.
     """
-    [answer] = answers("lr_find", spec)
+    [answer] = ask("lr_find", spec)
     scan = _read_scan(answer)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "lr_find.csv"
@@ -78,7 +78,7 @@ def lr_find(spec: SpaceSpec, console: Console, folder: Path) -> tuple[int, LrSca
         writer.writerows(zip(scan.lrs, scan.losses, scan.smoothed, strict=True))
     _print_scan(scan, console)
     console.print(Text(f"written: {path}", "dim"))
-    return 0 if scan.suggestion else FAILED_EXIT, scan
+    return exit_codes.DONE if scan.suggestion else exit_codes.FAILED, scan
 
 
 def _read_scan(answer: Mapping[str, Any]) -> LrScan:

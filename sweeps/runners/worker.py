@@ -5,7 +5,6 @@ This is the only file of the package that loads torch, and only when a worker is
 
 from __future__ import annotations
 
-import sys
 import time
 import traceback
 from collections.abc import Iterator, Mapping
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from search_spaces import CheckpointError, Recipe
 from sweeps.engine.messages import Job, Step
+from sweeps.import_paths import add_import_paths
 from trainers.reports import EpochReport
 from trainers.storage.address import open_folder
 
@@ -88,7 +88,7 @@ class Worker:
         from trainers.storage import checkpoints
 
         torch.set_num_threads(job.threads)
-        sys.path.extend(path for path in job.import_paths if path not in sys.path)
+        add_import_paths(job.import_paths)
         recipe = Recipe.model_validate(job.recipe)
         training = open_training(job.task, recipe, job.seed, job.processes)
         found = None

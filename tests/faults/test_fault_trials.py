@@ -160,7 +160,7 @@ def test_a_command_is_of_this_checkout(tmp_path: Path) -> None:
 
 
 def test_what_is_altered_is_altered(tmp_path: Path) -> None:
-    changes = {"set": {"sweeps.cli.app.USAGE_EXIT": 7}, "step_h": -1, "after_s": 0.0}
+    changes = {"set": {"sweeps.exit_codes.USAGE": 7}, "step_h": -1, "after_s": 0.0}
     command = Command(["run", "nowhere.yaml"], tmp_path, tmp_path / "log", altered=changes)
     assert command.start().wait(60) == 7, command.said()
 

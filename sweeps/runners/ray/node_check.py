@@ -6,7 +6,6 @@ import functools
 import hashlib
 import platform
 import secrets
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from search_spaces import SpaceSpec, UsageError
+from sweeps.import_paths import add_import_paths
 from trainers.storage.address import open_folder
 from trainers.storage.folder import Folder
 
@@ -118,7 +118,7 @@ def _folder_problem(expected: Expectation) -> str | None:
 def _task_problem(expected: Expectation) -> str | None:
     from trainers.task_lookup import load_target
 
-    sys.path.extend(path for path in expected.import_paths if path not in sys.path)
+    add_import_paths(expected.import_paths)
     try:
         load_target(expected.task)
     except UsageError as error:

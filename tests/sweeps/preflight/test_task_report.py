@@ -11,7 +11,7 @@ from search_spaces import UsageError, load_space
 from search_spaces.files.space_loader import parse_space
 from sweeps.console.terminal_plot import Canvas, log_plot
 from sweeps.preflight import task_report
-from sweeps.preflight.child import answers
+from sweeps.preflight.child import ask
 from tests.fakes import space
 from trainers.sanity.lr_curve import LrScan
 
@@ -111,7 +111,7 @@ def test_a_task_that_cannot_be_trained_is_one_error(task: str, words: str) -> No
 
 @pytest.mark.usefixtures("own_tasks")
 def test_the_child_ends_with_whoever_asked() -> None:
-    asked = answers("check", space(task="own_inspected:Line"))
+    asked = ask("check", space(task="own_inspected:Line"))
     next(asked)
     asked.close()  # it would raise, or wait for the rest
 
@@ -138,7 +138,7 @@ def test_lr_find_prints_a_curve_and_a_line_to_paste(tmp_path: Path) -> None:
 def test_without_a_suggestion_the_exit_code_is_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lists = {"lrs": [1e-7, 1e-3, 10.0], "losses": [2.3, 2.3, math.nan], "smoothed": [2.3, 2.3, math.nan]}
     about = {"task": "x", "optimizer": "sgd", "recipe_lr": 0.1, "suggestion": None, "seconds": 1.0}
-    monkeypatch.setattr(task_report, "answers", lambda *_: iter([lists | about]))
+    monkeypatch.setattr(task_report, "ask", lambda *_: iter([lists | about]))
     console, out = printed()
     code, scan = task_report.lr_find(space(), console, tmp_path)
     assert (code, scan.suggestion) == (1, None)
