@@ -5,52 +5,52 @@ ABLATION ?= wd_exclusion
 NAME     ?= $(SPACE)
 ARGS   ?=
 WORKERS  ?= 2
-# Tests go to processes that train with one thread each; ARGS="-n 0 --pdb" is one process again.
+# The fast tests run in WORKERS processes; ARGS="-n 0 --pdb" runs them in one, with a debugger.
 PARALLEL := -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help sweep ablate report status dashboard export check test test-slow faults clean
 
-help:  ## this list
+help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "make %-10s %s\n", $$1, $$2}'
 
 sweep: .venv/installed  ## run or continue a sweep: make sweep SPACE=finetune [ARGS="--runs 64 --name longer"]
 	@$(BIN)/sweeps run $(SPACE) $(ARGS)
 
-ablate: .venv/installed  ## answer a question by paired runs: make ablate ABLATION=wd_exclusion [ARGS="--pairs 20"]
+ablate: .venv/installed  ## run or continue a paired ablation: make ablate ABLATION=wd_exclusion [ARGS="--pairs 20"]
 	@$(BIN)/sweeps ablate $(ABLATION) $(ARGS)
 
-report: .venv/installed  ## a report again, from the database alone: make report NAME=wd_exclusion
+report: .venv/installed  ## write a report from the database: make report NAME=wd_exclusion
 	@$(BIN)/sweeps report $(NAME) $(ARGS)
 
-status: .venv/installed  ## how far every sweep is
+status: .venv/installed  ## show the progress of every sweep
 	@$(BIN)/sweeps status $(ARGS)
 
-dashboard: .venv/installed  ## the Optuna dashboard on http://127.0.0.1:8080
+dashboard: .venv/installed  ## serve the Optuna dashboard on http://127.0.0.1:8080
 	@$(BIN)/sweeps dashboard $(ARGS)
 
-export: .venv/installed  ## a sweep as CSV and YAML files: make export NAME=finetune
+export: .venv/installed  ## export a sweep as CSV and YAML files: make export NAME=finetune
 	@$(BIN)/sweeps export $(NAME) $(ARGS)
 
-check: .venv/installed  ## what CI runs: format, lint, types, layers and tests
+check: .venv/installed  ## run what CI runs: format, lint, types, layers and tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest tests/test_layers.py
 	$(BIN)/pytest $(PARALLEL) --ignore tests/test_layers.py -m "not slow" $(ARGS)
 
-test: .venv/installed  ## the tests, in a few minutes
+test: .venv/installed  ## run the fast tests, in a few minutes
 	$(BIN)/pytest $(PARALLEL) -m "not slow" $(ARGS)
 
-# pytest ends with 5 when ARGS choose no test of a half.
-test-slow: .venv/installed  ## the tests that start Ray, kill processes or open a browser again and again
+# pytest exits with 5 when ARGS select no test of one half.
+test-slow: .venv/installed  ## run the tests that start Ray, kill processes or open a browser
 	$(BIN)/pytest $(PARALLEL) -m "slow and parallel" $(ARGS) || [ $$? -eq 5 ]
 	$(BIN)/pytest -m "slow and not parallel" $(ARGS) || [ $$? -eq 5 ]
 
-faults: .venv/installed  ## kill, fill, cut and stop real sweeps, for hours: make faults [ARGS="driver --quick"]
+faults: .venv/installed  ## run the fault trials on real sweeps, for hours: make faults [ARGS="driver --quick"]
 	$(BIN)/python tests/faults/run.py $(ARGS)
 
-clean:  ## forget the environment and the caches of the tools; sweeps under runs/ stay
+clean:  ## remove the environment and the tools' caches, but not the sweeps under runs/
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -14,14 +14,14 @@ from sweeps.cli import read_commands, run_commands, space_commands
 
 app = typer.Typer(
     name="sweeps",
-    help="Hyperparameter sweeps and paired ablations that are recorded, stoppable and continuable.",
+    help="Hyperparameter sweeps and paired ablations, recorded in SQL and resumable.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-# In the order of a piece of work: before the runs, the runs, after them.
+# In the order of use: before the runs, the runs, after them.
 for name, command, example in (
     ("recommend", space_commands.recommend, "--model transformer --task finetune --data 5000 > mine.yaml"),
     ("lint", space_commands.lint, "finetune"),
@@ -47,23 +47,23 @@ for name, command, example in (
 
 
 def main() -> None:
-    """The `sweeps` command: 0 done, 1 the sweep cannot go on, 2 something to mend, 130 interrupted."""
-    logging.captureWarnings(True)  # a library's warning is no news to the person at the keyboard
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # schedulers of clusters say Ctrl-C this way
+    """Run the `sweeps` command; `sweeps.exit_codes` lists what it exits with."""
+    logging.captureWarnings(True)  # warnings of libraries are not for the user
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # how schedulers of clusters interrupt
     try:
         code = _command()
-    except KeyboardInterrupt:  # one more, while the first was dealt with
+    except KeyboardInterrupt:  # a second one, while the first is handled
         code = exit_codes.INTERRUPTED
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is written: a late Ctrl-C must not change the exit code
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # everything is written: a late Ctrl-C must not change the exit code
     sys.exit(code)
 
 
 def _command() -> int:
-    """Do what was typed; its exit code."""
+    """Run the command and return its exit code."""
     try:
         app()
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 0
+        return end.code if isinstance(end.code, int) else exit_codes.DONE
     except UsageError as error:
         sys.stderr.write(f"{error}\n")
         return exit_codes.USAGE
@@ -73,7 +73,7 @@ def _command() -> int:
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; the same command continues\n")
         return exit_codes.INTERRUPTED
-    return 0
+    return exit_codes.DONE
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Options and arguments that several commands share, and when the command was typed."""
+"""Options and arguments that several commands share, and the time at which the command was typed."""
 
 from __future__ import annotations
 
@@ -11,27 +11,34 @@ import typer
 BEGAN = time.monotonic()
 
 Storage = Annotated[
-    str, typer.Option("--storage", metavar="URL", help="Database: sqlite:///PATH or postgresql+psycopg://...")
+    str,
+    typer.Option("--storage", metavar="URL", help="URL of the database: sqlite:///PATH or postgresql+psycopg://..."),
 ]
 Address = Annotated[
     str | None,
-    typer.Option("--address", help="Ray cluster to join: auto, HOST:PORT or ray://HOST:PORT. Default: start one."),
+    typer.Option("--address", help="Ray cluster to join: auto, HOST:PORT or ray://HOST:PORT. Default: start Ray here."),
 ]
-Local = Annotated[bool, typer.Option("--local", help="Train in this process without Ray, for a debugger.")]
+Local = Annotated[bool, typer.Option("--local", help="Train in this process, without Ray; for debugging.")]
 Checkpoints = Annotated[
     str | None,
     typer.Option(
         "--checkpoints",
         metavar="FOLDER",
-        help="Where checkpoints go: a folder that all nodes see, or s3://... Default: beside the database.",
+        help="Folder of the checkpoints: a path that all nodes share, or s3://... Default: beside the database.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-Space = Annotated[str, typer.Argument(metavar="SPACE", help="A shipped space (finetune, ...) or a YAML file.")]
+Space = Annotated[
+    str, typer.Argument(metavar="SPACE", help="Name of a shipped space (finetune, ...) or path of a YAML file.")
+]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="FIELD=VALUE", help="Fix a recipe field; a searched one is searched no more."),
+    typer.Option(
+        "--set", metavar="FIELD=VALUE", help="Set a field of the recipe; a searched field is then fixed. Repeatable."
+    ),
 ]
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Of a sweep or an ablation.")]
-Folder = Annotated[Path | None, typer.Option("--to", metavar="FOLDER", help="Default: reports/NAME.")]
-Wait = Annotated[bool, typer.Option("--wait", help="Wait for another driver of it to end, in place of an error.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the sweep or ablation.")]
+Folder = Annotated[
+    Path | None, typer.Option("--to", metavar="FOLDER", help="Folder to write to. Default: reports/NAME.")
+]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait until another driver of it ends, instead of failing.")]

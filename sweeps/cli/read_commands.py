@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def list_(storage: Storage = DEFAULT_URL, as_json: AsJson = False) -> None:
-    """Every sweep of the database."""
+    """List every sweep and ablation in the database."""
     from sweeps.console import sweep_view, tables
 
     found = _views(storage)
@@ -29,11 +29,13 @@ def list_(storage: Storage = DEFAULT_URL, as_json: AsJson = False) -> None:
 
 
 def status(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One sweep; all if not given.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Name of a sweep or ablation. Default: all.")
+    ] = None,
     storage: Storage = DEFAULT_URL,
     as_json: AsJson = False,
 ) -> None:
-    """How far a sweep is, while it runs or afterwards."""
+    """Show the progress of a sweep, while it runs or afterwards."""
     from sweeps.console import sweep_view, tables
 
     found = _views(storage)
@@ -48,11 +50,13 @@ def status(
 
 def show(
     name: Name,
-    number: Annotated[int | None, typer.Argument(metavar="[RUN]", help="One run, with its curve.")] = None,
+    number: Annotated[
+        int | None, typer.Argument(metavar="[RUN]", help="Number of one run, to show with its curve.")
+    ] = None,
     storage: Storage = DEFAULT_URL,
     as_json: AsJson = False,
 ) -> None:
-    """The runs of a sweep, best first, or one of them in full."""
+    """Show the runs of a sweep, best first, or one run in full."""
     from sweeps.console import sweep_view, tables
 
     view = sweep_view.find_view(_views(storage), name)
@@ -77,7 +81,7 @@ def export(
     to: Folder = None,
     storage: Storage = DEFAULT_URL,
 ) -> None:
-    """Write a sweep as files: runs.csv, epochs.csv, space.yaml and the best run's recipe, best.yaml."""
+    """Export a sweep as files: runs.csv, epochs.csv, space.yaml and best.yaml, the recipe of the best run."""
     from analysis.export import export_sweep
     from sweeps.console import sweep_view
 
@@ -88,7 +92,7 @@ def export(
 
 
 def report(name: Name, to: Folder = None, storage: Storage = DEFAULT_URL) -> None:
-    """Write the report of a sweep or an ablation from the database alone, and show it in the dashboard."""
+    """Write the report of a sweep or ablation from the database, and add it to the dashboard."""
     from analysis.report.present import present
 
     present(storage, name, Console(), to)
@@ -96,10 +100,10 @@ def report(name: Name, to: Folder = None, storage: Storage = DEFAULT_URL) -> Non
 
 def diagnose(
     name: Name,
-    number: Annotated[int | None, typer.Argument(metavar="[RUN]", help="One run; all of them if not given.")] = None,
+    number: Annotated[int | None, typer.Argument(metavar="[RUN]", help="Number of one run. Default: all runs.")] = None,
     storage: Storage = DEFAULT_URL,
 ) -> None:
-    """What the curves of a sweep's runs show: overfit, too hot, too short, ..., and what to try next."""
+    """Diagnose the curves of a sweep (overfitting, learning rate too high, too short, ...), with what to try next."""
     from analysis.report.sweep.terminal import print_diagnosis
     from analysis.sweep.evidence import read_sweep
     from analysis.sweep.findings import find_sweep
@@ -109,10 +113,10 @@ def diagnose(
 
 def apply(
     name: Name,
-    top: Annotated[int, typer.Option("--top", min=1, help="1 for the best complete run, 2 for the next, ...")] = 1,
+    top: Annotated[int, typer.Option("--top", min=1, help="Rank of the run: 1 is the best complete run.")] = 1,
     storage: Storage = DEFAULT_URL,
 ) -> None:
-    """Print the recipe of a sweep's winner as a space of one run, ready to be used."""
+    """Print the recipe of the best run as a space with one run."""
     from analysis.sweep.evidence import read_sweep
     from analysis.sweep.next_steps.follow_up import apply as recipe_of
 
@@ -120,25 +124,25 @@ def apply(
 
 
 def dashboard(
-    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="On 127.0.0.1.")] = 8080,
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port on 127.0.0.1.")] = 8080,
     storage: Storage = DEFAULT_URL,
 ) -> None:
-    """Open the Optuna dashboard over the same database."""
-    _views(storage)  # a database without sweeps is said here, not shown as an empty page
+    """Serve the Optuna dashboard for the database."""
+    _views(storage)  # an error for a database without sweeps, instead of an empty page
     from sweeps.study.dashboard import serve_dashboard
 
-    typer.echo(f"dashboard at http://127.0.0.1:{port}/dashboard/ (Ctrl-C ends it)")
+    typer.echo(f"dashboard at http://127.0.0.1:{port}/dashboard/ (Ctrl-C stops it)")
     serve_dashboard(storage, port)
 
 
 def cluster(
     address: Annotated[
-        str, typer.Option("--address", help="Of the cluster: auto, HOST:PORT or ray://HOST:PORT.")
+        str, typer.Option("--address", help="Address of the cluster: auto, HOST:PORT or ray://HOST:PORT.")
     ] = "auto",
     storage: Storage = DEFAULT_URL,
     as_json: AsJson = False,
 ) -> None:
-    """The nodes of a Ray cluster, what is free on them, and the runs of each."""
+    """List the nodes of a Ray cluster, their free resources and their runs."""
     from analysis.load import runs_by_sweep
     from sweeps.console import cluster_table, tables
     from sweeps.runners.ray import environment
@@ -147,9 +151,9 @@ def cluster(
     try:
         runs = runs_by_sweep(storage)
     except UsageError as error:
-        if storage != DEFAULT_URL:  # there, nothing was recorded yet
+        if storage != DEFAULT_URL:  # the default database may not exist yet
             typer.echo(str(error), err=True)
-    where = environment.cluster_address(address) or "auto"  # a cluster that is looked at is never started here
+    where = environment.cluster_address(address) or "auto"  # this command never starts a cluster
     environment.prepare(where)
     from sweeps.runners.ray.connection import RayCluster
     from sweeps.runners.ray.nodes import free, nodes

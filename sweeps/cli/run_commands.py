@@ -16,18 +16,22 @@ from sweeps.store.database import DEFAULT_URL
 def run(
     space: Space,
     settings: Settings = None,
-    runs: Annotated[int | None, typer.Option("--runs", min=1, help="Runs in all; a larger number extends.")] = None,
+    runs: Annotated[
+        int | None, typer.Option("--runs", min=1, help="Total number of runs; a larger number extends a sweep.")
+    ] = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of the sampler and the trainings.")] = None,
-    name: Annotated[str | None, typer.Option("--name", help="Name of the sweep; the space's own if not given.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Run in spite of red flags that are errors.")] = False,
-    dry: Annotated[bool, typer.Option("--dry-run", help="Show the space and what it would cost; run nothing.")] = False,
+    name: Annotated[str | None, typer.Option("--name", help="Name of the sweep. Default: name of the space.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Run despite red flags that are errors.")] = False,
+    dry: Annotated[
+        bool, typer.Option("--dry-run", help="Print the space and its estimated cost; run nothing.")
+    ] = False,
     storage: Storage = DEFAULT_URL,
     address: Address = None,
     local: Local = False,
     checkpoints: Checkpoints = None,
     wait: Wait = False,
 ) -> None:
-    """Run a sweep, or continue it where it stopped."""
+    """Run a sweep, or continue it."""
     spec = load_space(space, settings or (), runs, seed, name)
     forced = _flagged(spec, force or dry)
     if dry:
@@ -44,15 +48,15 @@ def run(
 
 
 def _flagged(spec: SpaceSpec, force: bool) -> tuple[str, ...]:
-    """Say what is unusual about a space; the errors that it goes on in spite of.
+    """Print the red flags of a space, and return the codes of the errors that --force overrides.
 
     Raises:
-        UsageError: There are errors, and they were not forced.
+        UsageError: There are errors, and no --force.
     """
     flags = lint(spec)
     errors = [flag for flag in flags if flag.severity == "error"]
     if errors and not force:
-        raise UsageError(*lint_lines(errors), "mend the space, or --force to run it as it is")
+        raise UsageError(*lint_lines(errors), "fix the space, or use --force to run it as it is")
     for line in lint_lines([flag for flag in flags if flag.severity != "info"]):
         typer.echo(line)
     return tuple(str(flag.code) for flag in errors)
@@ -60,28 +64,39 @@ def _flagged(spec: SpaceSpec, force: bool) -> tuple[str, ...]:
 
 def ablate(
     ablation: Annotated[
-        str | None, typer.Argument(metavar="[ABLATION]", help="A shipped one (wd_exclusion, ...) or a file.")
+        str | None,
+        typer.Argument(
+            metavar="[ABLATION]", help="Name of a shipped ablation (wd_exclusion, ...) or path of a YAML file."
+        ),
     ] = None,
     source: Annotated[
         str | None,
-        typer.Option("--from", metavar="best:SWEEP", help="Take a sweep's winner apart, in place of a file."),
+        typer.Option("--from", metavar="best:SWEEP", help="Ablate the winner of a sweep, instead of a file."),
     ] = None,
     toggle: Annotated[
         str,
-        typer.Option("--toggle", metavar="FIELDS", help="For --from: fields to take back, with commas; all if none."),
+        typer.Option(
+            "--toggle",
+            metavar="FIELDS",
+            help="With --from: comma-separated fields to reset to the baseline. Default: all.",
+        ),
     ] = "",
-    pairs: Annotated[int | None, typer.Option("--pairs", min=1, help="Seeds per arm, before anything is seen.")] = None,
+    pairs: Annotated[
+        int | None,
+        typer.Option("--pairs", min=1, help="Number of pairs (seeds per arm); fixed before the first result."),
+    ] = None,
     add_pairs: Annotated[
-        int, typer.Option("--add-pairs", min=0, help="More pairs for one that has ended; judged by the e-process.")
+        int,
+        typer.Option(
+            "--add-pairs", min=0, help="Number of pairs to add to a finished ablation; the e-process then decides."
+        ),
     ] = 0,
-    design: Annotated[str | None, typer.Option("--design", help="matched, retuned or both.")] = None,
+    design: Annotated[str | None, typer.Option("--design", help="Design: matched, retuned or both.")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Set a field of the base recipe.")
     ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Of every random stream.")] = None,
-    name: Annotated[
-        str | None, typer.Option("--name", help="Name of the ablation; the file's own if not given.")
-    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed for all random streams.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Name of the ablation. Default: name of the file.")] = None,
     to: Folder = None,
     storage: Storage = DEFAULT_URL,
     address: Address = None,
@@ -89,14 +104,14 @@ def ablate(
     checkpoints: Checkpoints = None,
     wait: Wait = False,
 ) -> None:
-    """Answer a question by a paired ablation, or go on with one, and write its report."""
+    """Run a paired ablation, or continue it, and write its report."""
     from analysis.ablate import ablate
     from analysis.ablation.shipped import LIBRARY
     from analysis.sweep.next_steps.toggles import toggled
 
     overrides = Overrides(settings or (), pairs, design, seed, name)
     if (ablation is None) == (source is None):
-        raise UsageError("ablate: name an ablation, or --from best:SWEEP, and not both")
+        raise UsageError("ablate: give an ablation or --from best:SWEEP, but not both")
     if source is not None:
         spec = toggled(storage, source, [field for field in toggle.split(",") if field], overrides)
     else:
@@ -108,15 +123,17 @@ def ablate(
 
 def confirm(
     name: Name,
-    top: Annotated[int, typer.Option("--top", min=1, help="Finalists, at most.")] = 3,
-    pairs: Annotated[int, typer.Option("--pairs", min=1, help="Seeds of each arm; never one of the sweep's.")] = 10,
+    top: Annotated[int, typer.Option("--top", min=1, help="Maximum number of finalists.")] = 3,
+    pairs: Annotated[
+        int, typer.Option("--pairs", min=1, help="Number of fresh seeds per arm; none was used by the sweep.")
+    ] = 10,
     to: Folder = None,
     storage: Storage = DEFAULT_URL,
     address: Address = None,
     local: Local = False,
     checkpoints: Checkpoints = None,
 ) -> None:
-    """Compare a sweep's finalists with its baseline on fresh seeds and the test split: the winner's honest score."""
+    """Compare the finalists of a sweep with its baseline on fresh seeds and the test split."""
     from analysis.ablate import ablate
     from analysis.sweep.evidence import read_sweep
     from analysis.sweep.next_steps.follow_up import confirm as ablation_of
@@ -129,15 +146,21 @@ def confirm(
 
 def extend(
     name: Name,
-    edge: Annotated[bool, typer.Option("--edge/--no-edge", help="Search the suggested ranges, or the same.")] = True,
-    runs: Annotated[int | None, typer.Option("--runs", min=1, help="As many as before if not given.")] = None,
-    new_name: Annotated[str | None, typer.Option("--name", help="Of the follow-up; NAME-edge if not given.")] = None,
+    edge: Annotated[
+        bool, typer.Option("--edge/--no-edge", help="Search the suggested wider ranges, or the same ranges again.")
+    ] = True,
+    runs: Annotated[
+        int | None, typer.Option("--runs", min=1, help="Number of runs. Default: as many as before.")
+    ] = None,
+    new_name: Annotated[
+        str | None, typer.Option("--name", help="Name of the follow-up sweep. Default: NAME-edge.")
+    ] = None,
     storage: Storage = DEFAULT_URL,
     address: Address = None,
     local: Local = False,
     checkpoints: Checkpoints = None,
 ) -> None:
-    """Search on where a sweep's best point lies at the edge of its space, starting from its best runs."""
+    """Continue a sweep in wider ranges where its best point is at an edge, from its best runs."""
     from analysis.sweep.evidence import read_sweep
     from analysis.sweep.next_steps.follow_up import extend as space_of
 

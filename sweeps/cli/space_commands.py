@@ -1,4 +1,4 @@
-"""The commands for the time before a sweep: `recommend`, `lint`, `check`, `lr-find`, `import`, `schema`."""
+"""The commands to use before a sweep: `recommend`, `lint`, `check`, `lr-find`, `import`, `schema`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sweeps.cli.options import Folder, Settings, Space
 
 
 def lint(space: Space, settings: Settings = None) -> None:
-    """Look for the red flags of a space before it costs machine hours; exit code 1 if there is an error."""
+    """Check a space for red flags before it costs machine hours. Exit code 1 if one is an error."""
     flags = lint_space(load_space(space, settings or ()))
     for line in lint_lines(flags):
         typer.echo(line)
@@ -30,18 +30,22 @@ def lint(space: Space, settings: Settings = None) -> None:
 
 
 def recommend(
-    model: Annotated[str | None, typer.Option("--model", help=f"One of {', '.join(get_args(Model))}.")] = None,
-    task: Annotated[str, typer.Option("--task", help=f"One of {', '.join(get_args(Start))}.")] = "scratch",
-    batch: Annotated[int, typer.Option("--batch", min=1, help="Examples a step, all devices together.")] = 64,
-    data: Annotated[int, typer.Option("--data", min=1, help="Training examples.")] = 50_000,
-    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="That you can pay for.")] = None,
-    wish: Annotated[str, typer.Option("--wish", help=f"One of {', '.join(get_args(Wish))}.")] = "best",
-    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Default: print it.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help=f"Model to train: {', '.join(get_args(Model))}.")] = None,
+    task: Annotated[
+        str, typer.Option("--task", help=f"How training starts: {', '.join(get_args(Start))}.")
+    ] = "scratch",
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Number of examples per step, over all devices.")] = 64,
+    data: Annotated[int, typer.Option("--data", min=1, help="Number of training examples.")] = 50_000,
+    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Number of epochs you can afford.")] = None,
+    wish: Annotated[str, typer.Option("--wish", help=f"What matters more: {', '.join(get_args(Wish))}.")] = "best",
+    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="File to write to. Default: print.")] = None,
 ) -> None:
-    """Write the space to start from, with its reasons; asks the questions itself when it is told nothing."""
+    """Write the space to start from, with its reasons. Without --model, ask the questions."""
     if model is None:
         if not sys.stdin.isatty():
-            raise UsageError(f"recommend: --model is one of {', '.join(get_args(Model))}; in a terminal it asks")
+            raise UsageError(
+                f"recommend: --model must be one of {', '.join(get_args(Model))}; in a terminal, it may be left out"
+            )
         situation = ask(_prompt)
     else:
         for option, value, valid in (("model", model, Model), ("task", task, Start), ("wish", wish, Wish)):
@@ -57,21 +61,21 @@ def recommend(
 
 
 def _prompt(question: str, answers: object) -> str:
-    """Ask at the keyboard; an empty answer takes the first one offered."""
+    """Ask at the keyboard and return the answer; an empty one selects the first option."""
     offered = list(answers) if isinstance(answers, list | tuple) else []
     shown = f" ({', '.join(map(str, offered))})" if offered else ""
     return str(typer.prompt(f"{question}{shown}", default=str(offered[0]) if offered else "", show_default=False))
 
 
 def check(space: Space, settings: Settings = None) -> None:
-    """Try the task and its recipe before hours go into them; exit code 1 if something is wrong."""
+    """Test the task and its recipe in a minute or two. Exit code 1 if a check fails."""
     from sweeps.preflight.task_report import check as check_task
 
     raise typer.Exit(check_task(load_space(space, settings or ()), Console()))
 
 
 def lr_find(space: Space, settings: Settings = None, to: Folder = None) -> None:
-    """Scan the learning rates of a recipe, and suggest which range to search."""
+    """Scan learning rates with the recipe, and suggest a range to search."""
     from analysis.figures.lr_scan import lr_scan, write_page
     from analysis.report.present import FOLDER
     from sweeps.preflight.task_report import lr_find as scan_rates
@@ -84,18 +88,22 @@ def lr_find(space: Space, settings: Settings = None, to: Folder = None) -> None:
 
 
 def import_(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A W&B sweep, or a Hydra config for Optuna.")],
-    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Default: print it.")] = None,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A W&B sweep file, or a Hydra config with the Optuna sweeper.")
+    ],
+    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="File to write to. Default: print.")] = None,
 ) -> None:
-    """Turn another tool's sweep into a space; what was guessed or left out stands in its comments."""
+    """Convert a sweep file of another tool into a space; comments say what was guessed or left out."""
     from search_spaces.files.lookup import read_text
     from search_spaces.importers.importer import import_sweep
 
     _write(import_sweep(read_text(file), str(file)), to)
 
 
-def schema(to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Default: print it.")] = None) -> None:
-    """Print the JSON Schema of space files, for editors that complete and check."""
+def schema(
+    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="File to write to. Default: print.")] = None,
+) -> None:
+    """Print the JSON Schema of space files, for completion and checks in an editor."""
     from search_spaces.files.json_schema import json_schema
 
     _write(f"{json.dumps(json_schema(), indent=2)}\n", to)
