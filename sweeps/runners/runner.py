@@ -1,4 +1,4 @@
-"""Who trains the jobs that the conductor hands out: this process, or Ray (ray_runner.py)."""
+"""The contract of a runner, which trains the jobs of a conductor, and the runner in this process."""
 
 from __future__ import annotations
 
@@ -9,41 +9,41 @@ from sweeps.runners.worker import Worker
 
 
 class Runner(Protocol):
-    """Trains whatever a conductor hands out.
+    """Trains the jobs of a conductor.
 
     Every implementation passes tests/contracts/test_runner_contract.py.
     """
 
     @property
     def slots(self) -> int:
-        """How many runs train at the same time."""
+        """Return the number of runs that train at the same time."""
 
     def start(self) -> None:
         """Return when runs can be trained.
 
         Raises:
-            SweepError: They cannot.
-            UsageError: They cannot, and it can be mended.
+            SweepError: Runs cannot be trained.
+            UsageError: Runs cannot be trained until the user fixes something.
         """
 
     def run(self, conductor: Conductor) -> None:
         """Return when the conductor is idle.
 
         Raises:
-            SweepError: The sweep cannot go on.
+            SweepError: The sweep cannot continue.
         """
 
 
 class InProcessRunner:
-    """One run at a time in this process: for a debugger, for tests, and to read how a runner works."""
+    """Trains one run at a time in this process; for debugging, for tests, and as the simplest example of a runner."""
 
     slots = 1
 
     def start(self) -> None:
-        """There is nothing to wait for."""
+        """Return at once: this process is ready."""
 
     def run(self, conductor: Conductor) -> None:
-        """Train job after job until none is left."""
+        """Train one job after another until none is left."""
         worker = Worker()
         try:
             while (job := conductor.next_job()) is not None:

@@ -1,6 +1,6 @@
-"""One process that trains: it is handed jobs, and answers with steps. No database, no Ray, no decisions.
+"""The worker: trains jobs and returns steps. It uses no database and no Ray, and makes no decisions.
 
-This is the only file of the package that loads torch, and only when a worker is made.
+This is the only file of `sweeps` that loads torch, and only when a job starts.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from trainers.storage.address import open_folder
 if TYPE_CHECKING:
     from trainers.factory import EpochTrainer
 
-SLICE_S = 0.5  # a step ends with the epoch that fills it: the driver hears of a run at least this often
+SLICE_S = 0.5  # a step ends with the epoch that exceeds it, so that the driver gets reports about this often
 
 
 _NO_JOB = Step(error="the worker was asked to step without a job")
 
 
 class Worker:
-    """Trains one job after the other; imports torch once and keeps the data of its task."""
+    """Trains one job after another; torch and the data of the task are loaded once."""
 
     def __init__(self) -> None:
         self._job: Job | None = None
@@ -39,7 +39,7 @@ class Worker:
         self._warning: str | None = None
 
     def start(self, job: Job) -> None:
-        """Take a job up where its newest sound checkpoint left it. Never raises: `step` says what went wrong."""
+        """Start or resume a job from its newest valid checkpoint. Never raises: `step` reports the error."""
         self.close()
         self._job, self._failure = job, _NO_JOB
         self._since_checkpoint_s, self._fingerprint, self._warning = 0.0, {}, None
@@ -51,7 +51,7 @@ class Worker:
             self._failure = self._failed(error)
 
     def step(self) -> Step:
-        """Train until a rung, the end of the budget, a value that is not finite, or `SLICE_S`."""
+        """Train until a rung, the end of the budget, a non-finite value, or `SLICE_S`, and return the step."""
         if self._training is None or self._job is None:
             return self._failure
         reports: list[EpochReport] = []
@@ -63,13 +63,13 @@ class Worker:
         return Step(tuple(reports), finished, fingerprint=self._fingerprint, warning=self._warning)
 
     def close(self) -> None:
-        """Let go of the job in hand, and end the processes that train it."""
+        """Drop the current job and end the processes that train it."""
         if self._training is not None:
             self._training.close()
         self._training = None
 
     def _failed(self, error: Exception, reports: tuple[EpochReport, ...] = ()) -> Step:
-        """What becomes of a step that raised. The training is let go of: after an error it is nothing to go on from."""
+        """Return the step of a training that raised an error."""
         from trainers.compute import memory
 
         where = memory.memory_ran_out(error)
@@ -98,7 +98,9 @@ class Worker:
             return training
         try:
             training.load_state_dict(found[1])
-        except CheckpointError:  # of another release, or not ours: the run starts over, its epochs come out the same
+        except (
+            CheckpointError
+        ):  # from another release or training: the run starts over, and its epochs have the same values
             training.close()
             return open_training(job.task, recipe, job.seed, job.processes)
         return training
@@ -141,7 +143,7 @@ class Worker:
 
     @contextmanager
     def _warned(self, what: str) -> Iterator[None]:
-        # What a full disk costs is time after a crash, or the weights; the epochs and their numbers are all there.
+        # A full disk costs time after a crash, or the weights; every epoch is still recorded.
         try:
             yield
         except OSError as error:

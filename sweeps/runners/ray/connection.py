@@ -1,7 +1,6 @@
-"""The connection to Ray, made while the driver does other things.
+"""The connection to Ray, made on a thread while the driver does other work.
 
-Four files know Ray: this one, ray_nodes.py (what nodes there are), ray_runner.py (Tune) and ray_jobs.py (which trial
-trains which run). `import ray.tune`, which the last two need, takes a second that is better spent while Ray starts.
+It does not import `ray.tune`, which takes a second: the runner does, while Ray starts.
 """
 
 from __future__ import annotations
@@ -21,22 +20,22 @@ from sweeps.runners.ray.environment import probe
 from sweeps.runners.ray.reaper import Reaper
 
 LOOK_EVERY_S = 5.0
-GONE_S = 30.0  # a head node that is started again within this time may still be joined; Ray aborts after 60
-OBJECT_STORE_BYTES = 256 * 2**20  # steps are small; the default takes a third of the memory
-# What of the current folder is not brought to the nodes, besides what .gitignore names.
-_LEFT_HERE = [".git", ".venv", ".env", ".env.*", "__pycache__", "runs", "reports", "*.db", "*.ckpt"]
-_SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # `ray job submit` has brought the code to the nodes already
+GONE_S = 30.0  # a head node that restarts within this time is joined again; Ray aborts after 60 s
+OBJECT_STORE_BYTES = 256 * 2**20  # steps are small; the default is a third of the memory
+# Not sent to the nodes from the current folder, besides what .gitignore excludes.
+_NOT_SENT = [".git", ".venv", ".env", ".env.*", "__pycache__", "runs", "reports", "*.db", "*.ckpt"]
+_SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by `ray job submit`, which sends the code itself
 
 
 class RayCluster:
-    """A connection to Ray, made on a thread while the driver does other things.
+    """A connection to Ray, made on a thread while the driver does other work.
 
-    The thread lives as long as the connection: Ray's processes ask the kernel to be killed with the thread that
-    started them, so that a driver which is killed leaves nothing behind.
+    The thread lives as long as the connection: the kernel kills Ray's processes with the thread that started them,
+    so that a killed driver leaves no process behind.
 
     Args:
         address: ``None`` starts Ray on this machine; ``auto``, ``host:port`` or ``ray://host:port`` joins a cluster.
-        code: Folder with the user's own code, which every node of a joined cluster needs; None for none.
+        code: Folder of the user's code, which is sent to every node of a joined cluster; None sends nothing.
     """
 
     def __init__(self, address: str | None = None, code: str | None = None) -> None:
@@ -50,10 +49,10 @@ class RayCluster:
         self._thread.start()
 
     def wait(self) -> None:
-        """Return when the cluster is there.
+        """Return when Ray is connected.
 
         Raises:
-            SweepError: It cannot be started or reached.
+            SweepError: Ray cannot be started or reached.
         """
         self._ready.wait()
         if self._error is not None:
@@ -62,15 +61,17 @@ class RayCluster:
 
     @property
     def head(self) -> str:
-        """Where the head node listens; with ``ray://``, where the server of clients does. Known after `wait`."""
+        """Return the address of the head node, or of the client server with ``ray://``; known after `wait`."""
         if self._address is not None and self._address.startswith("ray://"):
             return self._address
         return str(ray.get_runtime_context().gcs_address)
 
     def close(self) -> None:
-        """Leave the cluster; one that was started here ends."""
+        """Disconnect; Ray ends if it was started here."""
         self._over.set()
-        if self._ready.is_set():  # else Ray still tries to connect, which nothing can hurry; it ends with the driver
+        if (
+            self._ready.is_set()
+        ):  # otherwise Ray is still connecting, which cannot be interrupted; it ends with the driver
             self._thread.join()
 
     def _hold(self) -> None:
@@ -80,7 +81,7 @@ class RayCluster:
             self._ready.set()
             self._over.wait()
             ray.shutdown()
-        except BaseException as error:  # noqa: BLE001  carried to the thread that waits
+        except BaseException as error:  # noqa: BLE001  raised again by `wait`
             self._error = error
         finally:
             self._ready.set()
@@ -90,25 +91,25 @@ class RayCluster:
     def _connect(self) -> None:
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         if self._address is not None:
-            # `auto` may be a cluster that was killed, whose address is still noted.
+            # `auto` may find the address of a cluster that was killed.
             probe(canonicalize_bootstrap_address_or_die(self._address) if self._address == "auto" else self._address)
             ray.init(address=self._address, runtime_env=self._runtime_env(), **quiet)
         else:
-            # "local", or Ray would join whatever cluster this machine belongs to.
+            # "local": without it, Ray would join any cluster on this machine.
             ray.init("local", include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **quiet)
 
     def _runtime_env(self) -> dict[str, Any] | None:
         if self._code is None or _SUBMITTED in os.environ:
             return None
-        return {"working_dir": self._code, "excludes": _LEFT_HERE}
+        return {"working_dir": self._code, "excludes": _NOT_SENT}
 
 
 class Lifeline:
-    """Notices that the head node is gone. Ray's own calls wait for it, and after a minute they abort the process.
+    """Notices that the head node is unreachable. Ray's own calls block, and abort the process after a minute.
 
     Args:
-        address: Where it listens.
-        gone: Called on another thread, with what happened; it ends the process.
+        address: Address of the head node.
+        gone: Called on another thread with the reason; it ends the process.
     """
 
     def __init__(self, address: str, gone: Callable[[str], None]) -> None:

@@ -1,4 +1,4 @@
-"""What Ray reads from the environment, and its authentication token. Set before `import ray`, which reads it once."""
+"""Ray's environment variables and authentication token, set before `import ray`, which reads them once."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from search_spaces import UsageError
 
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing leaves this machine
-    "RAY_AIR_NEW_OUTPUT": "0",  # progress.py is what a person sees
+    "RAY_AIR_NEW_OUTPUT": "0",  # the live view prints the progress
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no files per trial
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C drains the conductor
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a step is not a flat dict of metrics
-    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",  # its snapshots are of no use here, and slow
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",  # its snapshots are slow and not used
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # they are recorded with their runs
     "RAY_TQDM_PATCH_PRINT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # the user's own task may open files by relative paths
 }
-_QUIET = {"RAY_DEDUP_LOGS_SKIP_REGEX": "."}  # that a node is gone is said by ray_runner.py in a line, by Ray in thirty
+_QUIET = {"RAY_DEDUP_LOGS_SKIP_REGEX": "."}  # trials.py reports a lost node in one line, Ray in thirty
 _MODE = "RAY_AUTH_MODE"
 _CLIENT = "ray://"
-_KNOCK = """
+_ACCESS_PROBE = """
 import sys
 from ray._private.services import canonicalize_bootstrap_address_or_die
 from ray._raylet import GcsClient
@@ -36,56 +36,56 @@ try:
 except AuthenticationError:
     sys.exit(3)
 """
-_REFUSED = 3
-_KNOCK_S = 30.0
+_REFUSED = 3  # exit code of the probe above
+_PROBE_ANSWER_S = 30.0
 _PROBE_S = 10.0
 
 
 def prepare(address: str | None) -> None:
-    """Set what Ray will read.
+    """Set the environment that Ray will read.
 
     Args:
-        address: Of a running cluster; None: Ray will be started on this machine.
+        address: Address of a running cluster; None starts Ray on this machine.
 
     Raises:
-        UsageError: The cluster asks for a token that is not here.
+        UsageError: The cluster requires a token, and there is none on this machine.
     """
     os.environ |= _ENVIRONMENT
     if address is None:
         _protect_token()
         return
     os.environ |= _QUIET
-    if _MODE not in os.environ and _asks_for_token(address):
-        # Of its own accord a driver shows its token to nobody; and with a token it hears nobody who has none.
+    if _MODE not in os.environ and _requires_token(address):
+        # A driver sends no token unless told to, and one that sends a token cannot talk to a cluster without.
         if not _has_token():
             raise UsageError(
-                f"--address: the cluster at {address} asks for a token, found none: copy ~/.ray/auth_token from its "
-                "head node, or name a copy in RAY_AUTH_TOKEN_PATH"
+                f"--address: the cluster at {address} requires a token, found none: copy ~/.ray/auth_token from its "
+                "head node, or set RAY_AUTH_TOKEN_PATH to a copy of it"
             )
         os.environ[_MODE] = "token"
 
 
-def _asks_for_token(address: str) -> bool:
-    """Whether a cluster turns away who has none. Asked in a child process: here Ray reads its settings only once."""
+def _requires_token(address: str) -> bool:
+    """Return whether a cluster requires a token; a child tests it, since Ray reads its settings only once."""
     try:
         probe(address)
     except OSError:
-        return False  # nobody listens there, which whoever connects will say
-    if address.startswith(_CLIENT):  # a client that shows a token is let in by everybody
+        return False  # nothing listens there; connecting will report it
+    if address.startswith(_CLIENT):  # a client may always send a token
         return _has_token()
     without = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
     with contextlib.suppress(subprocess.TimeoutExpired):
-        knock = [sys.executable, "-c", _KNOCK, address]
-        done = subprocess.run(knock, check=False, env=without, capture_output=True, timeout=_KNOCK_S)  # noqa: S603
+        probe_command = [sys.executable, "-c", _ACCESS_PROBE, address]
+        done = subprocess.run(probe_command, check=False, env=without, capture_output=True, timeout=_PROBE_ANSWER_S)  # noqa: S603
         return done.returncode == _REFUSED
     return False
 
 
 def probe(address: str) -> None:
-    """Find out in seconds what takes Ray minutes: that nobody listens at ``host:port``.
+    """Test whether something listens at ``host:port``, in seconds; Ray itself takes minutes.
 
     Raises:
-        OSError: Nobody does.
+        OSError: Nothing listens there.
     """
     host, colon, port = address.removeprefix(_CLIENT).rpartition(":")
     if colon and port.isdigit():
@@ -93,9 +93,9 @@ def probe(address: str) -> None:
 
 
 def cluster_address(address: str | None) -> str | None:
-    """The cluster to join: the one that is named, or that of `RAY_ADDRESS`, as with `auto`; None starts one."""
-    told = os.environ.get("RAY_ADDRESS")
-    return told if told and address in (None, "", "auto") else address or None
+    """Return the cluster to join: the given address, or that of `RAY_ADDRESS` for `auto`; None starts Ray here."""
+    from_environment = os.environ.get("RAY_ADDRESS")
+    return from_environment if from_environment and address in (None, "", "auto") else address or None
 
 
 def _token_file() -> Path:
@@ -108,9 +108,9 @@ def _has_token() -> bool:
 
 
 def _protect_token() -> None:
-    """Make the authentication token of Ray before Ray does, which writes it readable by everyone."""
+    """Create Ray's authentication token with mode 0600; Ray would make it readable by every user."""
     token = _token_file()
-    with contextlib.suppress(OSError):  # a home that cannot be written to has no token to protect
+    with contextlib.suppress(OSError):  # a home folder that is not writable gets no token
         token.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not token.exists():
             with os.fdopen(os.open(token, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:

@@ -1,4 +1,4 @@
-"""What a node must have in common with the driver, and what it lacks. Runs on the node; knows no Ray."""
+"""Check on a node that it can train for the driver: versions, checkpoints, task. It does not use Ray."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Expectation:
     """What the driver expects of every node.
 
     Attributes:
-        versions: Of whatever decides what a run computes, and whether its steps can be read.
-        folder: Of the checkpoints.
+        versions: Version of Python and of each package that affects a run or its messages.
+        folder: Path or URL of the checkpoints.
         token: Content of the file `MARKER` in that folder.
-        task: The user's own, by dotted path; empty for a built-in one.
-        import_paths: Folders where it is looked for, after those that Ray brings to the node.
+        task: Dotted path of the user's task; empty for a built-in one.
+        import_paths: Folders to import the task from, after those that Ray sends to the node.
     """
 
     versions: dict[str, str] = field(default_factory=dict)
@@ -45,16 +45,16 @@ MARKER = ".driver"
 
 @contextmanager
 def expectation(spec: SpaceSpec, folder: Folder, import_paths: tuple[str, ...]) -> Iterator[Expectation]:
-    """What a sweep expects of every node, while it runs; its folder carries the driver's marker as long.
+    """Yield what a sweep expects of every node, with the driver's marker file in its folder.
 
     Raises:
-        UsageError: The folder cannot be written to.
+        UsageError: The folder is not writable.
     """
     token = secrets.token_hex(8)
     try:
         folder.write(MARKER, token.encode())
     except OSError as error:
-        raise UsageError(f"--checkpoints: {folder} cannot be written to: {error.strerror or error}") from error
+        raise UsageError(f"--checkpoints: {folder} is not writable: {error.strerror or error}") from error
     try:
         task = spec.task if ":" in spec.task else ""
         yield Expectation(versions(), str(folder), token, task, import_paths)
@@ -64,7 +64,7 @@ def expectation(spec: SpaceSpec, folder: Folder, import_paths: tuple[str, ...]) 
 
 
 def versions() -> dict[str, str]:
-    """Of Python, of the packages that train, and of our own code as it lies there."""
+    """Return the versions of Python, of the training packages, and of our code with a digest of it."""
     found = {"Python": ".".join(platform.python_version_tuple()[:2]), "sweeps": f"{_version('sweeps')} ({_code()})"}
     return found | {package: _version(package) for package in PACKAGES}
 
@@ -78,7 +78,7 @@ def _version(package: str) -> str:
 
 @functools.cache
 def _code() -> str:
-    """The beginning of a digest of our source files: releases have numbers, checkouts do not."""
+    """Return the start of a digest of our source files; a checkout has no version number of its own."""
     digest = hashlib.sha256()
     root = Path(__file__).parents[3]
     for path in sorted(path for package in OURS for path in (root / package).rglob("*.py")):
@@ -87,7 +87,7 @@ def _code() -> str:
 
 
 def lacks(expected: Expectation) -> tuple[str, ...]:
-    """What is wrong with this node, a line each; empty when runs can be trained here."""
+    """Return the problems of this node, one line each; empty when it can train."""
     return tuple(_lacks(expected))
 
 
@@ -95,7 +95,7 @@ def _lacks(expected: Expectation) -> Iterator[str]:
     here = versions()
     for name, wanted in expected.versions.items():
         if here.get(name) != wanted:
-            yield f"it has {name} {here.get(name)}, the driver {wanted}: install the same on both"
+            yield f"it has {name} {here.get(name)}, the driver has {wanted}: install the same version on both"
     if expected.folder and (problem := _folder_problem(expected)):
         yield problem
     if expected.task and (problem := _task_problem(expected)):
@@ -105,13 +105,13 @@ def _lacks(expected: Expectation) -> Iterator[str]:
 def _folder_problem(expected: Expectation) -> str | None:
     try:
         seen = open_folder(expected.folder).read(MARKER)
-    except (OSError, UsageError):  # the latter: a package that reads such a URL is not there
+    except (OSError, UsageError):  # UsageError: the package for this kind of URL is not installed
         seen = b""
     if seen == expected.token.encode():
         return None
     return (
-        f"it does not see the checkpoints in {expected.folder}: name a folder that every node shares, or a bucket, "
-        "with --checkpoints"
+        f"it cannot read the checkpoints in {expected.folder}: set --checkpoints to a folder that every node "
+        "shares, or to a bucket"
     )
 
 

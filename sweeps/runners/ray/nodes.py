@@ -1,4 +1,4 @@
-"""The nodes of a Ray cluster: what they have, how many runs fit, and whether they can train them."""
+"""The nodes of a Ray cluster: their resources, how many runs fit, and whether they can train."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from search_spaces import Resources
 from sweeps.runners.ray.node_check import Expectation, lacks
 
-NODE_ID = "ray.io/node-id"  # a label that Ray gives every node
+NODE_ID = "ray.io/node-id"  # a label that Ray sets on every node
 ANSWER_S = 1.0
-CHECK_S = 120.0  # a worker's start on a cold node takes ten or twenty
+CHECK_S = 120.0  # a worker on a cold node starts in 10-20 s
 
 
 @dataclass(frozen=True)
 class Node:
-    """A living node.
+    """A node that is alive.
 
     Attributes:
-        id: Ray's.
+        id: Id in Ray.
         address: IP address.
-        port: Where its raylet listens; when it does not, the node is dead, whether Ray knows it yet or not.
-        resources: What it has in all, by Ray's names.
-        labels: As it was started with, and Ray's own.
+        port: Port of its raylet; when nothing listens there, the node is dead, even if Ray does not know it yet.
+        resources: Total amount of each resource, by Ray's names.
+        labels: Labels of the node, including those set by Ray.
     """
 
     id: str
@@ -40,17 +40,17 @@ class Node:
 
     @property
     def name(self) -> str:
-        """Its address, and the start of its id: several nodes may share a machine."""
+        """Return its name in records and messages."""
         return node_name(self.address, self.id)
 
 
 def node_name(address: str, node_id: str) -> str:
-    """What a node is called in records and messages."""
+    """Return an address with the start of the id: several nodes may share a machine."""
     return f"{address}/{node_id[:8]}"
 
 
 def nodes() -> list[Node]:
-    """The nodes that live."""
+    """Return the nodes that are alive."""
     found: list[dict[str, Any]] = ray.nodes()
     return [
         Node(
@@ -66,11 +66,11 @@ def nodes() -> list[Node]:
 
 
 def free() -> dict[str, dict[str, float]]:
-    """Node id -> what of its resources nobody uses now."""
-    from ray._private.state import available_resources_per_node  # no public function tells
+    """Return the free resources by node id."""
+    from ray._private.state import available_resources_per_node  # there is no public function
 
     found: dict[str, dict[str, float]]
-    if ray.util.client.ray.is_connected():  # with `ray://` only a process of the cluster can ask
+    if ray.util.client.ray.is_connected():  # with `ray://` only a process in the cluster can query it
         found = ray.get(ray.remote(num_cpus=0)(available_resources_per_node).remote())
     else:
         found = available_resources_per_node()
@@ -78,7 +78,7 @@ def free() -> dict[str, dict[str, float]]:
 
 
 def dying(found: Iterable[Node]) -> set[str]:
-    """Ids of the nodes that do not answer, although Ray counts them among the living: it takes some seconds to know."""
+    """Return the ids of the nodes that do not answer, although Ray still lists them as alive."""
     return {node.id for node in found if not _answers(node)}
 
 
@@ -94,26 +94,26 @@ def _answers(node: Node) -> bool:
 
 
 def bundle(resources: Resources) -> dict[str, float]:
-    """What one run occupies, by Ray's names."""
+    """Return the resources of one run, by Ray's names."""
     return {"CPU": resources.cpu, "GPU": resources.gpu, **resources.custom}
 
 
 def capacity(resources: Resources, found: Iterable[Node], left_out: Iterable[str] = ()) -> int:
-    """How many runs fit into these nodes at the same time."""
+    """Return how many runs fit on these nodes at the same time."""
     avoided = set(left_out)
     return sum(_fits(node, resources) for node in found if node.id not in avoided)
 
 
 def _fits(node: Node, resources: Resources) -> int:
-    """How many runs fit into one node."""
+    """Return how many runs fit on one node."""
     if not all(matches(wanted, node.labels.get(label)) for label, wanted in resources.labels.items()):
         return 0
     counts = [node.resources.get(name, 0.0) / amount for name, amount in bundle(resources).items() if amount]
-    return int(min(counts) + 1e-9)  # ten runs of 0.1 GPU fill one: 1 / 0.1 must not come out below 10
+    return int(min(counts) + 1e-9)  # ten runs of 0.1 GPU fill a GPU: 1 / 0.1 must not round below 10
 
 
 def matches(selector: str, label: str | None) -> bool:
-    """Whether a node's label is what a selector of Ray asks for: `a`, `!a`, `in(a,b)` or `!in(a,b)`."""
+    """Return whether a node's label matches a selector of Ray: `a`, `!a`, `in(a,b)` or `!in(a,b)`."""
     unwanted, rest = selector.startswith("!"), selector.removeprefix("!")
     several = re.fullmatch(r"in\((.*)\)", rest)
     named = [value.strip() for value in several[1].split(",")] if several else [rest]
@@ -121,19 +121,19 @@ def matches(selector: str, label: str | None) -> bool:
 
 
 def selector(resources: Resources, left_out: Sequence[str]) -> dict[str, str]:
-    """The labels that a node must have to be given a run."""
+    """Return the labels that a node must have to get a run."""
     avoid = {NODE_ID: f"!in({','.join(sorted(left_out))})"} if left_out else {}
     return {**resources.labels, **avoid}
 
 
 def lacking(resources: Resources, found: Sequence[Node]) -> str:
-    """Why not even one run fits."""
+    """Return why not even one run fits."""
     wanted = {"CPU": resources.cpu, **{name: amount for name, amount in bundle(resources).items() if amount}}
     have = {name: sum(node.resources.get(name, 0.0) for node in found) for name in wanted}
     labels = "".join(f", {label}: {value}" for label, value in resources.labels.items())
     return (
-        f"a run asks for {_amounts(wanted)} on one node{labels and f' with{labels[1:]}'}, "
-        f"the cluster of {len(found)} nodes has {_amounts(have)} in all"
+        f"a run needs {_amounts(wanted)} on one node{labels and f' with{labels[1:]}'}, "
+        f"the cluster of {len(found)} nodes has {_amounts(have)} in total"
     )
 
 
@@ -145,12 +145,12 @@ def _amounts(resources: Mapping[str, float]) -> str:
 
 
 def check(expected: Expectation, found: Sequence[Node], say: Callable[[str], None] = lambda text: None) -> list[str]:
-    """Have every node look for what it lacks, at the same time; a line for each problem.
+    """Check all nodes at the same time, and return one line per problem.
 
     Args:
-        expected: What the driver expects of them.
-        found: The nodes.
-        say: Told once when it takes long.
+        expected: What the driver expects of every node.
+        found: Nodes to check.
+        say: Prints a line when the check takes long.
     """
     probe = ray.remote(num_cpus=0, max_retries=0)(lacks)
     asked = {
@@ -161,9 +161,9 @@ def check(expected: Expectation, found: Sequence[Node], say: Callable[[str], Non
     }
     done, late = ray.wait(list(asked), num_returns=len(asked), timeout=10.0)
     if late:
-        say(f"waiting for {len(late)} of {len(asked)} nodes to say whether they can train")
+        say(f"waiting for {len(late)} of {len(asked)} nodes to be checked")
         done, late = ray.wait(list(asked), num_returns=len(asked), timeout=CHECK_S)
-    problems = [f"node {asked[one].name}: it did not answer for {CHECK_S:.0f} s" for one in late]
+    problems = [f"node {asked[one].name}: no answer within {CHECK_S:.0f} s" for one in late]
     for one in done:
         try:
             problems += [f"node {asked[one].name}: {line}" for line in ray.get(one)]

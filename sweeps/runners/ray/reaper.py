@@ -1,8 +1,8 @@
-"""Ends what Ray leaves behind when its driver ends suddenly.
+"""End the processes that Ray leaves behind when its driver is killed.
 
 Ray's servers and workers end with their driver, but two of its agents look for the servers for another minute. A small
-child process remembers which processes Ray has started, and waits at a pipe that the driver holds open. When the driver
-ends, however it ends, the pipe closes, and the child ends those of them that still live some seconds later.
+child process keeps a list of the processes that Ray has started, and waits on a pipe that the driver holds open. When
+the driver ends in any way, the pipe closes, and the child kills those that are still alive some seconds later.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from collections.abc import Iterable
 
 import psutil
 
-BUSY_S = 30.0  # so long Ray is starting: it is looked at often
+BUSY_S = 30.0  # Ray starts processes during this time, so look often
 LOOK_OFTEN_S, LOOK_S = 1.0, 5.0
-GRACE_S = 5.0  # for those that end by themselves
+GRACE_S = 5.0  # for processes that end by themselves
 
 
 class Reaper:
-    """The child of this process; it knows what Ray starts under this process from now on."""
+    """The child of this process that watches what Ray starts under this process."""
 
     def __init__(self) -> None:
         self._child = subprocess.Popen(  # noqa: S603  this interpreter and this file
@@ -36,14 +36,14 @@ class Reaper:
         )
 
     def release(self) -> None:
-        """Ray was told to end: whatever does not within some seconds is ended."""
+        """Kill what is still alive some seconds after Ray was told to end."""
         if self._child.stdin is not None:
             self._child.stdin.close()
-        threading.Thread(target=self._child.wait, name="reaper", daemon=True).start()  # nobody else collects it
+        threading.Thread(target=self._child.wait, name="reaper", daemon=True).start()  # collects the exit code
 
 
 def of_ray(driver: psutil.Process) -> set[psutil.Process]:
-    """What Ray has started under a process, with all that these started."""
+    """Return the processes that Ray has started under a process, and their children."""
     found: dict[int, psutil.Process] = {}
     with contextlib.suppress(psutil.Error):
         for process in driver.children(recursive=True):  # parents before their children
@@ -54,7 +54,7 @@ def of_ray(driver: psutil.Process) -> set[psutil.Process]:
 
 
 def end(processes: Iterable[psutil.Process]) -> None:
-    """End those that do not end by themselves; a process that has taken over the id of one is another one."""
+    """Kill the processes that do not end by themselves; psutil never kills another process with a reused id."""
     _, alive = psutil.wait_procs(list(processes), timeout=GRACE_S)
     for process in alive:
         with contextlib.suppress(psutil.Error):
@@ -62,7 +62,7 @@ def end(processes: Iterable[psutil.Process]) -> None:
 
 
 def main() -> None:
-    """The child: look on while the driver lives, then end what it left."""
+    """Run the child: watch while the driver lives, then kill what it left."""
     driver, began = psutil.Process(int(sys.argv[1])), time.monotonic()
     seen: set[psutil.Process] = set()
     while True:

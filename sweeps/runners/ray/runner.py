@@ -1,8 +1,9 @@
-"""A sweep's runs as trials of Ray Tune.
+"""The runner that trains runs as trials of Ray Tune.
 
-Tune places trials and keeps their actors; it decides nothing. Its searcher asks the conductor for jobs, its scheduler
-hands the conductor every step and obeys. A run that ends frees its actor for the next one (`reuse_actors`), so a worker
-imports torch and loads its data once. Tune's own state is thrown away: the database is the truth.
+Tune places trials and keeps their actors; it decides nothing. Its searcher gets jobs from the conductor; its scheduler
+passes every step to the conductor and follows the answer. A run that ends frees its actor for the next one
+(`reuse_actors`), so a worker imports torch and loads its data once. Tune's own state is discarded; the database is the
+only record.
 """
 
 from __future__ import annotations
@@ -44,12 +45,12 @@ class RayRunner:
     """Trains the jobs of a conductor as trials of Ray Tune.
 
     Args:
-        cluster: Where they are placed.
-        resources: Of one run; a share of a GPU is possible.
-        expected: What every node of a joined cluster must have in common with the driver.
-        say: Tells the person at the keyboard a line.
-        ready: Called when Ray is there, before anything is asked of it.
-        gone: Called on another thread when the head node is gone and Ray answers no more; it ends the process.
+        cluster: Connection to Ray.
+        resources: Resources of one run; a fraction of a GPU is possible.
+        expected: What every node of a joined cluster must share with the driver; None for Ray on this machine.
+        say: Prints a line for the user.
+        ready: Called as soon as Ray is connected.
+        gone: Called on another thread when the head node is unreachable; it ends the process.
     """
 
     def __init__(
@@ -70,11 +71,11 @@ class RayRunner:
         self.slots = 1
 
     def start(self) -> None:
-        """Return when Ray is there, and every node can train.
+        """Return when Ray is connected and every node can train.
 
         Raises:
-            SweepError: It cannot be started or reached.
-            UsageError: No node can hold a run, or nodes lack something.
+            SweepError: Ray cannot be started or reached.
+            UsageError: No node has room for a run, or nodes lack something.
         """
         self._cluster.wait()
         self._ready()
@@ -93,22 +94,22 @@ class RayRunner:
         """Train until the conductor is idle.
 
         Raises:
-            SweepError: Ray gives up.
+            SweepError: Ray failed.
         """
-        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(1, self.slots))  # else actors start one after the other
+        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(1, self.slots))  # otherwise actors start one after another
         jobs = RayJobs(conductor, self._resources, self._expected, self._say)
         try:
             with _scratch() as folder, Lifeline(self._cluster.head, self._gone):
                 _train(jobs, self._resources, folder)
         except (TuneError, RayError) as error:
-            raise SweepError(f"Ray Tune gave up: {error}") from error
+            raise SweepError(f"Ray Tune failed: {error}") from error
         if not conductor.idle:
-            raise SweepError("Ray Tune ended before the sweep did")
+            raise SweepError("Ray Tune ended before the sweep")
 
 
 def _train(jobs: RayJobs, resources: Resources, folder: str) -> None:
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # errors of runs are recorded, not logged
-    if ray.util.client.ray.is_connected():  # Tune asks this process for the folder of its node, and it has none
+    if ray.util.client.ray.is_connected():  # a client has no session folder, which Tune needs
         vars(storage)["_get_ray_train_session_dir"] = lambda: folder
     tune.run(
         with_resources(RunTrainable, partial(_place, resources)),
@@ -122,15 +123,15 @@ def _train(jobs: RayJobs, resources: Resources, folder: str) -> None:
         storage_path=folder,
         verbose=0,
         callbacks=[_Watch(jobs)],
-        max_failures=0,  # the conductor decides what is tried again
+        max_failures=0,  # the conductor decides what is retried
         raise_on_failed_trial=False,
         checkpoint_config=CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
-        _remote=False,  # with `ray://`, too, this process decides
+        _remote=False,  # with `ray://`, too, Tune runs in this process
     )
 
 
 def _place(resources: Resources, config: dict[str, Any]) -> PlacementGroupFactory:
-    """Where a trial may run: on nodes with the right labels that were not left out when it was handed out."""
+    """Return where a trial may run: on nodes with the required labels that were not excluded when it was created."""
     labels = selector(resources, config["left_out"])
     options: dict[str, Any] = {"bundle_label_selector": [labels]} if labels else {}
     return PlacementGroupFactory([bundle(resources)], **options)
@@ -142,7 +143,7 @@ def _trial_name(trial: Trial) -> str:
 
 @contextmanager
 def _scratch() -> Iterator[str]:
-    """Where Tune writes what nobody reads."""
+    """Yield a temporary folder for the files that Tune writes and nothing reads."""
     with tempfile.TemporaryDirectory(prefix="sweeps-tune-", ignore_cleanup_errors=True) as folder:
         yield folder
 
@@ -151,31 +152,31 @@ class RunTrainable(Trainable):
     """A worker inside a Tune actor."""
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Make the worker, once per actor, unless this node cannot train."""
+        """Create the worker, once per actor, and check whether this node can train."""
         self._node = ray.get_runtime_context().get_node_id()
         self._worker = Worker()
-        # A node that joined later was not asked when the sweep started.
+        # A node that joined later was not checked when the sweep started.
         self._lacks = () if config["expected"] is None else lacks(Expectation(**config["expected"]))
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take up the next job with the same worker."""
+        """Start the next job with the same worker."""
         if not self._lacks:
             self._worker.start(Job(**new_config["job"]))
         return True
 
     def step(self) -> dict[str, Any]:
-        """Never says `done`: Tune would end the trial without asking the scheduler."""
+        """Train one step. It never reports `done`: Tune would end the trial without calling the scheduler."""
         step = None if self._lacks else self._worker.step()
         return {"step": step, "node": self._node, "lacks": self._lacks}
 
     def cleanup(self) -> None:
-        """End what the last job left running."""
+        """End the processes of the last job."""
         self._worker.close()
 
 
 class _Watch(TrialProgressCallback):
-    """Looks around between two events; in the place of the callback that Tune adds by itself, which prints."""
+    """Checks nodes and time limits between two events. It replaces the callback of Tune, which prints."""
 
     def __init__(self, jobs: RayJobs) -> None:
         super().__init__(None)
@@ -192,13 +193,13 @@ class _Watch(TrialProgressCallback):
 
 
 class _Searcher(Searcher):
-    """Tune's source of trials: the conductor's jobs."""
+    """Gives Tune the jobs of the conductor as trials."""
 
     def __init__(self, jobs: RayJobs) -> None:
         super().__init__()
         self._jobs = jobs
 
-    def suggest(self, trial_id: str) -> Any:  # Ray's own annotation leaves FINISHED, a text, out
+    def suggest(self, trial_id: str) -> Any:  # Ray's annotation leaves out FINISHED, a string
         config = self._jobs.next(trial_id)
         if config is not None:
             return config
@@ -209,30 +210,30 @@ class _Searcher(Searcher):
             self._jobs.lost(trial_id)
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing to save: the database has it."""
+        """Save nothing: the database has everything."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing to restore."""
+        """Restore nothing."""
 
 
 class _Scheduler(FIFOScheduler):
-    """Tune's judge of trials: the conductor's answer."""
+    """Gives Tune the decisions of the conductor."""
 
     def __init__(self, jobs: RayJobs) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # Ray leaves it without annotations
+        super().__init__()  # type: ignore[no-untyped-call]  # not annotated by Ray
         self._jobs = jobs
 
     def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> str:
         found = {name: result.pop(name) for name in ("step", "node", "lacks")}
-        goes_on = self._jobs.report(trial.trial_id, found)
-        return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
+        continues = self._jobs.report(trial.trial_id, found)
+        return str(TrialScheduler.CONTINUE if continues else TrialScheduler.STOP)
 
     def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
         if not self._jobs.conductor.draining:
             return super().choose_trial_to_run(tune_controller)
-        # Runs that train end with their step; those that still wait for a place would be waited for without end.
+        # Running trials stop after their step. Pending ones would keep Tune waiting for ever.
         for trial in list(tune_controller.get_live_trials()):
             if trial.status == Trial.PENDING:
-                self._jobs.give_back(trial.trial_id)
+                self._jobs.put_back(trial.trial_id)
                 tune_controller.stop_trial(trial)
         return None

@@ -1,4 +1,4 @@
-"""Which trial of Ray Tune trains which run of the conductor, on which node, and which nodes are left out."""
+"""The mapping of Tune's trials to runs and nodes, and which nodes are excluded."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from sweeps.runners.ray.quarantine import Quarantine
 if TYPE_CHECKING:
     from sweeps.engine.conductor import Conductor
 
-LOOK_EVERY_S = 2.0  # at the nodes, which come and go, and at the runs that may hang
+LOOK_EVERY_S = 2.0  # between two checks of the nodes and of runs that may hang
 DIED = "its process ended (killed, out of memory, or its node is gone)"
 
 
 class RayJobs:
-    """Which trial of Tune trains which run, and on which node.
+    """Knows which trial of Tune trains which run, and on which node.
 
     Args:
-        conductor: Hands out the runs and decides on their steps.
-        resources: Of one run.
-        expected: What a node must have in common with the driver; None for nodes of this machine alone.
-        say: Tells the person at the keyboard a line.
+        conductor: Provides the jobs and decides after each step.
+        resources: Resources of one run.
+        expected: What a node must share with the driver; None for Ray on this machine.
+        say: Prints a line for the user.
     """
 
     def __init__(
@@ -42,19 +42,19 @@ class RayJobs:
         self._say = say
         self._quarantine = Quarantine()
         self._numbers: dict[str, int] = {}
-        self._nodes: dict[str, str] = {}  # trial -> id of the node where it was seen last
-        self._heard: dict[str, float] = {}  # trial -> when
-        self._names: dict[str, str] = {}  # of all nodes that were ever there
-        self._there: dict[str, Node] = {}  # those that are, by their ids
-        self._dying: set[str] = set()  # those that Ray believes to be there
+        self._nodes: dict[str, str] = {}  # trial -> id of the node that reported it last
+        self._heard: dict[str, float] = {}  # trial -> time of its last report
+        self._names: dict[str, str] = {}  # of all nodes that were ever seen
+        self._there: dict[str, Node] = {}  # nodes that are alive, by id
+        self._dying: set[str] = set()  # dead nodes that Ray still believes to be alive
         self._slots = 0
         self._looked_at = -LOOK_EVERY_S
 
     def __getstate__(self) -> dict[str, Any]:
-        return {}  # Tune pickles its searcher and scheduler; nobody reads that
+        return {}  # Tune pickles its searcher and scheduler, but the pickles are never read
 
     def next(self, trial_id: str) -> dict[str, Any] | None:
-        """The configuration of a new trial."""
+        """Return the configuration of a new trial, or None when there is no job or no room."""
         if len(self._numbers) >= max(1, self._slots):
             return None
         job = self.conductor.next_job(trial_id)
@@ -64,7 +64,7 @@ class RayJobs:
         return {"job": asdict(job), "expected": self._expected, "left_out": sorted(self._left_out())}
 
     def report(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Hand a step on; whether its trial goes on."""
+        """Pass a step to the conductor and return whether the trial continues."""
         step: Step | None = result["step"]
         node = self._nodes[trial_id] = result["node"]
         self._heard[trial_id] = time.monotonic()
@@ -72,43 +72,43 @@ class RayJobs:
             self._leave_out(node, "; ".join(result["lacks"]))
             self.conductor.put_back(self._numbers.pop(trial_id))
             return False
-        goes_on = self.conductor.report(self._numbers[trial_id], step, self._name(node))
-        if not goes_on:
+        continues = self.conductor.report(self._numbers[trial_id], step, self._name(node))
+        if not continues:
             del self._numbers[trial_id]
         if step.error is not None:
             self._failed(node, step.error)
         elif step.reports:
-            for other in self._quarantine.got_on(node):
+            for other in self._quarantine.succeeded(node):
                 self._say_left_out(other)
-        return goes_on
+        return continues
 
     def lost(self, trial_id: str) -> None:
-        """The process of a trial ended, alone or with its node."""
+        """Handle the death of a trial's process, alone or with its node."""
         number = self._numbers.pop(trial_id, None)
         if number is None:
             return
         self._dying = dying(self._there.values())
         node = self._nodes.get(trial_id)
         if self._dying if node is None else node in self._dying or node not in self._there:
-            self.conductor.put_back(number)  # a run is not to blame for its node
+            self.conductor.put_back(number)  # the death of a node does not count against the run
             return
         self.conductor.lost(number, DIED)
         if node is not None:
             self._failed(node, DIED)
 
-    def give_back(self, trial_id: str) -> None:
-        """A trial that found no place will not be waited for."""
+    def put_back(self, trial_id: str) -> None:
+        """Return the run of a trial that found no room to the queue."""
         number = self._numbers.pop(trial_id, None)
         if number is not None:
             self.conductor.put_back(number)
 
     def look(self, trials: list[Trial]) -> None:
-        """See which nodes there are, and end the runs that are over their time."""
+        """Check which nodes are alive, and end the runs that exceed their time limit."""
         now = time.monotonic()
         if now - self._looked_at < LOOK_EVERY_S:
             return
         self._looked_at = now
-        self._tell_of({node.id: node for node in nodes()})
+        self._report_nodes({node.id: node for node in nodes()})
         for trial in trials:
             if trial.status != Trial.RUNNING or trial.trial_id not in self._numbers:
                 continue
@@ -116,9 +116,9 @@ class RayJobs:
             if self.conductor.expired(self._numbers[trial.trial_id], quiet_s):
                 del self._numbers[trial.trial_id]
                 if trial.temporary_state.ray_actor is not None:
-                    ray.kill(trial.temporary_state.ray_actor)  # it may never answer again
+                    ray.kill(trial.temporary_state.ray_actor)  # it may hang
 
-    def _tell_of(self, there: dict[str, Node]) -> None:
+    def _report_nodes(self, there: dict[str, Node]) -> None:
         before, self._there = self._there, there
         self._dying = dying(there[node] for node in self._dying & there.keys())
         self._names |= {node.id: node.name for node in there.values()}
