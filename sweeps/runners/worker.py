@@ -98,9 +98,7 @@ class Worker:
             return training
         try:
             training.load_state_dict(found[1])
-        except (
-            CheckpointError
-        ):  # from another release or training: the run starts over, and its epochs have the same values
+        except CheckpointError:  # from another release or training: the run starts over, with the same values
             training.close()
             return open_training(job.task, recipe, job.seed, job.processes)
         return training

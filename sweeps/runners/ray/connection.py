@@ -69,9 +69,7 @@ class RayCluster:
     def close(self) -> None:
         """Disconnect; Ray ends if it was started here."""
         self._over.set()
-        if (
-            self._ready.is_set()
-        ):  # otherwise Ray is still connecting, which cannot be interrupted; it ends with the driver
+        if self._ready.is_set():  # a connection in the making cannot be interrupted; it ends with the driver
             self._thread.join()
 
     def _hold(self) -> None:

@@ -75,8 +75,8 @@ def _requires_token(address: str) -> bool:
         return _has_token()
     without = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
     with contextlib.suppress(subprocess.TimeoutExpired):
-        probe_command = [sys.executable, "-c", _ACCESS_PROBE, address]
-        done = subprocess.run(probe_command, check=False, env=without, capture_output=True, timeout=_PROBE_ANSWER_S)  # noqa: S603
+        command = [sys.executable, "-c", _ACCESS_PROBE, address]
+        done = subprocess.run(command, check=False, env=without, capture_output=True, timeout=_PROBE_ANSWER_S)  # noqa: S603
         return done.returncode == _REFUSED
     return False
 

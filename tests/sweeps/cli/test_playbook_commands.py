@@ -77,7 +77,7 @@ def test_recommend_writes_a_space_that_runs(sweeps: Command, tmp_path: Path) -> 
         (("--model", "gpt"), "--model must be one of cnn, transformer"),
         (("--model", "cnn", "--task", "fine"), "--task must be one of"),
         (("--model", "cnn", "--wish", "good"), "--wish must be one of"),
-        ((), "--model is one of"),
+        ((), "--model must be one of"),
     ],
 )
 def test_recommend_says_what_it_takes(sweeps: Command, arguments: tuple[str, ...], words: str) -> None:

@@ -175,7 +175,7 @@ def test_a_sweep_waits_for_a_node_and_brings_its_task_there(cluster: Nodes) -> N
         cluster.add()
     code, out = finished(driver)
     assert code == 0, out
-    assert "waiting for a node: a run asks for 1 CPU on one node, the cluster of 1 nodes has 0 CPU in all" in out
+    assert "waiting for a node: a run needs 1 CPU on one node, the cluster of 1 nodes has 0 CPU in total" in out
     assert "joined; room for 1 runs at a time" in out
     assert cluster.states() == {"COMPLETE": 6}
     assert len(rows(cluster.url, "SELECT DISTINCT node FROM run")) == 1
@@ -222,7 +222,10 @@ def test_a_node_that_does_not_see_the_checkpoints(cluster: Nodes) -> None:
     code, out = finished(cluster.sweep("--checkpoints", str(shared)))
     assert code == 2, out
     [line] = [line for line in out.splitlines() if line.startswith("node ")]
-    assert f"it does not see the checkpoints in {shared / 'toy'}: name a folder that every node shares" in line
+    assert (
+        f"it cannot read the checkpoints in {shared / 'toy'}: set --checkpoints to a folder that every node shares"
+        in line
+    )
     assert "Traceback" not in out
 
 
@@ -237,7 +240,7 @@ def test_a_node_that_joins_later_and_does_not_see_them(cluster: Nodes) -> None:
     code, out = finished(driver)
     assert code == 0, out
     assert "no more runs on node" in out, out
-    assert "does not see the checkpoints" in out
+    assert "cannot read the checkpoints" in out
     assert cluster.states() == {"COMPLETE": 5}
     assert len(rows(cluster.url, "SELECT DISTINCT node FROM run")) == 1
 

@@ -1,4 +1,4 @@
-"""What a node is found to lack."""
+"""The problems that are found on a node."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_a_node_like_the_driver_lacks_nothing(tmp_path: Path) -> None:
 def test_other_versions_are_both_named() -> None:
     [line] = lacks(Expectation(versions() | {"torch": "1.2.3"}))
     assert line.startswith("it has torch 2.")
-    assert line.endswith("the driver 1.2.3: install the same on both")
+    assert line.endswith("the driver has 1.2.3: install the same version on both")
 
 
 def test_another_checkout_of_this_project_is_another_version() -> None:
@@ -34,15 +34,15 @@ def test_another_checkout_of_this_project_is_another_version() -> None:
     assert ours in line
 
 
-def test_a_folder_that_is_another_one_there(tmp_path: Path) -> None:
+def test_a_folder_that_is_another_one_on_the_node(tmp_path: Path) -> None:
     (tmp_path / MARKER).write_text("of another driver")
     for folder in (tmp_path, tmp_path / "none"):
         [line] = lacks(Expectation(folder=str(folder), token="ours"))
-        assert line.startswith(f"it does not see the checkpoints in {folder}: ")
+        assert line.startswith(f"it cannot read the checkpoints in {folder}: ")
         assert "--checkpoints" in line
 
 
-def test_a_task_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_task_that_is_not_on_the_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path])
     (tmp_path / "loops_for_nodes.py").write_text("def train(config, seed, state=None):\n    yield {}\n")
     assert lacks(Expectation(task="loops_for_nodes:train", import_paths=[str(tmp_path)])) == ()
@@ -51,10 +51,10 @@ def test_a_task_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "nowhere_to_be_found" in line
 
 
-def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_writable(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with (
-        pytest.raises(UsageError, match=r"--checkpoints: .*/file/x cannot be written to: Not a directory"),
+        pytest.raises(UsageError, match=r"--checkpoints: .*/file/x is not writable: Not a directory"),
         expectation(space(), LocalFolder(tmp_path / "file" / "x"), ()),
     ):
         pass

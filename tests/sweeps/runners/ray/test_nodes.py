@@ -1,4 +1,4 @@
-"""What fits into which nodes; the nodes themselves are in test_cluster.py."""
+"""Which runs fit on which nodes; the nodes themselves are tested in test_cluster.py."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_what_is_asked_of_ray() -> None:
 def test_why_nothing_fits() -> None:
     line = lacking(Resources(cpu=1, gpu=4, labels={"rack": "left"}), [CPU4, GPU2])
     assert line == (
-        "a run asks for 1 CPU and 4 GPU on one node with rack: left, the cluster of 2 nodes has 12 CPU and 2 GPU in all"
+        "a run needs 1 CPU and 4 GPU on one node with rack: left, the cluster of 2 nodes has 12 CPU and 2 GPU in total"
     )
 
 

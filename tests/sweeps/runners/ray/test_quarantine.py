@@ -1,4 +1,4 @@
-"""When a node is at fault, and when the task is."""
+"""Whether the node or the task causes failures."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ def seen(*events: tuple[str, str | None]) -> Quarantine:
     found = Quarantine()
     for node, error in events:
         if error is None:
-            found.got_on(node)
+            found.succeeded(node)
         else:
             found.failed(node, error)
     return found
 
 
-def test_a_node_that_fails_while_another_gets_on() -> None:
+def test_a_node_that_fails_while_another_succeeds() -> None:
     found = seen(("bad", CARD), ("good", None), ("bad", CARD), ("good", None), ("bad", CARD))
     assert list(found.reasons) == ["bad"]
     assert "3 runs in a row failed there, and not elsewhere: RuntimeError: CUDA error" in found.reasons["bad"]
 
 
-def test_a_mistake_that_fails_everywhere_is_no_nodes_fault() -> None:
+def test_an_error_on_every_node_is_caused_by_the_task() -> None:
     assert seen(*[(node, CARD) for _ in range(5) for node in ("a", "b")]).reasons == {}
     assert seen(*[("alone", CARD)] * 9).reasons == {}
 
@@ -35,11 +35,11 @@ def test_success_ends_a_streak() -> None:
     assert seen(*[("bad", CARD)] * 2, ("good", None), ("bad", None), ("bad", CARD)).reasons == {}
 
 
-def test_a_suspect_waits_until_the_others_have_shown_whose_fault_it_is() -> None:
+def test_a_suspect_is_avoided_until_other_nodes_show_the_cause() -> None:
     found = seen(("good", None), *[("bad", CARD)] * IN_A_ROW)
     assert found.reasons == {}
     assert found.left_out({"bad", "good", "idle"}) == {"bad"}
-    assert found.got_on("good") == ["bad"]
+    assert found.succeeded("good") == ["bad"]
     assert found.left_out({"bad", "good"}) == {"bad"}
 
 
@@ -48,7 +48,7 @@ def test_a_suspect_is_in_use_again_when_another_node_fails_alike() -> None:
     assert found.left_out({"first", "second"}) == {"first"}
     assert not found.failed("second", CARD)
     assert found.left_out({"first", "second"}) == set()
-    assert found.got_on("third") == []
+    assert found.succeeded("third") == []
 
 
 def test_suspects_alone_are_better_than_none() -> None:
@@ -63,7 +63,7 @@ def test_different_errors_are_no_streak() -> None:
     assert seen(("good", None), *[("bad", error) for error in errors], ("good", None)).reasons == {}
 
 
-def test_it_is_said_once() -> None:
+def test_a_node_is_reported_once() -> None:
     found = seen(("bad", CARD), ("good", None), ("bad", CARD))
     assert found.failed("bad", CARD)
     assert not found.failed("bad", CARD)
@@ -81,5 +81,5 @@ def test_it_is_said_once() -> None:
         ("", "\n", True),
     ],
 )
-def test_the_way_in_which_a_run_failed(one: str, other: str, same: bool) -> None:
+def test_kinds_of_failures(one: str, other: str, same: bool) -> None:
     assert (kind_of(one) == kind_of(other)) == same
