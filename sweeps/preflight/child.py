@@ -1,7 +1,7 @@
 """The child process that loads torch and the user's task, so that the driver does not.
 
-It answers one question: prepare the task, check it, scan its learning rates, or time its epochs. An answer is a line
-of JSON, written as soon as it is known. What the task itself prints goes to the standard error.
+It handles one request: prepare the task, check it, scan its learning rates, or time its epochs. An answer is a line
+of JSON, written as soon as it is known. Output of the task itself goes to the standard error.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _LAST_LINES = 30
 
 
 class Child:
-    """A child process that answers one question about a space; it starts at once.
+    """A child process that handles one request about a space; it starts at once.
 
     Args:
-        what: The question.
+        what: Kind of the request.
         spec: Space with the task, the base recipe, and the resources of a run.
     """
 
@@ -103,7 +103,7 @@ class Child:
 
 
 def ask(what: What, spec: SpaceSpec) -> Iterator[dict[str, Any]]:
-    """Start a child and yield its answers; stop it when the caller wants no more of them.
+    """Start a child and yield its answers; stop it when the caller closes the generator.
 
     Raises:
         UsageError: The task cannot be trained; the child's lines say why.
@@ -118,8 +118,8 @@ def ask(what: What, spec: SpaceSpec) -> Iterator[dict[str, Any]]:
 def needs_preparation(spec: SpaceSpec) -> bool:
     """Return whether a task must be prepared before its workers start.
 
-    A built-in task with its own model needs it once per machine. Every other one is checked each time, as is the
-    training by several processes.
+    A built-in task with its own model is prepared once per machine. Any other task or model is prepared each time, and
+    so is training with several processes.
     """
     custom = any(mark in spec.task for mark in ":?") or spec.recipe.model != Model()
     return custom or spec.resources.processes > 1 or not _prepared_mark(spec.task).exists()
@@ -130,7 +130,7 @@ def _prepared_mark(task: str) -> Path:
 
 
 def main() -> int:
-    """Answer the question in the first argument, in the child."""
+    """Handle the request in the first argument; this runs in the child."""
     request = json.loads(sys.argv[1])
     with os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1) as out:
         os.dup2(2, 1)

@@ -1,4 +1,4 @@
-"""`sweeps run --dry-run`: what a sweep would do and cost, from one or two timed epochs."""
+"""`sweeps run --dry-run`: print the space and the estimated cost of a sweep, from one or two timed epochs."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from sweeps.preflight.child import ask
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a sweep would cost.
+    """The estimated cost of a sweep.
 
     Attributes:
-        most_epochs: If every run trained its whole budget.
-        likely_epochs: If a rung lets no more than its share of the runs go on; runs that come early to it, before
-            there is anything to compare them with, make it more.
-        epoch_s: Seconds of an epoch of the base recipe.
-        slots: Runs at the same time on this machine.
-        checkpoint_bytes: Of one checkpoint of the base recipe; 0 where the training has none.
+        most_epochs: Number of epochs if every run trains its whole budget.
+        likely_epochs: Number of epochs if each rung promotes only its share of the runs. The real number is higher:
+            runs that reach a rung early are promoted, because there is nothing to compare them with.
+        epoch_s: Seconds per epoch of the base recipe.
+        slots: Number of runs at the same time on this machine.
+        checkpoint_bytes: Size of one checkpoint of the base recipe; 0 if the training has none.
     """
 
     most_epochs: int
@@ -33,18 +33,18 @@ class Estimate:
     checkpoint_bytes: int
 
     def seconds(self, epochs: int) -> float:
-        """Wall time of so many epochs here, start-up left out."""
+        """Return the wall time of this number of epochs on this machine, without start-up."""
         return epochs * self.epoch_s / self.slots
 
 
 def estimate(spec: SpaceSpec, epoch_s: float, checkpoint_bytes: int, cores: int) -> Estimate:
-    """Return the cost of a sweep whose runs all take as long as its base recipe.
+    """Return the cost of a sweep, assuming that every run takes as long as its base recipe.
 
     Args:
-        spec: The space.
-        epoch_s: Seconds of an epoch.
-        checkpoint_bytes: Of one checkpoint.
-        cores: Of this machine.
+        spec: Space of the sweep.
+        epoch_s: Seconds per epoch.
+        checkpoint_bytes: Size of one checkpoint.
+        cores: Number of CPU cores of this machine.
     """
     budget, rule = spec.recipe.budget.epochs, spec.early_stopping
     share, done, likely = 1.0, 0, 0.0
@@ -57,7 +57,7 @@ def estimate(spec: SpaceSpec, epoch_s: float, checkpoint_bytes: int, cores: int)
 
 
 def dry_run(spec: SpaceSpec, console: Console) -> None:
-    """Print the space as it would run and what that would cost; nothing is recorded.
+    """Print the space as it would run and its estimated cost; record nothing.
 
     Raises:
         UsageError: The task cannot be trained.
@@ -69,10 +69,10 @@ def dry_run(spec: SpaceSpec, console: Console) -> None:
     most = f"at most {cost.most_epochs} epochs, {duration(cost.seconds(cost.most_epochs))}"
     likely = duration(cost.seconds(cost.likely_epochs))
     rows = [
-        ("runs", f"{spec.runs} of up to {budget} epochs, {cost.epoch_s:.3g} s an epoch as timed here"),
-        ("time", f"{most}; {cost.likely_epochs} and {likely} if each rung lets its share go on, which is the least"),
-        ("", f"{cost.slots} at a time on this machine, without the start of Ray; other recipes take other times"),
-        ("disk", f"{cost.checkpoint_bytes / 2**20:.2g} MiB a checkpoint, of each run in work and of the best one"),
+        ("runs", f"{spec.runs} of up to {budget} epochs, {cost.epoch_s:.3g} s per epoch, timed on this machine"),
+        ("time", f"{most}; {cost.likely_epochs} and {likely} if each rung promotes only its share, the least possible"),
+        ("", f"{cost.slots} at a time on this machine, without the start of Ray; other recipes may take longer"),
+        ("disk", f"{cost.checkpoint_bytes / 2**20:.2g} MiB per checkpoint: one per running run, and the best one"),
         ("next", "the same command without --dry-run"),
     ]
     for name, text in rows:

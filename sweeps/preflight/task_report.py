@@ -1,4 +1,4 @@
-"""`sweeps check` and `sweeps lr-find`: ask the child process, and print what it finds."""
+"""`sweeps check` and `sweeps lr-find`: start the child process, and print its findings."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _WIDEST_PLOT, _NARROWEST_PLOT = 90, 30
 
 
 def check(spec: SpaceSpec, console: Console) -> int:
-    """Run the sanity ladder on a space's task with its base recipe, and print each check as it ends.
+    """Run the sanity ladder on a space's task with its base recipe, and print each check when it ends.
 
     Args:
-        spec: The space.
-        console: Where to print.
+        spec: Space with the task and the base recipe.
+        console: Console to print to.
 
     Returns:
-        The exit code: 1 if a check failed.
+        Exit code: 1 if a check failed.
 
     Raises:
-        UsageError: The task cannot be trained at all, or is a training loop of the user's own.
+        UsageError: The task cannot be trained, or is the user's own training loop.
     """
     console.print(Text.assemble("checking ", (spec.name, "bold"), f": {spec.task}, {spec.recipe.optimizer.kind}"))
     found = []
@@ -55,15 +55,15 @@ def _print_check(one: Check, console: Console) -> None:
 
 
 def lr_find(spec: SpaceSpec, console: Console, folder: Path) -> tuple[int, LrScan]:
-    """Scan the learning rates of a space's base recipe; print the curve and the line to paste, write `lr_find.csv`.
+    """Scan the learning rates of a space's base recipe; print the curve and a line to paste, write `lr_find.csv`.
 
     Args:
-        spec: The space.
-        console: Where to print.
-        folder: Of the file; made when missing.
+        spec: Space with the task and the base recipe.
+        console: Console to print to.
+        folder: Folder of the file; created if missing.
 
     Returns:
-        The exit code, 1 when there is nothing to suggest, and the scan.
+        Exit code, 1 if there is no suggestion, and the scan.
 
     Raises:
         UsageError: As for `check`.
@@ -95,12 +95,12 @@ def _print_scan(scan: LrScan, console: Console) -> None:
     marks = {} if found is None else {found.low: bar, found.high: bar, found.lr: line}
     about = f"{scan.task}, {scan.optimizer}: smoothed training loss over optimizer.lr, {len(scan.lrs)} steps"
     console.print(Text(f"{about} in {scan.seconds:.1f} s"))
-    # Without its first steps, where the average is the luck of the first batches.
+    # Without the first steps, where the average depends on a few batches.
     drawn = slice(SETTLED if len(scan.lrs) > 2 * SETTLED else 0, None)
     for row in log_plot(scan.lrs[drawn], scan.smoothed[drawn], marks, canvas):
         console.print(Text(row), no_wrap=True, crop=True)
     if found is None:
-        console.print(Text("no suggestion: the loss falls at no rate; sweeps check says more", "yellow"))
+        console.print(Text("no suggestion: the loss falls at no learning rate; run `sweeps check`", "yellow"))
         return
     ends = f"{bar} {rate_text(found.low)} to {rate_text(found.high)}, the range to search"
     blow_up = "never" if found.blow_up is None else f"at {rate_text(found.blow_up)}"

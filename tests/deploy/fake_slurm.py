@@ -1,7 +1,7 @@
-"""SLURM for one machine: namespaces are its nodes, and `srun` and `scontrol` are small programs that enter them.
+"""A fake SLURM on one machine: its nodes are namespaces, and `srun` and `scontrol` are small programs that enter them.
 
-A node has network, processes, mounts and names of its own, as far as this machine lets us: `ray symmetric-run` tells
-the head by its address, looks for Ray among all processes, and ends all of Ray's that it finds.
+A node has its own network, processes, mounts and host names, as far as this machine allows: `ray symmetric-run` finds
+the head by its address, searches all processes for Ray, and ends every Ray process that it finds.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
-SUBNET = "10.213.77"  # of the bridge between the nodes; nothing else is on it
+SUBNET = "10.213.77"  # of the bridge between the nodes
 
-# Process 1 of a node: adopts what is left behind, as init does, and takes everything with it when it is killed.
+# Process 1 of a node: adopts orphans, as init does; when it is killed, all processes of the node end.
 INIT = (
     "import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN)\nprint('up', flush=True)\nwhile True: signal.pause()"
 )
@@ -48,7 +48,7 @@ def forward(number, frame):  # to every process of the step, as slurmstepd does
                 inside.send_signal(number)
 signal.signal(signal.SIGTERM, forward)
 codes = [task.wait() for task in tasks]
-if "overlap" not in options:  # what the tasks left behind ends with their step, as slurmstepd sees to
+if "overlap" not in options:  # slurmstepd also kills the processes that the tasks leave behind
     for name in names:
         if nodes[name]:
             subprocess.run([*nodes[name], "sh", "-c", "kill -9 -1"], capture_output=True)
@@ -65,7 +65,7 @@ if sys.argv[1:3] == ["show", "hostnames"]:
 
 
 class UnavailableError(Exception):
-    """This machine makes no such namespaces; the text says why."""
+    """This machine cannot create the namespaces; the text says why."""
 
 
 @dataclass
@@ -73,9 +73,9 @@ class Cluster:
     """A SLURM cluster.
 
     Attributes:
-        folder: Shared by all nodes; jobs start in it.
-        job: Its number.
-        nodes: Host name -> the words that start a command there.
+        folder: Folder that all nodes share; jobs start in it.
+        job: Number of the job.
+        nodes: Host name -> words before a command that runs there.
     """
 
     folder: Path
@@ -112,7 +112,7 @@ class Cluster:
         }
 
     def submit(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start the script as SLURM does: on the first machine, in the folder of the submission."""
+        """Start the script as SLURM does: on the first machine, in the folder where it was submitted."""
         with (self.folder / "job.log").open("ab") as log:
             return subprocess.Popen(
                 ["bash", str(ROOT / "deploy/slurm/sweep.sbatch"), *arguments],
@@ -128,11 +128,11 @@ class Cluster:
         return (self.folder / "job.log").read_text()
 
     def calls(self) -> list[str]:
-        """What the script asked of SLURM."""
+        """Return the SLURM commands that the script called."""
         return (self.folder / "slurm.log").read_text().splitlines()
 
     def processes(self) -> dict[psutil.Process, str]:
-        """Everything of this job that runs, on all nodes, and its command line."""
+        """Return the running processes of this job on all nodes, with their command lines."""
         found = {}
         for process in psutil.process_iter():
             with suppress(psutil.Error):  # gone, or a zombie
@@ -143,10 +143,10 @@ class Cluster:
 
 @contextmanager
 def cluster(folder: Path, job: int, count: int) -> Iterator[Cluster]:
-    """A cluster of so many nodes; nothing of it is left afterwards.
+    """Yield a cluster with this number of nodes, and remove it afterwards.
 
     Raises:
-        UnavailableError: The machine cannot do that.
+        UnavailableError: This machine cannot create so many nodes.
     """
     with ExitStack() as stack:
         node_tmp = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="node-", ignore_cleanup_errors=True)))
@@ -163,7 +163,7 @@ def cluster(folder: Path, job: int, count: int) -> Iterator[Cluster]:
 
 
 def _bridged(stack: ExitStack, folder: Path, names: list[str], node_tmp: Path, mark: str) -> dict[str, list[str]]:
-    """Nodes with addresses of their own on one bridge, which is in a namespace of its own, too."""
+    """Create nodes with their own addresses on one bridge, which has its own namespace; return how to enter them."""
     hosts = folder / "hosts"
     addresses = {name: f"{SUBNET}.{number}" for number, name in enumerate(names, 1)}
     hosts.write_text("127.0.0.1 localhost\n" + "".join(f"{address} {name}\n" for name, address in addresses.items()))
@@ -186,7 +186,7 @@ def _bridged(stack: ExitStack, folder: Path, names: list[str], node_tmp: Path, m
 
 
 def _isolated(stack: ExitStack, folder: Path, outer: list[str], node_tmp: Path, hosts: Path | None) -> list[str]:
-    """Processes and mounts of its own; how to enter."""
+    """Create a node with its own processes and mounts, and return how to enter it."""
     mounts = f"mount -t tmpfs none {node_tmp}" + (f" && mount --bind {hosts} /etc/hosts" if hosts else "")
     enter = ["unshare", "--pid", "--mount", "--fork", "--mount-proc", "--kill-child"]
     init = subprocess.Popen(
@@ -195,10 +195,10 @@ def _isolated(stack: ExitStack, folder: Path, outer: list[str], node_tmp: Path, 
         stdout=subprocess.PIPE,
     )
     stack.callback(init.communicate)
-    stack.callback(init.kill)  # --kill-child: process 1 of the node ends, and with it every process there
+    stack.callback(init.kill)  # --kill-child: process 1 of the node ends, and with it all its processes
     assert init.stdout is not None
     assert init.stdout.readline() == b"up\n"
-    (first,) = psutil.Process(init.pid).children()  # `ip netns exec` became `unshare`
+    (first,) = psutil.Process(init.pid).children()  # `ip netns exec` has become `unshare`
     return ["nsenter", "--target", str(first.pid), "--pid", "--mount", "--net", "env", f"--chdir={folder}"]
 
 
@@ -208,7 +208,7 @@ def _namespace(stack: ExitStack, name: str) -> None:
 
 
 def _networks() -> bool:
-    """Whether this machine makes network namespaces for us."""
+    """Return whether this machine can create network namespaces."""
     try:
         _run("ip", "netns", "add", "sweeps-try")
     except (OSError, subprocess.CalledProcessError):

@@ -41,7 +41,7 @@ def free_ports(count: int) -> list[int]:
 
 
 class Head:
-    """`ray start --head` in a home and a temporary folder of its own."""
+    """`ray start --head` with its own home and temporary folder."""
 
     def __init__(self, folder: Path, tmp: Path, storage: str) -> None:
         port, self.jobs, client, agent = free_ports(4)
@@ -71,14 +71,14 @@ class Head:
         self._wait()
 
     def _wait(self) -> None:
-        """For the job server, which comes up after the head."""
+        """Wait for the job server, which starts after the head."""
         end = time.monotonic() + 120
-        while self.asked() != 401:  # it is there, and lets nobody in without the token
+        while self.status_without_token() != 401:  # it listens, and requires the token
             assert time.monotonic() < end, (self.folder / "head.log").read_text()
             time.sleep(0.5)
 
-    def asked(self) -> int:
-        """What the job server answers to somebody without the token; 0 when it is not there."""
+    def status_without_token(self) -> int:
+        """Return the status of a request without the token; 0 if the job server does not answer."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.jobs}/api/jobs/", timeout=5) as answer:
                 return int(answer.status)
@@ -119,7 +119,7 @@ def head(tmp_path: Path, postgres_url: str) -> Iterator[Head]:
 
 
 def work(folder: Path, runs: int, batch_size: int) -> Path:
-    """The folder of somebody with a task of their own."""
+    """Create the folder of a user with their own task."""
     place = folder / "work"
     place.mkdir()
     (place / "tried.yaml").write_text(SPACE.format(runs=runs, batch_size=batch_size))
@@ -133,7 +133,7 @@ def one(url: str, query: str) -> int:
     with psycopg.connect(url.replace("+psycopg", "")) as connection:
         try:
             row = connection.execute(query).fetchone()
-        except psycopg.errors.UndefinedTable:  # the driver has not made them yet
+        except psycopg.errors.UndefinedTable:  # the driver has not created them yet
             return 0
     assert row is not None
     return int(row[0])
@@ -159,7 +159,7 @@ def test_a_job_is_stopped_and_submitted_again(head: Head, tmp_path: Path, postgr
     assert one(postgres_url, "SELECT count(*) FROM run WHERE state IN ('COMPLETE', 'STOPPED')") == 6
 
 
-def test_says_what_is_missing() -> None:
+def test_missing_and_invalid_settings_are_named() -> None:
     script = str(ROOT / "deploy/ray-job-submit.sh")
     environment = {"PATH": os.environ["PATH"], "SWEEPS_CHECKPOINTS": "/nowhere"}
     for storage, said in (

@@ -1,4 +1,4 @@
-"""deploy/kubernetes: the pods against the schemas of Kubernetes, the RayJob against KubeRay's fields and types."""
+"""deploy/kubernetes: pods are checked against the schemas of Kubernetes, the RayJob against that of KubeRay."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def groups(job: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def pods(job: dict[str, Any]) -> list[dict[str, Any]]:
-    """A Pod for each template."""
+    """Return a Pod for each template."""
     return [
         {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "tried"}, "spec": group["template"]["spec"]}
         for group in groups(job)
@@ -44,11 +44,11 @@ def breaches(job: dict[str, Any]) -> list[str]:
     return [error.message for error in jsonschema.Draft202012Validator(SCHEMA).iter_errors(job)]
 
 
-def test_the_job_is_what_kuberay_takes() -> None:
+def test_the_job_matches_the_schema_of_kuberay() -> None:
     assert breaches(documents()["RayJob"]) == []
 
 
-def test_every_pod_and_the_claim_are_what_kubernetes_takes() -> None:
+def test_every_pod_and_the_claim_match_the_schemas_of_kubernetes() -> None:
     found = documents()
     for resource in (found["PersistentVolumeClaim"], *pods(found["RayJob"])):
         kubernetes_validate.validate(resource, KUBERNETES, strict=True)
@@ -106,11 +106,11 @@ def test_the_entrypoint_names_options_that_exist() -> None:
     program, command, space, *options = shlex.split(documents()["RayJob"]["spec"]["entrypoint"])
     assert (program, command, space) == ("sweeps", "run", "finetune")
     named = [option for option in options if option.startswith("--")]
-    told = CliRunner().invoke(app, ["run", "--help"], env={"COLUMNS": "200"}).output
-    assert [option for option in named if option not in told] == []
+    help_text = CliRunner().invoke(app, ["run", "--help"], env={"COLUMNS": "200"}).output
+    assert [option for option in named if option not in help_text] == []
 
 
-def test_the_image_copies_what_is_there() -> None:
+def test_the_image_copies_existing_files() -> None:
     lines = (FOLDER / "Dockerfile").read_text().splitlines()
     copied = [word for line in lines if line.startswith("COPY") for word in line.split()[1:-1]]
     assert copied

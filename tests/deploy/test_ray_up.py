@@ -1,4 +1,4 @@
-"""deploy/ray-up/cluster.yaml against the schema and the checks of the Ray that is installed."""
+"""deploy/ray-up/cluster.yaml is checked with the schema and the validation of the installed Ray."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def config() -> dict[str, Any]:
     return found
 
 
-def test_ray_takes_it() -> None:
+def test_ray_accepts_it() -> None:
     schema = json.loads((Path(ray.__file__).parent / "autoscaler/ray-schema.json").read_text())
     jsonschema.validate(config(), schema)
     prepared = prepare_config(config())

@@ -1,4 +1,4 @@
-"""deploy/slurm/sweep.sbatch, run as it is: on nodes with addresses of their own where the machine can make them."""
+"""deploy/slurm/sweep.sbatch, unchanged, on nodes with their own addresses if this machine can create them."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def one(url: str, query: str) -> int:
     with psycopg.connect(url.replace("+psycopg", "")) as connection:
         try:
             row = connection.execute(query).fetchone()
-        except psycopg.errors.UndefinedTable:  # the driver has not made them yet
+        except psycopg.errors.UndefinedTable:  # the driver has not created them yet
             return 0
     assert row is not None
     return int(row[0])
 
 
 def wait_for_epochs(slurm: Cluster, job: subprocess.Popen[bytes], url: str, more: int) -> None:
-    """Until so many more epochs are recorded."""
+    """Wait until this number of further epochs is recorded."""
     count = "SELECT count(*) FROM epoch_metric WHERE name = 'val/accuracy'"
     before = one(url, count)
     while one(url, count) < before + more:
@@ -51,7 +51,7 @@ def wait_for_epochs(slurm: Cluster, job: subprocess.Popen[bytes], url: str, more
 
 
 def left(slurm: Cluster) -> list[str]:
-    """What still runs; Ray's agents end a moment after the raylet that they belong to."""
+    """Return the processes that still run; Ray's agents end a moment after their raylet."""
     end = time.monotonic() + 20
     while (found := slurm.processes()) and time.monotonic() < end:
         time.sleep(0.5)
@@ -68,7 +68,7 @@ def test_one_node_is_stopped_by_sigterm_and_the_same_script_continues(tmp_path: 
     (tmp_path / "tried.yaml").write_text(SPACE.format(runs=4))
     with cluster(tmp_path, free_job(), 1) as slurm:
         if not next(iter(slurm.nodes.values())) and any("gcs_server" in one.name() for one in psutil.process_iter()):
-            pytest.skip("no namespaces here, and `ray symmetric-run` would end the Ray that runs on this machine")
+            pytest.skip("this machine has no namespaces, and `ray symmetric-run` would end the Ray that runs on it")
         job = submitted(slurm, postgres_url)
         wait_for_epochs(slurm, job, postgres_url, 3)
         job.send_signal(signal.SIGTERM)
@@ -88,7 +88,7 @@ def test_one_node_is_stopped_by_sigterm_and_the_same_script_continues(tmp_path: 
 
 @pytest.mark.slow
 @pytest.mark.timeout(500)
-def test_three_nodes_are_put_back_before_the_time_is_over_and_complete_the_sweep(
+def test_three_nodes_are_requeued_before_the_time_limit_and_complete_the_sweep(
     tmp_path: Path, postgres_url: str
 ) -> None:
     (tmp_path / "tried.yaml").write_text(SPACE.format(runs=6))
@@ -102,7 +102,7 @@ def test_three_nodes_are_put_back_before_the_time_is_over_and_complete_the_sweep
         assert sum("ray::" in command for command in slurm.processes().values()) >= 3
         job.send_signal(signal.SIGUSR1)  # as --signal=B:USR1@180 does
         assert job.wait(150) == 130, slurm.log()
-        assert "the time is nearly over" in slurm.log()
+        assert "the time limit is near" in slurm.log()
         assert "Traceback" not in slurm.log()
         assert f"scontrol requeue {slurm.job}" in slurm.calls()
         assert one(postgres_url, "SELECT count(*) FROM run WHERE state = 'RUNNING'") == 0
@@ -114,9 +114,9 @@ def test_three_nodes_are_put_back_before_the_time_is_over_and_complete_the_sweep
 
 
 @pytest.mark.parametrize(
-    ("missing", "said"), [("SWEEPS_STORAGE", "PostgreSQL"), ("SWEEPS_CHECKPOINTS", "a folder that all nodes see")]
+    ("missing", "said"), [("SWEEPS_STORAGE", "PostgreSQL"), ("SWEEPS_CHECKPOINTS", "a folder that all nodes share")]
 )
-def test_says_what_is_missing(missing: str, said: str) -> None:
+def test_a_missing_variable_is_named(missing: str, said: str) -> None:
     given = {"SWEEPS_STORAGE": "sqlite:///x.db", "SWEEPS_CHECKPOINTS": "/nowhere", "PATH": os.environ["PATH"]}
     del given[missing]
     script = str(ROOT / "deploy/slurm/sweep.sbatch")

@@ -1,4 +1,4 @@
-"""What a sweep would cost, and that asking leaves nothing behind."""
+"""The estimated cost of a sweep; an estimate records nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sweeps.preflight.dry_run import dry_run, estimate
 from tests.fakes import space
 
 
-def test_the_cost_is_that_of_the_rungs() -> None:
+def test_the_cost_follows_the_rungs() -> None:
     spec = space(runs=27, early_stopping=Asha(grace_epochs=1, reduction_factor=3))  # 9 epochs: rungs at 1 and 3
     cost = estimate(spec, 0.5, 100, cores=4)
     assert cost.most_epochs == 27 * 9
@@ -27,7 +27,7 @@ def test_without_stopping_every_epoch_is_trained() -> None:
     assert cost.likely_epochs == cost.most_epochs == 45
 
 
-def test_a_run_may_need_more_than_there_is() -> None:
+def test_a_run_may_need_more_than_the_machine_has() -> None:
     assert estimate(space(resources=Resources(cpu=8)), 1.0, 0, cores=2).slots == 1
     assert estimate(space(runs=2), 1.0, 0, cores=64).slots == 2
 
@@ -40,7 +40,7 @@ def test_it_shows_the_space_and_records_nothing(tmp_path: Path, monkeypatch: pyt
     text, _, costs = out.getvalue().partition("\nruns    ")
     assert parse_space(text, "shown", spec.name) == spec
     assert f"{spec.runs} of up to 2 epochs" in costs
-    assert "MiB a checkpoint" in costs
+    assert "MiB per checkpoint" in costs
     assert list(tmp_path.iterdir()) == []
 
 

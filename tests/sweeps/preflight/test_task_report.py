@@ -110,10 +110,10 @@ def test_a_task_that_cannot_be_trained_is_one_error(task: str, words: str) -> No
 
 
 @pytest.mark.usefixtures("own_tasks")
-def test_the_child_ends_with_whoever_asked() -> None:
-    asked = ask("check", space(task="own_inspected:Line"))
-    next(asked)
-    asked.close()  # it would raise, or wait for the rest
+def test_the_child_ends_when_the_generator_is_closed() -> None:
+    answers = ask("check", space(task="own_inspected:Line"))
+    next(answers)
+    answers.close()  # must neither raise nor wait for the remaining answers
 
 
 def test_lr_find_prints_a_curve_and_a_line_to_paste(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_without_a_suggestion_the_exit_code_is_1(tmp_path: Path, monkeypatch: py
     assert "no suggestion" in out.getvalue()
 
 
-def test_both_are_done_with_finetune_well_within_a_minute(tmp_path: Path) -> None:
+def test_both_are_done_with_finetune_in_time(tmp_path: Path) -> None:
     began = time.monotonic()
     console, out = printed()
     assert task_report.check(load_space("finetune"), console) == 0
@@ -157,7 +157,7 @@ def test_both_are_done_with_finetune_well_within_a_minute(tmp_path: Path) -> Non
 CANVAS = Canvas(width=41, height=10)
 
 
-def test_a_plot_has_its_size_its_ends_and_its_marks() -> None:
+def test_size_ends_and_marks_of_a_plot() -> None:
     xs = [10.0 ** (i / 10 - 4) for i in range(41)]
     rows = log_plot(xs, [1.0 - i / 40 for i in range(41)], {1e-2: "|"}, CANVAS)
     assert len(rows) == 12
@@ -186,6 +186,6 @@ def test_plots_of_odd_curves(ys: list[float]) -> None:
     assert any("⠀" < char <= "⣿" for char in "".join(rows))
 
 
-def test_what_is_above_the_top_is_drawn_at_the_top() -> None:
+def test_values_above_the_top_are_drawn_at_the_top() -> None:
     rows = log_plot([1e-3, 1e-2, 1e-1], [2.0, 1.0, 1e9], {}, CANVAS)
     assert float(rows[0].split()[0]) == pytest.approx(2.5)
