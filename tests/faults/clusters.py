@@ -1,14 +1,14 @@
-"""Clusters that lose nodes: several nodes of Ray on this machine, and a sweep that joins them.
+"""Clusters that lose nodes: several Ray nodes on this machine, and a sweep that joins them.
 
-What has to be said to Ray for this:
+The trials depend on these properties of Ray:
 
-- Both sides need `RAY_AUTH_MODE=token`, and the same token, in `RAY_AUTH_TOKEN` or `~/.ray/auth_token`. A cluster that
-  is started through `ray.cluster_utils` without them is open to everyone, and who joins `host:port` without the mode is
-  not let in where a token is asked for, even with the token in its file: Ray looks there by itself for `auto` alone.
-- A node's own processes take their environment from whoever starts it: the search path of the workers, too.
-- A cluster writes its address down under `RAY_TMPDIR`, and whoever says `ray.init()` on this machine then joins it, or
-  fails when it is gone: these have a folder of their own, with a short path, since sockets lie in it.
-- A driver on the machine of the head joins through the head, whichever of the other nodes is killed.
+- Both sides need `RAY_AUTH_MODE=token` and the same token, in `RAY_AUTH_TOKEN` or `~/.ray/auth_token`. Without them, a
+  cluster of `ray.cluster_utils` accepts every connection. A driver without the mode cannot join `host:port` if a token
+  is required, even if the token file exists: Ray reads the file by itself only for `auto`.
+- The processes of a node inherit the environment of the process that starts it, including the workers' search path.
+- A cluster writes its address under `RAY_TMPDIR`, and every later `ray.init()` on this machine joins it, or fails if it
+  is gone. So these clusters have their own folder, with a short path, because it contains sockets.
+- A driver on the machine of the head joins through the head, whichever other node is killed.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from command import MARK, Command, search_path
 from kills import Trial, recorded, until
 from stage import Stage, fault
 
-TOKEN = secrets.token_hex(32)  # one: Ray reads it once in the life of a process
+TOKEN = secrets.token_hex(32)  # only one: a process reads it once
 STORE_BYTES = 100 * 2**20
 DEAD_WITHIN_S = 150  # from the death of the head to the driver's exit code
 
 
 def environment(folder: str) -> dict[str, str]:
-    """What the nodes and the driver have in common."""
+    """Return the environment of the nodes and the driver."""
     return {
         "RAY_TMPDIR": folder,
         "RAY_AUTH_MODE": "token",
@@ -56,15 +56,15 @@ class Nodes:
         self.nodes: list[Any] = [self._cluster.add_node(**self._node) for _ in range(count)]
 
     def kill(self, index: int) -> None:
-        """End all processes of a node, with SIGKILL."""
+        """Kill all processes of a node with SIGKILL."""
         self._cluster.remove_node(self.nodes.pop(index), allow_graceful=False)
 
     def add(self) -> None:
-        """One more node."""
+        """Add a node."""
         self.nodes.append(self._cluster.add_node(**self._node))
 
     def kill_all(self) -> None:
-        """The head first: the cluster is gone from one moment to the next."""
+        """Kill the head and then all nodes, so that the cluster disappears at once."""
         head = self._cluster.head_node
         if head is not None:
             self._cluster.global_state.disconnect()
@@ -74,25 +74,25 @@ class Nodes:
 
 
 class Surroundings:
-    """This process's environment for a while: nodes are started with it."""
+    """Changes the environment of this process, which the nodes inherit, until it is closed."""
 
     def __init__(self, stage: Stage) -> None:
         folder = stage.stack.enter_context(tempfile.TemporaryDirectory(prefix="fc-", ignore_cleanup_errors=True))
         self.values = environment(folder)
-        self._nodes = Command([], stage.folder, stage.folder / "nodes.txt")  # none, but its mark is on all of them
+        self._nodes = Command([], stage.folder, stage.folder / "nodes.txt")  # no command, but every node has its mark
         self._before = dict(os.environ)
         os.environ.update({**self.values, MARK: self._nodes.mark})
         stage.stack.callback(self.close)
 
     def close(self) -> None:
-        """Give it back, and end the agents of the nodes, which look for the head for another minute."""
+        """Restore the environment, and end the agents of the nodes, which search for the head for another minute."""
         os.environ.clear()
         os.environ.update(self._before)
         self._nodes.end()
 
 
 def _joined(trial: Trial, nodes: Nodes) -> None:
-    """The command, with the address of a cluster."""
+    """Set the address of the cluster in the command of a trial."""
     words = trial.command.arguments
     place = words.index("--address")
     trial.command.arguments = [*words[: place + 1], nodes.address, *words[place + 2 :]]
@@ -107,7 +107,7 @@ def _sweep(stage: Stage, nodes: Nodes, values: dict[str, str]) -> tuple[Trial, A
 
 @fault(
     "node-killed",
-    "a node of three of a Ray cluster is killed, and another one added, again and again in one sweep",
+    "one of three nodes of a Ray cluster is killed and another one added, repeatedly in one sweep",
     6,
     2,
 )
@@ -123,17 +123,19 @@ def node_killed(stage: Stage) -> None:
         nodes.kill(stage.rng.randrange(len(nodes.nodes)))
         stage.injected += 1
         trial.deaths["node killed"] += 1
-        trial.say(f"killed a node, {len(nodes.nodes)} are left")
-        trial.go_on(process, recorded(trial.url) + 2)  # on the nodes that are left
+        trial.say(f"killed a node, {len(nodes.nodes)} remain")
+        trial.wait_for_epochs(process, recorded(trial.url) + 2)  # on the remaining nodes
         nodes.add()
-        trial.go_on(process, recorded(trial.url) + 2)
+        trial.wait_for_epochs(process, recorded(trial.url) + 2)
         trial.look()
     stage.code(trial.finish(process, 1200), 0, trial)
     stage.says(trial)
     stage.whole(trial, rule, again=3)
 
 
-@fault("head-killed", "the head of a Ray cluster is killed, and all nodes with it; a new cluster is joined", 2, 1)
+@fault(
+    "head-killed", "the head of a Ray cluster and all its nodes are killed; the sweep then joins a new cluster", 2, 1
+)
 def head_killed(stage: Stage) -> None:
     values = Surroundings(stage).values
     nodes = Nodes(stage, 2)
@@ -151,7 +153,9 @@ def head_killed(stage: Stage) -> None:
         trial.say(f"the driver ended with {process.returncode} after {took:.0f} s")
         stage.code(process.returncode, 1, trial, "the driver of a cluster that is gone")
         stage.check(
-            f"it ends within {DEAD_WITHIN_S} s", [] if took <= DEAD_WITHIN_S else [f"{took:.0f} s"], f"{took:.0f} s"
+            f"the driver ends within {DEAD_WITHIN_S} s",
+            [] if took <= DEAD_WITHIN_S else [f"{took:.0f} s"],
+            f"{took:.0f} s",
         )
         stage.nothing_runs(trial, "the death of its cluster")
         last = trial.command.said().strip().splitlines()[-3:]
@@ -159,7 +163,7 @@ def head_killed(stage: Stage) -> None:
             "it says that the same command continues",
             [] if "the same command continues" in " ".join(last) else [str(last)[:400]],
         )
-        stage.nobody_left()
+        stage.no_process_left()
         nodes = Nodes(stage, 2)
         _joined(trial, nodes)
     stage.code(trial.finish(timeout=1200), 0, trial, "the same command, with the address of a new cluster,")
@@ -167,7 +171,7 @@ def head_killed(stage: Stage) -> None:
     stage.whole(trial, rule, again=3)
 
 
-@fault("another-cluster", "a cluster of somebody else runs on this machine; the sweep is not told to join it", 2, 1)
+@fault("another-cluster", "another Ray cluster runs on this machine; the sweep has no --address", 2, 1)
 def another_cluster(stage: Stage) -> None:
     values = Surroundings(stage).values
     nodes = Nodes(stage, 1)

@@ -1,4 +1,4 @@
-"""The command under trial, the processes that it leaves, and what a space file holds for it."""
+"""The command under trial and the processes that it leaves behind."""
 
 from __future__ import annotations
 
@@ -17,29 +17,31 @@ import psutil
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-LOOPS = HERE / "loops"  # what users might write, good and bad
-SWEEPS = (sys.executable, "-m", "sweeps.cli.app")  # of this checkout, whatever else is installed
+LOOPS = HERE / "loops"  # training loops and tasks as users may write them, valid and broken
+SWEEPS = (sys.executable, "-m", "sweeps.cli.app")  # of this checkout, even if another version is installed
 MARK = "SWEEPS_FAULT_TRIAL"  # an environment variable that every process of the sweep inherits
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
-PATIENCE_S = 30  # until every process of a command that ended, or was killed, has to be gone
+PATIENCE_S = 30  # after this time, no process of a command that ended or was killed may be alive
 
 
 def search_path() -> str:
-    """Where the command, and the processes that it starts, look for this checkout and for the users' loops."""
+    """Return the import path of the command and its processes: this checkout and the users' loops."""
     return os.pathsep.join([str(ROOT), str(LOOPS), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 @dataclass
 class Command:
-    """The command that is repeated, and the processes that it leaves.
+    """A command that is repeated, and the processes that it leaves behind.
 
     Attributes:
-        arguments: After `sweeps`.
-        folder: Where it is started.
-        log: Takes what it prints.
-        environment: On top of this process's own.
-        altered: What loops/altered.py changes in the process before the command begins; nothing: it is not used.
+        arguments: Arguments of `sweeps`.
+        folder: Working directory.
+        log: File that gets the output.
+        environment: Environment variables, added to those of this process.
+        altered: Changes that loops/altered.py makes before the command starts; if empty, it is not used.
+        mark: Value of the environment variable `MARK` in all processes of the command.
+        seen: Processes that had the mark, and their children.
     """
 
     arguments: list[str]
@@ -52,20 +54,20 @@ class Command:
 
     @property
     def words(self) -> list[str]:
-        """All of it, as a process is started with it."""
+        """Return the full command line."""
         if self.altered:
             return [sys.executable, "-m", "altered", json.dumps(self.altered), *self.arguments]
         return [*SWEEPS, *self.arguments]
 
     @property
     def surroundings(self) -> dict[str, str]:
-        """Its environment."""
-        # With the fault handler, a SIGABRT makes a command that hangs say where.
+        """Return the environment of the command."""
+        # With the fault handler, SIGABRT prints where a command hangs.
         ours = {"PYTHONPATH": search_path(), "PYTHONFAULTHANDLER": "1", "COLUMNS": "200"}
         return {**os.environ, **ours, **self.environment, MARK: self.mark}
 
     def start(self) -> subprocess.Popen[bytes]:
-        """Start it in a process group of its own."""
+        """Start the command in its own process group."""
         with self.log.open("ab") as log:
             return subprocess.Popen(
                 self.words,
@@ -77,21 +79,21 @@ class Command:
             )
 
     def said(self) -> str:
-        """What all its lives have printed."""
+        """Return the output of all starts of this command."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
     def processes(self) -> list[psutil.Process]:
-        """Every living process that one of the lives started, as far as it was seen with its mark or its parent."""
+        """Return the living processes of all starts that were seen with the mark, or as children of such processes."""
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
                 if process.environ().get(MARK) == self.mark:
                     self.seen.add(process)
-                    # A Ray worker gives itself a title, which overwrites the environment that others can read.
+                    # A Ray worker sets a process title, which overwrites its readable environment.
                     self.seen.update(process.children(recursive=True))
         return [process for process in self.seen if lives(process)]
 
     def workers(self) -> list[psutil.Process]:
-        """The processes of Ray actors that train."""
+        """Return the processes of Ray actors that train."""
         found = []
         for process in self.processes():
             with contextlib.suppress(psutil.Error):
@@ -101,7 +103,7 @@ class Command:
         return found
 
     def left_behind(self, patience: float = PATIENCE_S) -> list[str]:
-        """Processes that live on so many seconds later."""
+        """Return the processes that are still alive after this time."""
         deadline = time.monotonic() + patience
         while (left := self.processes()) and time.monotonic() < deadline:
             time.sleep(0.2)
@@ -112,14 +114,14 @@ class Command:
         return found
 
     def end(self) -> None:
-        """Leave nothing of it."""
+        """Kill all processes of the command."""
         for process in self.processes():
             with contextlib.suppress(psutil.Error):
                 process.kill()
 
 
 def lives(process: psutil.Process) -> bool:
-    """Whether it is still there, and no zombie."""
+    """Return whether a process is alive and not a zombie."""
     with contextlib.suppress(psutil.Error):
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     return False

@@ -1,4 +1,4 @@
-"""Files that are damaged between two lives of a driver: checkpoints, and the journal of what the database lacks."""
+"""Files that are damaged between two drivers: checkpoints, and the journal of records not yet in the database."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
 
 @fault(
     "checkpoints-damaged",
-    "SIGKILL of the driver, then its checkpoints truncated, with a flipped bit, deleted or emptied: the newest, or all",
+    "SIGKILL of the driver; then the newest or all checkpoints are truncated, deleted, emptied or get a flipped bit",
     24,
     4,
 )
@@ -62,7 +62,7 @@ def checkpoints_damaged(stage: Stage) -> None:
         process.wait()
         files = sorted(folder.glob("*/epoch-*.ckpt"), key=lambda path: (path.parent, path.name))
         if not files:
-            continue  # this life ended between two runs
+            continue  # this driver was killed between two runs
         what = list(DAMAGES)[stage.injected % len(DAMAGES)]
         every = stage.injected // len(DAMAGES) % 2 == 1
         chosen = files if every else [path for path in files if path == max(files_of(path.parent))]
@@ -76,7 +76,7 @@ def checkpoints_damaged(stage: Stage) -> None:
 
 
 def files_of(folder: Path) -> list[Path]:
-    """The checkpoints of one run."""
+    """Return the checkpoints of one run."""
     return list(folder.glob("epoch-*.ckpt"))
 
 
@@ -84,7 +84,7 @@ HEAD = struct.Struct("<I8s")
 
 
 def records_of(content: bytes) -> Iterator[tuple[int, bytes]]:
-    """Where each sound record of a journal ends, and what it holds; read by the format, not by the product's code."""
+    """Yield the end and the payload of each valid record of a journal, without the product's code."""
     at = 0
     while at + HEAD.size <= len(content):
         length, checksum = HEAD.unpack_from(content, at)
@@ -97,18 +97,18 @@ def records_of(content: bytes) -> Iterator[tuple[int, bytes]]:
 
 @fault(
     "journal-truncated",
-    "a journal that a killed driver left, cut at every record's end, 1 byte before and after, and at random",
+    "the journal of a killed driver is cut at the end of each record, 1 byte before and after, and at random",
     600,
     60,
 )
 def journal_truncated(stage: Stage) -> None:
     quick = stage.count <= 100
-    # Short runs: each of them is three records, of every kind.
+    # Short runs: each has three records, one of every kind.
     space, rule = spaces.loop(runs=15 if quick else 60, epochs=3, custom="pause: 0.1", checkpoint_every_s=0.1)
     trial = stage.sweep(space)
     process = trial.under_way(7)
     trial.look()
-    with held(trial.url):  # nothing comes into the database any more, and everything into the journal
+    with held(trial.url):  # the driver can write only to the journal now
         time.sleep(2.0 if quick else 8.0)
         process.kill()
         process.wait()
@@ -125,7 +125,7 @@ def journal_truncated(stage: Stage) -> None:
     records = list(records_of(content))
     written = int(one(trial.url, "SELECT written FROM sweep"))
     stage.check(
-        "the journal holds what the database lacks",
+        "the journal has records that the database does not have",
         [] if len(records) - 1 > written else [f"{len(records)} records"],
         f"{len(records) - 1 - written} of {len(records) - 1} records",
     )
@@ -144,12 +144,12 @@ def journal_truncated(stage: Stage) -> None:
             _continued(stage, trial, cut, base, content, rule)
     stage.count = min(stage.count, len(chosen))
     stage.check(
-        "every whole record is in, once, and nothing of a torn one",
+        "every complete record is replayed once, and no part of an incomplete one",
         breaches,
         f"{len(chosen)} cuts of {len(content)} bytes",
     )
     fewer = _cut_at(stage, len(content), base, before, content, records[:-1], written)
-    stage.check("... and a record too many would be found", [] if fewer else ["it was not"])
+    stage.check("a record too many would be found", [] if fewer else ["it was not"])
     journal.write_bytes(content)
     stage.code(trial.finish(), 0, trial, "the command with the whole journal")
     stage.whole(trial, rule, again=2)
@@ -172,7 +172,7 @@ def _cut_at(
     records: list[tuple[int, bytes]],
     written: int,
 ) -> list[str]:
-    """Bring a cut journal in as the next driver does, and compare with what its whole records say."""
+    """Replay a cut journal as the next driver does, and compare the rows with its complete records."""
     from sweeps.store.lease import Lease
     from sweeps.store.store import Store
     from sweeps.store.writer import replay_journal
@@ -182,7 +182,9 @@ def _cut_at(
         came = replay_journal(store, lease.fence, stage.folder / "cut" / "checkpoints" / "toy.journal")
         again = replay_journal(store, lease.fence, stage.folder / "cut" / "checkpoints" / "toy.journal")
     after = snapshot(url)
-    whole = [json.loads(payload) for end, payload in records if end <= cut][1:]  # the first one is the file's head
+    whole = [json.loads(payload) for end, payload in records if end <= cut][
+        1:
+    ]  # the first one is the header of the file
     wanted = {(number, epoch, name, seq) for number, epoch, name, seq in _rows_of(before)}
     for record in whole:
         if record["kind"] == "StepRecorded":
@@ -193,12 +195,12 @@ def _cut_at(
     found = _rows_of(after)
     breaches = changes(before, after)
     breaches += [f"{row} is missing" for row in sorted(wanted - set(found))] + [
-        f"{row} was never whole" for row in sorted(set(found) - wanted)
+        f"{row} was never complete" for row in sorted(set(found) - wanted)
     ]
     breaches += ["a row twice"] if len(found) != len(set(found)) else []
     expected = max(0, len(whole) - written)
-    breaches += [] if came == expected else [f"{came} records came in, not {expected}"]
-    breaches += [] if again == 0 else [f"{again} records came in twice"]
+    breaches += [] if came == expected else [f"{came} records were replayed, not {expected}"]
+    breaches += [] if again == 0 else [f"{again} records were replayed twice"]
     return breaches
 
 
@@ -208,7 +210,7 @@ def _rows_of(rows: dict[str, Rows]) -> list[tuple]:
 
 
 def _continued(stage: Stage, trial: Trial, cut: int, base: Path, content: bytes, rule: Rule) -> None:
-    """The very command over a cut journal: whatever was torn is trained again, with equal values."""
+    """Run the same command with a cut journal: missing epochs are trained again, with equal values."""
     folder = stage.folder / f"life-{cut}"
     url = _placed(folder, base, content, cut)
     shutil.copytree(stage.folder / "toy" / "checkpoints" / "toy", folder / "checkpoints" / "toy")

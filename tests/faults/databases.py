@@ -1,4 +1,4 @@
-"""A database that is unreachable or locked in the middle of a sweep."""
+"""A database that is unreachable or locked during a sweep."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ QUICK_S = 8.0
 
 @fault(
     "postgres-stopped",
-    "PostgreSQL is stopped at once in the middle (as `pg_ctl stop -m immediate`) and started later",
+    "PostgreSQL is stopped during the sweep (as `pg_ctl stop -m immediate`) and started later",
     2,
     1,
 )
 def postgres_stopped(stage: Stage) -> None:
     away_s = 60.0 if stage.count > 1 else QUICK_S
-    stage.how = f": it was away for {away_s:.0f} s each time"
+    stage.how = f": unreachable for {away_s:.0f} s each time"
     server = Postgres(stage.folder / "server")
     stage.stack.callback(server.close)
-    # Training outlasts the time away; one run after the other, so that it goes on all the while.
+    # Training takes longer than the outage, and runs one after another, so that it never pauses.
     space, rule = spaces.loop(runs=max(5, int(stage.count * away_s * 2 / (9 * 0.5))), custom="pause: 0.5")
     trial = stage.sweep(space, url=server.url)
     process = trial.under_way(6)
     while stage.injected < stage.count:
-        trial.go_on(process, recorded(trial.url) + stage.rng.randint(2, 8))
+        trial.wait_for_epochs(process, recorded(trial.url) + stage.rng.randint(2, 8))
         trial.look()
         server.stop_at_once()
         time.sleep(away_s)
         stage.check(
-            "the driver goes on while its database is unreachable", [] if process.poll() is None else [trial.tail()]
+            "the driver continues while its database is unreachable", [] if process.poll() is None else [trial.tail()]
         )
         server.start()
         until(lambda: recorded(trial.url) > 0, 30, "the server is back")
         trial.look()
         stage.injected += 1
         trial.deaths["server stopped"] += 1
-        trial.say(f"the server was away for {away_s:.0f} s")
+        trial.say(f"the server was unreachable for {away_s:.0f} s")
     stage.code(trial.finish(process), 0, trial)
     stage.says(trial, "database unreachable for", "records waiting")
     tries = one(trial.url, "SELECT max(attempts) FROM run")
@@ -55,12 +55,13 @@ def postgres_stopped(stage: Stage) -> None:
 
 @dataclass
 class Reader:
-    """Asks the dashboard all the time, as a browser does.
+    """Requests data from the dashboard continuously, as a browser does.
 
     Attributes:
-        address: Of the study's data.
-        answers: When it was answered, and after how many seconds.
-        errors: What came in place of an answer, and when.
+        address: URL of the study's data.
+        answers: Time and duration in seconds of each successful request.
+        errors: Time and error of each failed request.
+        over: Set to stop the requests.
     """
 
     address: str
@@ -69,7 +70,7 @@ class Reader:
     over: threading.Event = field(default_factory=threading.Event)
 
     def ask(self, timeout: float = 60) -> None:
-        """Once."""
+        """Send one request."""
         began = time.monotonic()
         try:
             with urllib.request.urlopen(self.address, timeout=timeout) as answer:
@@ -90,7 +91,7 @@ class Reader:
 
 @fault(
     "sqlite-locked",
-    "another process holds BEGIN EXCLUSIVE on the SQLite file while the dashboard is open and asked",
+    "another process holds BEGIN EXCLUSIVE on the SQLite file while the dashboard gets requests",
     3,
     1,
 )
@@ -114,7 +115,7 @@ def sqlite_locked(stage: Stage) -> None:
     time.sleep(2)
     while stage.injected < stage.count:
         _locked_once(stage, trial, reader, locked_s)
-        trial.go_on(process, recorded(trial.url) + 4)
+        trial.wait_for_epochs(process, recorded(trial.url) + 4)
     stage.code(trial.finish(process), 0, trial)
     reader.over.set()
     asking.join(60)
@@ -151,11 +152,11 @@ def _locked_once(stage: Stage, trial: Trial, reader: Reader, locked_s: float) ->
     stage.check(
         "the dashboard answers before and after", [when for when in ("before", "after") if not asked[when]], note
     )
-    stage.check("nobody writes while the file is held", [] if stuck <= 1 else [f"{stuck} epochs"])
+    stage.check("the driver writes nothing while the file is locked", [] if stuck <= 1 else [f"{stuck} epochs"])
     back = recorded(trial.url) - before
     wanted = locked_s / 0.4 / 2
     stage.check(
-        "training went on meanwhile",
+        "training continues meanwhile",
         [] if back >= wanted else [f"{back} epochs, not {wanted:.0f}"],
-        f"{back} epochs came in at once",
+        f"{back} epochs were recorded at once afterwards",
     )

@@ -13,7 +13,7 @@ from stage import Stage, fault
 from verdicts import Rule
 
 
-@fault("worker", "SIGKILL of a process that trains, at a random moment of one sweep with Ray", 20, 2)
+@fault("worker", "SIGKILL of a training process, at random moments of one sweep with Ray", 20, 2)
 def worker(stage: Stage) -> None:
     space, rule = spaces.real(runs=32 if stage.count > 5 else 16)
     trial = stage.sweep(space, ray=True)
@@ -23,13 +23,13 @@ def worker(stage: Stage) -> None:
     stage.code(trial.finish(process), 0, trial)
     stage.whole(trial, rule, again=3)
     tries = one(trial.url, "SELECT sum(attempts) - count(*) FROM run")
-    # A run is known to be lost when its process is: one that was between two runs takes none with it.
+    # A worker that is killed between two runs costs no run an attempt.
     stage.check("a death costs its run one attempt", [] if tries <= stage.injected else [f"{tries}"], f"{tries} more")
 
 
-@fault("driver", "SIGKILL of the driver, at a random moment of its life, one sweep, some lives with Ray", 100, 4)
+@fault("driver", "SIGKILL of the driver, at random moments of one sweep, some drivers with Ray", 100, 4)
 def driver(stage: Stage) -> None:
-    # Each life makes about 2 s of progress: the space has to outlast them all.
+    # Each driver makes about 2 s of progress: the sweep must take longer than all of them.
     space, rule = spaces.real(*((48, 81, 1) if stage.count > 20 else (32, 27, 2)))
     trial = stage.sweep(space)
     local = trial.command.arguments
@@ -43,16 +43,18 @@ def driver(stage: Stage) -> None:
         runner = "with Ray" if due else "without Ray"
         trial.command.arguments, trial.start_up_s = runners[runner]
         if not trial.kill_driver():
-            stage.check("no life ends before its kill", [f"{runner}: {trial.tail()}"])
+            stage.check("no driver ends before its kill", [f"{runner}: {trial.tail()}"])
             break
         lives[runner] += 1
         stage.injected += 1
-        if due and lives[runner] % 2 == 1:  # every other time: else the next driver meets what is left
-            stage.nobody_left(what="a SIGKILL of a driver of Ray")
+        if (
+            due and lives[runner] % 2 == 1
+        ):  # every other time; otherwise the next driver meets the processes that are left
+            stage.no_process_left(what="a SIGKILL of a driver of Ray")
     trial.command.arguments = local
     stage.code(trial.finish(timeout=3600), 0, trial)
     deaths = (f"{count} {what}" for what, count in sorted((lives + trial.deaths).items()))
-    stage.check("every kill fell into the one sweep", note=", ".join(deaths))
+    stage.check("every kill hit the one sweep", note=", ".join(deaths))
     stage.whole(trial, rule, again=3)
 
 
@@ -76,7 +78,7 @@ metrics: {{primary: test/nll, goal: minimize}}
 """
 
 
-@fault("ablation", "SIGKILL of the driver, at a random moment of one ablation, matched and re-tuned", 20, 2)
+@fault("ablation", "SIGKILL of the driver, at random moments of one ablation, matched and retuned", 20, 2)
 def ablation(stage: Stage) -> None:
     pairs, epochs = (8, 12) if stage.count > 5 else (4, 6)
     (stage.folder / "asked.yaml").write_text(_ABLATION.format(pairs=pairs, epochs=epochs))
@@ -96,7 +98,7 @@ def ablation(stage: Stage) -> None:
     stage.whole(killed, Rule(int(runs), epochs, (), 1, "val/nll"), "asked", again=2)
     one_table, other = _numbers(killed), _numbers(calm)
     stage.check(
-        "every recorded number is that of the ablation without a kill",
+        "every recorded number equals that of the ablation without a kill",
         [
             f"{key}: {one_table.get(key)} and {other.get(key)}"
             for key in one_table.keys() | other.keys()
@@ -108,15 +110,15 @@ def ablation(stage: Stage) -> None:
         texts = [(stage.folder / side / name).read_text() for side in ("killed", "calm")]
         stage.check(
             f"{name} of the report is the same, byte for byte",
-            [] if texts[0] == texts[1] else ["it is not"],
+            [] if texts[0] == texts[1] else ["it differs"],
             f"{len(texts[0])} bytes",
         )
     verdicts = [_verdicts(stage.folder / side / "report.json") for side in ("killed", "calm")]
-    stage.check("the report says the same", [] if verdicts[0] == verdicts[1] else [str(verdicts)[:300]])
+    stage.check("the report is the same", [] if verdicts[0] == verdicts[1] else [str(verdicts)[:300]])
 
 
 def _numbers(trial: Trial) -> dict[tuple, object]:
-    """Every number of every run by what the run is: arm, pair, design and seed."""
+    """Return every recorded number by arm, pair, design and seed of its run."""
     rows = snapshot(trial.url)
     names = ("number", "arm", "pair", "design", "seed", "recipe", "state", "epoch")
     runs = {row["id"]: tuple(row[name] for name in names) for row in rows["run"].values()}
@@ -128,7 +130,7 @@ def _numbers(trial: Trial) -> dict[tuple, object]:
 
 
 def _verdicts(path: Path) -> object:
-    """A report without what differs between two trainings of the same: moments and durations."""
+    """Return a report without times and durations, which differ between two trainings."""
 
     def timeless(value: object) -> object:
         if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""One sweep that is killed, stopped or disturbed again and again, and looked at around every fault."""
+"""One sweep that is killed, stopped or disturbed repeatedly, with its rows compared before and after every fault."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from command import PATIENCE_S, Command
 from snapshot import Rows, changes, read_only, snapshot
 from sqlalchemy import text
 
-EARLY = 0.35  # share of the driver's deaths before its life has recorded anything
+EARLY = 0.35  # share of kills of a driver before it has recorded anything
 LOCAL_START_S, RAY_START_S = 3.0, 10.0
 
 
 class OverError(Exception):
-    """The sweep was over before the fault fell into it: it has to be made longer."""
+    """The sweep ended before the fault was injected; it must be longer."""
 
 
 def one(url: str, query: str) -> object:
-    """The only value of a query."""
+    """Return the only value of a query."""
     with read_only(url).connect() as connection:
         return connection.execute(text(query)).scalar_one()
 
 
 def recorded(url: str) -> int:
-    """How many epoch reports there are; 0 while there is no database."""
+    """Return the number of recorded epochs; 0 while there is no database."""
     try:
         return int(one(url, "SELECT count(*) FROM (SELECT DISTINCT run_id, epoch FROM epoch_metric) AS e"))
-    except Exception:  # noqa: BLE001  no file or no table yet, or a server that starts
+    except Exception:  # noqa: BLE001  no file or table yet, or the server is starting
         return 0
 
 
 def until(condition: Callable[[], bool], seconds: float, what: str) -> None:
-    """Wait for something that has to happen.
+    """Wait until a condition holds.
 
     Raises:
-        TimeoutError: It did not.
+        TimeoutError: It does not hold in time.
     """
     deadline = time.monotonic() + seconds
     while not condition():
@@ -53,17 +53,18 @@ def until(condition: Callable[[], bool], seconds: float, what: str) -> None:
 
 @dataclass
 class Trial:
-    """One sweep and what is done to it.
+    """One sweep and the faults that are injected into it.
 
     Attributes:
-        command: What is repeated.
-        url: Its database.
-        rng: Of the moments.
-        late_s: A late fault falls at most so long after the first new epochs.
-        start_up_s: An early one at most so long after the start.
+        command: Command of the sweep, which is repeated.
+        url: URL of the database.
+        rng: Random generator for the moments of the faults.
+        late_s: Maximum time of a late fault after the first new epochs, in seconds.
+        start_up_s: Maximum time of an early fault after the start, in seconds.
         breaches: Rows that disappeared or changed.
-        looks: How often all rows were compared.
-        deaths: What happened how often.
+        looks: Number of comparisons of all rows.
+        deaths: Number of faults by kind.
+        last: All rows at the last comparison.
     """
 
     command: Command
@@ -77,35 +78,35 @@ class Trial:
     last: dict[str, Rows] = field(default_factory=dict)
 
     def look(self) -> None:
-        """Compare every row with the last look."""
+        """Compare every row with the last snapshot."""
         now = snapshot(self.url)
         self.breaches += changes(self.last, now)
         self.last = now
         self.looks += 1
 
     def under_way(self, more: int = 3) -> subprocess.Popen[bytes]:
-        """Start the command and return when it has recorded so many new epochs.
+        """Start the command and return when it has recorded this number of new epochs.
 
         Raises:
-            OverError: It ended before.
+            OverError: The command ended earlier.
         """
         before = recorded(self.url)
         process = self.command.start()
-        self.go_on(process, before + more)
+        self.wait_for_epochs(process, before + more)
         return process
 
-    def go_on(self, process: subprocess.Popen[bytes], epochs: int) -> None:
-        """Return when there are so many epochs in all.
+    def wait_for_epochs(self, process: subprocess.Popen[bytes], epochs: int) -> None:
+        """Return when this number of epochs is recorded in total.
 
         Raises:
-            OverError: The command ended before.
+            OverError: The command ended earlier.
         """
         while recorded(self.url) < epochs:
             if self.wait(process, 0.05):
                 raise OverError(f"ended with {process.returncode} after {recorded(self.url)} epochs: {self.tail()}")
 
     def kill_driver(self) -> bool:
-        """One life of the driver and its sudden end; False when the sweep was over before."""
+        """Start a driver and kill it; return False if the sweep ended first."""
         began = time.monotonic()
         before = recorded(self.url)
         process = self.command.start()
@@ -115,8 +116,8 @@ class Trial:
             over = self._until_recorded(process, before) or self.wait(process, self.rng.uniform(0.0, self.late_s))
         if over:
             return False
-        self.look()  # what any reader has seen until now must survive
-        self.command.processes()  # remembers those that might outlive their driver
+        self.look()  # all rows that a reader has seen until now must survive
+        self.command.processes()  # remember the processes that might outlive their driver
         process.kill()
         process.wait()
         new = recorded(self.url) - before
@@ -127,7 +128,7 @@ class Trial:
         return True
 
     def kill_worker(self, process: subprocess.Popen[bytes]) -> bool:
-        """The sudden end of one worker of a living driver; False when the sweep was over before."""
+        """Kill one worker of a running driver; return False if the sweep ended first."""
         if self._until_recorded(process, recorded(self.url)) or self.wait(process, self.rng.uniform(0.0, self.late_s)):
             return False
         workers = self.command.workers()
@@ -143,17 +144,17 @@ class Trial:
         return True
 
     def finish(self, process: subprocess.Popen[bytes] | None = None, timeout: float = 600) -> int:
-        """Let the command come to its end.
+        """Wait for the end of the command and return its exit code.
 
         Raises:
-            TimeoutError: It did not.
+            TimeoutError: The command did not end in time.
         """
         process = process or self.command.start()
         deadline = time.monotonic() + timeout
         while not self.wait(process, 1.0):
             self.command.processes()
             if time.monotonic() > deadline:
-                process.send_signal(signal.SIGABRT)  # its log then has the stacks of all its threads
+                process.send_signal(signal.SIGABRT)  # prints the stacks of all its threads to its log
                 self.wait(process, 5.0)
                 process.kill()
                 raise TimeoutError(f"the command did not end within {timeout:.0f} s: {self.tail()}")
@@ -162,30 +163,30 @@ class Trial:
         return code
 
     def left_behind(self, patience: float = PATIENCE_S) -> list[str]:
-        """Processes of the sweep that live on after its end."""
+        """Return the processes of the sweep that are still alive after this time."""
         return self.command.left_behind(patience)
 
     def tail(self) -> str:
-        """The last line that the command printed."""
+        """Return the last line that the command printed."""
         lines = self.command.said().strip().splitlines()
         return f"{self.command.log}: {lines[-1][:200] if lines else 'nothing printed'}"
 
     def wait(self, process: subprocess.Popen[bytes], seconds: float) -> bool:
-        """Whether the command ends within so many seconds."""
+        """Return whether the command ends within this time."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(seconds)
             return True
         return False
 
     def _until_recorded(self, process: subprocess.Popen[bytes], before: int) -> bool:
-        """Wait for new epochs; True when the command ended instead."""
+        """Wait for new epochs; return True if the command ended instead."""
         while recorded(self.url) <= before:
             if self.wait(process, 0.05):
                 return True
         return False
 
     def say(self, what: str) -> None:
-        """Print one fault, and where the sweep stands."""
+        """Print one fault and the progress of the sweep."""
         states = Counter(str(row["state"]).lower() for row in self.last.get("run", {}).values())
         print(
             f"{sum(self.deaths.values()):5d}  {what}; recorded: {recorded(self.url)} epochs, "

@@ -11,7 +11,7 @@ from user_code import runs_of
 LIMIT_S = 5
 
 
-@fault("hangs", "a loop sleeps without end in its second epoch; the space has time_limit_s: 5", 4, 2)
+@fault("hangs", "a loop sleeps for ever in its second epoch; the space has time_limit_s: 5", 4, 2)
 def hangs(stage: Stage) -> None:
     space, rule = spaces.loop(
         "fault_loops:hangs",
@@ -35,13 +35,13 @@ def hangs(stage: Stage) -> None:
             breaches.append(f"run {run['number']}: its error is {str(run['error'])[-100:]!r}")
     stage.count = min(stage.count, max(1, stage.injected))
     stage.check(
-        "runs that hang alone are FAILED, by the time limit", breaches, f"{stage.injected} hung, {took:.0f} s in all"
+        "only runs that hang are FAILED, by the time limit", breaches, f"{stage.injected} hung, {took:.0f} s in total"
     )
     stage.says(trial)
     stage.whole(trial, rule, again=1, failed=True)
 
 
-# Kind -> the state, the attempts, and the beginning of the error.
+# Kind -> state, number of attempts, and beginning of the error.
 MEMORY = {
     "never": ("COMPLETE", 1, ""),
     "once memory": ("COMPLETE", 2, ""),
@@ -51,7 +51,7 @@ MEMORY = {
 }
 
 
-@fault("out-of-memory", "a loop allocates beyond RLIMIT_AS, or raises torch.OutOfMemoryError: once, or always", 8, 4)
+@fault("out-of-memory", "a loop allocates more than RLIMIT_AS, or raises torch.OutOfMemoryError: once, or always", 8, 4)
 def out_of_memory(stage: Stage) -> None:
     search = f"custom.memory: {{choice: [{', '.join(MEMORY)}]}}"
     space, rule = spaces.loop("fault_loops:greedy", runs=6, custom="memory: never", search=search, sampler="grid")
@@ -68,7 +68,7 @@ def out_of_memory(stage: Stage) -> None:
             if (run["state"], run["attempts"]) != (state, attempts) or not str(run["error"] or "").startswith(error):
                 breaches.append(f"{kind}: {run['state']} after {run['attempts']} attempts, {str(run['error'])[:60]!r}")
         stage.check(
-            "once: tried again and COMPLETE; always: FAILED after two attempts, and called out of memory", breaches
+            "once: retried and COMPLETE; always: FAILED after two attempts, with the error out of memory", breaches
         )
         stage.says(trial)
         stage.whole(trial, rule, name, again=0, failed=True)

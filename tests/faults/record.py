@@ -1,4 +1,4 @@
-"""Results as lines of JSON, and the table that is made of them."""
+"""Results as lines of JSON, and the table of docs/reliability.md."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from command import ROOT
 from stage import FAULTS, Result
 
 BEGIN, END = "<!-- the table: made by tests/faults/run.py -->", "<!-- the end of the table -->"
-HEAD = ("fault", "how it was injected", "how often", "what was lost", "command")
+HEAD = ("fault", "how it was injected", "injections", "what was lost", "command")
 
 
 def machine() -> dict[str, Any]:
-    """What a result may depend on."""
+    """Return the properties of this machine that a result may depend on."""
     return {
         "cores": os.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30),
@@ -44,20 +44,20 @@ def _commit() -> str:
 
 
 def append(path: Path, result: Result) -> None:
-    """Add one result to a file of them."""
+    """Append one result to a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps({**asdict(result), "machine": machine()}) + "\n")
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """The newest result of every fault, in the order in which the faults are known."""
+    """Return the newest result of every fault, in the order in which the faults are registered."""
     newest = {line["fault"]: line for line in map(json.loads, path.read_text(encoding="utf-8").splitlines())}
     return sorted(newest.values(), key=lambda line: [*FAULTS, line["fault"]].index(line["fault"]))
 
 
 def table(lines: Iterable[Mapping[str, Any]]) -> str:
-    """The table in Markdown, and below it where it was made."""
+    """Return the table in Markdown, followed by the machines where it was made."""
     lines = list(lines)
     rows = [HEAD, ("---",) * len(HEAD)]
     for line in lines:
@@ -74,7 +74,7 @@ def table(lines: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _brief(breach: str) -> str:
-    """A breach without the folders of the machine where it was found."""
+    """Return a breach without the folders of the machine where it was found."""
     return " ".join(re.sub(r"(?<![\w.])/\S*/", "", breach).split())[:200]
 
 
@@ -101,14 +101,14 @@ def _where(lines: list[Mapping[str, Any]]) -> str:
 
 
 def write_table(page: Path, results: Path) -> None:
-    """Put the table between its marks.
+    """Write the table between its marks.
 
     Raises:
-        ValueError: The page has no marks.
+        ValueError: The page does not have both marks once.
     """
     text = page.read_text(encoding="utf-8")
     if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise ValueError(f"{page}: wanted one line {BEGIN} and one {END}")
+        raise ValueError(f"{page}: expected one line {BEGIN} and one {END}")
     before, rest = text.split(BEGIN)
     after = rest.split(END)[1]
     page.write_text(f"{before}{BEGIN}\n{table(read(results))}\n{END}{after}", encoding="utf-8")

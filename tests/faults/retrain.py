@@ -1,4 +1,4 @@
-"""Recorded runs, trained once more in one go: every number has to be the same."""
+"""Recorded runs are trained again without interruption; every number must be the same."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from verdicts import Verdict
 
 
 def retrained(url: str, name: str, count: int) -> Verdict:
-    """Train the runs that were interrupted most once more and compare every recorded number."""
+    """Train the most interrupted runs again and compare every recorded number."""
     import torch
 
     from search_spaces import Recipe
@@ -19,7 +19,7 @@ def retrained(url: str, name: str, count: int) -> Verdict:
     if str(LOOPS) not in sys.path:
         sys.path.append(str(LOOPS))
     torch.set_num_threads(1)
-    verdict = Verdict("runs that went on after a fault have the very numbers of an uninterrupted training")
+    verdict = Verdict("runs that resumed after a fault have the same numbers as an uninterrupted training")
     rows = snapshot(url)
     [sweep] = [row for row in rows["sweep"].values() if row["name"] == name]
     task = next(line.split(":", 1)[1] for line in sweep["spec_yaml"].splitlines() if line.startswith("task:")).strip(
@@ -36,7 +36,9 @@ def retrained(url: str, name: str, count: int) -> Verdict:
             for metric, value in report.metrics.items():
                 kept = metrics.get((report.epoch, metric))
                 if "second" not in metric and kept != value and not (kept is None and value != value):
-                    verdict.breaches.append(f"run {run['number']} epoch {report.epoch} {metric}: {kept} is {value}")
+                    verdict.breaches.append(
+                        f"run {run['number']} epoch {report.epoch} {metric}: recorded {kept}, retrained {value}"
+                    )
         verdict.note += f"run {run['number']}: {run['attempts']} attempts, "
     verdict.note += f"{epochs} epochs compared"
     if epochs == 0:

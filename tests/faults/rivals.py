@@ -1,4 +1,4 @@
-"""Drivers that meet: two at once, one that sleeps past its lease, and clocks that are set back."""
+"""Drivers of the same sweep: two at once, one that sleeps longer than its lease, and clocks that are changed."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def two_drivers(stage: Stage) -> None:
             refused = pair[1 - winner].command.said()
             holder = f"sweep '{name}' has a driver already: process {lives[winner].pid} on "
             good = refused.startswith(holder) and ", since 20" in refused and len(refused.splitlines()) == 1
-            stage.check("one line names the holder, and since when", [] if good else [refused[:300]])
+            stage.check("one line names the holder and its start time", [] if good else [refused[:300]])
         stage.same("attempts at most", one(pair[0].url, "SELECT max(attempts) FROM run"), 1)
         stage.whole(pair[0], rule, name, again=0)
 
 
 def stop_between_transactions(process: subprocess.Popen[bytes], url: str) -> None:
-    """SIGSTOP at a moment when the driver holds no lock on the file, which nobody could take from it."""
+    """Send SIGSTOP while the driver holds no lock on the file, since a lock could not be taken from it."""
     while True:
         process.send_signal(signal.SIGSTOP)
         try:
@@ -66,7 +66,12 @@ def stop_between_transactions(process: subprocess.Popen[bytes], url: str) -> Non
             time.sleep(0.03)
 
 
-@fault("asleep", "SIGSTOP of a driver past its lease (2 s here); another one takes over; SIGCONT of the first", 5, 1)
+@fault(
+    "asleep",
+    "SIGSTOP of a driver until its lease (2 s here) expires; another one takes over; SIGCONT of the first",
+    5,
+    1,
+)
 def asleep(stage: Stage) -> None:
     while stage.injected < stage.count:
         name = f"toy{stage.injected}"
@@ -79,26 +84,26 @@ def asleep(stage: Stage) -> None:
         stopped_at = recorded(first.url)
         time.sleep(SHORT["sweeps.store.lease.DURATION_S"])
         driver = second.command.start()
-        second.go_on(driver, stopped_at + 3)
+        second.wait_for_epochs(driver, stopped_at + 3)
         owner = one(second.url, "SELECT lease_token FROM sweep")
         sleeper.send_signal(signal.SIGCONT)
         code = first.finish(sleeper, 60)
         stage.injected += 1
         first.deaths["asleep"] += 1
         first.say(f"stopped, replaced, woken: {code}")
-        stage.code(code, 1, first, "the one that woke up")
+        stage.code(code, 1, first, "the driver that woke up")
         stage.check("it says that it was replaced", [] if "took sweep" in first.command.said() else [first.tail()])
-        stage.same("it took nothing back: the lease's token", one(second.url, "SELECT lease_token FROM sweep"), owner)
-        stage.code(second.finish(driver), 0, second, "the one that took over")
+        stage.same("it did not take the lease back: token", one(second.url, "SELECT lease_token FROM sweep"), owner)
+        stage.code(second.finish(driver), 0, second, "the driver that took over")
         tries = one(second.url, "SELECT sum(attempts) - count(*) FROM run")
-        stage.check("only the run that was stopped in the middle was begun again", [] if tries <= 1 else [f"{tries}"])
+        stage.check("only the run that was stopped in the middle was restarted", [] if tries <= 1 else [f"{tries}"])
         second.breaches += first.breaches
         stage.whole(second, rule, name, again=1)
 
 
 @fault(
     "clock",
-    "the wall clock of the driver is stepped by an hour in the middle, back or forward; a second one tries",
+    "the wall clock of the driver is set an hour back or forward; a second driver tries to start",
     4,
     2,
 )
@@ -114,18 +119,21 @@ def clock(stage: Stage) -> None:
         time.sleep(altered["after_s"] + 1.0)
         until(lambda trial=first: recorded(trial.url) > 0, 60, "the sweep begins")
         first.look()
-        stage.code(second.finish(timeout=60), REFUSED, second, "a second driver with a right clock")
+        stage.code(second.finish(timeout=60), REFUSED, second, "a second driver with a correct clock")
         stage.injected += 1
-        stage.code(first.finish(driver), 0, first, "the driver whose clock was stepped")
-        first.deaths[f"stepped by {hours} h"] += 1
-        first.say(f"the clock was stepped by {hours} h")
+        stage.code(first.finish(driver), 0, first, "the driver whose clock was changed")
+        first.deaths[f"clock changed by {hours} h"] += 1
+        first.say(f"the clock was changed by {hours} h")
         stage.same("attempts at most", one(first.url, "SELECT max(attempts) FROM run"), 1)
         first.breaches += second.breaches
         stage.whole(first, rule, name, again=1)
 
 
 @fault(
-    "clock-of-sqlite", "the lease of a killed driver lies an hour ahead, as after a step of the machine's clock", 3, 1
+    "clock-of-sqlite",
+    "the lease of a killed driver expires in an hour, as after the machine's clock was set back",
+    3,
+    1,
 )
 def clock_of_sqlite(stage: Stage) -> None:
     space, rule = spaces.loop(runs=6)
@@ -140,11 +148,11 @@ def clock_of_sqlite(stage: Stage) -> None:
             connection.commit()
         stage.injected += 1
         trial.deaths["lease an hour ahead"] += 1
-        trial.say("the lease lies an hour ahead")
+        trial.say("the lease expires in an hour")
         began = time.monotonic()
         process = trial.under_way(1)
         took = time.monotonic() - began
-        stage.check("the next driver goes on at once", [] if took < 15 else [f"after {took:.0f} s"], f"{took:.1f} s")
+        stage.check("the next driver continues at once", [] if took < 15 else [f"after {took:.0f} s"], f"{took:.1f} s")
         process.kill()
         process.wait()
     stage.code(trial.finish(), 0, trial)

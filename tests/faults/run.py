@@ -1,12 +1,12 @@
-"""Play faults against real sweeps and judge what is left of them.
+"""Inject faults into real sweeps and check that nothing is lost.
 
     python tests/faults/run.py --list
     python tests/faults/run.py driver --quick
     python tests/faults/run.py driver --count 100 --ray-share 0.25 --seed 3
     python tests/faults/run.py --results runs/faults.jsonl --table docs/reliability.md
 
-Without names all of them are played. Each result is printed when its trial ends, and added to the file of --results.
-Exit code 1 when anything was lost.
+Without names, all trials run. Each result is printed when its trial ends, and appended to the file of --results.
+The exit code is 1 if anything was lost.
 """
 
 from __future__ import annotations
@@ -28,26 +28,30 @@ FAMILIES = ("deaths", "signalled", "databases", "disks", "damage", "rivals", "us
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="of faults; all if none is named")
-    parser.add_argument("--list", action="store_true", help="the names, and no trial")
-    parser.add_argument("--quick", action="store_true", help="a few injections each, to see that the trials work")
-    parser.add_argument("--count", type=int, help="injections of each named fault, in place of the usual number")
-    parser.add_argument("--ray-share", type=float, default=0.25, help="of the lives, where both runners take part")
-    parser.add_argument("--seed", type=int, default=0, help="of the random moments")
-    parser.add_argument("--keep", action="store_true", help="the folders of trials that lost nothing, too")
-    parser.add_argument("--results", type=Path, default=ROOT / "runs" / "faults.jsonl", help="takes a line per trial")
-    parser.add_argument("--table", type=Path, help="the page whose table is made anew from --results")
-    parser.add_argument("--table-only", action="store_true", help="no trial, only --table")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="names of faults; default: all")
+    parser.add_argument("--list", action="store_true", help="print the names of the faults and exit")
+    parser.add_argument("--quick", action="store_true", help="a few injections each, to test the trials")
+    parser.add_argument("--count", type=int, help="number of injections per fault")
+    parser.add_argument(
+        "--ray-share", type=float, default=0.25, help="share of the drivers that use Ray, in trials with both runners"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed for the random moments")
+    parser.add_argument("--keep", action="store_true", help="keep the folders of all trials")
+    parser.add_argument(
+        "--results", type=Path, default=ROOT / "runs" / "faults.jsonl", help="file that gets a line per trial"
+    )
+    parser.add_argument("--table", type=Path, help="page whose table is replaced by --results")
+    parser.add_argument("--table-only", action="store_true", help="run no trial, only write --table")
     options = parser.parse_args(arguments)
     if unknown := [name for name in options.names if name not in FAULTS]:
-        parser.error(f"unknown: {', '.join(unknown)}; there are {', '.join(FAULTS)}")
+        parser.error(f"unknown fault {', '.join(unknown)}; expected one of {', '.join(FAULTS)}")
     if options.table_only and options.table is None:
         parser.error("--table-only needs --table")
     return options
 
 
 def repeat(fault: Fault, options: argparse.Namespace) -> str:
-    """The command that plays this trial again."""
+    """Return the command that repeats this trial."""
     words = ["python tests/faults/run.py", fault.name]
     words += ["--quick"] if options.quick else []
     words += [f"--count {options.count}"] if options.count else []
@@ -57,7 +61,7 @@ def repeat(fault: Fault, options: argparse.Namespace) -> str:
 
 
 def play(fault: Fault, options: argparse.Namespace) -> Result:
-    """One trial in a folder of its own, which stays when something was lost."""
+    """Run one trial in its own folder, which is kept if something was lost."""
     folder = Path(tempfile.mkdtemp(prefix=f"fault-{fault.name}-"))
     count = options.count or (fault.quick if options.quick else fault.count)
     stage = Stage(folder, random.Random(f"{fault.name} {options.seed}"), count, options.ray_share)
@@ -69,14 +73,14 @@ def play(fault: Fault, options: argparse.Namespace) -> Result:
 
 
 def show(result: Result) -> None:
-    """A trial's result as a person reads it."""
-    for law in result.checked:
-        print(f"   ok      {law}")
+    """Print the result of a trial."""
+    for invariant in result.checked:
+        print(f"   ok      {invariant}")
     for breach in result.lost:
         print(f"   LOST    {breach}")
     verdict = f"{len(result.lost)} breaches" if result.lost else "nothing lost"
     print(
-        f"{result.fault}: {verdict} after {result.count} faults, {result.seconds:.0f} s; again: {result.command}\n",
+        f"{result.fault}: {verdict} after {result.count} faults, {result.seconds:.0f} s; repeat: {result.command}\n",
         flush=True,
     )
 

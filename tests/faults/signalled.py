@@ -18,7 +18,7 @@ AT_MOST_S = {"SIGINT once": 60.0, "SIGINT twice": 20.0, "SIGTERM": 60.0}
 
 @fault(
     "signals",
-    "SIGINT to the process group once, twice, and SIGTERM to the driver, at random moments after it holds the sweep",
+    "SIGINT to the process group once or twice, or SIGTERM to the driver, at random moments after it holds the lease",
     15,
     3,
 )
@@ -33,7 +33,7 @@ def signals(stage: Stage) -> None:
         process = trial.command.start()
         until(partial(_holds, trial, process), 60, "the driver takes the sweep")
         if trial.wait(process, stage.rng.uniform(0.1, 12.0 if ray else 5.0)):
-            stage.code(process.returncode, 0, trial, "a sweep that was over before its signal")
+            stage.code(process.returncode, 0, trial, "a sweep that ended before its signal")
             break
         trial.command.processes()
         began = time.monotonic()
@@ -44,7 +44,7 @@ def signals(stage: Stage) -> None:
         trial.say(f"{kind}: {code} after {time.monotonic() - began:.1f} s, {'with' if ray else 'without'} Ray")
         stage.code(code, 130, trial, kind)
         stage.nothing_runs(trial, kind)
-        stage.nobody_left()
+        stage.no_process_left()
     trial.command.arguments = local
     stage.code(trial.finish(timeout=1800), 0, trial)
     stage.says(trial, "the same command continues")
@@ -55,7 +55,7 @@ def _send(kind: str, process: subprocess.Popen[bytes]) -> None:
     if kind == "SIGTERM":
         process.send_signal(signal.SIGTERM)
         return
-    os.killpg(process.pid, signal.SIGINT)  # whom a terminal's Ctrl-C reaches
+    os.killpg(process.pid, signal.SIGINT)  # the same processes as for Ctrl-C in a terminal
     if kind == "SIGINT twice":
         time.sleep(0.2)
         if process.poll() is None:
@@ -63,9 +63,9 @@ def _send(kind: str, process: subprocess.Popen[bytes]) -> None:
 
 
 def _holds(trial: Trial, process: subprocess.Popen[bytes]) -> bool:
-    """Whether this driver has taken the sweep, or is over."""
+    """Return whether this driver holds the lease or has ended."""
     try:
         owner = one(trial.url, "SELECT lease_owner FROM sweep")
-    except Exception:  # noqa: BLE001  there is no table yet
+    except Exception:  # noqa: BLE001  no table yet
         owner = None
     return process.poll() is not None or f":{process.pid}:" in str(owner)

@@ -1,4 +1,4 @@
-"""Two moments of a database, compared with SQL alone: nothing that was recorded may disappear or change."""
+"""Two snapshots of a database, compared with SQL only: no recorded row may disappear or change."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FINISHED = ("COMPLETE", "STOPPED", "DIVERGED", "FAILED")
 OPTUNA_FINISHED = ("COMPLETE", "PRUNED", "FAIL")
 OPTUNA_STATE = {"COMPLETE": "COMPLETE", "STOPPED": "PRUNED", "DIVERGED": "PRUNED", "FAILED": "FAIL"}
 
-# Table -> its key. Whatever is not in MAY_CHANGE must stay as it was first seen.
+# Table -> key columns. Columns that are not in MAY_CHANGE must keep their first value.
 KEYS = {
     "sweep": ("id",),
     "run": ("id",),
@@ -51,16 +51,16 @@ MAY_CHANGE = {
     ),
     "trials": ("state", "datetime_start", "datetime_complete"),
 }
-# Even of a finished row: the weights of a best run go when a better one comes; the study is a copy that comes later.
+# Columns that may change even in a finished row: weights are deleted for a better run; the study is written later.
 ALWAYS = {"sweep": LEASE, "run": ("checkpoint", "optuna_trial_id"), "trials": ()}
-ONCE = {  # set, then fixed
+ONCE = {  # set once, then fixed
     "run": ("optuna_trial_id", "started_at", "finished_at", "fingerprint"),
     "trials": ("datetime_complete",),
 }
 
 
 def read_only(url: str) -> Engine:
-    """An engine that cannot write."""
+    """Return an engine that cannot write."""
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
         return create_engine(parsed, poolclass=NullPool, execution_options={"postgresql_readonly": True})
@@ -69,7 +69,7 @@ def read_only(url: str) -> Engine:
 
 
 def snapshot(url: str) -> dict[str, Rows]:
-    """Every row that may matter, by table and key, as of one moment; empty while there is no database."""
+    """Return the rows of all tables by key, as of one moment; empty while there is no database."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite" and not Path(str(parsed.database)).exists():
         return {}
@@ -79,7 +79,7 @@ def snapshot(url: str) -> dict[str, Rows]:
         if engine.dialect.name == "postgresql":
             connection.execution_options(isolation_level="REPEATABLE READ")
         else:
-            connection.exec_driver_sql("BEGIN")  # one moment for all tables: pysqlite begins none for a SELECT
+            connection.exec_driver_sql("BEGIN")  # one transaction for all tables: pysqlite starts none for a SELECT
         present = set(inspect(connection).get_table_names())
         for table, key in KEYS.items():
             if table in present:
@@ -100,7 +100,7 @@ def _plain(row: Any) -> dict[str, Any]:
 
 
 def changes(before: dict[str, Rows], after: dict[str, Rows]) -> list[str]:
-    """What disappeared or changed against the law; empty when nothing did."""
+    """Return the rows that disappeared and the columns that must not change but did."""
     found = []
     begun = {row.get("sweep_id") for row in before.get("run", {}).values()}
     for table, rows in before.items():
@@ -108,7 +108,7 @@ def changes(before: dict[str, Rows], after: dict[str, Rows]) -> list[str]:
         for key, old in rows.items():
             if key not in now:
                 found.append(f"{table} {key}: disappeared")
-            elif table != "sweep" or old["id"] in begun:  # one without runs may still be given another file
+            elif table != "sweep" or old["id"] in begun:  # a sweep without runs may still get another file
                 found += [f"{table} {key}: {what}" for what in _row_changes(table, old, now[key])]
     return found
 

@@ -1,4 +1,4 @@
-"""The spaces of the trials: real trainings that are made long, and loops that pause between epochs."""
+"""The spaces of the trials: real trainings with many steps, and loops that pause between epochs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ recipe:
 checkpoint_every_s: 0.5
 """
 
-# Together, since a learning rate that is searched alone is warned of.
+# Several fields, because a space that searches only the learning rate gets a warning.
 SEARCH = (
     "optimizer.lr: {loguniform: [1e-5, 1e-1]}, optimizer.weight_decay: {loguniform: [1e-4, 1]}, "
     "schedule.warmup: {uniform: [0.0, 0.3]}"
@@ -36,7 +36,7 @@ checkpoint_every_s: {checkpoint_every_s}
 
 
 def real(runs: int = 32, epochs: int = 27, batch_size: int = 2) -> tuple[str, Rule]:
-    """The shipped fine-tune with long epochs and more checkpoints, stopped early by ASHA."""
+    """Return the shipped space finetune with long epochs, more checkpoints and ASHA."""
     return _REAL.format(runs=runs, epochs=epochs, batch_size=batch_size), Rule.asha(runs, epochs)
 
 
@@ -50,6 +50,6 @@ def loop(
     checkpoint_every_s: float = 0.2,
     more: str = "",
 ) -> tuple[str, Rule]:
-    """A loop of loops/ whose runs all go to their end; run 0, the baseline, is the best of `paced`."""
+    """Return the space of a loop in loops/ without early stopping; in `paced`, run 0 is the best run."""
     text = _LOOP.format(**locals())
     return text, Rule(runs, epochs, (), 1)

@@ -1,4 +1,4 @@
-"""Where one trial is played: its folder, its sweeps, what was injected, what was checked, and the result of it all."""
+"""One trial: its folder, its sweeps, the injected faults, the checked invariants, and the result."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from verdicts import Rule, Verdict, verdicts
 
 @dataclass(frozen=True)
 class Result:
-    """What one trial came to.
+    """The result of one trial.
 
     Attributes:
-        fault: Its name.
+        fault: Name of the fault.
         how: How the fault was injected.
-        count: How often it was.
-        checked: Every law that held, with figures.
-        lost: Every breach of a law; nothing else is in here.
-        seconds: It took.
-        command: Repeats it.
+        count: Number of injections.
+        checked: Invariants that held, with figures.
+        lost: Breaches of invariants.
+        seconds: Duration of the trial.
+        command: Command that repeats the trial.
     """
 
     fault: str
@@ -43,17 +43,17 @@ class Result:
 
 @dataclass
 class Stage:
-    """What a trial is given, and fills.
+    """The input of a trial, and what the trial records.
 
     Attributes:
-        folder: An empty one.
-        rng: Of every random moment.
-        count: How many faults are wanted.
-        ray_share: Of the lives of a driver, where a trial mixes both runners.
-        how: What is to be said of the injections besides the fault's own words.
-        injected: How many there were.
-        verdicts: What was checked.
-        stack: Closed at the end, whatever happens.
+        folder: Empty folder for the trial.
+        rng: Random generator for all random moments.
+        count: Number of faults to inject.
+        ray_share: Share of drivers with Ray, in a trial with both runners.
+        how: Further details of the injections, appended to the description of the fault.
+        injected: Number of injected faults.
+        verdicts: Results of the checks.
+        stack: Context managers that are closed at the end of the trial.
     """
 
     folder: Path
@@ -67,12 +67,12 @@ class Stage:
     _commands: list[Command] = field(default_factory=list)
     _ray: str | None = None
 
-    # --- what is played -------------------------------------------------------------------------------------
+    # --- commands -------------------------------------------------------------------------------------------
 
     def sweep(
         self, space: str, *more: str, url: str | None = None, ray: bool = False, name: str = "toy", **command: Any
     ) -> Trial:
-        """A sweep that was not started yet, of a space given as text; ``command`` are fields of its `Command`."""
+        """Return a sweep of this space, not yet started; ``command`` are fields of its `Command`."""
         (self.folder / f"{name}.yaml").write_text(space)
         url = url or f"sqlite:///{self.folder / name / 'sweeps.db'}"
         return self.trial(
@@ -80,37 +80,37 @@ class Stage:
         )
 
     def trial(self, arguments: list[str], url: str, **command: Any) -> Trial:
-        """Any command over a database."""
+        """Return any command with a database, not yet started."""
         log = self.folder / f"log-{len(self._commands)}.txt"
         if self._ray is None:
             self._ray = self.stack.enter_context(TemporaryDirectory(prefix="fr-", ignore_cleanup_errors=True))
-        # Sockets lie there, so its path is short; and no sweep meets another one's Ray.
+        # The path is short because it contains sockets. The folder separates the sweep from any other Ray.
         command["environment"] = {"RAY_TMPDIR": self._ray, **command.get("environment", {})}
-        one = self.adopt(Command(arguments, self.folder, log, **command))
+        one = self.track(Command(arguments, self.folder, log, **command))
         start_up = LOCAL_START_S if "--local" in arguments else RAY_START_S
         return Trial(one, url, self.rng, start_up_s=start_up)
 
-    def adopt(self, command: Command) -> Command:
-        """See to it that nothing is left of a command in the end."""
+    def track(self, command: Command) -> Command:
+        """Register a command, so that its processes are checked and killed at the end."""
         self._commands.append(command)
         return command
 
-    # --- what is checked ------------------------------------------------------------------------------------
+    # --- checks ---------------------------------------------------------------------------------------------
 
-    def check(self, law: str, breaches: Iterable[str] = (), note: str = "") -> None:
-        """One invariant and where it does not hold."""
-        self.verdicts.append(Verdict(law, list(breaches), note))
+    def check(self, invariant: str, breaches: Iterable[str] = (), note: str = "") -> None:
+        """Record the result of one check."""
+        self.verdicts.append(Verdict(invariant, list(breaches), note))
 
-    def same(self, law: str, found: object, wanted: object) -> None:
-        """That something is what it has to be."""
-        self.check(law, [] if found == wanted else [f"wanted {wanted}, found {found}"], f"{found}")
+    def same(self, invariant: str, found: object, wanted: object) -> None:
+        """Check that a value is as expected."""
+        self.check(invariant, [] if found == wanted else [f"expected {wanted}, found {found}"], f"{found}")
 
     def code(self, found: int, wanted: int, trial: Trial, what: str = "the last command") -> None:
-        """That a command ended with the right code."""
+        """Check the exit code of a command."""
         self.check(f"{what} ends with {wanted}", [] if found == wanted else [f"{found}: {trial.tail()}"])
 
     def says(self, trial: Trial, *texts: str) -> None:
-        """That a person was told, and was shown no traceback."""
+        """Check that the command printed these texts and no traceback."""
         said = trial.command.said()
         for text in texts:
             self.check(f"it says {text!r}", [] if text in said else ["it does not"])
@@ -119,15 +119,15 @@ class Stage:
     def whole(
         self, trial: Trial, rule: Rule, name: str = "toy", again: int = 2, failed: bool = False, weights: bool = True
     ) -> None:
-        """Everything that must hold for a sweep that has survived; ``again`` runs are trained once more."""
+        """Check all invariants of a finished sweep; ``again`` runs are trained again."""
         self.check("0 recorded rows disappeared or changed", trial.breaches, f"{trial.looks} comparisons")
         found = verdicts(trial.url, name, rule, failed)
-        self.verdicts += [verdict for verdict in found if weights or "weights" not in verdict.law]
+        self.verdicts += [verdict for verdict in found if weights or "weights" not in verdict.invariant]
         if again:
             self.verdicts.append(retrained(trial.url, name, again))
 
-    def nobody_left(self, patience: float = PATIENCE_S, what: str = "the end") -> None:
-        """That every process of every command is gone."""
+    def no_process_left(self, patience: float = PATIENCE_S, what: str = "the end") -> None:
+        """Check that all processes of all commands have ended."""
         began = time.monotonic()
         left = [line for command in self._commands for line in command.left_behind(patience)]
         took = time.monotonic() - began
@@ -136,14 +136,14 @@ class Stage:
         self.check(f"0 processes are left {patience:.0f} s after {what}", left)
 
     def nothing_runs(self, trial: Trial, what: str) -> None:
-        """That a command which ended by itself left no run RUNNING, and gave the lease back."""
+        """Check that a command that ended by itself left no run RUNNING and released the lease."""
         running = one(trial.url, "SELECT count(*) FROM run WHERE state = 'RUNNING'")
         self.check(f"0 runs are RUNNING after {what}", [] if running == 0 else [f"{running}"])
         owner = one(trial.url, "SELECT max(lease_owner) FROM sweep")
-        self.check(f"the lease is given back after {what}", [] if owner is None else [f"held by {owner}"])
+        self.check(f"the lease is released after {what}", [] if owner is None else [f"held by {owner}"])
 
     def close(self) -> None:
-        """End what is left of it."""
+        """Kill all remaining processes and close the context managers."""
         for command in self._commands:
             command.end()
         self.stack.close()
@@ -151,14 +151,14 @@ class Stage:
 
 @dataclass(frozen=True)
 class Fault:
-    """A family of faults.
+    """A kind of fault.
 
     Attributes:
-        name: As it is called on the command line.
-        how: How it is injected.
-        count: How often, at full size.
-        quick: How often, to see that the trial works.
-        play: Does it.
+        name: Name on the command line.
+        how: How the fault is injected.
+        count: Number of injections.
+        quick: Number of injections with --quick.
+        play: Function that runs the trial.
     """
 
     name: str
@@ -172,7 +172,7 @@ FAULTS: dict[str, Fault] = {}
 
 
 def fault(name: str, how: str, count: int, quick: int) -> Callable[[Callable[[Stage], None]], Callable[[Stage], None]]:
-    """Register a trial."""
+    """Register the decorated function as a trial."""
 
     def register(play: Callable[[Stage], None]) -> Callable[[Stage], None]:
         FAULTS[name] = Fault(name, how, count, quick, play)
@@ -182,16 +182,16 @@ def fault(name: str, how: str, count: int, quick: int) -> Callable[[Callable[[St
 
 
 def played(fault: Fault, stage: Stage, command: str) -> Result:
-    """Play a trial to its end; an error of the trial itself is a breach, too."""
+    """Run a trial and return its result; an error of the trial itself is also a breach."""
     began = time.monotonic()
     try:
         try:
             fault.play(stage)
-        except Exception as error:  # noqa: BLE001  whatever it was, nothing is known to have survived
-            stage.check("the trial came to its end", [f"{type(error).__name__}: {error}"])
-        few = [] if stage.injected >= stage.count else [f"{stage.injected}: the sweep has to be longer"]
+        except Exception as error:  # noqa: BLE001  after any error, nothing is known to have survived
+            stage.check("the trial ended without an error", [f"{type(error).__name__}: {error}"])
+        few = [] if stage.injected >= stage.count else [f"{stage.injected}: the sweep must be longer"]
         stage.check(f"{stage.count} faults were injected", few)
-        stage.nobody_left()
+        stage.no_process_left()
     finally:
         stage.close()
     held = Counter(str(verdict).removeprefix("ok").strip() for verdict in stage.verdicts if not verdict.breaches)
@@ -199,8 +199,8 @@ def played(fault: Fault, stage: Stage, command: str) -> Result:
         fault=fault.name,
         how=fault.how + stage.how,
         count=stage.injected,
-        checked=tuple(law if times == 1 else f"{times} times: {law}" for law, times in held.items()),
-        lost=tuple(f"{verdict.law}: {breach}" for verdict in stage.verdicts for breach in verdict.breaches),
+        checked=tuple(name if times == 1 else f"{times} times: {name}" for name, times in held.items()),
+        lost=tuple(f"{verdict.invariant}: {breach}" for verdict in stage.verdicts for breach in verdict.breaches),
         seconds=round(time.monotonic() - began, 1),
         command=command,
     )

@@ -1,4 +1,4 @@
-"""The trials of tests/faults find what is broken: each of their means is shown something that is."""
+"""Tests of the fault trials: each check is given something broken, and must find it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).parent))  # scripts, no package
+sys.path.append(str(Path(__file__).parent))  # scripts, not a package
 
 import command as command_module
 import damage
@@ -38,7 +38,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
 
 @pytest.fixture
 def faults(monkeypatch: pytest.MonkeyPatch) -> dict[str, Fault]:
-    """No trials but those that a test adds."""
+    """Replace the registered faults by those that a test adds."""
     known: dict[str, Fault] = {}
     for module in (run, record, stage_module):
         monkeypatch.setattr(module, "FAULTS", known)
@@ -50,7 +50,7 @@ def lost(stage: Stage) -> list[str]:
 
 
 def says(stage: Stage, code: str) -> Trial:
-    """A trial whose command is a line of Python, in the place of `sweeps`."""
+    """Return a trial whose command is Python code instead of `sweeps`."""
     trial = stage.trial(["-c", code], f"sqlite:///{stage.folder / 'none.db'}")
     trial.command.__class__ = type(
         "Other", (Command,), {"words": property(lambda self: [sys.executable, *self.arguments])}
@@ -58,12 +58,12 @@ def says(stage: Stage, code: str) -> Trial:
     return trial
 
 
-def test_a_trial_that_loses_something_is_told_and_ends_with_1(
+def test_a_trial_that_loses_something_is_reported_and_exits_with_1(
     faults: dict[str, Fault], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def bad(stage: Stage) -> None:
         stage.injected = 2
-        stage.check("a | law", ["it does not hold in /tmp/x-1/log.txt"])
+        stage.check("a | rule", ["it does not hold in /tmp/x-1/log.txt"])
 
     def good(stage: Stage) -> None:
         stage.injected = 1
@@ -78,7 +78,7 @@ def test_a_trial_that_loses_something_is_told_and_ends_with_1(
     words = ["--results", str(results), "--table", str(page)]
     assert run.main(["good", *words]) == 0
     assert run.main([*words, "--seed", "3"]) == 1
-    assert "LOST    a | law: it does not hold in /tmp/x-1/log.txt" in capsys.readouterr().out
+    assert "LOST    a | rule: it does not hold in /tmp/x-1/log.txt" in capsys.readouterr().out
     lines = [json.loads(line) for line in results.read_text().splitlines()]
     assert [(line["fault"], bool(line["lost"])) for line in lines] == [("good", False), ("good", False), ("bad", True)]
     assert "a figure (3)" in lines[0]["checked"]
@@ -86,7 +86,7 @@ def test_a_trial_that_loses_something_is_told_and_ends_with_1(
     assert text.startswith("before\n")
     assert text.endswith("after\n")
     assert "| `good` | not at all | 1 | nothing | `python tests/faults/run.py good --seed 3` |" in text
-    assert "| `bad` | in a bad way | 2 | **a \\| law: it does not hold in log.txt** |" in text
+    assert "| `bad` | in a bad way | 2 | **a \\| rule: it does not hold in log.txt** |" in text
     assert "\nold\n" not in text
     assert lines[0]["machine"]["commit"].split()[0] in text
     capsys.readouterr()
@@ -101,18 +101,18 @@ def test_an_error_and_too_few_faults_are_breaches(stage: Stage) -> None:
         raise ValueError("of the trial itself")
 
     found = stage_module.played(Fault("x", "y", 1, 1, breaks), stage, "again")
-    assert "the trial came to its end: ValueError: of the trial itself" in found.lost
+    assert "the trial ended without an error: ValueError: of the trial itself" in found.lost
     assert any("1 faults were injected" in line for line in found.lost)
 
 
 def test_processes_that_are_left_are_found(stage: Stage) -> None:
     trial = says(stage, "import subprocess; subprocess.Popen(['sleep', '60'])")
     trial.command.start().wait(20)
-    stage.nobody_left(0.3)
+    stage.no_process_left(0.3)
     assert "sleep 60" in lost(stage)[0]
     stage.close()
     stage.verdicts.clear()
-    stage.nobody_left(5)
+    stage.no_process_left(5)
     assert lost(stage) == []
 
 
@@ -126,7 +126,7 @@ def test_runs_that_are_left_running_are_found(stage: Stage) -> None:
     stage.nothing_runs(stage.trial([], f"sqlite:///{path}"), "the end")
     assert lost(stage) == [
         "BREACH  0 runs are RUNNING after the end: 1",
-        "BREACH  the lease is given back after the end: held by somebody",
+        "BREACH  the lease is released after the end: held by somebody",
     ]
 
 
@@ -167,7 +167,7 @@ def test_what_is_altered_is_altered(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_full(stage: Stage) -> None:
     if os.geteuid() != 0:
-        with pytest.raises(RuntimeError, match="repeat it as root"):
+        with pytest.raises(RuntimeError, match="run it as root"):
             disks.SmallDisk(stage, stage.folder / "disk", 1)
         return
     disk = disks.SmallDisk(stage, stage.folder / "disk", 1)

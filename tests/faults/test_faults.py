@@ -1,4 +1,4 @@
-"""Real drivers that meet each other, that are stopped for a while, and whose database goes away."""
+"""Real drivers of the same sweep, drivers that are stopped for a while, and databases that become unreachable."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).parent))  # scripts, no package
+sys.path.append(str(Path(__file__).parent))  # scripts, not a package
 
 from rivals import stop_between_transactions
 
@@ -40,7 +40,7 @@ early_stopping: {kind: none}
 runs: 5
 checkpoint_every_s: 0.2
 """
-# The command as a person types it, but that its lease runs out sooner.
+# The command `sweeps` with a shorter lease.
 COMMAND = """
 import json, sys
 from sweeps.store import lease
@@ -54,7 +54,7 @@ SHORT = {"DURATION_S": 2.0, "RENEW_EVERY_S": 0.3, "RETRY_EVERY_S": 0.2}
 
 
 class Drivers:
-    """Starts `sweeps run` in a folder, and ends what is left."""
+    """Starts `sweeps run` in a folder, and kills the remaining processes at the end."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -92,7 +92,7 @@ def drivers(tmp_path: Path) -> Iterator[Drivers]:
 def epochs(url: str) -> int:
     try:
         return int(rows(url, "SELECT count(*) FROM epoch_metric")[0][0])
-    except Exception:  # noqa: BLE001  there is no table yet
+    except Exception:  # noqa: BLE001  no table yet
         return 0
 
 
@@ -104,7 +104,7 @@ def until(condition: Callable[[], bool], seconds: float = 40) -> None:
 
 
 def is_whole(url: str) -> None:
-    """Every run is complete, with all its epochs once, in an order of recording without gaps or repetitions."""
+    """Assert that every run is complete, with all its epochs once and recording numbers without gaps."""
     assert [tuple(row) for row in rows(url, "SELECT number, state, epoch FROM run ORDER BY number")] == [
         (number, "COMPLETE", 9) for number in range(5)
     ]
@@ -126,7 +126,7 @@ def test_two_drivers_started_at_once_on_an_empty_database(drivers: Drivers, data
 
 
 @pytest.mark.slow
-def test_a_driver_that_waits_goes_on_when_the_first_one_is_killed(drivers: Drivers, sqlite_url: str) -> None:
+def test_a_waiting_driver_starts_when_the_first_one_is_killed(drivers: Drivers, sqlite_url: str) -> None:
     first = drivers.start(sqlite_url)
     until(lambda: epochs(sqlite_url) > 3)
     second = drivers.start(sqlite_url, "--wait")
@@ -207,6 +207,6 @@ def test_a_server_that_is_stopped_at_once_for_a_while(
         is_whole(url)
         after = {tuple(row) for row in rows(url, "SELECT run_id, epoch, value, seq FROM epoch_metric")}
         assert before <= after
-        assert {attempts for (attempts,) in rows(url, "SELECT attempts FROM run")} == {1}  # training went on
+        assert {attempts for (attempts,) in rows(url, "SELECT attempts FROM run")} == {1}  # training continued
     finally:
         server.cleanup()

@@ -1,4 +1,4 @@
-"""Real processes that end in every way a process can end; the checker is that of tests/faults."""
+"""Real processes that are killed or interrupted; the checks are those of the fault trials."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).parent))  # scripts, no package
+sys.path.append(str(Path(__file__).parent))  # scripts, not a package
 
 from command import Command
 from kills import Trial, recorded
@@ -31,14 +31,14 @@ kind: sweep
 extends: {extends}
 runs: {runs}
 recipe:
-  optimizer: {{lr: 1.0e-5}}  # a baseline that others beat: the checker has runs to look at that went on past a rung
+  optimizer: {{lr: 1.0e-5}}  # a weak baseline, so that other runs are promoted and can be checked
   budget: {{epochs: {epochs}, batch_size: {batch_size}}}
 checkpoint_every_s: 0.3
 """
 
 
 def sweep(folder: Path, seed: int = 0, local: bool = False, **space: object) -> Trial:
-    """A sweep that was not started yet."""
+    """Return a sweep that is not yet started."""
     values = {"extends": "finetune", "runs": 8, "epochs": 27, "batch_size": 8} | space
     (folder / "killed.yaml").write_text(SPACE.format(**values))
     url = f"sqlite:///{folder / 'sweeps.db'}"
@@ -48,7 +48,7 @@ def sweep(folder: Path, seed: int = 0, local: bool = False, **space: object) -> 
 
 @contextmanager
 def ended(trial: Trial) -> Iterator[Trial]:
-    """Whatever the test finds, no process outlives it."""
+    """Kill all processes of a trial at the end of a test."""
     try:
         yield trial
     finally:
@@ -84,7 +84,7 @@ def test_a_driver_killed_again_and_again(tmp_path: Path) -> None:
     _the_checker_finds(trial, tmp_path)
 
 
-# What a bug could do to a finished sweep, and a word of the law that it breaks.
+# What a bug could do to a finished sweep, and words of the invariant that it breaks.
 BREACHES = {
     "UPDATE run SET state = 'RUNNING' WHERE number = 3": "RUNNING",
     "UPDATE trials SET state = 'RUNNING' WHERE number = 3": "RUNNING",
@@ -96,11 +96,11 @@ BREACHES = {
     "UPDATE epoch_metric SET value = 9 WHERE name = 'val/accuracy' AND epoch = (SELECT epoch FROM run WHERE "
     "state = 'STOPPED') AND run_id = (SELECT id FROM run WHERE state = 'STOPPED')": "below the cutoff",
     "UPDATE epoch_metric SET value = -9 WHERE name = 'val/accuracy' AND epoch = 1 AND run_id = (SELECT id FROM run "
-    "WHERE number > 0 AND epoch > 1 ORDER BY number DESC)": "went on",
+    "WHERE number > 0 AND epoch > 1 ORDER BY number DESC)": "promoted",
     "UPDATE epoch_metric SET seq = 0": "duplicates",
     "CREATE TABLE copy AS SELECT * FROM epoch_metric UNION ALL SELECT * FROM epoch_metric; DROP TABLE epoch_metric; "
     "ALTER TABLE copy RENAME TO epoch_metric": "duplicates",
-    "DELETE FROM prediction": None,  # a user's own loop gives none: not for this check, but a change, see below
+    "DELETE FROM prediction": None,  # a user's own loop has none: not a breach, but a change, see below
     "UPDATE run SET checkpoint = NULL": "weights",
     "UPDATE sweep SET lease_owner = 'somebody:1:1:1'": "lease",
 }
@@ -108,7 +108,7 @@ BREACHES = {
 
 def _the_checker_finds(trial: Trial, folder: Path) -> None:
     before = snapshot(trial.url)
-    for number, (breach, law) in enumerate(BREACHES.items()):
+    for number, (breach, words) in enumerate(BREACHES.items()):
         copy = folder / f"copy{number}.db"
         with (
             closing(sqlite3.connect(trial.url.removeprefix("sqlite:///"))) as source,
@@ -119,7 +119,7 @@ def _the_checker_finds(trial: Trial, folder: Path) -> None:
             target.commit()
         url = f"sqlite:///{copy}"
         found = [str(verdict) for verdict in verdicts(url, "killed", Rule.asha(6, 9)) if verdict.breaches]
-        assert law is None or any(law in line for line in found), (breach, found)
+        assert words is None or any(words in line for line in found), (breach, found)
         if "lease" not in breach and "copy" not in breach and "checkpoint" not in breach:
             assert changes(before, snapshot(url)), breach
     with closing(sqlite3.connect(copy)) as connection:
@@ -143,7 +143,7 @@ def test_what_may_change_and_what_may_not() -> None:
     assert changes({}, run()) == []
     sweep = {(1,): {"id": 1, "spec_yaml": "old", "lease_owner": None}}
     other = {"sweep": {(1,): {"id": 1, "spec_yaml": "new", "lease_owner": "somebody"}}}
-    assert changes({"sweep": sweep}, other) == []  # it has no runs yet
+    assert changes({"sweep": sweep}, other) == []  # the sweep has no runs yet
     assert changes({"sweep": sweep, "run": {(1,): {"sweep_id": 1}}}, other | {"run": {(1,): {"sweep_id": 1}}}) == [
         "sweep (1,): spec_yaml was 'old' and is 'new'"
     ]
@@ -179,7 +179,7 @@ def test_a_killed_worker_costs_its_run_one_attempt(tmp_path: Path) -> None:
 
 
 class Terminal:
-    """A sweep in a terminal of its own, so that Ctrl-C reaches everybody whom a person's Ctrl-C reaches."""
+    """A sweep in its own terminal, so that Ctrl-C reaches the same processes as for a user."""
 
     def __init__(self, trial: Trial) -> None:
         self._trial = trial
@@ -203,7 +203,7 @@ class Terminal:
         while True:
             try:
                 self._read.append(os.read(self._master, 65536))
-            except OSError:  # every end on the other side is closed
+            except OSError:  # all processes have closed the other side
                 return
 
     def press_ctrl_c(self) -> None:

@@ -1,4 +1,4 @@
-"""Users' own loops and tasks: numbers that are none, errors, modules that cannot be imported, objects of no pickle."""
+"""Users' own loops and tasks: non-finite numbers, errors, missing modules, objects that cannot be pickled."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stage import Stage, fault
 
 
 def runs_of(trial: Trial) -> list[dict[str, Any]]:
-    """Every run, with its recipe read and its metrics as ``(epoch, name) -> value``."""
+    """Return every run with its parsed recipe and its metrics as ``(epoch, name) -> value``."""
     rows = snapshot(trial.url)
     found = [{**row, "recipe": json.loads(row["recipe"]), "metrics": {}} for row in rows.get("run", {}).values()]
     by_id = {row["id"]: row for row in found}
@@ -34,7 +34,7 @@ STORED = {
 
 @fault(
     "odd-numbers",
-    "a loop reports NaN, Inf, -Inf, 1e308, -1e308 or 5e-324, as the sweep's metric or as another one",
+    "a loop reports NaN, Inf, -Inf, 1e308, -1e308 or 5e-324 as the metric of the sweep or another metric",
     12,
     4,
 )
@@ -64,14 +64,17 @@ def odd_numbers(stage: Stage) -> None:
                 found = run["metrics"].get((3, metric), "nothing")
                 breaches += [] if found == STORED[kind] else [f"{kind} as {metric} is stored as {found}"]
         stage.check(
-            "NaN and infinities are DIVERGED at once, what is finite goes on, and each is stored as it is", breaches
+            "NaN and infinities are DIVERGED at once, finite values are not, and each is stored unchanged", breaches
         )
         stage.says(trial)
         stage.whole(trial, rule, name, again=2)
 
 
 @fault(
-    "task-raises", "a loop raises in its fourth epoch, with a zero and half a character in the text of the error", 4, 2
+    "task-raises",
+    "a loop raises in its fourth epoch; the error text has a null character and half a surrogate pair",
+    4,
+    2,
 )
 def task_raises(stage: Stage) -> None:
     space, rule = spaces.loop(
@@ -92,7 +95,7 @@ def task_raises(stage: Stage) -> None:
                 )
             if bad and "RuntimeError: a zero" not in str(run["error"]):
                 breaches.append(f"run {run['number']}: its error is {str(run['error'])[-100:]!r}")
-        stage.check("such runs alone are FAILED, with their traceback and the epochs before", breaches)
+        stage.check("only these runs are FAILED, with their traceback and the epochs before", breaches)
         stage.says(trial)
         stage.whole(trial, rule, name, again=1, failed=True)
 
@@ -107,7 +110,7 @@ MISSING = {
 
 @fault(
     "task-not-there",
-    "a task whose module raises on import, is not there, or has no such name, or that is no task",
+    "a task whose module raises on import, does not exist or lacks the name, or that is not a task",
     8,
     4,
 )
@@ -120,7 +123,7 @@ def task_not_there(stage: Stage) -> None:
         stage.injected += 1
         stage.code(code, 2, trial, f"a sweep of {task}")
         said = trial.command.said().strip().splitlines()
-        reason = [line for line in said if not line.startswith("sweep 'toy")]  # what it is about to do is said before
+        reason = [line for line in said if not line.startswith("sweep 'toy")]  # the announcement of the sweep
         good = len(reason) == 1 and MISSING[task] in reason[0]
         stage.check("one line says why", [] if good else [f"{task}: {said[:4]}"])
         runs = len(snapshot(trial.url).get("run", {}))
@@ -129,7 +132,7 @@ def task_not_there(stage: Stage) -> None:
 
 @fault(
     "task-unpicklable",
-    "a task and a loop that hold locks, lambdas, threads' storage, an open file and a generator",
+    "a task and a loop with locks, lambdas, thread-local storage, an open file and a generator",
     4,
     2,
 )

@@ -1,4 +1,4 @@
-"""What must be true of a finished sweep, judged with SQL and numpy alone: no code of the product decides here."""
+"""The invariants of a finished sweep, checked with SQL and numpy only, without any code of the product."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ import numpy as np
 from snapshot import FINISHED, OPTUNA_FINISHED, OPTUNA_STATE, Rows, read_only, snapshot
 from sqlalchemy import text
 
-ODD = {"NAN": math.nan, "INF_POS": math.inf, "INF_NEG": -math.inf}  # as Optuna writes what is not finite
+ODD = {"NAN": math.nan, "INF_POS": math.inf, "INF_NEG": -math.inf}  # how Optuna stores non-finite values
 
 
 @dataclass
 class Verdict:
-    """One invariant.
+    """The result of checking one invariant.
 
     Attributes:
-        law: What must hold.
-        breaches: Where it does not.
-        note: What was looked at.
+        invariant: What must hold.
+        breaches: Where it does not hold.
+        note: What was checked.
     """
 
-    law: str
+    invariant: str
     breaches: list[str] = field(default_factory=list)
     note: str = ""
 
     def __str__(self) -> str:
         if not self.breaches:
-            return f"ok      {self.law}" + (f" ({self.note})" if self.note else "")
+            return f"ok      {self.invariant}" + (f" ({self.note})" if self.note else "")
         more = "" if len(self.breaches) == 1 else f" (and {len(self.breaches) - 1} more)"
-        return f"BREACH  {self.law}: {self.breaches[0]}{more}"
+        return f"BREACH  {self.invariant}: {self.breaches[0]}{more}"
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What the space says, read by whoever starts the trial.
+    """What the space of a sweep specifies.
 
     Attributes:
-        runs: Planned.
-        epochs: Full budget.
+        runs: Number of planned runs.
+        epochs: Full budget of a run.
         rungs: Epochs at which ASHA decides.
-        factor: Its reduction factor.
-        curve: The metric whose curve every run has and the study shows, where the sweep's own is another one.
+        factor: Reduction factor of ASHA.
+        curve: Metric whose curve every run has and the study shows, if it is not the metric of the sweep.
     """
 
     runs: int
@@ -55,13 +55,13 @@ class Rule:
 
     @classmethod
     def asha(cls, runs: int, epochs: int, grace: int = 1, factor: int = 3) -> Rule:
-        """The rungs of a successive halving, written out."""
+        """Return the rule of a sweep with ASHA."""
         rungs = [grace * factor**k for k in range(64)]
         return cls(runs, epochs, tuple(rung for rung in rungs if rung < epochs), factor)
 
 
 def verdicts(url: str, name: str, rule: Rule, allow_failed: bool = False) -> list[Verdict]:
-    """Every invariant of a finished sweep."""
+    """Check every invariant of a finished sweep."""
     db = _Sweep(snapshot(url), name, rule.curve)
     return [
         _finished(db, rule, allow_failed),
@@ -78,7 +78,7 @@ def verdicts(url: str, name: str, rule: Rule, allow_failed: bool = False) -> lis
 
 
 class _Sweep:
-    """The rows of one sweep, joined by hand."""
+    """The rows of one sweep, joined in Python."""
 
     def __init__(self, rows: dict[str, Rows], name: str, curve: str) -> None:
         [self.row] = [row for row in rows["sweep"].values() if row["name"] == name]
@@ -103,7 +103,7 @@ class _Sweep:
         self.values = {row["trial_id"]: row["value"] for row in rows.get("trial_values", {}).values()}
 
     def at(self, rung: int) -> list[tuple[int, int, float]]:
-        """``(seq, run number, value)`` at a rung, in the order of recording, finite values only."""
+        """Return ``(seq, run number, value)`` at a rung in the order of recording; finite values only."""
         found = []
         for run in self.runs:
             value, seq = self.curves[run["id"]].get(rung, (math.nan, -1))
@@ -112,7 +112,7 @@ class _Sweep:
         return sorted(found)
 
     def below(self, rung: int, factor: int) -> dict[int, bool]:
-        """Run number -> whether its value at this rung was below the cutoff of those recorded before it."""
+        """Return for each run number whether its value at this rung was below the cutoff of the values before it."""
         judged: dict[int, bool] = {}
         sign = 1 if self.maximize else -1
         earlier: list[float] = []
@@ -137,39 +137,39 @@ def _finished(db: _Sweep, rule: Rule, allow_failed: bool) -> Verdict:
 
 
 def _baseline(db: _Sweep) -> Verdict:
-    verdict = Verdict("one baseline, run 0, which nothing stops")
+    verdict = Verdict("run 0, the baseline, is never stopped early")
     if not db.runs or db.runs[0]["number"] != 0 or db.runs[0]["state"] == "STOPPED":
         verdict.breaches.append(f"run 0 is {db.runs[0]['state'] if db.runs else 'missing'}")
     return verdict
 
 
 def _no_gaps(db: _Sweep, rule: Rule) -> Verdict:
-    verdict = Verdict("every run has all its epochs, up to where its state says")
+    verdict = Verdict("every run has all its epochs, up to the epoch of its row")
     for run in db.runs:
         epochs = sorted(db.curves[run["id"]])
         where = f"run {run['number']} ({run['state']})"
         if epochs != list(range(1, run["epoch"] + 1)):
-            verdict.breaches.append(f"{where} says epoch {run['epoch']} and has {epochs}")
+            verdict.breaches.append(f"{where} has epoch {run['epoch']} in its row, and the epochs {epochs}")
         if run["state"] == "COMPLETE" and run["epoch"] != rule.epochs:
             verdict.breaches.append(f"{where} ended at epoch {run['epoch']} of {rule.epochs}")
         if run["state"] == "STOPPED" and run["epoch"] not in rule.rungs:
-            verdict.breaches.append(f"{where} ended at epoch {run['epoch']}, which is no rung")
+            verdict.breaches.append(f"{where} ended at epoch {run['epoch']}, which is not a rung")
     verdict.note = f"{sum(len(curve) for curve in db.curves.values())} epochs, {len(db.metrics)} values"
     return verdict
 
 
 def _stopped_below_cutoff(db: _Sweep, rule: Rule) -> Verdict:
-    verdict = Verdict("every STOPPED run was below the cutoff of the values recorded at its rung before it")
+    verdict = Verdict("every STOPPED run was below the cutoff of the values recorded before it at its rung")
     stopped = [run for run in db.runs if run["state"] == "STOPPED"]
     for run in stopped:
         if not db.below(run["epoch"], rule.factor).get(run["number"], False):
-            verdict.breaches.append(f"run {run['number']} at epoch {run['epoch']} was not")
+            verdict.breaches.append(f"run {run['number']} at epoch {run['epoch']} was not below it")
     verdict.note = f"{len(stopped)} runs"
     return verdict
 
 
 def _survivors_at_cutoff(db: _Sweep, rule: Rule) -> Verdict:
-    verdict = Verdict("every run that went on past a rung was not below its cutoff")
+    verdict = Verdict("no run that was promoted at a rung was below its cutoff")
     looked = 0
     for rung in rule.rungs:
         below = db.below(rung, rule.factor)
@@ -202,7 +202,7 @@ def _no_duplicates(url: str, db: _Sweep) -> Verdict:
 
 
 def _nothing_running(db: _Sweep) -> Verdict:
-    verdict = Verdict("0 RUNNING rows in our table and in Optuna's")
+    verdict = Verdict("0 RUNNING rows in the table of runs and in Optuna's")
     verdict.breaches += [
         f"run {run['number']} is {run['state']}" for run in db.runs if run["state"] in ("RUNNING", "INTERRUPTED")
     ]
@@ -223,7 +223,7 @@ def _study_agrees(db: _Sweep) -> Verdict:
             verdict.breaches.append(f"{where} has no trial")
             continue
         if trial["state"] != OPTUNA_STATE.get(run["state"]):
-            verdict.breaches.append(f"{where} is trial state {trial['state']}")
+            verdict.breaches.append(f"{where} has a trial with state {trial['state']}")
         if trial["trial_id"] != run["optuna_trial_id"]:
             verdict.breaches.append(f"{where} is linked to trial {run['optuna_trial_id']}, not {trial['trial_id']}")
         ours = {epoch: value for epoch, (value, _) in db.curves[run["id"]].items()}
@@ -233,7 +233,7 @@ def _study_agrees(db: _Sweep) -> Verdict:
         if run["state"] in ("COMPLETE", "STOPPED") and db.values.get(trial["trial_id"]) != run["value"]:
             verdict.breaches.append(f"{where} has value {run['value']}, its trial {db.values.get(trial['trial_id'])}")
     extra = set(db.trials) - {run["number"] for run in db.runs}
-    verdict.breaches += [f"trial {number} is no run" for number in sorted(extra)]
+    verdict.breaches += [f"trial {number} is not a run" for number in sorted(extra)]
     return verdict
 
 
@@ -242,11 +242,11 @@ def _same(one: float, other: float) -> bool:
 
 
 def _weights_kept(db: _Sweep) -> Verdict:
-    verdict = Verdict("complete runs have their predictions; the best one alone its weights")
+    verdict = Verdict("complete runs have their predictions; only the best one has weights")
     complete = [run for run in db.runs if run["state"] == "COMPLETE"]
     if not complete:
         return verdict
-    if db.predictions:  # a user's own loop gives none
+    if db.predictions:  # a user's own loop has none
         verdict.breaches += [
             f"run {run['number']} has no predictions" for run in complete if run["id"] not in db.predictions
         ]
@@ -257,11 +257,11 @@ def _weights_kept(db: _Sweep) -> Verdict:
     elif not Path(best["checkpoint"]).is_file():
         verdict.breaches.append(f"{best['checkpoint']} is missing")
     verdict.breaches += [
-        f"run {run['number']} names a checkpoint, too" for run in db.runs if run is not best and run["checkpoint"]
+        f"run {run['number']} also has a checkpoint" for run in db.runs if run is not best and run["checkpoint"]
     ]
     return verdict
 
 
 def _lease_free(db: _Sweep) -> Verdict:
     owner = db.row["lease_owner"]
-    return Verdict("the lease is given back", [] if owner is None else [f"held by {owner}"])
+    return Verdict("the lease is released", [] if owner is None else [f"held by {owner}"])

@@ -1,4 +1,4 @@
-"""`sweeps` as a person types it, but with shorter times, or with a wall clock that is stepped in the middle.
+"""The command `sweeps` with changed constants, or with a wall clock that changes during the run.
 
 python -m altered '{"set": {"sweeps.store.lease.DURATION_S": 2.0}, "step_h": -1, "after_s": 4}' run toy.yaml --local
 """
@@ -15,7 +15,7 @@ from typing import Any
 
 
 def step_the_clock(hours: float, after_s: float) -> None:
-    """Let `time.time` and the `datetime` of the product be that much off, in so many seconds."""
+    """Shift `time.time` and the `datetime` of the product by some hours, after some seconds."""
     true_now = time.time
 
     class Stepped(datetime):

@@ -1,4 +1,4 @@
-"""Training loops as users write them, good and bad: formulas in the place of trainings, so that epochs cost nothing."""
+"""Training loops as users may write them, valid and broken. Formulas replace training, so that epochs are fast."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Epochs = Iterator[tuple[dict[str, float], dict[str, int]]]
 
 
 def _epochs(config: dict[str, Any], state: State) -> Iterator[tuple[int, float]]:
-    """The epochs to go, with an accuracy each that is highest at a learning rate of 1e-2."""
+    """Yield the remaining epochs with an accuracy that is highest at a learning rate of 1e-2."""
     plateau = math.exp(-((math.log10(config["optimizer"]["lr"]) + 2) ** 2))
     for epoch in range(1 if state is None else state["epoch"] + 1, config["budget"]["epochs"] + 1):
         time.sleep(config["custom"].get("pause", 0.0))
@@ -23,7 +23,7 @@ def _epochs(config: dict[str, Any], state: State) -> Iterator[tuple[int, float]]
 
 
 def paced(config: dict[str, Any], seed: int, state: State = None) -> Epochs:
-    """Nothing is wrong with it."""
+    """A valid loop."""
     for epoch, accuracy in _epochs(config, state):
         yield {"val/accuracy": accuracy, "train/loss": 2.5 - accuracy}, {"epoch": epoch}
 
@@ -32,7 +32,7 @@ ODD = {"nan": math.nan, "inf": math.inf, "minus inf": -math.inf, "huge": 1e308, 
 
 
 def odd(config: dict[str, Any], seed: int, state: State = None) -> Epochs:
-    """Reports a number that is odd, or none, in its third epoch: as the sweep's metric, or as another one."""
+    """Reports an extreme or non-finite number in its third epoch, as the metric of the sweep or another metric."""
     kind, where = config["custom"]["odd"], config["custom"]["where"]
     for epoch, accuracy in _epochs(config, state):
         metrics = {"val/accuracy": accuracy, "train/loss": 2.5 - accuracy}
@@ -42,7 +42,7 @@ def odd(config: dict[str, Any], seed: int, state: State = None) -> Epochs:
 
 
 def raises(config: dict[str, Any], seed: int, state: State = None) -> Epochs:
-    """Raises in its fourth epoch, with a text that few databases take as it is."""
+    """Raises in its fourth epoch, with a text that few databases can store unchanged."""
     for epoch, accuracy in _epochs(config, state):
         if epoch == 4 and config["custom"]["bad"]:
             raise RuntimeError(f"a zero \0 and half a character {chr(0xD800)} in run of seed {seed}")
@@ -50,7 +50,7 @@ def raises(config: dict[str, Any], seed: int, state: State = None) -> Epochs:
 
 
 def hangs(config: dict[str, Any], seed: int, state: State = None) -> Epochs:
-    """Never comes back from its second epoch."""
+    """Hangs in its second epoch."""
     for epoch, accuracy in _epochs(config, state):
         while epoch == 2 and config["custom"]["bad"]:
             time.sleep(3600)

@@ -1,4 +1,4 @@
-"""A task and a loop that hold what no pickle takes: locks, lambdas, threads, open files, generators."""
+"""A task and a loop with objects that cannot be pickled: locks, lambdas, threads, open files, generators."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from search_spaces import Recipe
 from trainers.tasks import Data, Split
 
 LOCK = threading.Lock()
-FILE = Path(__file__).open()  # noqa: SIM115  it stays open, which is the point
+FILE = Path(__file__).open()  # noqa: SIM115  must stay open
 SQUARE = lambda value: value * value  # noqa: E731
 ENDLESS = (number for number in iter(int, 1))
 
@@ -41,7 +41,7 @@ class Locked:
 
 
 def train(config: dict[str, Any], seed: int, state: dict[str, Any] | None = None) -> Iterator[Any]:
-    """A loop whose state is plain, whatever it holds besides."""
+    """A loop with a simple state, in a module with unpicklable objects."""
     for epoch in range(1 if state is None else state["epoch"] + 1, config["budget"]["epochs"] + 1):
         with LOCK:
             accuracy = SQUARE(config["optimizer"]["lr"]) * epoch
