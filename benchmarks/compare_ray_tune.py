@@ -1,4 +1,4 @@
-"""`sweeps run finetune` against the same task and space in plain Ray Tune, side by side, on fresh storages.
+"""Compare `sweeps run finetune` with the same task and space in plain Ray Tune, each on a new database.
 
 python benchmarks/compare_ray_tune.py --repetitions 3 --take best
 """
@@ -29,7 +29,7 @@ ROWS = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repetitions", type=int, default=1)
-    parser.add_argument("--take", choices=("best", "median"), default="median", help="of the repetitions")
+    parser.add_argument("--take", choices=("best", "median"), default="median", help="statistic of the repetitions")
     parser.add_argument("--only", nargs="+", choices=tuple(ROWS), default=tuple(ROWS))
     options = parser.parse_args()
     warm_cache()
@@ -45,17 +45,17 @@ def main() -> None:
 
 
 def warm_cache() -> None:
-    """The pretrained network is made once per machine, whoever trains first; nobody should pay for it here."""
+    """Prepare the pretrained network before the measurements; it is created once per machine."""
     spec = load_space("finetune")
     code = (
-        "import sys; from search_spaces import Recipe; from trainers.factory import prepare;"
+        "import sys; from search_spaces import Recipe; from trainers.task_checks import prepare;"
         "prepare(sys.argv[1], Recipe.model_validate_json(sys.argv[2]), 0)"
     )
     subprocess.run([sys.executable, "-c", code, spec.task, spec.recipe.model_dump_json()], check=True)
 
 
 def measure(name: str) -> tuple[float, dict]:
-    """Wall seconds of one command on a fresh storage, and what it recorded."""
+    """Return the wall seconds of one command on a new database, and what it recorded."""
     with tempfile.TemporaryDirectory(prefix=f"compare-{name}-") as folder:
         database = Path(folder) / "sweeps.db"
         if name == "sweeps":
@@ -77,7 +77,7 @@ def measure(name: str) -> tuple[float, dict]:
 
 
 def ours(database: Path) -> dict:
-    """What `sweeps` recorded, in the words of plain_ray_tune.py."""
+    """Return what `sweeps` recorded, with the keys of plain_ray_tune.py."""
     connection = sqlite3.connect(database)
 
     def one(query: str) -> int:
@@ -98,7 +98,7 @@ def ours(database: Path) -> dict:
 
 
 def table(seconds: dict[str, float], facts: dict[str, dict], options: argparse.Namespace) -> str:
-    """Markdown, as docs/benchmarks.md shows it."""
+    """Return the Markdown table of docs/benchmarks.md."""
     base = seconds.get("sweeps")
     lines = [
         f"{os.cpu_count()} cores; {options.take} of {options.repetitions}",

@@ -1,6 +1,6 @@
-"""The suggestion of `sweeps lr-find` against a grid of learning rates: mnist1d, trained in full at each of 24 rates.
+"""Compare the suggestion of `sweeps lr-find` with a grid of learning rates: mnist1d, fully trained at 24 rates.
 
-The scan sees training batches only, the grid is judged on `val`. Factors are the larger rate over the smaller.
+The scan uses training batches only; the grid is scored on `val`. Factors are the larger rate divided by the smaller.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from trainers.sanity.lr_finder import find_lr
 from trainers.task_lookup import load_task
 
 LOW, HIGH = 1e-5, 10.0
-LAW = 5.0
+TOLERANCE = 5.0
 
 
 def recipe(optimizer: Optimizer, lr: float, epochs: int) -> Recipe:
@@ -28,7 +28,7 @@ def recipe(optimizer: Optimizer, lr: float, epochs: int) -> Recipe:
 
 
 def score(one: Recipe, seed: int) -> tuple[float, float]:
-    """Train in full; return the accuracy and the NLL on `val` at the end, the worst there are if it diverged."""
+    """Train to the end and return the final accuracy and NLL on `val`; the worst possible values if it diverged."""
     training = Training(one, load_task("mnist1d"), seed)
     while not training.finished:
         report = training.run_epoch()
@@ -38,7 +38,7 @@ def score(one: Recipe, seed: int) -> tuple[float, float]:
 
 
 def compare(optimizer: Optimizer, points: int, seeds: int, epochs: int) -> list[float]:
-    """Print the grid and the scans of one optimizer; return the factors to the best accuracy's rate."""
+    """Print the grid and the scans of one optimizer; return the factors to the rate with the best accuracy."""
     grid = [float(rate) for rate in np.geomspace(LOW, HIGH, points)]
     began = time.perf_counter()
     runs = [derive_seed("lr_finder_vs_grid", seed) for seed in range(seeds)]
@@ -78,9 +78,9 @@ def main() -> None:
     print("|---|--:|--:|--:|--:|--:|--:|---|---|--:|")
     kinds = (AdamW(), SGD())
     factors = [f for kind in kinds for f in compare(kind, arguments.points, arguments.seeds, arguments.epochs)]
-    close = sum(factor <= LAW for factor in factors)
-    law = f"within a factor of {LAW:g} of the best accuracy's rate"
-    print(f"\n{law}: {close} of {len(factors)} scans; worst {max(factors):.1f}")
+    close = sum(factor <= TOLERANCE for factor in factors)
+    rule = f"within a factor of {TOLERANCE:g} of the best accuracy's rate"
+    print(f"\n{rule}: {close} of {len(factors)} scans; worst {max(factors):.1f}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""MiniLM, fine-tuned, against a bag of words: the sign of a movie review's rating, on one and the same split.
+"""Compare a fine-tuned MiniLM with a bag of words: the sign of a movie review's rating, on the same split.
 
 The reviews are in the source distribution of vaderSentiment on PyPI (MIT): 10,605 snippets with mean ratings. It is
-downloaded into a temporary folder, and nothing of it is kept. Needs the extra ``text``.
+downloaded into a temporary folder and then deleted. Needs the extra ``text``.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def main() -> None:
         task = load_task(
             write_reference("text", {"file": str(folder / "snippets.csv"), "split": "split", "val": VAL, "length": 48})
         )
-        # The same examples that the task gives the network, as rows of the table.
+        # The same training examples as those of the network, as rows of the table.
         pool = torch.arange(TEST, len(table))
         rows = carve(Split(pool, pool), VAL, derive_seed(SEED, "split"))[0].inputs
         bag = bag_of_words(table.iloc[rows.tolist()], table.iloc[:TEST])

@@ -1,6 +1,6 @@
-"""The published table of MNIST-1D beside what the shipped recipes reach: run 0 of four spaces, trained in full.
+"""Compare the published table of MNIST-1D with the shipped recipes: run 0 of four spaces, fully trained.
 
-Nothing is chosen by test accuracy: it is looked at once, at the end of every training.
+Nothing is selected by test accuracy, which is read once, at the end of every training.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MARGIN = 3.0
 
 
 def accuracies(space: str, task: str, seeds: int) -> list[float]:
-    """Train run 0 of a space once a seed and return the test accuracies in percent."""
+    """Train run 0 of a space once per seed and return the test accuracies in percent."""
     recipe = load_space(space).recipe
     found = []
     for seed in range(seeds):
@@ -34,7 +34,9 @@ def accuracies(space: str, task: str, seeds: int) -> list[float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--task", default="mnist1d", help="mnist1d?val=100 trains on 3,900 of the 4,000 signals")
+    parser.add_argument(
+        "--task", default="mnist1d", help="reference of the task; mnist1d?val=100 trains on 3,900 of the 4,000 signals"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     print(f"task {arguments.task}, {arguments.seeds} seeds")

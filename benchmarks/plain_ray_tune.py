@@ -1,6 +1,6 @@
 """The finetune space as a plain Ray Tune script, for comparison with `sweeps run finetune`.
 
-    python benchmarks/plain_ray_tune.py defaults    # as Ray's tutorial has it
+    python benchmarks/plain_ray_tune.py defaults    # as in Ray's tutorial
     python benchmarks/plain_ray_tune.py tuned       # class Trainable, reused actors, no pending queue of one
 
 The training is this project's own, so that only the orchestration differs. The last line of the output is JSON.
@@ -35,7 +35,7 @@ SPACE = {
 
 
 def open_run(config: dict):
-    """The training of one point of the space: torch and the task are loaded here, in the worker."""
+    """Return the training of one point of the space; torch and the task are loaded here, in the worker."""
     import torch
 
     from search_spaces import Recipe
@@ -58,14 +58,14 @@ def open_run(config: dict):
 
 
 def train(config: dict) -> None:
-    """The function trainable of the tutorial."""
+    """Train as a function, as in the tutorial."""
     training = open_run(config)
     while not training.finished:
         tune.report({"accuracy": training.run_epoch().metrics["val/accuracy"]})
 
 
 class Train(tune.Trainable):
-    """The same as a class, which an actor can be reused for."""
+    """The same as a class, so that actors can be reused."""
 
     def setup(self, config: dict) -> None:
         self.training = open_run(config)
@@ -107,14 +107,14 @@ def main() -> None:
 
 
 def checkpoints(variant: str) -> dict:
-    """A class trainable must save a checkpoint when it ends, unless it is told not to; a function need not."""
+    """Return options that turn off checkpoints: by default, a class trainable must save one when it ends."""
     if variant == "defaults":
         return {}
     return {"checkpoint_config": tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False)}
 
 
 def recorded(database: Path, epochs: list[int]) -> dict:
-    """What Optuna's tables hold of the runs that ended before their budget."""
+    """Return what Optuna's tables contain about the runs that ended before their budget."""
     connection = sqlite3.connect(database)
     states = [state for (state,) in connection.execute("SELECT state FROM trials ORDER BY number")]
     [[intermediate]] = connection.execute("SELECT count(*) FROM trial_intermediate_values")
@@ -125,7 +125,7 @@ def recorded(database: Path, epochs: list[int]) -> dict:
         "runs": len(epochs),
         "epochs": sum(epochs),
         "stopped": stopped,
-        # Trained to the end are `runs - stopped`; whatever else is COMPLETE was stopped early.
+        # `runs - stopped` were trained to the end; every further COMPLETE trial was stopped early.
         "stopped_as_complete": max(0, counts["COMPLETE"] - (len(epochs) - stopped)),
         "stopped_as_pruned": counts["PRUNED"],
         "left_running": counts["RUNNING"],

@@ -1,9 +1,9 @@
-"""What the signals of an epoch cost: the time of training with them over that without them.
+"""Measure the cost of an epoch's gradient signals: the time of training with them relative to without them.
 
     python benchmarks/signals_cost.py
 
-Without them means that the gradient norm is still measured, as clipping needs it. Both trainings take turns, and the
-fastest epoch of each counts: whatever else a machine does can only add to it.
+Without them, the gradient norm is still measured, because clipping needs it. The two trainings alternate, and the
+fastest epoch of each counts, because other processes can only add time.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ EPOCHS = 30
 
 
 class NormOnly(GradientStats):
-    """What a training does that only clips."""
+    """The part that gradient clipping needs."""
 
     def gradient(self) -> Tensor:
         return nn.utils.get_total_norm([p.grad for p in self._parameters if p.grad is not None])

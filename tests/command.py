@@ -1,4 +1,4 @@
-"""The command line in this process, as a person would type it: saves a process and its imports."""
+"""Run the command line in this process, which saves starting a process and importing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sweeps.cli import app
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command came to."""
+    """The exit code and output of a command."""
 
     code: int
     out: str
@@ -29,7 +29,7 @@ Command = Callable[..., Answer]
 
 
 def in_this_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: int = 140) -> Command:
-    """A function that takes the words after `sweeps`, for a terminal of that width."""
+    """Return a function that runs `sweeps` with its arguments, for a terminal of this width."""
     monkeypatch.setenv("COLUMNS", str(columns))
 
     def call(*arguments: str) -> Answer:

@@ -1,4 +1,4 @@
-"""What every Runner owes its conductor: run against the one in this process and against a real Ray."""
+"""The contract of every Runner, tested in this process and with a real Ray."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ import signal
 from pathlib import Path
 
 def steady(config, seed, state=None):
-    """Higher is better near lr 1e-2; every epoch depends on a number that the state carries."""
+    """Higher is better near lr 1e-2; every epoch depends on a number in the state."""
     at = {"epoch": 0, "number": float(seed % 1000) / 1000} if state is None else state
     lr, log = config["optimizer"]["lr"], config["custom"].get("log")
     while True:
@@ -65,11 +65,11 @@ def mortal(config, seed, state=None):
 
 @pytest.fixture(scope="module")
 def loops(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The folder of a module with training loops, as a user would have it."""
+    """Yield the folder of a user's module with training loops."""
     folder = tmp_path_factory.mktemp("loops")
     (folder / "contract_loops.py").write_text(textwrap.dedent(LOOPS))
     path = list(sys.path)
-    sys.path.append(str(folder))  # the tests train here, too, whichever runner they check
+    sys.path.append(str(folder))  # the tests also train in this process, with every runner
     yield str(folder)
     sys.path[:] = path
     sys.modules.pop("contract_loops", None)
@@ -103,7 +103,7 @@ def with_custom(spec: SpaceSpec, **custom: str) -> SpaceSpec:
 
 
 def run(runner: Runner, spec: SpaceSpec, url: str, loops: str, folder: Path, drain_at: int | None = None) -> Conductor:
-    """One command's worth; ``drain_at``: ask for the end when a run has recorded this epoch."""
+    """Run one command; drain when a run has recorded epoch ``drain_at``."""
     with Store(url) as store:
 
         def watch(view: RunSnapshot) -> None:
@@ -122,7 +122,7 @@ def run(runner: Runner, spec: SpaceSpec, url: str, loops: str, folder: Path, dra
 
 
 def expected(spec: SpaceSpec, conductor: Conductor, number: int) -> dict[int, float]:
-    """The curve of an uninterrupted training of the same run."""
+    """Return the curve of an uninterrupted training of the same run."""
     one = conductor.runs[number]
     training = open_training(spec.task, Recipe.model_validate(one.recipe), one.seed, spec.resources.processes)
     reports = [training.run_epoch() for _ in range(spec.recipe.budget.epochs)]
@@ -167,7 +167,7 @@ def test_a_finished_sweep_is_left_alone(runner: Runner, database_url: str, loops
     assert [row.attempts for row in rows(database_url, "SELECT attempts FROM run")] == [1]
 
 
-def test_a_stopped_run_trains_no_epoch_more(runner: Runner, database_url: str, loops: str, tmp_path: Path) -> None:
+def test_a_stopped_run_trains_no_further_epoch(runner: Runner, database_url: str, loops: str, tmp_path: Path) -> None:
     log = tmp_path / "log"
     spec = with_custom(loop_space("steady", runs=12, early_stopping=space().early_stopping), log=str(log))
     conductor = run(runner, spec, database_url, loops, tmp_path)
@@ -177,7 +177,7 @@ def test_a_stopped_run_trains_no_epoch_more(runner: Runner, database_url: str, l
     assert trained == {str(one.recipe.optimizer.lr): one.epoch for one in conductor.runs}
 
 
-def test_a_run_that_raises_is_recorded_and_the_others_go_on(
+def test_a_run_that_raises_is_recorded_and_the_others_continue(
     runner: Runner, database_url: str, loops: str, tmp_path: Path
 ) -> None:
     conductor = run(runner, loop_space("fragile", runs=8), database_url, loops, tmp_path)
@@ -215,7 +215,7 @@ def test_drains_and_continues_from_the_checkpoint_bit_by_bit(
     runner: Runner, database_url: str, loops: str, tmp_path: Path
 ) -> None:
     log = tmp_path / "log"
-    # A step ends at each rung: asked after epoch 1, the run ends with epoch 3, and has the checkpoint of epoch 1.
+    # A step ends at each rung: drained after epoch 1, the run stops after epoch 3, with the checkpoint of epoch 1.
     spec = loop_space("steady", early_stopping=space().early_stopping)
     spec = with_custom(spec, log=str(log)).model_copy(update={"search": {}, "runs": 1})
     first = run(runner, spec, database_url, loops, tmp_path, drain_at=1)

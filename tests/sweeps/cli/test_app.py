@@ -1,4 +1,4 @@
-"""The command as a person types it: exit codes, and what is printed where."""
+"""The command line: exit codes, and what is printed to which stream."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ runs: 5
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A user's folder with a finished sweep `toy`."""
+    """Create a user's folder with a finished sweep `toy`."""
     folder = tmp_path_factory.mktemp("project")
     (folder / "cli_loops.py").write_text(LOOP)
     (folder / "toy.yaml").write_text(SPACE)
@@ -63,14 +63,14 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def process(folder: Path, *arguments: str) -> Answer:
-    """The command as a process of its own."""
+    """Run the command as its own process."""
     done = subprocess.run([SWEEPS, *arguments], cwd=folder, capture_output=True, text=True, timeout=60)
     return Answer(done.returncode, done.stdout, done.stderr)
 
 
 @pytest.fixture
 def sweeps(project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """The command in this process, which saves its imports; in the folder of `project`."""
+    """Return a function that runs the command in this process, in the folder of `project`."""
     monkeypatch.chdir(project)
     return in_this_process(monkeypatch, capsys)
 
@@ -94,7 +94,7 @@ def test_the_first_page_names_every_command(sweeps) -> None:
 # --- run --------------------------------------------------------------------------------------------------------
 
 
-def test_the_summary_says_what_came_out(project: Path) -> None:
+def test_the_summary_shows_the_result(project: Path) -> None:
     text = (project / "first.txt").read_text()
     assert "5 of 5" in text
     assert re.search(r"best +run \d: val/accuracy 0\.\d+", text)
@@ -122,7 +122,7 @@ def test_more_runs_extend_and_keep_the_others(sweeps, tmp_path: Path) -> None:
     assert all(second[run["run"]] == {**run, "checkpoint": second[run["run"]]["checkpoint"]} for run in first)
 
 
-def test_a_set_field_is_searched_no_more(sweeps, tmp_path: Path) -> None:
+def test_a_set_field_is_fixed(sweeps, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'fixed.db'}"
     answer = sweeps("run", "toy.yaml", "--set", "optimizer.lr=0.01", "--runs", "2", "--storage", url, "--local")
     assert answer.code == 0, answer.text
@@ -173,7 +173,7 @@ def test_an_interrupted_sweep_is_130_and_continues(sweeps, project: Path, tmp_pa
 
 
 def epochs(url: str) -> int:
-    """How many are recorded; 0 while there are no tables."""
+    """Return the number of recorded epochs; 0 while there are no tables."""
     path = url.removeprefix("sqlite:///")
     with suppress(sqlite3.OperationalError), closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
         return int(connection.execute("SELECT count(*) FROM epoch_metric").fetchone()[0])
@@ -261,7 +261,7 @@ def test_a_changed_space_is_refused_with_the_difference(sweeps, project: Path, t
     assert json.loads(sweeps("status", "toy", "--json").out)["planned"] == 5
 
 
-def test_a_server_that_is_not_there_keeps_its_password(tmp_path: Path) -> None:
+def test_the_error_of_an_unreachable_server_hides_the_password(tmp_path: Path) -> None:
     url = "postgresql+psycopg://me:hunter2@127.0.0.1:9/sweeps"
     for arguments in (("run", "finetune", "--local"), ("list",), ("dashboard",)):
         answer = process(tmp_path, *arguments, "--storage", url)
@@ -271,7 +271,7 @@ def test_a_server_that_is_not_there_keeps_its_password(tmp_path: Path) -> None:
         assert "Traceback" not in answer.text
 
 
-# --- looking ----------------------------------------------------------------------------------------------------
+# --- reading ----------------------------------------------------------------------------------------------------
 
 
 def test_list(sweeps) -> None:

@@ -1,4 +1,4 @@
-"""The commands around a sweep as a person types them: before it, after it, and what they answer to mistakes."""
+"""The commands before and after a sweep, and their errors."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_recommend_writes_a_space_that_runs(sweeps: Command, tmp_path: Path) -> 
         ((), "--model must be one of"),
     ],
 )
-def test_recommend_says_what_it_takes(sweeps: Command, arguments: tuple[str, ...], words: str) -> None:
+def test_recommend_names_the_valid_values(sweeps: Command, arguments: tuple[str, ...], words: str) -> None:
     answer = sweeps("recommend", *arguments)
     assert answer.code == 2
     assert words in answer.err
@@ -130,7 +130,7 @@ def test_apply(sweeps: Command, finished: str) -> None:
     assert "toy" in answer.err
 
 
-def test_confirm_says_what_is_missing(sweeps: Command, finished: str) -> None:
+def test_confirm_names_what_is_missing(sweeps: Command, finished: str) -> None:
     answer = sweeps("confirm", "tyo", "--storage", finished)
     assert answer.code == 2
     assert "toy" in answer.err

@@ -1,4 +1,4 @@
-"""Every shipped space runs as a person would start it."""
+"""Every shipped space runs with `sweeps run`."""
 
 from __future__ import annotations
 

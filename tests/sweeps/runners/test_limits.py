@@ -1,4 +1,4 @@
-"""Time that runs out and memory that runs out: decided by the conductor, then by real drivers with real workers."""
+"""Time limits and out of memory: decisions of the conductor, and real drivers with real workers."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_without_a_limit_nothing_expires(conduct: Callable[..., Conductor]) -> N
 # --- memory -----------------------------------------------------------------------------------------------------
 
 
-def test_memory_that_runs_out_is_tried_once_more(conduct: Callable[..., Conductor], sqlite_url: str) -> None:
+def test_a_run_out_of_memory_is_retried_once(conduct: Callable[..., Conductor], sqlite_url: str) -> None:
     conductor = conduct(runs=1)
     run = number(conductor)
     assert not conductor.report(run, STARVED)
@@ -111,7 +111,7 @@ def test_the_second_try_may_succeed(conduct: Callable[..., Conductor], sqlite_ur
     assert flushed(conductor, sqlite_url, "SELECT state, attempts, error FROM run") == [("COMPLETE", 2, None)]
 
 
-def test_the_next_driver_knows_that_memory_ran_out_before(
+def test_the_next_driver_counts_an_earlier_out_of_memory(
     conduct: Callable[..., Conductor], sqlite_url: str, tmp_path: Path
 ) -> None:
     conductor = conduct(runs=1)
@@ -142,7 +142,7 @@ LOOPS = """
 import os, pathlib, resource, time, torch
 
 def hangs(config, seed, state=None):
-    time.sleep(0.6)  # longer than a step, which would take the next epoch in
+    time.sleep(0.6)  # longer than a step, so that every epoch ends one
     yield {"val/accuracy": 0.5}
     if config["optimizer"]["lr"] > 3e-3:
         time.sleep(3600)
@@ -193,7 +193,7 @@ def driven(folder: Path, loop: str, limit: str, *more: str) -> tuple[str, list[A
 
 
 @pytest.mark.slow
-def test_a_real_run_that_hangs_is_ended_and_the_sweep_goes_on(tmp_path: Path) -> None:
+def test_a_real_run_that_hangs_is_ended_and_the_sweep_continues(tmp_path: Path) -> None:
     _, found = driven(tmp_path, "hangs", "4")
     for lr, state, epochs, attempts, error in found:
         assert attempts == 1

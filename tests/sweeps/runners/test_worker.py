@@ -67,7 +67,7 @@ def reports(found: list[Step]) -> list[EpochReport]:
 
 
 def values(found: list[Step]) -> dict[int, dict[str, float]]:
-    """Everything that an epoch reported but the time it took."""
+    """Return everything that the epochs reported, except durations."""
     return {
         report.epoch: {name: value for name, value in report.metrics.items() if "second" not in name}
         for report in reports(found)
@@ -80,7 +80,7 @@ def stored(folder: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def whole() -> dict[int, dict[str, float]]:
-    """The run without any interruption."""
+    """Return the run without any interruption."""
     worker = Worker()
     worker.start(job(None))
     return values(steps(worker))
@@ -116,7 +116,7 @@ def test_checkpoints_are_written_at_the_start_of_a_step(tmp_path: Path) -> None:
     ):
         step = worker.step()
         assert stored(tmp_path) == expected
-        # What is stored was in the hands of the driver before this step began.
+        # Epochs in the checkpoint had reached the driver before this step started.
         assert all(int(name[6:12]) <= done for name in expected if name.startswith("epoch"))
         done = step.reports[-1].epoch
     weights = checkpoints.load(LocalFolder(tmp_path / "000000"), "final.ckpt")
@@ -136,7 +136,7 @@ def test_between_rungs_time_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("done", [1, 2])
-def test_another_worker_goes_on_bit_by_bit(tmp_path: Path, whole: Any, done: int) -> None:
+def test_another_worker_continues_bit_by_bit(tmp_path: Path, whole: Any, done: int) -> None:
     first = Worker()
     first.start(job(tmp_path))
     found = steps(first, done)
@@ -190,11 +190,11 @@ def test_a_job_may_be_left_in_the_middle(tmp_path: Path, whole: Any) -> None:
     assert values(steps(worker)) == whole
 
 
-def test_every_step_says_what_the_training_started_from(tmp_path: Path) -> None:
+def test_every_step_has_the_fingerprint_of_its_training(tmp_path: Path) -> None:
     worker = Worker()
     worker.start(job(tmp_path))
     first = steps(worker, 2)
-    worker.start(job(tmp_path))  # from its checkpoint: the weights are other ones by now
+    worker.start(job(tmp_path))  # from its checkpoint, so the weights differ from the initial ones
     resumed = steps(worker)
     assert {tuple(step.fingerprint.items()) for step in first + resumed} == {tuple(first[0].fingerprint.items())}
     assert set(first[0].fingerprint) == {"weights", "order", "split"}
@@ -226,7 +226,7 @@ def test_divergence_ends_the_step() -> None:
 
 @pytest.fixture
 def module(tmp_path: Path) -> Iterator[Any]:
-    """Write a module of a user's into a folder that is not on the path yet."""
+    """Write a user's module into a folder that is not on the import path yet."""
     before, names = list(sys.path), []
     folder = tmp_path / "theirs"
     folder.mkdir()
@@ -309,7 +309,7 @@ def test_a_loop_that_reports_nan_stops_there(module: Any) -> None:
     ("task", "words"),
     [("no_such_module:Task", "no_such_module"), ("digitz", "did you mean digits")],
 )
-def test_a_task_that_cannot_be_opened_is_told_by_the_step(task: str, words: str) -> None:
+def test_a_task_that_cannot_be_opened_is_reported_by_the_step(task: str, words: str) -> None:
     worker = Worker()
     worker.start(job(None, task=task))
     for _ in range(2):
@@ -335,7 +335,7 @@ def test_a_checkpoint_that_is_ahead_of_the_records_is_dropped(tmp_path: Path, wh
     first.start(job(tmp_path))
     steps(first)
     second = Worker()
-    second.start(job(tmp_path, recorded=2))  # the record of the third epoch was lost with its machine
+    second.start(job(tmp_path, recorded=2))  # the record of the third epoch was lost
     found = steps(second)
     assert reports(found)[0].epoch == 2
     assert values(found).items() <= whole.items()
@@ -400,7 +400,7 @@ def test_a_remote_folder_that_goes_away_costs_checkpoints_and_no_run(
     assert values(found) == whole
     assert [step.error for step in found] == [None] * 3
     assert [step.warning for step in found] == [None, None, "trained weights not written: the store is away"]
-    # Who starts while it is away trains from the start, and writes again once it is back.
+    # A run that starts during the outage trains from the start, and writes checkpoints again afterwards.
     assert (first.error, first.warning) == (None, "checkpoints not read, trained from the start: the store is away")
     again = [first, *steps(other)]
     assert values(again) == whole

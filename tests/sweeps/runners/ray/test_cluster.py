@@ -1,4 +1,4 @@
-"""A real Ray cluster on this machine: nodes that come late, that die, that lack something, on which all fails."""
+"""A real Ray cluster on this machine: nodes that join late, die, lack something, or fail every run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.fakes import rows
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(240),
-    # Ray's class for clusters on one machine leaves sockets and threads of its own behind.
+    # Ray's class for clusters on one machine leaves sockets and threads behind.
     pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
@@ -54,7 +54,7 @@ runs: 6
 
 @dataclass(frozen=True)
 class Started:
-    """A process, and the file that takes what it says."""
+    """A process and the file with its output."""
 
     process: subprocess.Popen[bytes]
     log: Path
@@ -64,7 +64,7 @@ class Started:
 
 
 class Nodes:
-    """A cluster whose head trains nothing, and `sweeps` commands typed in a folder of its own."""
+    """A cluster whose head trains nothing, and `sweeps` commands that run in its folder."""
 
     def __init__(self, folder: Path) -> None:
         from ray.cluster_utils import Cluster
@@ -82,7 +82,7 @@ class Nodes:
         head = {"num_cpus": 0, "include_dashboard": False, "ray_client_server_port": clients, **SMALL}
         self._cluster = Cluster(initialize_head=True, head_node_args=head)
         self.address = self._cluster.address
-        self.client = f"ray://127.0.0.1:{clients}"  # for drivers that are no nodes
+        self.client = f"ray://127.0.0.1:{clients}"  # for drivers that are not on a node
         self._started: list[Started] = []
 
     def add(self, **arguments: object) -> object:
@@ -92,7 +92,7 @@ class Nodes:
         self._cluster.remove_node(node, allow_graceful=False)
 
     def add_blind(self, hidden: Path) -> None:
-        """A node on which this folder is another, empty one, as on a machine that does not share it."""
+        """Add a node on which this folder is empty, as on a machine that does not share it."""
         hidden.mkdir(parents=True, exist_ok=True)
         start = f"ray start --address={self.address} --num-cpus=1 --object-store-memory={SMALL['object_store_memory']}"
         self._start(
@@ -137,7 +137,7 @@ class Nodes:
     def epochs(self) -> int:
         try:
             return int(rows(self.url, "SELECT count(*) FROM epoch_metric")[0][0])
-        except Exception:  # noqa: BLE001  there is no table yet
+        except Exception:  # noqa: BLE001  no table yet
             return 0
 
 
@@ -166,11 +166,11 @@ needs_mounts = pytest.mark.skipif(os.geteuid() != 0, reason="hides folders by mo
 def test_a_sweep_waits_for_a_node_and_brings_its_task_there(cluster: Nodes) -> None:
     shared = cluster.folder / "shared"
     driver = cluster.sweep("--checkpoints", str(shared))
-    # Not before: a node that comes while another one is asked unpacks the task once more into the folder that nodes on
-    # one machine share, under the feet of whoever is there.
+    # Not before: a node that joins during the check of another one would unpack the task again into the folder that
+    # nodes on one machine share.
     until(lambda: "waiting for a node" in driver.text(), driver)
     if os.geteuid() == 0:
-        cluster.add_blind(cluster.work)  # the task comes by Ray alone
+        cluster.add_blind(cluster.work)  # the task gets there only through Ray
     else:
         cluster.add()
     code, out = finished(driver)
@@ -202,7 +202,7 @@ def test_a_sweep_waits_for_a_node_and_brings_its_task_there(cluster: Nodes) -> N
     assert len(told) == 2
 
 
-def test_a_driver_that_is_no_node(cluster: Nodes) -> None:
+def test_a_driver_that_is_not_on_a_node(cluster: Nodes) -> None:
     cluster.add()
     code, out = finished(cluster.sweep("--runs", "3", "--address", cluster.client))
     assert code == 0, out
@@ -214,7 +214,7 @@ def test_a_driver_that_is_no_node(cluster: Nodes) -> None:
 
 
 @needs_mounts
-def test_a_node_that_does_not_see_the_checkpoints(cluster: Nodes) -> None:
+def test_a_node_that_cannot_read_the_checkpoints(cluster: Nodes) -> None:
     shared = cluster.folder / "shared"
     cluster.add()
     cluster.add_blind(shared)
@@ -230,7 +230,7 @@ def test_a_node_that_does_not_see_the_checkpoints(cluster: Nodes) -> None:
 
 
 @needs_mounts
-def test_a_node_that_joins_later_and_does_not_see_them(cluster: Nodes) -> None:
+def test_a_later_node_that_cannot_read_the_checkpoints(cluster: Nodes) -> None:
     shared = cluster.folder / "shared"
     cluster.add()
     # Runs long enough for a worker to start on the new node before the old one is free again.
@@ -245,7 +245,7 @@ def test_a_node_that_joins_later_and_does_not_see_them(cluster: Nodes) -> None:
     assert len(rows(cluster.url, "SELECT DISTINCT node FROM run")) == 1
 
 
-def test_a_node_on_which_everything_fails_is_left_out(cluster: Nodes) -> None:
+def test_a_node_on_which_every_run_fails_is_excluded(cluster: Nodes) -> None:
     cluster.add()
     cluster.add(env_vars={"BROKEN_CARD": "1"})
     # Runs long enough for the broken node's worker to start before the other one has trained them all.
@@ -253,7 +253,7 @@ def test_a_node_on_which_everything_fails_is_left_out(cluster: Nodes) -> None:
     assert code == 0, out
     assert " runs in a row failed there, and not elsewhere: RuntimeError: card N fell off the bus" in out
     states = cluster.states()
-    assert 3 <= states["FAILED"] <= 4  # one may have been on its way there
+    assert 3 <= states["FAILED"] <= 4  # one may have been assigned to it already
     assert states["COMPLETE"] == 8 - states["FAILED"]
 
 

@@ -1,4 +1,4 @@
-"""Real processes that a driver leaves behind."""
+"""Real processes that a killed driver leaves behind."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-# A server of "Ray" that dies with its driver, and an agent of it that does not.
+# A fake Ray server that ends with its driver, and its agent, which does not.
 SERVER = """
 import ctypes, signal, subprocess, sys
 ctypes.CDLL(None).prctl(1, signal.SIGKILL)
@@ -44,7 +44,7 @@ def gone(pid: int, seconds: float) -> bool:
 
 
 @pytest.mark.parametrize("end", ["kill", "release"])
-def test_what_ray_left_ends_and_nothing_else(end: str, tmp_path: Path) -> None:
+def test_processes_of_ray_end_and_no_others(end: str, tmp_path: Path) -> None:
     server = tmp_path / "ray" / "server.py"
     server.parent.mkdir()
     server.write_text(SERVER)
