@@ -1,7 +1,6 @@
 """The interface for code that follows a sweep: the live view, the Optuna study, trackers such as MLflow or W&B.
 
-To add a tracker, write a subclass of `Listener` and register it by name in `LISTENERS` in
-`sweeps/driver/listeners.py`, or pass it to one command in `Options.listeners`.
+A tracker is one file with a subclass of `Listener`: `sweeps run SPACE --listener my_tracker:Tracker`.
 """
 
 from __future__ import annotations

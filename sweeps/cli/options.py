@@ -42,3 +42,7 @@ Folder = Annotated[
     Path | None, typer.Option("--to", metavar="FOLDER", help="Folder to write to. Default: reports/NAME.")
 ]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait until another driver of it ends, instead of failing.")]
+Listeners = Annotated[
+    list[str] | None,
+    typer.Option("--listener", metavar="MODULE:CLASS", help="Listener class that follows the sweep. Repeatable."),
+]

@@ -9,7 +9,19 @@ from rich.console import Console
 
 from search_spaces import Overrides, SpaceSpec, UsageError, load_ablation, load_space
 from search_spaces.lint.lint import lint, lint_lines
-from sweeps.cli.options import BEGAN, Address, Checkpoints, Folder, Local, Name, Settings, Space, Storage, Wait
+from sweeps.cli.options import (
+    BEGAN,
+    Address,
+    Checkpoints,
+    Folder,
+    Listeners,
+    Local,
+    Name,
+    Settings,
+    Space,
+    Storage,
+    Wait,
+)
 from sweeps.store.database import DEFAULT_URL
 
 
@@ -30,6 +42,7 @@ def run(
     local: Local = False,
     checkpoints: Checkpoints = None,
     wait: Wait = False,
+    listeners: Listeners = None,
 ) -> None:
     """Run a sweep, or continue it."""
     spec = load_space(space, settings or (), runs, seed, name)
@@ -40,11 +53,12 @@ def run(
         dry_run(spec, Console())
         return
     from sweeps.driver.driver import drive
+    from sweeps.driver.listeners import load_listener
     from sweeps.driver.work import Options, sweep_work
 
-    raise typer.Exit(
-        drive(sweep_work(spec, forced), Options(storage, address, local, checkpoints, wait), Console(), BEGAN)
-    )
+    own = {name: load_listener(name) for name in listeners or ()}
+    options = Options(storage, address, local, checkpoints, wait, own)
+    raise typer.Exit(drive(sweep_work(spec, forced), options, Console(), BEGAN))
 
 
 def _flagged(spec: SpaceSpec, force: bool) -> tuple[str, ...]:

@@ -1,12 +1,15 @@
-"""The listeners of every command: the only place that names them."""
+"""The listeners of every command, and those that `--listener` names."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from functools import partial
 
+from search_spaces import UsageError
 from sweeps.console.live_view import LiveView
 from sweeps.driver.work import ListenerFactory, Session
+from sweeps.import_paths import add_import_paths, import_paths
 from sweeps.listener import Listener
 from sweeps.study.mirror import StudyMirror
 from sweeps.study.study import open_study
@@ -23,6 +26,26 @@ def _dashboard(session: Session) -> Listener:
 
 
 LISTENERS: Mapping[str, ListenerFactory] = {"live view": _live_view, "dashboard": _dashboard}
+
+
+def load_listener(reference: str) -> ListenerFactory:
+    """Return a factory of the listener class `module:Class`, which is created without arguments.
+
+    Raises:
+        UsageError: The class cannot be imported, or is not a `Listener`.
+    """
+    add_import_paths(import_paths())
+    module, _, name = reference.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}"
+        raise UsageError(
+            f"--listener must be module:Class of a subclass of sweeps.listener.Listener, {text}"
+        ) from error
+    if not (isinstance(found, type) and issubclass(found, Listener)):
+        raise UsageError(f"--listener {reference}: must be a subclass of sweeps.listener.Listener, found {found!r}")
+    return lambda session: found()
 
 
 def listeners_of(session: Session) -> dict[str, Listener]:

@@ -2,18 +2,19 @@ from __future__ import annotations
 
 import csv
 import io
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from rich.console import Console
 
-from search_spaces import Budget, NoStopping, Recipe, SpaceSpec, SweepError
+from search_spaces import Budget, NoStopping, Recipe, SpaceSpec, SweepError, UsageError
 from sweeps.driver.driver import drive
-from sweeps.driver.listeners import LISTENERS
-from sweeps.driver.work import Options, sweep_work
+from sweeps.driver.listeners import LISTENERS, load_listener
+from sweeps.driver.work import Options, Session, sweep_work
 from sweeps.listener import Listener, Listeners
 from sweeps.run_state import RunState
 from sweeps.store.store import Store
@@ -233,3 +234,26 @@ def test_a_tracker_is_one_class_and_a_name(sqlite_url: str, tmp_path: Path) -> N
 
 def test_every_command_has_the_live_view_and_the_dashboard() -> None:
     assert list(LISTENERS) == ["live view", "dashboard"]
+
+
+def test_a_tracker_of_the_user_is_loaded_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    Path("own_tracker.py").write_text("from sweeps.listener import Listener\n\n\nclass Tracker(Listener):\n    pass\n")
+    made = load_listener("own_tracker:Tracker")(cast(Session, None))
+    assert type(made).__name__ == "Tracker"
+    assert isinstance(made, Listener)
+
+
+@pytest.mark.parametrize(
+    ("reference", "found"),
+    [
+        ("no_such_tracker:Tracker", "No module named"),
+        ("json", "AttributeError"),
+        ("json:loads", "found <function loads"),
+    ],
+)
+def test_a_wrong_listener_is_one_line(reference: str, found: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    with pytest.raises(UsageError, match=rf"^--listener .*{found}"):
+        load_listener(reference)
