@@ -41,8 +41,6 @@ class Cosine(_Warmup):
     Source: Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", ICLR 2017.
 
     Attributes:
-        warmup: Fraction of all optimizer steps.
-        warmup_steps: The same as a number of steps, instead of `warmup`.
         min_factor: Final learning rate as a factor of the peak.
     """
 
@@ -54,8 +52,6 @@ class Linear(_Warmup):
     """A straight line from the peak down to `min_factor` times the peak, at the last step.
 
     Attributes:
-        warmup: Fraction of all optimizer steps.
-        warmup_steps: The same as a number of steps, instead of `warmup`.
         min_factor: Final learning rate as a factor of the peak.
     """
 
@@ -64,12 +60,7 @@ class Linear(_Warmup):
 
 
 class Constant(_Warmup):
-    """The peak from the end of the warmup on.
-
-    Attributes:
-        warmup: Fraction of all optimizer steps.
-        warmup_steps: The same as a number of steps, instead of `warmup`.
-    """
+    """The peak from the end of the warmup on."""
 
     kind: Literal["constant"] = "constant"
 
@@ -80,8 +71,6 @@ class Polynomial(_Warmup):
     Source: Chen et al., "DeepLab", TPAMI 2018, for powers below 1.
 
     Attributes:
-        warmup: Fraction of all optimizer steps.
-        warmup_steps: The same as a number of steps, instead of `warmup`.
         power: Exponent; 1 is `linear`.
         min_factor: Final learning rate as a factor of the peak.
     """
@@ -97,8 +86,6 @@ class Step(_Warmup):
     Source: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016.
 
     Attributes:
-        warmup: Fraction of all optimizer steps.
-        warmup_steps: The same as a number of steps, instead of `warmup`.
         milestones: Fractions of all optimizer steps, ascending.
         gamma: Factor at each milestone.
     """
@@ -118,8 +105,6 @@ class Exponential(_Warmup):
     """Multiply by the same factor at every step, so that the last step reaches `min_factor` times the peak.
 
     Attributes:
-        warmup: Fraction of all optimizer steps.
-        warmup_steps: The same as a number of steps, instead of `warmup`.
         min_factor: Final learning rate as a factor of the peak.
     """
 
@@ -169,8 +154,6 @@ class CosineRestarts(_Warmup):
     Source: Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", ICLR 2017.
 
     Attributes:
-        warmup: Fraction of all optimizer steps.
-        warmup_steps: The same as a number of steps, instead of `warmup`.
         first_cycle: Length of the first cycle as a fraction of the steps after the warmup.
         multiplier: Each cycle is so many times as long as the one before it.
         min_factor: Lowest learning rate as a factor of the peak.
@@ -188,8 +171,6 @@ class InverseSqrt(_Warmup):
     Source: Vaswani et al., "Attention Is All You Need", NeurIPS 2017; Raffel et al., T5, JMLR 2020.
 
     Attributes:
-        warmup: Fraction of all optimizer steps.
-        warmup_steps: The same as a number of steps, instead of `warmup`.
         timescale: Steps within which the rate stays near the peak; None is the warmup's length, or 10,000 without
             a warmup.
     """
@@ -205,8 +186,6 @@ class WarmupStableDecay(_Warmup):
     Training Durations", NeurIPS 2024, for the shape `1-sqrt`.
 
     Attributes:
-        warmup: Fraction of all optimizer steps.
-        warmup_steps: The same as a number of steps, instead of `warmup`.
         decay: Fraction of all optimizer steps that the decay takes, at the end.
         shape: Shape of the decay.
         min_factor: Final learning rate as a factor of the peak.
@@ -222,8 +201,6 @@ class Plateau(_Warmup):
     """The rate is multiplied by `gamma` when `val/nll` has not improved for more than `patience` epochs.
 
     Attributes:
-        warmup: Fraction of all optimizer steps.
-        warmup_steps: The same as a number of steps, instead of `warmup`.
         gamma: Factor of each reduction.
         patience: Epochs without improvement that are put up with.
         threshold: An improvement is more than this share of the best value.
