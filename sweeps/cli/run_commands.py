@@ -121,13 +121,13 @@ def ablate(
     """Run a paired ablation, or continue it, and write its report."""
     from analysis.ablate import ablate
     from analysis.ablation.shipped import LIBRARY
-    from analysis.sweep.next_steps.toggles import toggled
+    from analysis.sweep.next_steps.toggles import toggle_ablation
 
     overrides = Overrides(settings or (), pairs, design, seed, name)
     if (ablation is None) == (source is None):
         raise UsageError("ablate: give an ablation or --from best:SWEEP, but not both")
     if source is not None:
-        spec = toggled(storage, source, [field for field in toggle.split(",") if field], overrides)
+        spec = toggle_ablation(storage, source, [field for field in toggle.split(",") if field], overrides)
     else:
         spec = load_ablation(str(ablation), LIBRARY, overrides)
     from sweeps.driver.work import Options
