@@ -1,7 +1,5 @@
 """`sweeps ablate`: train the pairs of an ablation. The only module of analysis that starts runs."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from rich.console import Console

@@ -1,7 +1,5 @@
 """Exports a sweep to CSV and YAML files."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Reads the database into records and tidy frames. The database is opened read-only; each function is one query."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any

@@ -1,7 +1,5 @@
 """Position of a value in the range it was searched in, and what counts as an edge."""
 
-from __future__ import annotations
-
 import math
 
 from search_spaces import Distribution, LogUniform, Value

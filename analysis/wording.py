@@ -1,7 +1,5 @@
 """Numbers, values, intervals and p values as every report and figure prints them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import TypeVar
 

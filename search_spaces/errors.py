@@ -9,8 +9,6 @@ SweepsError
     └── LeaseLostError  another driver has taken over the sweep
 """
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

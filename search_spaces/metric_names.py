@@ -4,8 +4,6 @@ A metric is named ``split/metric@weights``, such as ``test/nll@ema``, and stored
 Names of metrics omit ``@raw``: the weights of the last step.
 """
 
-from __future__ import annotations
-
 RAW = "raw"
 TEMPERATURE = "temperature"
 

@@ -1,7 +1,5 @@
 """Derive seeds by hashing what they are for."""
 
-from __future__ import annotations
-
 import hashlib
 
 

@@ -1,7 +1,5 @@
 """The values of recipe fields, and the checks that distributions share."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 

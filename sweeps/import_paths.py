@@ -1,7 +1,5 @@
 """Where the user's own code is imported from, in the driver, in its children and on the nodes."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Iterable

@@ -3,8 +3,6 @@
 A tracker is one file with a subclass of `Listener`: `sweeps run SPACE --listener my_tracker:Tracker`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from search_spaces import SpaceSpec, SweepError

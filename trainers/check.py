@@ -1,7 +1,5 @@
 """The result of a check. Imports no torch."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import StrEnum
 

@@ -1,7 +1,5 @@
 """Open a training of any kind behind one interface."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, Protocol
 

@@ -1,7 +1,5 @@
 """Reports of a training to its driver. Imports no torch, because the driver reads these."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -4,8 +4,6 @@ State is captured only between epochs, and every stream is a pure function of (s
 stores the position and no generator state, and an epoch that is repeated after a crash draws the same numbers again.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal

@@ -1,7 +1,5 @@
 """Check a user's task before anything is trained."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import TypeVar
 

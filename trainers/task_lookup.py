@@ -1,7 +1,5 @@
 """Look up a task by its reference: the name of a built-in task, or ``package.module:Name`` of a user's own."""
 
-from __future__ import annotations
-
 import difflib
 import importlib
 import inspect

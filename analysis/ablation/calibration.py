@@ -1,7 +1,5 @@
 """How well each arm knows what it knows: calibration before and after temperature scaling, averaged over pairs."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

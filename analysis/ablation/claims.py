@@ -1,7 +1,5 @@
 """What the pairs of an ablation say of each treatment: one claim a contrast, on the primary metric."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Two factors, each on and off: the four means behind an interaction."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

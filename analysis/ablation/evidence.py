@@ -1,7 +1,5 @@
 """Reads everything that the database holds about one ablation, by arms and pairs."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Whether the runs of a pair share what a pair must share: asserted from what each training recorded of itself."""
 
-from __future__ import annotations
-
 from analysis.ablation.evidence import Evidence
 from search_spaces import Contrast
 from sweeps.store.records import RunRecord

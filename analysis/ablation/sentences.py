@@ -1,7 +1,5 @@
 """Verdicts in words: the effect, its interval, its unit and its scope, and nothing that the numbers do not say."""
 
-from __future__ import annotations
-
 from analysis.ablation.claims import Claim
 from analysis.statistics.intervals import Interval
 from analysis.statistics.paired import Verdict

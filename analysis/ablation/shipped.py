@@ -1,7 +1,5 @@
 """Where the ablations lie that come with the package."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 LIBRARY = Path(__file__).parents[1] / "ablations"

@@ -1,7 +1,5 @@
 """Whether every arm was tuned alike, and what the winner's score was worth on fresh seeds."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass

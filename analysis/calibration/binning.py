@@ -4,8 +4,6 @@
 class was the true one, booleans, shape `(n,)`. Confidences are compared with the edges of bins in float64.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

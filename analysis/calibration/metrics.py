@@ -9,8 +9,6 @@ The plug-in ECE is biased upwards: where confidences are high, as Beta(8, 1), a 
 likelihood, Brier score and `debiased_squared_error`; show `ece` as a description, beside its `null_band`.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import NamedTuple

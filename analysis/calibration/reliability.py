@@ -1,7 +1,5 @@
 """Everything that a reliability diagram draws."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

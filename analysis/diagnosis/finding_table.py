@@ -1,7 +1,5 @@
 """Findings of many runs -> how many runs have each, and in which region of the space."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

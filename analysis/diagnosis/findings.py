@@ -1,7 +1,5 @@
 """What a diagnosis says of one run."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import StrEnum
 

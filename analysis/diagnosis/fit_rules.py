@@ -1,7 +1,5 @@
 """Rules about where a training got to: CHANCE, UNDERFIT, OVERFIT, VAL_BETTER, TOO_LONG, UNDERTRAINED, PLATEAU."""
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

@@ -4,8 +4,6 @@ The thresholds were chosen for losses of single steps; a run records the mean of
 step in a long epoch, and what it shows is real all the more.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

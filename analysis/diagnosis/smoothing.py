@@ -3,8 +3,6 @@
 Every series is a one-dimensional array of finite numbers, one a record, oldest first.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

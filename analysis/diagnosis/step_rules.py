@@ -1,7 +1,5 @@
 """Rules about the steps of a training: gradients, clipping, updates and the loss that it starts from."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from analysis.diagnosis.curves import Curves

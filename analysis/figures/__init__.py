@@ -1,7 +1,5 @@
 """Draw findings with plotly, the only folder that imports it. Only positions in the figure are computed here."""
 
-from __future__ import annotations
-
 from analysis.figures.calibration import reliability_diagram
 from analysis.figures.drawing import Drawing, plotly_js, script_safe, write_pngs
 from analysis.figures.effects import forest, interaction, power_curves, slopes

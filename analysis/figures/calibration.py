@@ -1,7 +1,5 @@
 """Reliability diagrams: does the confidence of a model match its accuracy?"""
 
-from __future__ import annotations
-
 from typing import Any
 
 from analysis.ablation.calibration import ArmCalibration

@@ -1,7 +1,5 @@
 """Shared by all figures: styles that do not rely on colour, escaped text, and output as JSON, scripts and PNG."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

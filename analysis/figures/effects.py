@@ -1,7 +1,5 @@
 """Figures of treatment effects: forest plot, paired slopes, interactions, power."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from math import isfinite
 from typing import Any

@@ -1,7 +1,5 @@
 """Figure of the learning rate range test."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from analysis.figures.drawing import COLOURS, GREY, Drawing, axis, drawn

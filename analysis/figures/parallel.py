@@ -1,7 +1,5 @@
 """Parallel coordinates of a sweep."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Learning curves of all runs of a sweep."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any

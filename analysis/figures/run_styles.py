@@ -1,7 +1,5 @@
 """Styles of the runs of a sweep in all figures: colour, symbol and line for each state."""
 
-from __future__ import annotations
-
 from analysis.figures.drawing import COLOURS, GREY
 from analysis.sweep.findings import SweepFindings
 from analysis.wording import number

@@ -1,7 +1,5 @@
 """Figures of early stopping: runs promoted at each rung, and rank correlation of early and late scores."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from analysis.figures.drawing import (

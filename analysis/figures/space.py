@@ -1,7 +1,5 @@
 """Figures of the search space: where the good runs are. All scores are taken after the same number of epochs."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Figures of a whole sweep: importance, expected best of n runs, cost, findings."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Figures of the trainings of an ablation: learning curves over pairs, and training time."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

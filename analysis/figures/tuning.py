@@ -1,7 +1,5 @@
 """Figures of the tuning: the score of each try, and the expected best of n tries."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

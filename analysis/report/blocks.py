@@ -1,7 +1,5 @@
 """Building blocks of a report: text, tables and drawings, which the page and the Markdown each render."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """Escape text for Markdown, and write tables and code blocks."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 

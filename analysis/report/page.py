@@ -1,7 +1,5 @@
 """Write a report as HTML page, Markdown and pictures. The same content gives the same bytes."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Show a report in all places: files, the dashboard and the terminal."""
 
-from __future__ import annotations
-
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 

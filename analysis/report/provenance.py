@@ -1,7 +1,5 @@
 """Rows of a report about the date, machine, file, commit and versions of the training."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any

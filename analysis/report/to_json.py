@@ -1,7 +1,5 @@
 """Write results as JSON with every number, in a fixed order."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Mapping, Sequence

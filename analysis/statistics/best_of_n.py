@@ -1,7 +1,5 @@
 """What the best of n tries is worth: a curve that shows whether a search was long enough."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

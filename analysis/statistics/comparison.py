@@ -1,7 +1,5 @@
 """Two arms over the same pairs: how far apart they are, how surely, and how many more pairs would settle it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import inf, sqrt

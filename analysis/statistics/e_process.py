@@ -1,7 +1,5 @@
 """The t e-process and its confidence sequence: evidence that may be looked at after every pair."""
 
-from __future__ import annotations
-
 from math import exp, inf, log, log1p, sqrt
 
 from numpy.typing import ArrayLike

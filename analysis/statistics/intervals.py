@@ -1,7 +1,5 @@
 """Intervals for means, shares and standard deviations, and how many pairs a comparison needs."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 from math import inf, sqrt
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """How much a mean delta, and what it says, hang on one pair."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

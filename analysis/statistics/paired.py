@@ -5,8 +5,6 @@ metrics of single examples, `contrast` and `compare_deltas` for factorial design
 is in `analysis.statistics.sequential`.
 """
 
-from __future__ import annotations
-
 from analysis.statistics.comparison import Comparison, Goal, compare, compare_deltas, contrast, improvement
 from analysis.statistics.leave_one_out import LeaveOneOut
 from analysis.statistics.permutation import sign_flip_p

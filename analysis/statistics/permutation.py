@@ -1,7 +1,5 @@
 """The sign-flip test of paired deltas, exact or by seeded Monte Carlo."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike
 

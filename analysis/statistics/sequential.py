@@ -4,8 +4,6 @@ Testing at .05 after every pair up to 20 finds a difference in 26 % of the studi
 looks keep it at 5 %; the e-process keeps it below 5 % however often one looks and however long one goes on.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache

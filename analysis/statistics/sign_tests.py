@@ -1,7 +1,5 @@
 """Exact tests of counts: one pair of trained models over examples, and pairs of which runs failed."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

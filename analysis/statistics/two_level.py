@@ -1,7 +1,5 @@
 """A mean delta over pairs and test examples at once, for a claim about new seeds and new examples."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from math import sqrt
 

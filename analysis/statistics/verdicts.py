@@ -1,7 +1,5 @@
 """From a comparison to one of nine words, by rules that were fixed before the data."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from enum import StrEnum
 from math import sqrt

@@ -1,7 +1,5 @@
 """Which runs are the best quarter, and how much of an axis bad runs may take from them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import NamedTuple

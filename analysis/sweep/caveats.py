@@ -1,7 +1,5 @@
 """What a sweep does not let one say, in words; each line follows from its file or its runs."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from analysis.sweep.evidence import SweepEvidence

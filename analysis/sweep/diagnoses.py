@@ -1,7 +1,5 @@
 """A run of a sweep as the curve rules want it."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Reads everything that the database holds about one sweep."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass

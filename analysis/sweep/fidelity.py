@@ -1,7 +1,5 @@
 """Runs that trained for different times cannot be compared by their last values: at which epoch they can be."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass

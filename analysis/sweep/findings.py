@@ -3,8 +3,6 @@
 A pure function of what the database holds: the same database gives the same findings, to the last digit.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Where the good runs of a sweep lie: how many there are, and whether the best point lies at an edge of the space."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass

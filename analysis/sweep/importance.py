@@ -1,7 +1,5 @@
 """Which searched fields the score hangs on, by two evaluators, among runs that trained equally long."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal

@@ -1,7 +1,5 @@
 """The range to try next where the best point lies at an edge of the space."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Does the score at a rung tell the final one? Rank correlations of the same runs at two epochs."""
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import dataclass
 

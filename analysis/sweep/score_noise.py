@@ -1,7 +1,5 @@
 """How far a score would move with another seed: what a sweep alone can say of it, and what that costs its winner."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The runs of a sweep as columns: what slices, contours and parallel coordinates are drawn from."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal

@@ -1,7 +1,5 @@
 """YAML text -> AblationSpec; reports every problem at once, as the loader of spaces does."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A spec -> canonical YAML, and the difference of two specs in lines that a person can read."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence

@@ -4,8 +4,6 @@ Most of it is pydantic's own, from the classes of the recipe. It refuses nothing
 every law (that a searched value fits its field, that two fields exclude each other): the loader has the last word.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from typing import Any

@@ -1,7 +1,5 @@
 """Where a space is found: a file or the library, and the spaces that it extends."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """`--set field=value` texts: recipe fields that a person fixes for one sweep."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The `search` section of a file: nodes -> ranges, alternatives and conditions; and what `--set` takes out of it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 

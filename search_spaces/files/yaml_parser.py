@@ -4,8 +4,6 @@ The parser's events are read one by one, so that a hostile file is left at the f
 is ever expanded. Scalars follow the core schema of YAML 1.2: `1e-3` is a number, `no` is a text.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Other tools' names for the fields of a recipe."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 

@@ -4,8 +4,6 @@ Source: "Optuna Sweeper plugin", hydra.cc: `range(1, 10)` is handed to Optuna as
 `interval(1, 10)` is a float unless it is cast, `int(interval(1, 10))`; a tag `log` makes either logarithmic.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The content of another tool's sweep file, before it becomes a space."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Sweep files of other tools -> a space file of ours, with comments on what was mapped, guessed or left out."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

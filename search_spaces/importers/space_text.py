@@ -1,7 +1,5 @@
 """The text of an imported space: a YAML file for the user to edit."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence

@@ -4,8 +4,6 @@ Source: "Sweep configuration options", docs.wandb.ai. Its `log_uniform` takes ex
 takes values; quantised values are `round(x / q) * q`.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any

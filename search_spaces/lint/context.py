@@ -1,7 +1,5 @@
 """Facts about a space besides its recipe: model family, pretrained or not, searched fields."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

@@ -8,8 +8,6 @@ Two red flags of the field are impossible here, and have no rule: fp16 without a
 `precision.kind: fp16` brings along; and runs compared by their training loss, as no space may select by `train/*`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 

@@ -1,7 +1,5 @@
 """The lint rules about one recipe. A rule finds nothing where it lacks the facts to decide."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 
 from search_spaces.lint.context import Context

@@ -1,7 +1,5 @@
 """The codes of the lint rules, their severities, and what a rule reports."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum

@@ -1,7 +1,5 @@
 """The lint rules about what a search varies, and about the arms of an ablation."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 

@@ -1,7 +1,5 @@
 """The averaged or selected weights that are evaluated in addition to those of the last step."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """Base recipe + {dotted field: value} -> Recipe, and the hash that a run is known by."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 

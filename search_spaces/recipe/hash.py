@@ -1,7 +1,5 @@
 """The hash of a recipe, which leaves out fields that equal their defaults."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 

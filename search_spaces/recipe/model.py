@@ -1,7 +1,5 @@
 """The model section of a recipe; the task chooses the fields that are not given."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from search_spaces.recipe.part import Count, Part, Positive

@@ -3,8 +3,6 @@
 `Lookahead` wraps the optimizer; `ParameterGroups` says which parameters it trains.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, get_args
 
 from pydantic import Field, StringConstraints

@@ -1,7 +1,5 @@
 """The base class of every part of a spec, and the number types of its fields."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 

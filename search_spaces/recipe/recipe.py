@@ -8,8 +8,6 @@ A default value is part of the meaning of `recipe_hash`, which leaves defaults o
 change**. A new field must arrive with the default that does what was done before it existed.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self

@@ -1,7 +1,5 @@
 """Every learning-rate schedule that a recipe can name; trainers/optim/schedules.py has their formulas."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator

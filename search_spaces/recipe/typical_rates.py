@@ -1,7 +1,5 @@
 """The learning rates of a recipe, with the typical ones of its optimizers."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

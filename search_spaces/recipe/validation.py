@@ -1,7 +1,5 @@
 """Turn validation errors of pydantic into our problems: the rule, then what was found."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import NamedTuple, get_args
 

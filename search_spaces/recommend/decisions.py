@@ -3,8 +3,6 @@
 Sources: the papers that each reason names, and Godbole et al., "Deep Learning Tuning Playbook", 2023.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Which space to start from: a few questions -> a space file that runs as it is, with its reasons as comments."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

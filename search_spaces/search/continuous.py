@@ -1,7 +1,5 @@
 """Continuous distributions: uniform, log-uniform and normal."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from statistics import NormalDist

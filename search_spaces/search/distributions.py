@@ -5,8 +5,6 @@ a value: random and Sobol points use the same definition. In YAML, a distributio
 optional prior, such as `{loguniform: [1e-5, 1e-1], prior: 1e-3}`.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 

@@ -1,7 +1,5 @@
 """Validate a search: unknown fields, values that the recipe rejects, conditions that never hold."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 

@@ -1,7 +1,5 @@
 """Distributions over finitely many, equally likely values."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass

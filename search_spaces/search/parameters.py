@@ -4,8 +4,6 @@ A field may have several ranges: `optimizer.lr` has one for each alternative of 
 the parameters `optimizer[adamw].lr` and `optimizer[sgd].lr`, and `optimizer.kind` determines which one is active.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import product

@@ -1,7 +1,5 @@
 """Validate the constraints and the starts of a search."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 
 from search_spaces.errors import Problem

@@ -1,7 +1,5 @@
 """Sequences of points that do not depend on results. Every point satisfies every constraint."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache

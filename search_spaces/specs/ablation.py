@@ -1,7 +1,5 @@
 """One parsed ablation file: a question, the arms that answer it, and how the answer will be judged."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, Self

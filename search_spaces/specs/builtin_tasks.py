@@ -1,7 +1,5 @@
 """The built-in tasks: where each is defined, and what is known of it without loading torch."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 

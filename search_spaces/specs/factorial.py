@@ -4,8 +4,6 @@ A factor is off as the base recipe has it and on with its own settings. A contra
 of one pair measured; its weights sum to zero, so whatever a pair has in common leaves it.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Mapping, Sequence

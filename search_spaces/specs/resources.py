@@ -1,7 +1,5 @@
 """What one run occupies: CPUs, GPUs, custom resources and node labels."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Annotated, Self

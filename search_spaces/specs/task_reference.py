@@ -4,8 +4,6 @@ In a space file it is written as a section, ``task: {images: {root: /data/fashio
 is trained on. What varies between runs is no argument of the task: it belongs into the recipe.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, quote, urlencode

@@ -1,7 +1,5 @@
 """The command line: its commands with an example each, and its exit codes."""
 
-from __future__ import annotations
-
 import logging
 import signal
 import sys

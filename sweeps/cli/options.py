@@ -1,7 +1,5 @@
 """Options and arguments that several commands share, and the time at which the command was typed."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 from typing import Annotated

@@ -1,7 +1,5 @@
 """The commands that train: `run`, `ablate`, `confirm`, `extend`."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

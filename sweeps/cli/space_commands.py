@@ -1,7 +1,5 @@
 """The commands to use before a sweep: `recommend`, `lint`, `check`, `lr-find`, `import`, `schema`."""
 
-from __future__ import annotations
-
 import json
 import sys
 from pathlib import Path

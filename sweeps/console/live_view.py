@@ -1,7 +1,5 @@
 """The progress of a sweep while it runs: a live panel in a terminal, lines of text elsewhere."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """The summary that a command prints at its end."""
 
-from __future__ import annotations
-
 import shlex
 import time
 from collections import Counter

@@ -1,7 +1,5 @@
 """The data that `sweeps list`, `status` and `show` print as tables or JSON."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The tables of `sweeps list`, `status` and `show`."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,5 @@
 """Draws a curve over a logarithmic axis with characters."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

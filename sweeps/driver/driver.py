@@ -1,7 +1,5 @@
 """Runs one command from a parsed spec to an exit code: starts everything in order, and releases it in any case."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Callable, Iterator

@@ -6,8 +6,6 @@ at once while the main thread waits for something, after the current steps while
 such place. The second signal raises KeyboardInterrupt at once.
 """
 
-from __future__ import annotations
-
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """The listeners of every command, and those that `--listener` names."""
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Mapping
 from functools import partial

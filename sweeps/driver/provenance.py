@@ -1,7 +1,5 @@
 """Records on what a sweep was created: code version, packages and machine, without secrets."""
 
-from __future__ import annotations
-
 import os
 import platform
 import subprocess

@@ -1,7 +1,5 @@
 """Manages the checkpoint folders of a sweep and deletes what is no longer needed. Loads no torch."""
 
-from __future__ import annotations
-
 import re
 import time
 import uuid

@@ -6,8 +6,6 @@ writer brings it into the database a moment later. So a driver can crash between
 next driver continues from the records as if nothing had happened.
 """
 
-from __future__ import annotations
-
 import math
 import threading
 import time

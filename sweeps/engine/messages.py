@@ -1,7 +1,5 @@
 """The messages between the driver and its workers."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,7 +1,5 @@
 """Decides the state of a run after a step."""
 
-from __future__ import annotations
-
 import math
 
 from sweeps.engine.live_run import LiveRun

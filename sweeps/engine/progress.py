@@ -1,7 +1,5 @@
 """Counts the progress of a sweep for the live view, `sweeps status` and the summary."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -4,8 +4,6 @@ The best point of each arm, and whether a look ends the ablation, follow from re
 is restarted finds the same table.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ that reaches a rung continues if its value is among the top ``1 / reduction_fact
 before. It uses no clock, no random numbers and no scheduler, and is rebuilt from the database.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The interface of a plan, which decides the runs of a spec. A sweep's next run depends on earlier results."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol

@@ -1,7 +1,5 @@
 """The plan of a sweep: the baseline, the starts, and then the points that the sampler proposes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from search_spaces import Distribution, Recipe, SpaceSpec, Value, resolve

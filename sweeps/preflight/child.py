@@ -4,8 +4,6 @@ It handles one request: prepare the task, check it, scan its learning rates, or 
 of JSON, written as soon as it is known. Output of the task itself goes to the standard error.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """`sweeps run --dry-run`: print the space and the estimated cost of a sweep, from one or two timed epochs."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """`sweeps check` and `sweeps lr-find`: start the child process, and print its findings."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Mapping
 from pathlib import Path

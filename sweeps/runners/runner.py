@@ -1,7 +1,5 @@
 """The contract of a runner, which trains the jobs of a conductor, and the runner in this process."""
 
-from __future__ import annotations
-
 from typing import Protocol
 
 from sweeps.engine.conductor import Conductor

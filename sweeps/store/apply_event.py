@@ -1,7 +1,5 @@
 """Writes an event to the tables. Every function works inside the transaction of its caller."""
 
-from __future__ import annotations
-
 import math
 from typing import Any, assert_never
 

@@ -1,7 +1,5 @@
 """Creates engines for database URLs, with the settings that SQLite and PostgreSQL need to be safe and fast."""
 
-from __future__ import annotations
-
 import sqlite3
 import time
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The events that a driver records, and their encoding in the journal."""
 
-from __future__ import annotations
-
 import base64
 import json
 from collections.abc import Mapping

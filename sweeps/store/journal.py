@@ -5,8 +5,6 @@ record, so it survives a killed process; only `sync` makes it survive a power cu
 incomplete: its append never returned, so nothing depends on it.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """Allows one driver per sweep: a lease in the database, timed by its clock and renewed by its holder."""
 
-from __future__ import annotations
-
 import secrets
 import socket
 import threading

@@ -1,7 +1,5 @@
 """Frozen records that the store reads and writes; they need no open database."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime

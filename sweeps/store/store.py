@@ -1,7 +1,5 @@
 """Reads and writes the tables. Every method is one transaction; repeating a call changes nothing."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """The tables of the database. Optuna has its own tables beside them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any

@@ -6,8 +6,6 @@ Events that a crashed driver recorded and did not write are written by the next 
 another driver has written the sweep since.
 """
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Serves the Optuna dashboard, and adds reports and files to its pages."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol

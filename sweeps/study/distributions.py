@@ -1,7 +1,5 @@
 """Distributions of a space as Optuna's distributions."""
 
-from __future__ import annotations
-
 import json
 from typing import assert_never
 

@@ -1,7 +1,5 @@
 """Hyperparameter importance, by two evaluators of Optuna."""
 
-from __future__ import annotations
-
 import math
 import warnings
 from collections.abc import Mapping, Sequence

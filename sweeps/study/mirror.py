@@ -1,7 +1,5 @@
 """Keeps the Optuna study in the database up to date, on a thread of its own: no run waits for it."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Mapping, Sequence
 

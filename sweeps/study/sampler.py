@@ -3,8 +3,6 @@
 A new kind needs an entry in `SAMPLERS` of search_spaces/specs/space.py and one in `_SEQUENCES` or `_OPTUNA` here.
 """
 
-from __future__ import annotations
-
 import math
 import warnings
 from collections.abc import Callable, Mapping

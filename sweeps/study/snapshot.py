@@ -1,7 +1,5 @@
 """A run at one moment, and how an Optuna study shows it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any

@@ -6,8 +6,6 @@ Optuna studies; it is a copy that may lag behind by a second and is completed by
 In both, the number of a trial is the number of its run.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """Peak memory of a device, and detection of and recovery from out-of-memory errors."""
 
-from __future__ import annotations
-
 import gc
 
 import torch

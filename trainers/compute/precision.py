@@ -1,7 +1,5 @@
 """Number formats: autocast, loss scaling, torch.compile and deterministic kernels."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager

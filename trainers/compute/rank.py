@@ -5,8 +5,6 @@ are assigned in turn: rank r takes those with `number % N == r`. Every rank make
 gradient, so the weights are equal in all processes without being sent.
 """
 
-from __future__ import annotations
-
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 

@@ -7,8 +7,6 @@ The processes stop at `close`, after any failure, and when this process dies. On
 from remains until then.
 """
 
-from __future__ import annotations
-
 import multiprocessing
 import pickle
 import signal

@@ -1,7 +1,5 @@
 """Imports of the fork server for the processes of distributed trainings; no other module imports this one."""
 
-from __future__ import annotations
-
 import os
 
 # DDP has to search for unused parameters, since a model may have some; this hides torch's C++ warning about it.

@@ -4,8 +4,6 @@ A process that waits for a call exits when the pipe to its parent closes. A proc
 thread, which watches the parent.
 """
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import pickle

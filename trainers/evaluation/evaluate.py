@@ -4,8 +4,6 @@ Per-example values are rounded to the float32 that ``Predictions`` stores and re
 computed again from stored predictions agrees with the one reported here.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch

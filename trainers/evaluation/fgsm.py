@@ -1,7 +1,5 @@
 """The fast gradient sign method: perturb inputs in the direction that increases the loss of a model."""
 
-from __future__ import annotations
-
 from contextlib import AbstractContextManager, nullcontext
 
 import torch

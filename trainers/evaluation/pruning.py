@@ -1,7 +1,5 @@
 """Prune a model by setting its smallest weights to zero."""
 
-from __future__ import annotations
-
 import copy
 
 import torch

@@ -4,8 +4,6 @@ The end of a full training adds the metrics that evaluation arms compare: test s
 and perturbed inputs. The weights are not changed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 

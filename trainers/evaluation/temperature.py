@@ -3,8 +3,6 @@
 Imports no torch, because analysis fits temperatures too.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Mixup and CutMix: mix the examples of a batch in pairs, and compute the loss of the mixed examples."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Compute digests of the start of a training. They must be equal for the two trainings of a pair."""
 
-from __future__ import annotations
-
 import hashlib
 import itertools
 import operator

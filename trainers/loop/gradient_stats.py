@@ -4,8 +4,6 @@ They are collected as tensors at every step and read only at the end of the epoc
 tensor makes the CPU wait for the GPU.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Early stopping of a training on a plateau, and restoring its best weights."""
 
-from __future__ import annotations
-
 import copy
 import math
 from typing import Any

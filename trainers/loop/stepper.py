@@ -1,7 +1,5 @@
 """The current optimizer, with its learning rate and weight decay at every step."""
 
-from __future__ import annotations
-
 import copy
 from typing import Any
 

@@ -9,8 +9,6 @@ on (recipe, task, seed, weights, optimizer state, epoch number), so a training t
 bit-identical to one that was never interrupted. (On CUDA, only if the kernels of the model are deterministic.)
 """
 
-from __future__ import annotations
-
 import copy
 import math
 import time

@@ -26,8 +26,6 @@ The loop is a generator function; there is no other API to learn. This one fits 
 metrics, without a state; it then starts over after an interruption.
 """
 
-from __future__ import annotations
-
 import copy
 import re
 import time

@@ -1,7 +1,5 @@
 """Average the weights during a training (EMA, SWA), or keep its best weights, beside the trained weights."""
 
-from __future__ import annotations
-
 import copy
 import math
 from typing import Any

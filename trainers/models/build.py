@@ -1,7 +1,5 @@
 """Build a model from a recipe and the shape of a task's examples."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal, assert_never
 

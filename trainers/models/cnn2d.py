@@ -1,7 +1,5 @@
 """Convolutional networks for small images and signals."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 from search_spaces.errors import UsageError

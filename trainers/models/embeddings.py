@@ -1,7 +1,5 @@
 """Map examples to tokens ``(n, length, width)``, the inputs of transformers and recurrent networks."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 

@@ -1,7 +1,5 @@
 """Initialise weights by the method that a recipe names."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 from search_spaces.recipe.model import Init

@@ -1,7 +1,5 @@
 """Multilayer perceptron."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from torch import Tensor, nn

@@ -8,8 +8,6 @@ output of the layer by base/width and its initial weights by width/base. Biases 
 base width nothing changes.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional

@@ -1,7 +1,5 @@
 """Make the normalization layer that a recipe names."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 from search_spaces.errors import UsageError

@@ -1,7 +1,5 @@
 """Load a pretrained transformer from a folder in Hugging Face's format; add an output layer and adapters."""
 
-from __future__ import annotations
-
 import os
 import warnings
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Recurrent network: LSTM or GRU."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import torch

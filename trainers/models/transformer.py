@@ -1,7 +1,5 @@
 """Small transformer (Vaswani et al., 2017) with a norm before every branch (Xiong et al., 2020)."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -11,8 +11,6 @@ The layer groups, in the order in which modules are registered:
 - Parameters outside all groups, such as a class token, belong to the first group.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 

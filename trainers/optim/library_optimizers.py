@@ -1,7 +1,5 @@
 """Optimizers of the package pytorch-optimizer, whose import takes longer than that of torch."""
 
-from __future__ import annotations
-
 from typing import Any, assert_never
 
 import pytorch_optimizer as library

@@ -1,7 +1,5 @@
 """Train and eval modes and second-order gradients, which some optimizers need besides `step`."""
 
-from __future__ import annotations
-
 import warnings
 from typing import Protocol, runtime_checkable
 

@@ -1,7 +1,5 @@
 """Muon for the hidden matrices and AdamW for the other parameters, as one optimizer."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Build the optimizer of a recipe: torch's class if there is one, else that of pytorch-optimizer."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, assert_never
 

@@ -4,8 +4,6 @@ There is no scheduler object and no scheduler state to checkpoint, because the f
 exception is reduce-on-plateau, whose state is ``PlateauState``.
 """
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple, assert_never
 

@@ -3,8 +3,6 @@
 Every check measures with a `Probe`, which has new initial weights; `thresholds` decides whether it passes.
 """
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence

@@ -5,8 +5,6 @@ step and observes the loss; Howard and Gugger, "fastai: A Layered API for Deep L
 exponentially, smooths the loss and selects the steepest descent.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

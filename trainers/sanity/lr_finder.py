@@ -1,7 +1,5 @@
 """Run the learning-rate range test on a task: a few hundred steps with an increasing learning rate."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
 

@@ -4,8 +4,6 @@ A probe has the same initial weights and batches as a `Training` of the same rec
 schedules, the optimizer switch, averaging and early stopping.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch

@@ -3,8 +3,6 @@
 Source of the checks: Karpathy, "A Recipe for Training Neural Networks", 2019.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

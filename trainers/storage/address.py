@@ -3,8 +3,6 @@
 A folder is sent to another process as text: there, `open_folder(str(folder))` returns the same folder.
 """
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit

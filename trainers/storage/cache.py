@@ -3,8 +3,6 @@
 An entry is named by a hash of all its inputs, so a changed recipe makes a new entry and never reads an old one.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json

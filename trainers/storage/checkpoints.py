@@ -1,7 +1,5 @@
 """Save and load the checkpoints of one run: the two newest epochs, and the final weights of a finished run."""
 
-from __future__ import annotations
-
 import io
 import re
 from typing import Any

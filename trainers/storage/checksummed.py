@@ -5,8 +5,6 @@ A file is one header line, ``sweeps-sealed-1 <sha256 of the payload>``, and the 
 damage by a failing disk or an incomplete copy.
 """
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 

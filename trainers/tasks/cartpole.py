@@ -7,8 +7,6 @@ update plays ``budget.batch_size`` episodes in parallel. An epoch is ``custom.up
 ``custom.gamma`` (0.99) is the discount factor, ``custom.entropy`` (0.01) the weight of the entropy bonus.
 """
 
-from __future__ import annotations
-
 import importlib.util
 from collections.abc import Iterator
 from typing import Any

@@ -4,8 +4,6 @@ An example is a window of the text, and its class is the next character. So loss
 usual meaning, and ``val/nll`` is the cross entropy per character in nats.
 """
 
-from __future__ import annotations
-
 from functools import cached_property
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Task ``digits``: the 1,797 handwritten digits of 8 x 8 pixels in scikit-learn, and a small CNN."""
 
-from __future__ import annotations
-
 from functools import cache
 
 import torch

@@ -1,7 +1,5 @@
 """Task ``mnist1d``: the standard data set of 4,000 + 1,000 signals, and a small model of any kind."""
 
-from __future__ import annotations
-
 from torch import nn
 
 from search_spaces.errors import UsageError

@@ -3,8 +3,6 @@
 Nothing is downloaded: ``make_dataset`` of the package mnist1d computes the signals from ten templates.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

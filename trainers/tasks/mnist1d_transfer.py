@@ -4,8 +4,6 @@ The target signals have more noise and stronger scaling and shearing than the si
 same CNN from scratch on the 500 signals reaches half of the accuracy of fine-tuning.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache

@@ -1,7 +1,5 @@
 """Sections 9 to 12: training health and cost, failures, caveats and reproduction."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from analysis.ablation.findings import AblationFindings, ArmFacts

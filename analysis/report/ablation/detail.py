@@ -1,7 +1,5 @@
 """Sections 4 to 8: calibration, secondary metrics, interactions, fairness and uncertainty."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from analysis.ablation.calibration import ArmCalibration, CalibrationRow

@@ -1,7 +1,5 @@
 """Sections 0 to 3: the question, the verdicts, the effects and the pairs."""
 
-from __future__ import annotations
-
 from analysis.ablation.claims import Claim
 from analysis.ablation.findings import AblationFindings
 from analysis.figures import Drawing, forest, slopes

@@ -1,7 +1,5 @@
 """All sections of the report of an ablation, in order."""
 
-from __future__ import annotations
-
 from analysis.ablation.findings import AblationFindings
 from analysis.report.ablation.appendix import caveats, failures, health, reproduce
 from analysis.report.ablation.detail import calibration, fairness, interactions, secondary, uncertainty

@@ -1,7 +1,5 @@
 """CSV files of the report of an ablation."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Print the result of an ablation: sentences, a table and the next command."""
 
-from __future__ import annotations
-
 import shlex
 from pathlib import Path
 from typing import Literal

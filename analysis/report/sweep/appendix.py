@@ -1,7 +1,5 @@
 """Sections 9 to 12: diagnosis of the curves, failures, caveats and next steps."""
 
-from __future__ import annotations
-
 from analysis.diagnosis.finding_table import RegionShare
 from analysis.diagnosis.findings import Code, Finding, Severity
 from analysis.figures.sweep import finding_shares

@@ -1,7 +1,5 @@
 """Write the report of a sweep to files and to the dashboard. The same database gives the same bytes."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The result of a sweep in one sentence: its best run against the baseline, and how reliable the lead is."""
 
-from __future__ import annotations
-
 from analysis.report.page import Headline
 from analysis.sweep.findings import SweepFindings
 from analysis.wording import counted, number

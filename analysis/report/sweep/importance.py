@@ -1,7 +1,5 @@
 """Sections 3 and 4: hyperparameter importance, and where the good runs are."""
 
-from __future__ import annotations
-
 from analysis.figures.parallel import parallel
 from analysis.figures.space import contour, field_slice
 from analysis.figures.sweep import importance

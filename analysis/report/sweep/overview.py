@@ -1,7 +1,5 @@
 """Sections 0 to 2: what was searched, the best runs, and the checks of the search."""
 
-from __future__ import annotations
-
 from analysis.export import best_yaml
 from analysis.report.blocks import CodeBlock, Note, Section, Text, notes, section, table, text
 from analysis.report.provenance import provenance_rows

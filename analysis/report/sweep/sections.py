@@ -1,7 +1,5 @@
 """All sections of the report of a sweep, in order."""
 
-from __future__ import annotations
-
 from analysis.report.blocks import Section, with_own_names
 from analysis.report.sweep.appendix import caveats, diagnosis, failures, reproduce
 from analysis.report.sweep.importance import good_runs, importances

@@ -1,7 +1,5 @@
 """Print the result and the diagnosis of a sweep: sentences, short tables and the next command."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Sections 5 to 8: learning curves, early stopping, expected gain from more runs, and cost."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from analysis.figures.run_curves import run_curves

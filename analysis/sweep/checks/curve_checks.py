@@ -1,7 +1,5 @@
 """Checks along the training: rungs that rank runs rightly, and a budget of the right length."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Checks of the space: edges, the good region, what was covered, and where runs blow up."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -3,8 +3,6 @@
 for check in check_sweep(read_sweep(url, "finetune")): print(check.outcome, check.name, check.evidence)
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What comes after a sweep: its winner as a file, a sweep that goes on beyond its edges, and a test on fresh seeds."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """From a sweep's winner back to its baseline, one field at a time: which of the changes does the gain come from?"""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Optimizers that divide each weight's step by the size of its past gradients: Adagrad, RMSprop and Adam's family."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 

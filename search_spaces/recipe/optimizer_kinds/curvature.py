@@ -1,7 +1,5 @@
 """Optimizers that shape the step by more than one number per weight's past: Sophia, Shampoo and Muon."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from search_spaces.recipe.optimizer_kinds.adaptive import AdamW

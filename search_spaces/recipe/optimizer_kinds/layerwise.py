@@ -1,7 +1,5 @@
 """Optimizers for very large batches, whose step is relative to the norm of each layer: LARS and LAMB."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from search_spaces.recipe.optimizer_kinds.optimizer_kind import OptimizerKind, TypicalRates

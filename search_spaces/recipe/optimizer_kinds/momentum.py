@@ -1,7 +1,5 @@
 """Optimizers whose only state is a velocity: SGD and Lion."""
 
-from __future__ import annotations
-
 from typing import Literal, Self
 
 from pydantic import model_validator

@@ -1,7 +1,5 @@
 """The base class of the optimizers, with the facts that lint, `recommend` and checks use."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 

@@ -3,8 +3,6 @@
 It does not import `ray.tune`, which takes a second: the runner does, while Ray starts.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import threading

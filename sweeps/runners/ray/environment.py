@@ -1,7 +1,5 @@
 """Ray's environment variables and authentication token, set before `import ray`, which reads them once."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import secrets

@@ -1,7 +1,5 @@
 """Check on a node that it can train for the driver: versions, checkpoints, task. It does not use Ray."""
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import platform

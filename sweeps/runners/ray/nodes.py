@@ -1,7 +1,5 @@
 """The nodes of a Ray cluster: their resources, how many runs fit, and whether they can train."""
 
-from __future__ import annotations
-
 import re
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence

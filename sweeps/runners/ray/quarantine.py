@@ -7,8 +7,6 @@ runs make progress there, the node is excluded for good; if the same failure occ
 cause, and the node is used again.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, field

@@ -5,8 +5,6 @@ child process keeps a list of the processes that Ray has started, and waits on a
 the driver ends in any way, the pipe closes, and the child kills those that are still alive some seconds later.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import select
