@@ -96,4 +96,4 @@ def test_fields_carry_the_texts_of_their_docstrings() -> None:
     fields = SCHEMA["$defs"]["AdamW"]["properties"]
     assert fields["weight_decay"]["description"] == "Strength of the decoupled decay."
     assert fields["weight_decay"]["default"] == 0.01
-    assert "run 0 included" in SCHEMA["properties"]["runs"]["description"]
+    assert "including run 0" in SCHEMA["properties"]["runs"]["description"]

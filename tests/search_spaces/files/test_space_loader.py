@@ -123,7 +123,7 @@ def test_shipped_spaces_load_and_round_trip() -> None:
         ("name: val/accuracy, ", "", "f.yaml:3: metric.name: is required, and missing"),
         (", goal: maximize", "", "f.yaml:3: metric.goal: is required, and missing"),
         ("maximize", "max", "f.yaml:3: metric.goal: must be maximize or minimize, found 'max'"),
-        ("val/", "test/", "f.yaml:3: metric.name: sweeps select on val/*; test/* is for ablation reports"),
+        ("val/", "test/", "f.yaml:3: metric.name: must not select on test/*, which is for ablation"),
         ("lr: 1e-3", "lr: 0", "f.yaml:5: recipe.optimizer.lr: must be greater than 0, found 0"),
         ("lr: 1e-3", "lr: '1'", "f.yaml:5: recipe.optimizer.lr: must be a number, found '1'"),
         ("lr: 1e-3", "lr: yes", "f.yaml:5: recipe.optimizer.lr: must be a number, found 'yes'"),
@@ -165,12 +165,12 @@ def test_shipped_spaces_load_and_round_trip() -> None:
         (
             "runs: 8",
             "runs: 8\nresources: {cpu: 1, processes: 2}",
-            "f.yaml:11: resources: each process trains on a CPU of its own at least, found cpu 1 and processes 2;",
+            "f.yaml:11: resources: each process needs at least one CPU, found cpu 1 and processes 2;",
         ),
         (
             "runs: 8",
             "runs: 8\nresources: {gpu: 2, processes: 4}",
-            "f.yaml:11: resources: each process trains on a card of its own, found gpu 2 and processes 4; leave",
+            "f.yaml:11: resources: each process needs its own GPU, found gpu 2 and processes 4; remove",
         ),
         ("runs: 8", "runs: 8\nresources: {gpu: -1}", "f.yaml:11: resources.gpu: must be at least 0, found -1"),
         (
@@ -195,7 +195,7 @@ def test_a_grid_with_too_many_runs() -> None:
     text = changed("loguniform: [1e-5, 1e-1]", "choice: [0.1, 0.2]").replace(
         "runs: 8", "sampler: {kind: grid}\nruns: 6"
     )
-    assert problems(text) == ["f.yaml:11: runs: the grid and the baseline are 5 runs, found 6; write 5"]
+    assert problems(text) == ["f.yaml:11: runs: must be at most 5 (the grid and the baseline), found 6"]
 
 
 def test_weight_decay_of_adam_points_to_adamw() -> None:
@@ -428,7 +428,7 @@ def test_the_later_of_two_settings_counts() -> None:
     assert load_space("finetune", ["budget.epochs=9", "budget.epochs=3"]).recipe.budget.epochs == 3
 
 
-def test_settings_that_are_lawful_only_together() -> None:
+def test_settings_that_are_valid_only_together() -> None:
     spec = load_space("finetune", ["schedule.warmup=0", "schedule.warmup_steps=10"])
     assert spec.recipe.schedule == Cosine(warmup_steps=10)
 
