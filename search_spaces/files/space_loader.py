@@ -226,11 +226,13 @@ def _is_invalid(field: str, parts: SearchParts) -> bool:
     return any(overlap(field, name) for name in parts.invalid)
 
 
-def _starts(starts: Any, overrides: Sequence[Override], base: Mapping[str, Value], gone: Collection[str]) -> Any:
+def _starts(
+    starts: Any, overrides: Sequence[Override], base: Mapping[str, Value], fixed_fields: Collection[str]
+) -> Any:
     """Remove what overrides fix from the starts. Anything but a list of sections is kept, for validation to reject."""
     if not overrides or not isinstance(starts, list):
         return starts
-    fixed = (fix_start(one, overrides, base, gone) if isinstance(one, dict) else one for one in starts)
+    fixed = (fix_start(one, overrides, base, fixed_fields) if isinstance(one, dict) else one for one in starts)
     return [one for one in fixed if one is not None]
 
 

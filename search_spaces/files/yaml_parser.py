@@ -105,7 +105,7 @@ class _Builder:
         return SpecError(*self.problems, Problem(where, "", f"not valid YAML: {message[:200]}"))
 
     def document(self, events: Iterator[Event]) -> Node:
-        """Read the first document, and refuse a second one."""
+        """Return the first document, and raise an error for a second one."""
         node: Node | None = None
         for event in events:
             if isinstance(event, DocumentStartEvent):

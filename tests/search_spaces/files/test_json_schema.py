@@ -87,7 +87,7 @@ def test_every_part_of_the_language_is_known() -> None:
         ("images: {root: /data, val: 500}", "images: {root: /data}, digits: {}"),
     ],
 )
-def test_a_wrong_file_is_refused(old: str, new: str) -> None:
+def test_an_invalid_file_is_rejected(old: str, new: str) -> None:
     assert old in GOOD
     assert problems(GOOD.replace(old, new))
 

@@ -1,4 +1,4 @@
-"""Alternatives, conditions, constraints, priors and starts in files: what they mean, and each line of refusal."""
+"""Alternatives, conditions, constraints, priors and starts in files: what they mean, and each error message."""
 
 from __future__ import annotations
 
@@ -388,11 +388,11 @@ def test_alternatives_that_do_not_go_with_the_rest_of_the_recipe() -> None:
 
 
 def test_alternatives_of_two_sections_that_do_not_go_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(recipe: Recipe, values: Mapping[str, Value]) -> Problem | None:
+    def reject(recipe: Recipe, values: Mapping[str, Value]) -> Problem | None:
         met = values.get("optimizer.kind") == "sgd" and values.get("schedule.kind") == "linear"
         return Problem("", "", "no sgd with linear") if met else None
 
-    monkeypatch.setattr(field_checks, "rejection", refuse)  # no recipe has such a rule yet
+    monkeypatch.setattr(field_checks, "rejection", reject)  # no recipe has such a rule yet
     text = changed("schedule.warmup: {uniform: [0.0, 0.2]}", "schedule: {one_of: [{kind: cosine}, {kind: linear}]}")
     rule = "its alternative is invalid with the others: no sgd with linear (optimizer.kind sgd, schedule.kind linear)"
     assert problems(text) == [f"f.yaml:8: search.optimizer: {rule}"]

@@ -438,7 +438,7 @@ def test_runs_and_seed() -> None:
     assert (spec.runs, spec.sampler) == (3, Sampler(kind="tpe", seed=4))
 
 
-def test_runs_may_mend_the_file(write: Write) -> None:
+def test_runs_may_fix_the_file(write: Write) -> None:
     assert load_space(write(mine=VALID.replace("runs: 8\n", "")), runs=3).runs == 3
 
 

@@ -80,7 +80,7 @@ def test_a_quoted_scalar_is_a_text() -> None:
         ("#" * (MAX_BYTES + 1), "f: a file must have at most 256 KiB, found more"),
     ],
 )
-def test_what_is_refused(text: str, line: str) -> None:
+def test_an_invalid_text_is_rejected(text: str, line: str) -> None:
     with pytest.raises(SpecError) as raised:
         parse_yaml(text, "f")
     assert str(raised.value).splitlines()[-1].startswith(line)

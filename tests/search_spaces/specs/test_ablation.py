@@ -1,4 +1,4 @@
-"""Ablation files: what they say, what is refused, and that they come back from their canonical form."""
+"""Ablation files: their meaning, their errors, and that the canonical form gives the same spec."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_every_problem_is_told_with_its_line() -> None:
         ("test/nll", "test/nll@ema", "use the `weights` of each arm to select weights"),
     ],
 )
-def test_what_is_refused(before: str, after: str, words: str) -> None:
+def test_an_invalid_file_is_rejected(before: str, after: str, words: str) -> None:
     found = "\n".join(lines((before, after)))
     assert words.replace("'", "") in found.replace("'", "")
     assert "Traceback" not in found

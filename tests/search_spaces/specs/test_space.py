@@ -149,7 +149,7 @@ def test_metrics_that_select_wrongly(name: str, rule: str) -> None:
         ("schedule.warmup_steps", RandInt(0, 9), "warmup is given once"),
     ],
 )
-def test_a_search_that_the_recipe_refuses(field: str, distribution: Distribution, message: str) -> None:
+def test_a_search_with_values_that_the_recipe_rejects(field: str, distribution: Distribution, message: str) -> None:
     recipe = Recipe.model_validate({"schedule": {"kind": "cosine", "warmup": 0.1}})
     with pytest.raises(UsageError) as raised:
         space(recipe=recipe, search={field: distribution})
