@@ -86,7 +86,7 @@ class Outcome:
 
 
 def damaged(text: str, source: random.Random) -> str:
-    """A text after one to six changes; many with one, which may still be lawful."""
+    """A text after one to six changes; many with one, which may still be valid."""
     for _ in range(source.choice((1, 1, 1, 2, 3, 6))):
         text = source.choice(CHANGES)(text, source)
     return text
@@ -172,7 +172,7 @@ def read(text: str, ablation: bool, everything: bool = True) -> None:
     """All that happens to a file before anything is trained; or only that it is parsed, which is half the work.
 
     Raises:
-        UsageError: The file is refused.
+        UsageError: The file is invalid.
     """
     if ablation:
         parsed = parse_ablation(text, "damaged.yaml", "damaged")

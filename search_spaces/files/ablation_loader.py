@@ -1,4 +1,4 @@
-"""YAML text -> AblationSpec; reports every problem at once, as the loader of spaces does."""
+"""Load an ablation from YAML and report every problem at once, like `space_loader`."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,14 +26,14 @@ _ARM_NAMES = tuple(name for name in Arm.model_fields if name != "settings")
 
 @dataclass(frozen=True)
 class Overrides:
-    """What the command line says in the place of the file.
+    """Command-line options that replace values of the file.
 
     Attributes:
         settings: Texts such as `budget.epochs=9` that set fields of the base recipe.
-        pairs: Seeds per arm.
+        pairs: Number of seeds per arm.
         design: `matched`, `retuned` or `both`.
-        seed: Of every random stream.
-        name: Of the ablation.
+        seed: Seed for all random streams.
+        name: Name of the ablation.
     """
 
     settings: Sequence[str] = ()
@@ -48,56 +48,56 @@ def load_ablation(name_or_path: str, library: Path, overrides: Overrides = Overr
 
     Args:
         name_or_path: Path of a file, or name of a shipped ablation.
-        library: Folder of the shipped ones.
-        overrides: Options of the command.
+        library: Folder of the shipped ablations.
+        overrides: Values of command-line options.
 
     Raises:
         UsageError: There is no such ablation.
-        SpecError: With every problem of the file.
+        SpecError: The file is invalid; it has every problem.
     """
     path = locate(name_or_path, library, "ablation")
-    tree = _override(read_nodes(read_text(path), str(path)), overrides)
-    return _Assembly(tree, str(path)).spec(overrides.name or path.stem, overrides.settings)
+    root = _with_options(read_nodes(read_text(path), str(path)), overrides)
+    return _Assembly(root, str(path)).spec(overrides.name or path.stem, overrides.settings)
 
 
 def parse_ablation(text: str, source: str, name: str) -> AblationSpec:
     """Read an ablation from a text.
 
     Raises:
-        SpecError: With every problem of the text.
+        SpecError: The text is invalid; it has every problem.
     """
     return _Assembly(read_nodes(text, source), source).spec(name, ())
 
 
-def _override(tree: Section, overrides: Overrides) -> Section:
+def _with_options(root: Section, overrides: Overrides) -> Section:
     for name in ("pairs", "design", "seed"):
         value = getattr(overrides, name)
         if value is not None:
             mark = Mark(f"--{name} {value}")
-            tree = put(tree, name, Leaf(mark, value), mark)
+            root = put(root, name, Leaf(mark, value), mark)
     if overrides.design == "matched":
-        tree = drop(tree, ["retune"])
-    return tree
+        root = drop(root, ["retune"])
+    return root
 
 
 @dataclass
 class _Assembly:
-    """Turns a tree into a spec, and gathers what is wrong on the way."""
+    """Turns nodes into a spec and collects problems."""
 
-    tree: Section
+    root: Section
     source: str
     found: list[Problem] = field(default_factory=list)
 
     def spec(self, name: str, settings: Sequence[str]) -> AblationSpec:
-        """Return the spec, or raise every problem."""
+        """Return the spec, or raise a `SpecError` with every problem."""
         self._check_names()
-        values = {key: _tuples(plain(node)) for key, node in self.tree.entries.items() if key in _OWN_NAMES}
-        if "arms" in self.tree.entries:
-            values["arms"] = self._arms(self.tree.entries["arms"])
-        if "factors" in self.tree.entries:
-            values["factors"] = self._sections("factors", self.tree.entries["factors"])
+        values = {key: _tuples(plain(node)) for key, node in self.root.entries.items() if key in _OWN_NAMES}
+        if "arms" in self.root.entries:
+            values["arms"] = self._arms(self.root.entries["arms"])
+        if "factors" in self.root.entries:
+            values["factors"] = self._sections("factors", self.root.entries["factors"])
         if isinstance(values.get("retune"), dict):
-            values["retune"] = self._retune(self.tree.entries["retune"])
+            values["retune"] = self._retune(self.root.entries["retune"])
             values.setdefault("design", "both")
         space = self._space(name, values, settings)
         spec = self._validated({**values, "space": space or _NEUTRAL}, fits=space is not None)
@@ -109,13 +109,13 @@ class _Assembly:
         self.found.append(Problem(str(mark), path, message))
 
     def _check_names(self) -> None:
-        for name in self.tree.entries:
+        for name in self.root.entries:
             if name not in _NAMES:
-                self._add(self.tree.keys[name], name, f"unknown name; {suggest(name, _NAMES)}")
-        kind = plain(self.tree.entries["kind"]) if "kind" in self.tree.entries else None
+                self._add(self.root.keys[name], name, f"unknown name; {suggest(name, _NAMES)}")
+        kind = plain(self.root.entries["kind"]) if "kind" in self.root.entries else None
         if kind != "ablation":
             found = "none" if kind is None else show(kind)
-            self._add(find(self.tree, ["kind"]), "kind", f"must be kind: ablation, found {found}")
+            self._add(find(self.root, ["kind"]), "kind", f"must be kind: ablation, found {found}")
 
     # --- arms -----------------------------------------------------------------------------------------------
 
@@ -127,7 +127,7 @@ class _Assembly:
         return arms
 
     def _sections(self, name: str, node: Node) -> dict[str, dict[str, Any]]:
-        """Read `{arm: {field: value}}`; a section of a recipe may be written as a section."""
+        """Read `{arm: {field: value}}`; the fields may be nested sections, too."""
         if not isinstance(node, Section):
             self._add(
                 node.mark, name, f"must be a section of `name: {{field: value}}` lines, found {show(plain(node))}"
@@ -167,15 +167,15 @@ class _Assembly:
     # --- the space ------------------------------------------------------------------------------------------
 
     def _space(self, name: str, values: Mapping[str, Any], settings: Sequence[str]) -> SpaceSpec | None:
-        """What is trained, as the space that the driver needs: its metric may be looked at in every epoch."""
-        tree = self.tree
+        """Return the space that the driver needs, with a metric on `val` that may be used in every epoch."""
+        root = self.root
         try:
-            merged = read_base(tree, "space", self.source)
+            merged = read_base(root, "space", self.source)
         except SpecError as error:
             self._keep(error)
             return None
         kept = {key: node for key, node in merged.entries.items() if key in _SPACE_NAMES}
-        section = Section(tree.mark, kept, {key: merged.keys[key] for key in kept})
+        section = Section(root.mark, kept, {key: merged.keys[key] for key in kept})
         used = _used_fields(values)
         search = kept.get("search")
         if isinstance(search, Section):
@@ -183,7 +183,7 @@ class _Assembly:
                 section, "search", drop(search, [one for one in search.entries if one not in used]), search.mark
             )
         for key, node in self._driven(values).items():
-            section = put(section, key, node, tree.mark)
+            section = put(section, key, node, root.mark)
         try:
             return assemble(section, self.source, name, settings)
         except SpecError as error:
@@ -191,20 +191,19 @@ class _Assembly:
             return None
 
     def _driven(self, values: Mapping[str, Any]) -> dict[str, Node]:
-        """The parts of a space that an ablation does not choose."""
-        mark = self.tree.mark
+        """Return the parts of a space that are the same for every ablation or follow from its metrics."""
+        mark = self.root.mark
         metric, goal = _selection(values.get("metrics"))
+        sampler = _section(mark, {"kind": "random"})
         driven: dict[str, Node] = {
+            "sampler": sampler,
             "kind": Leaf(mark, "sweep"),
             "metric": _section(mark, {"name": metric, "goal": goal}),
             "early_stopping": _section(mark, {"kind": "none"}),
             "runs": Leaf(mark, 1),
         }
-        if "seed" in self.tree.entries:
-            sampler = _section(mark, {"kind": "random"})
-            driven["sampler"] = put(sampler, "seed", self.tree.entries["seed"], self.tree.keys["seed"])
-        else:
-            driven["sampler"] = _section(mark, {"kind": "random"})
+        if "seed" in self.root.entries:
+            driven["sampler"] = put(sampler, "seed", self.root.entries["seed"], self.root.keys["seed"])
         return driven
 
     def _keep(self, error: SpecError) -> None:
@@ -215,17 +214,17 @@ class _Assembly:
     # --- the whole ------------------------------------------------------------------------------------------
 
     def _validated(self, values: Mapping[str, Any], fits: bool) -> AblationSpec | None:
-        """The spec, or None; where the space cannot be read, whether the arms fit it is anybody's guess."""
+        """Return the spec, or None. Without a valid space, problems of the arms with it are not reported."""
         try:
             return AblationSpec.model_validate(values)
         except ValidationError as error:
             for path, message in refusals(error, AblationSpec):
                 names = [name for name in path if name != "settings"]
-                self._add(find(self.tree, names), ".".join(names), message)
+                self._add(find(self.root, names), ".".join(names), message)
         except UsageError as error:
             for problem in error.problems if fits else ():
                 one = problem if isinstance(problem, Problem) else Problem("", "", problem)
-                self._add(find(self.tree, written_names(self.tree, one.field)), one.field, one.message)
+                self._add(find(self.root, written_names(self.root, one.field)), one.field, one.message)
         return None
 
 
@@ -242,7 +241,7 @@ def _flat(section: Section, prefix: str = "") -> Iterable[tuple[str, Any]]:
 
 
 def _selection(metrics: object) -> tuple[str, str]:
-    """The metric on `val` and its goal, or what never offends where the file's own cannot be read."""
+    """Return the metric on `val` and its goal, or a valid pair if the metrics of the file are invalid."""
     try:
         read = Metrics.model_validate(metrics)
     except ValidationError:
@@ -251,14 +250,14 @@ def _selection(metrics: object) -> tuple[str, str]:
 
 
 def _tuples(value: object) -> Any:
-    """The value with tuples for lists, which is what frozen parts hold."""
+    """Return the value with tuples instead of lists, as the frozen parts need."""
     if isinstance(value, dict):
         return {key: _tuples(inner) for key, inner in value.items()}
     return tuple(_tuples(inner) for inner in value) if isinstance(value, list) else value
 
 
 def _used_fields(values: Mapping[str, Any]) -> set[str]:
-    """The searched fields that this ablation varies; the rest of a space's search does not concern it."""
+    """Return the searched fields that the ablation varies; it ignores the rest of the search."""
     retune, nuisance = values.get("retune"), values.get("nuisance")
     over = retune.get("over") if isinstance(retune, dict) else ()
     return {str(name) for names in (over, nuisance) if isinstance(names, tuple) for name in names}

@@ -1,4 +1,4 @@
-"""A spec -> canonical YAML, and the difference of two specs in lines that a person can read."""
+"""Write specs as canonical YAML, and list the differences of two specs."""
 
 import json
 import re
@@ -17,9 +17,9 @@ _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
 
 
 def dump_space(spec: SpaceSpec) -> str:
-    """Return the YAML of a space with everything spelled out: no `extends`, and no default left to a release.
+    """Return the YAML of a space with every value: without `extends`, and with defaults, which releases may change.
 
-    Equal specs give equal bytes, and `parse_space` gives the spec back.
+    Equal specs give equal bytes, and `parse_space` returns the same spec.
     """
     lines = ["kind: sweep", *_space_lines(spec, [name for name, _ in spec if name != "name"])]
     return "\n".join(lines) + "\n"
@@ -33,7 +33,7 @@ def _space_lines(spec: SpaceSpec, names: Sequence[str]) -> Iterator[str]:
         elif name == "search" and (entries := _search(spec)):
             yield "search:"
             yield from (f"  {_text(key)}: {entries[key]}" for key in sorted(entries))
-        elif name in ("constraints", "starts", "time_limit_s"):  # nobody misses them where there are none
+        elif name in ("constraints", "starts", "time_limit_s"):  # left out if empty
             yield from [f"{name}: {_flow(getattr(spec, name))}"] if getattr(spec, name) else []
         elif name not in ("one_of", "when"):
             yield f"{name}: {_flow(getattr(spec, name))}"
@@ -55,9 +55,9 @@ def _alternative(one: Alternative) -> str:
 
 
 def dump_ablation(spec: AblationSpec) -> str:
-    """Return the YAML of an ablation with everything spelled out: no `space`, and no default left to a release.
+    """Return the YAML of an ablation with every value: without `space`, and with defaults, which releases may change.
 
-    Equal specs give equal bytes, and `parse_ablation` gives the spec back.
+    Equal specs give equal bytes, and `parse_ablation` returns the same spec.
     """
     lines = ["kind: ablation", f"question: {_flow(spec.question)}"]
     lines += _space_lines(spec.space, ["task", "recipe", "search", "resources", "checkpoint_every_s", "time_limit_s"])
@@ -96,14 +96,14 @@ def _kind_first(item: tuple[str, object]) -> bool:
 
 
 def _text(text: str) -> str:
-    """Return a text bare where that is safe, and else quoted, in ASCII."""
+    """Return a text in ASCII, with quotes unless it is safe without."""
     if _PLAIN.fullmatch(text) and scalar(text) == text:
         return text
     escaped = (char if " " <= char <= "~" and char not in '"\\' else f"\\U{ord(char):08x}" for char in text)
     return f'"{"".join(escaped)}"'
 
 
-DRIVING = ("checkpoint_every_s", "time_limit_s")  # how runs are driven, not what they are: they may change on the way
+DRIVING = ("checkpoint_every_s", "time_limit_s")  # they do not change results, so they may change in a running sweep
 
 
 def diff_specs(old: SpaceSpec | AblationSpec, new: SpaceSpec | AblationSpec) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""A parsed YAML file before it means anything: nodes that know the line they were written on."""
+"""The nodes of a parsed YAML file, each with its line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from search_spaces.values import Scalar
 
 @dataclass(frozen=True)
 class Mark:
-    """Where something was written.
+    """The place of a node or key.
 
     Attributes:
         source: Name of a file, or a command-line option.
@@ -64,7 +64,7 @@ def drop(section: Section, names: Sequence[str]) -> Section:
 
 
 def plain(node: Node) -> object:
-    """Return the dicts, lists and scalars that a node stands for."""
+    """Return a node as dicts, lists and scalars."""
     match node:
         case Leaf():
             return node.value
@@ -75,7 +75,7 @@ def plain(node: Node) -> object:
 
 
 def find(node: Node, path: Sequence[str]) -> Mark:
-    """Return the mark of the deepest part of a path that was written."""
+    """Return the mark of the deepest part of a path that is in the file."""
     mark = node.mark
     for name in path:
         if isinstance(node, Section) and name in node.entries:
@@ -90,7 +90,7 @@ def find(node: Node, path: Sequence[str]) -> Mark:
 
 
 def written_names(node: Node, path: str) -> list[str]:
-    """Return the parts of a dotted path as they were written: the names of arms and of searched fields have dots."""
+    """Split a dotted path into names as in the file, since names of arms and of searched fields may have dots."""
     names: list[str] = []
     while path:
         if isinstance(node, Items) and (index := path.partition(".")[0]).isdecimal() and int(index) < len(node.items):
@@ -108,8 +108,8 @@ def written_names(node: Node, path: str) -> list[str]:
 def merge(base: Node, over: Node, path: tuple[str, ...] = ()) -> Node:
     """Return `base` with the overrides of a file that extends it.
 
-    Sections merge, and everything else is replaced. Two exceptions: a section of another `kind` replaces
-    its base whole, and under `search` each field is one thing, which null removes.
+    Sections are merged, and everything else is replaced. There are two exceptions: a section with another `kind`
+    replaces the whole section, and under `search` each entry is replaced as a whole or removed by null.
     """
     if not (isinstance(base, Section) and isinstance(over, Section)):
         return over

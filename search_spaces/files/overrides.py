@@ -1,4 +1,4 @@
-"""`--set field=value` texts: recipe fields that a person fixes for one sweep."""
+"""Recipe fields that `--set field=value` fixes for one sweep."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ class Override:
     """One `--set` text.
 
     Attributes:
-        where: The option as it was given, for messages.
+        where: Text of the option, for messages.
         field: Dotted field of the recipe.
-        value: Its value.
+        value: Value of the field.
     """
 
     where: str
@@ -30,7 +30,7 @@ def parse_override(text: str) -> Override:
     """Read `field=value`; the value is a YAML scalar, or a list of them as in `[0.9, 0.98]`.
 
     Raises:
-        UsageError: When it is something else.
+        UsageError: The text is invalid.
     """
     shown = "".join(char if char.isprintable() else " " for char in text[:120])
     where = f"--set {shown.strip()}"
@@ -53,36 +53,36 @@ def _value(node: Node, where: str, field: str) -> Value:
         scalars: list[Scalar] = [item.value for item in node.items if isinstance(item, Leaf)]
         if len(scalars) == len(node.items):
             return tuple(scalars)
-    raise UsageError(Problem(where, field, "must be a number, a text, true, false, null or a list of them"))
+    raise UsageError(Problem(where, field, "must be a number, a text, true, false, null or a list of these"))
 
 
-def apply_overrides(recipe: Recipe, settings: Sequence[Override]) -> Recipe:
-    """Return the recipe with the settings applied together; of two for one field, the later one counts.
+def apply_overrides(recipe: Recipe, overrides: Sequence[Override]) -> Recipe:
+    """Return the recipe with the overrides applied together; the last one for a field counts.
 
     Raises:
-        UsageError: With a problem for each setting that names no field or breaks a law.
+        UsageError: There is a problem for each override with an unknown field or an invalid value.
     """
-    # resolve() takes new custom names, but here one is more likely to be a slip.
+    # resolve() accepts new custom names, but here a new name is more likely to be a mistake.
     problems = [
-        Problem(setting.where, setting.field, message)
-        for setting in settings
-        if setting.field.startswith("custom.") and (message := unknown_field(recipe, setting.field))
+        Problem(override.where, override.field, message)
+        for override in overrides
+        if override.field.startswith("custom.") and (message := unknown_field(recipe, override.field))
     ]
     try:
-        resolved = resolve(recipe, {setting.field: setting.value for setting in settings})
+        resolved = resolve(recipe, {override.field: override.value for override in overrides})
     except UsageError as error:
-        problems += (_blame(problem, settings) for problem in error.problems if isinstance(problem, Problem))
+        problems += (_with_option(problem, overrides) for problem in error.problems if isinstance(problem, Problem))
     if problems:
         raise UsageError(*problems)
     return resolved
 
 
-def _blame(problem: Problem, settings: Sequence[Override]) -> Problem:
-    """Return the problem with the option that caused it: the last one at, or else within, its field."""
-    for setting in reversed(settings):
-        if setting.field == problem.field or problem.field.startswith(f"{setting.field}."):
-            return Problem(setting.where, problem.field, problem.message)
-    for setting in reversed(settings):
-        if setting.field.startswith(f"{problem.field}."):
-            return Problem(setting.where, problem.field, problem.message)
+def _with_option(problem: Problem, overrides: Sequence[Override]) -> Problem:
+    """Return the problem with the option that caused it: the last one for its field, or else for a part of it."""
+    for override in reversed(overrides):
+        if override.field == problem.field or problem.field.startswith(f"{override.field}."):
+            return Problem(override.where, problem.field, problem.message)
+    for override in reversed(overrides):
+        if override.field.startswith(f"{problem.field}."):
+            return Problem(override.where, problem.field, problem.message)
     return Problem(f"--set {show(problem.field)}", problem.field, problem.message)

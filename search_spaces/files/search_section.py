@@ -1,4 +1,4 @@
-"""The `search` section of a file: nodes -> ranges, alternatives and conditions; and what `--set` takes out of it."""
+"""Read the `search` section of a file, and remove from it what `--set` fixes."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,29 +11,29 @@ from search_spaces.search.distributions import DISTRIBUTION_NAMES, Distribution,
 from search_spaces.search.parameters import Alternative, overlap
 from search_spaces.values import checked_value, identity, show
 
-Complain = Callable[[Sequence[str], str], None]
-"""Takes the path of a problem and its message."""
+Report = Callable[[Sequence[str], str], None]
+"""Receives the path and the message of a problem."""
 
 
 @dataclass(frozen=True)
 class SearchParts:
-    """What a `search` section says, as `SpaceSpec` has it.
+    """The contents of a `search` section, as `SpaceSpec` stores them.
 
     Attributes:
-        search: Plain fields.
-        one_of: Alternatives of sections.
-        when: Conditions of plain fields.
-        unread: Names of the section that could not be read, so that what depends on them is anybody's guess.
+        search: Plain field -> distribution.
+        one_of: Section -> alternatives.
+        when: Plain field -> conditions.
+        invalid: Invalid names of the section. What depends on them cannot be checked.
     """
 
     search: Mapping[str, Distribution] = field(default_factory=dict)
     one_of: Mapping[str, tuple[Alternative, ...]] = field(default_factory=dict)
     when: Mapping[str, Mapping[str, tuple[Value, ...]]] = field(default_factory=dict)
-    unread: frozenset[str] = frozenset()
+    invalid: frozenset[str] = frozenset()
 
     @property
     def fields(self) -> set[str]:
-        """Every field of a recipe that is searched somewhere."""
+        """Every field of the recipe that is searched in some run."""
         own = {
             f"{section}.{name}"
             for section, ones in self.one_of.items()
@@ -44,10 +44,10 @@ class SearchParts:
 
 
 def read_distribution(node: Node) -> Distribution:
-    """Read `{loguniform: [1e-5, 1e-1]}` and the like.
+    """Read a distribution such as `{loguniform: [1e-5, 1e-1]}`.
 
     Raises:
-        UsageError: It is something else.
+        UsageError: The node is not a valid distribution.
     """
     names = ", ".join(DISTRIBUTION_NAMES)
     prior = node.entries.get("prior") if isinstance(node, Section) else None
@@ -61,11 +61,11 @@ def read_distribution(node: Node) -> Distribution:
     return make_distribution(name, plain(arguments), None if prior is None else plain(prior))
 
 
-def read_search(node: Node, complain: Complain) -> SearchParts:
-    """Read a `search` section; what cannot be read is complained about, and left out."""
+def read_search(node: Node, report: Report) -> SearchParts:
+    """Read a `search` section. Invalid parts are reported and left out."""
     if not isinstance(node, Section):
-        law = "must be a section of `field: {distribution: arguments}` lines"
-        complain(("search",), f"{law}, found {show(plain(node))}")
+        rule = "must be a section of `field: {distribution: arguments}` lines"
+        report(("search",), f"{rule}, found {show(plain(node))}")
         return SearchParts()
     search: dict[str, Distribution] = {}
     one_of: dict[str, tuple[Alternative, ...]] = {}
@@ -73,64 +73,64 @@ def read_search(node: Node, complain: Complain) -> SearchParts:
     for name, entry in node.entries.items():
         path = ("search", name)
         if isinstance(entry, Section) and "one_of" in entry.entries:
-            alternatives = _alternatives(entry, path, complain)
+            alternatives = _alternatives(entry, path, report)
             if alternatives is not None:
                 one_of[name] = alternatives
             continue
-        conditions = _conditions(entry, path, complain)
+        conditions = _conditions(entry, path, report)
         try:
             search[name] = read_distribution(drop(entry, ["when"]) if isinstance(entry, Section) else entry)
         except UsageError as error:
-            complain(path, str(error))
+            report(path, str(error))
         if conditions:
             when[name] = conditions
-    unread = node.entries.keys() - search.keys() - one_of.keys()
-    return SearchParts(search, one_of, {name: when[name] for name in when if name in search}, frozenset(unread))
+    invalid = node.entries.keys() - search.keys() - one_of.keys()
+    return SearchParts(search, one_of, {name: when[name] for name in when if name in search}, frozenset(invalid))
 
 
-def _conditions(entry: Node, path: Sequence[str], complain: Complain) -> dict[str, tuple[Value, ...]]:
-    """Read `when: {optimizer.kind: sgd}`, where a list means any of its values."""
+def _conditions(entry: Node, path: Sequence[str], report: Report) -> dict[str, tuple[Value, ...]]:
+    """Read conditions such as `when: {optimizer.kind: sgd}`; a list means any of its values."""
     if not isinstance(entry, Section) or "when" not in entry.entries:
         return {}
     node, path = entry.entries["when"], (*path, "when")
     if not isinstance(node, Section) or not node.entries:
         found = "nothing" if isinstance(node, Section) else show(plain(node))
-        complain(path, f"must be `field: value` lines, such as {{optimizer.kind: sgd}}, found {found}")
+        report(path, f"must be `field: value` lines, such as {{optimizer.kind: sgd}}, found {found}")
         return {}
     conditions: dict[str, tuple[Value, ...]] = {}
     for name, values in node.entries.items():
         items = values.items if isinstance(values, Items) else [values]
         scalars = tuple(item.value for item in items if isinstance(item, Leaf))
         if not items or len(scalars) < len(items):
-            complain((*path, name), f"must be a value or a list of values, found {show(plain(values))}")
+            report((*path, name), f"must be a value or a list of values, found {show(plain(values))}")
         else:
             conditions[name] = scalars
     return conditions
 
 
-def _alternatives(entry: Section, path: Sequence[str], complain: Complain) -> tuple[Alternative, ...] | None:
-    """Read the alternatives, or return None if what is left of them would mislead."""
+def _alternatives(entry: Section, path: Sequence[str], report: Report) -> tuple[Alternative, ...] | None:
+    """Read the alternatives, or return None if one is invalid."""
     others = [name for name in entry.entries if name != "one_of"]
     for name in others:
-        complain((*path, name), "does not go with one_of; write it into the alternatives")
+        report((*path, name), "must not be beside one_of; move it into the alternatives")
     node, path = entry.entries["one_of"], (*path, "one_of")
     if not isinstance(node, Items):
-        complain(path, f"must be a list of alternatives, such as [{{kind: sgd}}], found {show(plain(node))}")
+        report(path, f"must be a list of alternatives, such as [{{kind: sgd}}], found {show(plain(node))}")
         return None
-    read = [_alternative(item, (*path, str(index)), complain) for index, item in enumerate(node.items)]
+    read = [_alternative(item, (*path, str(index)), report) for index, item in enumerate(node.items)]
     return None if others or None in read else tuple(one for one in read if one is not None)
 
 
-def _alternative(node: Node, path: Sequence[str], complain: Complain) -> Alternative | None:
+def _alternative(node: Node, path: Sequence[str], report: Report) -> Alternative | None:
     if not isinstance(node, Section):
-        complain(
+        report(
             path, f"must be a section such as {{kind: sgd, lr: {{loguniform: [1e-2, 1]}}}}, found {show(plain(node))}"
         )
         return None
     kind = plain(node.entries["kind"]) if "kind" in node.entries else None
-    sound = isinstance(kind, str)
-    if not sound:
-        complain(path, f"needs a kind of its own, found {'none' if kind is None else show(kind)}")
+    valid = isinstance(kind, str)
+    if not valid:
+        report(path, f"must have a kind, found {'none' if kind is None else show(kind)}")
     settings: dict[str, Value] = {}
     search: dict[str, Distribution] = {}
     for name, entry in node.entries.items():
@@ -142,61 +142,61 @@ def _alternative(node: Node, path: Sequence[str], complain: Complain) -> Alterna
             else:
                 settings[name] = checked_value(plain(entry))
         except UsageError as error:
-            complain((*path, name), str(error))
-            sound = False
-    return Alternative(str(kind), settings, search) if sound else None
+            report((*path, name), str(error))
+            valid = False
+    return Alternative(str(kind), settings, search) if valid else None
 
 
 def _own_range(entry: Section) -> Distribution:
     if "when" in entry.entries:
-        raise UsageError("a range of an alternative is active with it; leave when out, or write it as a plain field")
+        raise UsageError("a range in an alternative must not have when; remove when, or make it a plain field")
     return read_distribution(entry)
 
 
 # --- what is fixed ----------------------------------------------------------------------------------------------
 
 
-def fix(parts: SearchParts, setting: Override) -> tuple[SearchParts, tuple[Override, ...]]:
-    """Take what a `--set` fixes out of a search.
+def fix(parts: SearchParts, override: Override) -> tuple[SearchParts, tuple[Override, ...]]:
+    """Remove what a `--set` fixes from a search.
 
-    A fixed kind leaves the one alternative that has it, if there is one: its ranges become plain ones, and its values
-    the recipe's. Another fixed field leaves each alternative, too, and is set in those that have it.
+    If a kind is fixed, its alternative is selected: its ranges become plain ones, and its settings overrides of the
+    recipe. Any other fixed field is set in each alternative that has it.
 
     Returns:
-        What is left, and the settings of the recipe that come with it.
+        The remaining search, and the overrides that follow from a fixed kind.
     """
-    section, _, name = setting.field.partition(".")
+    section, _, name = override.field.partition(".")
     settings: tuple[Override, ...] = ()
     if section in parts.one_of and name == "kind":
-        parts, settings = _chosen(parts, section, setting)
+        parts, settings = _fix_kind(parts, section, override)
     elif section in parts.one_of:
-        ones = tuple(_with(one, section, name, setting.value) for one in parts.one_of[section])
+        ones = tuple(_with_value(one, section, name, override.value) for one in parts.one_of[section])
         parts = replace(parts, one_of={**parts.one_of, section: ones})
     when = {
-        field: {name: values for name, values in conditions.items() if name != setting.field}
+        field: {name: values for name, values in conditions.items() if name != override.field}
         for field, conditions in parts.when.items()
     }
-    gone = {field for field in parts.search if overlap(field, setting.field)}
-    gone |= {
+    removed = {field for field in parts.search if overlap(field, override.field)}
+    removed |= {
         field
         for field, conditions in parts.when.items()
-        if setting.field in conditions and not _among(setting.value, conditions[setting.field])
+        if override.field in conditions and not _among(override.value, conditions[override.field])
     }
-    search = {field: values for field, values in parts.search.items() if field not in gone}
+    search = {field: values for field, values in parts.search.items() if field not in removed}
     return replace(parts, search=search, when={key: when[key] for key in when if key in search and when[key]}), settings
 
 
-def _chosen(parts: SearchParts, section: str, setting: Override) -> tuple[SearchParts, tuple[Override, ...]]:
+def _fix_kind(parts: SearchParts, section: str, override: Override) -> tuple[SearchParts, tuple[Override, ...]]:
     left = {key: ones for key, ones in parts.one_of.items() if key != section}
     for one in parts.one_of[section]:
-        if one.kind == setting.value:
+        if one.kind == override.value:
             own = {f"{section}.{name}": values for name, values in one.search.items()}
-            settings = (Override(setting.where, f"{section}.{name}", value) for name, value in one.settings.items())
+            settings = (Override(override.where, f"{section}.{name}", value) for name, value in one.settings.items())
             return replace(parts, search={**own, **parts.search}, one_of=left), tuple(settings)
     return replace(parts, one_of=left), ()
 
 
-def _with(one: Alternative, section: str, name: str, value: Value) -> Alternative:
+def _with_value(one: Alternative, section: str, name: str, value: Value) -> Alternative:
     part = KINDS.get(section, {}).get(one.kind)
     if part is None or name.partition(".")[0] not in part.model_fields:
         return one
@@ -206,24 +206,26 @@ def _with(one: Alternative, section: str, name: str, value: Value) -> Alternativ
 
 
 def fix_start(
-    start: Mapping[str, Value], settings: Sequence[Override], base: Mapping[str, Value], gone: Collection[str]
+    start: Mapping[str, Value], settings: Sequence[Override], base: Mapping[str, Value], removed: Collection[str]
 ) -> Mapping[str, Value] | None:
-    """Return a start without what settings take out of the search, or None if nothing is left of it.
+    """Return a start without fixed fields, or None if no field is left.
 
     Args:
         start: Values of searched fields.
-        settings: What is fixed.
-        base: Every value of the base recipe: a start that names no kind is of its kind.
-        gone: Fields that are searched no more.
+        settings: Overrides.
+        base: Values of the base recipe, whose kinds are those of a start that sets none.
+        removed: Fields that are no longer searched.
     """
     others = [
-        setting.field.removesuffix("kind")
-        for setting in settings
-        if setting.field.endswith(".kind")
-        and setting.field != "custom.kind"
-        and start.get(setting.field, base.get(setting.field)) != setting.value
+        override.field.removesuffix("kind")
+        for override in settings
+        if override.field.endswith(".kind")
+        and override.field != "custom.kind"
+        and start.get(override.field, base.get(override.field)) != override.value
     ]
-    left = {field: value for field, value in start.items() if field not in gone and not field.startswith(tuple(others))}
+    left = {
+        field: value for field, value in start.items() if field not in removed and not field.startswith(tuple(others))
+    }
     return left or None
 
 

@@ -1,7 +1,7 @@
-"""YAML text -> nodes with lines. The only file that knows the YAML engine.
+"""Parse YAML text into nodes with lines. No other module uses the YAML library.
 
-The parser's events are read one by one, so that a hostile file is left at the first broken bound and nothing
-is ever expanded. Scalars follow the core schema of YAML 1.2: `1e-3` is a number, `no` is a text.
+Events of the parser are read one by one, so that reading a malicious file stops at the first exceeded limit and nothing
+is expanded. Scalars follow the core schema of YAML 1.2: `1e-3` is a number, `no` is a text.
 """
 
 import math
@@ -31,7 +31,7 @@ MAX_BYTES = 256 * 1024
 MAX_DEPTH = 20
 MAX_NODES = 5_000
 _MAX_NAME = 100
-_MAX_DIGITS = 100  # Python refuses to read longer integers than some thousand digits
+_MAX_DIGITS = 100  # Python rejects integers with more than some thousand digits
 
 _INT = re.compile(r"[-+]?[0-9]+")
 _BASED_INT = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
@@ -45,7 +45,7 @@ _WORDS: dict[str, Scalar] = {
 
 
 def scalar(text: str) -> Scalar:
-    """Return what an unquoted text means under the core schema of YAML 1.2."""
+    """Return the value of an unquoted text in the core schema of YAML 1.2."""
     if text in _WORDS:
         return _WORDS[text]
     if _NOT_FINITE.fullmatch(text):
@@ -61,18 +61,18 @@ def scalar(text: str) -> Scalar:
 
 
 def parse_yaml(text: str, source: str) -> Node:
-    """Return the one document of a text.
+    """Return the only document of a text.
 
     Args:
         text: YAML.
         source: Name of the file or option, for messages.
 
     Raises:
-        SpecError: With every anchor, alias, tag, duplicate key and the like, or with the one syntax error
-            or broken bound at which reading ended.
+        SpecError: The text is invalid. The error has every anchor, alias, tag and duplicate key, or the syntax error or
+            exceeded limit at which reading stopped.
     """
     if len(text) > MAX_BYTES:
-        raise SpecError(Problem(source, "", f"a file may have at most {MAX_BYTES // 1024} KiB, found more"))
+        raise SpecError(Problem(source, "", f"a file must have at most {MAX_BYTES // 1024} KiB, found more"))
     builder = _Builder(source)
     try:
         node = builder.document(YAML(typ="safe", pure=True).parse(text))
@@ -82,7 +82,7 @@ def parse_yaml(text: str, source: str) -> Node:
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise builder.failure(f"the character U+{error.character:04X} is not allowed", line) from None
-    except (ValueError, OverflowError) as error:  # an escape such as "\UFFFFFFFF", which the engine lets through
+    except (ValueError, OverflowError) as error:  # an escape such as "\UFFFFFFFF", which the library accepts
         raise builder.failure(f"cannot be read: {error}", 0) from None
     if builder.problems:
         raise SpecError(*builder.problems)
@@ -90,7 +90,7 @@ def parse_yaml(text: str, source: str) -> Node:
 
 
 class _Builder:
-    """Builds nodes from events and collects what is wrong with them."""
+    """Builds nodes from events and collects problems."""
 
     def __init__(self, source: str) -> None:
         self.source = source
@@ -103,12 +103,15 @@ class _Builder:
         return SpecError(*self.problems, Problem(where, "", f"not valid YAML: {message[:200]}"))
 
     def document(self, events: Iterator[Event]) -> Node:
-        """Read the first document, and refuse a second one."""
+        """Return the first document, and raise an error for a second one."""
         node: Node | None = None
         for event in events:
             if isinstance(event, DocumentStartEvent):
                 if node is not None:
-                    raise SpecError(*self.problems, self._problem(event, "", "a file holds one document"))
+                    raise SpecError(
+                        *self.problems,
+                        self._problem(event, "", "a file must have one document, found more; remove the others"),
+                    )
                 node = self._node(next(events), events, "", 0)
         return node if node is not None else Leaf(Mark(self.source, 1), None)
 
@@ -129,26 +132,30 @@ class _Builder:
             case MappingStartEvent():
                 return self._section(mark, events, path, depth)
             case _:
-                return Leaf(mark, None)  # an alias, which is a problem by now
+                return Leaf(mark, None)  # an alias, which `_check` has reported
 
     def _check(self, event: Event, path: str, depth: int) -> None:
         self.nodes += 1
         if depth > MAX_DEPTH or self.nodes > MAX_NODES:
-            law = f"more than {MAX_DEPTH} levels" if depth > MAX_DEPTH else f"more than {MAX_NODES} values"
-            raise self.failure(f"{law} are refused", event.start_mark.line + 1)
+            limit = f"{MAX_DEPTH} levels" if depth > MAX_DEPTH else f"{MAX_NODES} values"
+            raise self.failure(f"a file must have at most {limit}, found more", event.start_mark.line + 1)
         if isinstance(event, AliasEvent):
-            self.problems.append(self._problem(event, path, "aliases (*name) are refused; write the value out"))
+            self.problems.append(self._problem(event, path, "aliases (*name) are not allowed; repeat the value"))
         elif isinstance(event, NodeEvent) and event.anchor is not None:
-            self.problems.append(self._problem(event, path, "anchors (&name) are refused; write values out"))
+            self.problems.append(self._problem(event, path, "anchors (&name) are not allowed; remove it"))
         if isinstance(event, ScalarEvent | CollectionStartEvent) and event.tag is not None:
-            self.problems.append(self._problem(event, path, f"tags are refused, found {show(event.tag)}"))
+            self.problems.append(
+                self._problem(event, path, f"tags are not allowed, found {show(event.tag)}; remove it")
+            )
 
     def _scalar(self, event: ScalarEvent, path: str) -> Scalar:
         value = scalar(event.value) if event.implicit[0] else str(event.value)
         if isinstance(value, float) and not math.isfinite(value):
             self.problems.append(self._problem(event, path, f"must be finite, found {event.value[:40]}"))
         if isinstance(value, str) and re.search("[\x00\ud800-\udfff]", value):
-            self.problems.append(self._problem(event, path, f"is not a text that can be stored: {show(value)}"))
+            self.problems.append(
+                self._problem(event, path, f"must not have NUL or surrogate characters, found {show(value)}")
+            )
         return value
 
     def _items(self, events: Iterator[Event], path: str, depth: int) -> tuple[Node, ...]:
@@ -168,25 +175,25 @@ class _Builder:
                 break
             name = self._key(event, events, path, depth)
             if name and name in entries:
-                text = f"is written twice, first on line {keys[name].line}"
+                text = f"is a duplicate of line {keys[name].line}; remove one of them"
                 self.problems.append(self._problem(event, _join(path, name), text))
             entries[name] = self._node(next(events), events, _join(path, name), depth + 1)
             keys[name] = self._mark(event)
         return Section(mark, entries, keys)
 
     def _key(self, event: Event, events: Iterator[Event], path: str, depth: int) -> str:
-        """Read a name; an unlawful one becomes the empty name, so that no message has to print it."""
+        """Read a name. An invalid one becomes the empty name, so that no message prints it."""
         node = self._node(event, events, path, depth + 1)
         name = str(event.value) if isinstance(event, ScalarEvent) else ""
         if name and name.isprintable() and len(name) <= _MAX_NAME:
             return name
-        if not isinstance(event, AliasEvent):  # which is a problem by now
-            law = f"a name must be 1 to {_MAX_NAME} printable characters"
-            self.problems.append(self._problem(event, path, f"{law}, found {_what(node)}"))
+        if not isinstance(event, AliasEvent):  # which `_check` has reported
+            rule = f"a name must be 1 to {_MAX_NAME} printable characters"
+            self.problems.append(self._problem(event, path, f"{rule}, found {_describe(node)}"))
         return ""
 
 
-def _what(node: Node) -> str:
+def _describe(node: Node) -> str:
     return show(node.value) if isinstance(node, Leaf) else "a list" if isinstance(node, Items) else "a section"
 
 

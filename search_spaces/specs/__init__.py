@@ -1,1 +1,1 @@
-"""What a file asks for: `SpaceSpec`, `AblationSpec`, and their parts."""
+"""The contents of spec files: `SpaceSpec`, `AblationSpec`, and their parts."""

@@ -1,4 +1,4 @@
-"""One parsed ablation file: a question, the arms that answer it, and how the answer will be judged."""
+"""One parsed ablation file: a question, the arms that are compared, and how results are judged."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,32 +14,25 @@ from search_spaces.recipe.recipe import Recipe
 from search_spaces.search.distributions import Value
 from search_spaces.search.field_checks import validate_search
 from search_spaces.specs.factorial import FACTOR_LIMITS, Contrast, FactorialDesign, factorial_arms
-from search_spaces.specs.space import AnyDistribution, SpaceSpec
-from search_spaces.values import checked_value, show
+from search_spaces.specs.space import AnyDistribution, RecipeValue, SpaceSpec
+from search_spaces.values import show
 
 MATCHED, RETUNED, TUNING = "matched", "retuned", "tuning"
 _METRIC = re.compile(r"(test|val)/([A-Za-z_][\w.-]*)", re.ASCII)
-_LONGEST_NAME = 60
+_MAX_NAME = 60
 
 
 def _check_arm_name(name: str) -> str:
-    if not 1 <= len(name) <= _LONGEST_NAME or not name.isprintable() or name != name.strip():
-        raise ValueError(f"a name has 1 to {_LONGEST_NAME} printable characters, found {show(name)}")
+    if not 1 <= len(name) <= _MAX_NAME or not name.isprintable() or name != name.strip():
+        raise ValueError(f"a name must have 1 to {_MAX_NAME} printable characters, found {show(name)}")
     return name
 
 
 def _check_metric(name: str) -> str:
     if not _METRIC.fullmatch(name):
-        hint = "; which weights are read is said by each arm's `weights`" if "@" in name else ""
+        hint = "; use the `weights` of each arm to select weights" if "@" in name else ""
         raise ValueError(f"must be test/name or val/name, such as test/nll, found {show(name)}{hint}")
     return name
-
-
-def _check_value(value: object) -> Value:
-    try:
-        return checked_value(value)
-    except UsageError as error:
-        raise ValueError(str(error)) from None
 
 
 def _check_looks(looks: object) -> Literal["none", "e_process"] | tuple[int, ...]:
@@ -55,19 +48,19 @@ def _check_looks(looks: object) -> Literal["none", "e_process"] | tuple[int, ...
 _Looks = Annotated[Literal["none", "e_process"] | tuple[int, ...], PlainValidator(_check_looks)]
 _Name = Annotated[str, AfterValidator(_check_arm_name)]
 _MetricName = Annotated[str, AfterValidator(_check_metric)]
-_Settings = Mapping[str, Annotated[Value, PlainValidator(_check_value)]]
+_Settings = Mapping[str, RecipeValue]
 
 
 class Arm(Part):
-    """One variant.
+    """One variant of the recipe.
 
     Attributes:
-        settings: Recipe fields that differ from the base recipe. A new `kind` brings its section's defaults.
-        weights: Which evaluation of the trained model is read: `raw`, the last step's weights, or another that the
-            training reports after an `@`: `ema`, `swa`, `best`, `temperature`, `pruned50`, ...
-        says: What the arm does, as the subject of a sentence: "Leaving biases out of weight decay".
-        seeds: Whether the arm shares the random streams of its pair, or draws its `own`: a measure of the noise
-            that pairing takes away.
+        settings: Recipe fields that differ from the base recipe. A new `kind` resets its section to the defaults.
+        weights: Evaluation of the trained model that is compared: `raw` for the weights of the last step, or another
+            that the training reports after an `@`: `ema`, `swa`, `best`, `temperature`, `pruned50`, ...
+        says: Effect of the arm, as the subject of a sentence: "Leaving biases out of weight decay".
+        seeds: `paired` shares the random streams of the pair; `own` draws others, to measure the noise that pairing
+            removes.
     """
 
     settings: _Settings = Field(default_factory=dict)
@@ -77,14 +70,14 @@ class Arm(Part):
 
 
 class Metrics(Part):
-    """What decides, declared before anything is trained.
+    """The metrics of an ablation, declared before training.
 
     Attributes:
-        primary: The one metric that verdicts are about.
-        goal: Whether more or less of it is better; never guessed from the name.
-        margin: The smallest difference that matters, in units of the metric; without one nothing is equivalent.
-        secondary: Shown with their intervals, as exploration.
-        select: Metric on `val` that a re-tuned arm's best point is chosen by; None is the twin of `primary`.
+        primary: Metric that verdicts are about.
+        goal: Whether a larger or a smaller value is better; never guessed from the name.
+        margin: Smallest difference that matters, in units of the metric; without it, no arm is reported as equivalent.
+        secondary: Further metrics, shown with their intervals as exploration.
+        select: Metric on `val` that selects the best point of a re-tuned arm; by default, `primary` on `val`.
     """
 
     primary: _MetricName = "test/nll"
@@ -95,23 +88,23 @@ class Metrics(Part):
 
     @property
     def selection(self) -> str:
-        """The metric on `val` that stands for `primary` while nothing may look at `test`."""
+        """The metric on `val` that selects points, since `test` must not be used for selection."""
         return self.select or f"val/{self.primary.partition('/')[2]}"
 
     @property
     def others(self) -> tuple[str, ...]:
-        """`secondary` without the primary one."""
+        """The secondary metrics without the primary one."""
         return tuple(name for name in self.secondary if name != self.primary)
 
 
 class Retune(Part):
-    """The re-tuned design: every arm gets the same number of tries before it is compared.
+    """The re-tuned design: every arm is tuned with the same number of runs before it is compared.
 
     Attributes:
-        runs: Tries of each arm: its own recipe, and then the points of one quasi-random sequence.
+        runs: Number of tuning runs per arm: its own recipe, and then the points of one quasi-random sequence.
         over: Fields that are tuned.
-        ranges: Ranges for single arms, by arm and field; all others are those of the space's `search`. The same
-            point of the sequence lies at the same share of each arm's range.
+        ranges: Arm -> field -> range, where it differs from the `search` of the space. A point of the sequence has
+            the same relative position in the range of each arm.
     """
 
     runs: Annotated[int, Field(ge=2, le=10_000)]
@@ -120,27 +113,26 @@ class Retune(Part):
 
 
 class AblationSpec(Part):
-    """An ablation: everything that it needs to know before it starts.
+    """The definition of an ablation.
 
     Attributes:
-        question: In words.
-        space: Task, base recipe, ranges of the nuisance fields and resources. It also carries the name and the seed,
-            and `metrics.selection` as its metric.
-        arms: The variants, the control first; or else `factors`.
+        question: Question that the ablation answers.
+        space: Task, base recipe, ranges of the nuisance fields and resources. It also has the name, the seed, and
+            `metrics.selection` as its metric.
+        arms: Variants, the control first. An ablation has either `arms` or `factors`.
         factors: Settings of each factor when it is on.
-        arrangement: How factors are combined into arms.
-        pairs: Seeds per arm, at most, where looks may end it sooner.
-        metrics: What decides.
+        arrangement: Factorial design that combines factors into arms.
+        pairs: Number of seeds per arm; with `looks`, the maximum.
+        metrics: Metrics that are compared.
         design: `matched` changes nothing but the arm; `retuned` compares each arm at its own best point.
-        retune: How arms are tuned, for that.
-        nuisance: Fields that differ from pair to pair and are the same within one, so that the answer holds beyond
-            one recipe.
-        looks: `none` tests once, at `pairs`; numbers of pairs at which the test may end it; or `e_process`, which may
-            end it after any pair.
-        looks_taken: Numbers of pairs at which the result had been seen when pairs were added; kept by the machine.
+        retune: Tuning of the arms for the `retuned` design.
+        nuisance: Fields that vary between pairs but not within one, so that the result holds beyond one recipe.
+        looks: `none` tests once, after all pairs. A list of numbers of pairs allows to stop at each of them, and
+            `e_process` after any pair.
+        looks_taken: Numbers of pairs at which results had been seen when pairs were added. The program sets it.
 
     Raises:
-        UsageError: With one problem for each part that does not fit the others.
+        UsageError: The parts do not fit each other; there is one problem for each.
     """
 
     question: Annotated[str, Field(min_length=1, max_length=500)]
@@ -158,27 +150,27 @@ class AblationSpec(Part):
 
     @property
     def name(self) -> str:
-        """Of the ablation."""
+        """Name of the ablation."""
         return self.space.name
 
     @property
     def all_arms(self) -> Mapping[str, Arm]:
-        """Every arm, the control first, those that combine factors spelled out."""
+        """Every arm, the control first, including those that combine factors."""
         if self.arms:
             return self.arms
-        arranged = factorial_arms(tuple(self.factors), self.arrangement)
+        combined = factorial_arms(tuple(self.factors), self.arrangement)
         return {
             name: Arm(
                 settings={
                     key: value for factor in self.factors if factor in on for key, value in self.factors[factor].items()
                 }
             )
-            for name, on in arranged.arms.items()
+            for name, on in combined.arms.items()
         }
 
     @property
     def contrasts(self) -> tuple[Contrast, ...]:
-        """What is compared: each arm with the control, or what an arrangement of factors asks."""
+        """The comparisons: each arm with the control, or those of the factorial design."""
         if not self.arms:
             return factorial_arms(tuple(self.factors), self.arrangement).contrasts
         control, *treatments = self.arms
@@ -190,14 +182,14 @@ class AblationSpec(Part):
         return (MATCHED, RETUNED) if self.design == "both" else (self.design,)
 
     def recipe(self, arm: str, point: Mapping[str, Value] = {}) -> Recipe:
-        """The recipe of an arm, with the nuisance or tuned fields of a point."""
+        """Return the recipe of an arm, with the nuisance or tuned fields of a point."""
         return resolve(self.space.recipe, {**self.all_arms[arm].settings, **point})
 
     def trained_as(self) -> Mapping[str, str]:
-        """Arm -> the arm whose training it reads.
+        """Return, for each arm, the arm whose training it evaluates.
 
-        An arm that differs from an earlier one only by the weights it reads is another evaluation of that training:
-        free, and perfectly paired. Two arms that are the same in everything are trained twice.
+        An arm that differs from an earlier one only in `weights` is another evaluation of the same training, which is
+        free and perfectly paired. Two arms that are equal in everything are trained twice.
         """
         owners: dict[str, str] = {}
         reads: dict[str, set[str]] = {}
@@ -212,39 +204,39 @@ class AblationSpec(Part):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        problems = tuple(_problems(self))
+        problems = tuple(_validate(self))
         if problems:
             raise UsageError(*problems)
         return self
 
 
-def _problems(spec: AblationSpec) -> Sequence[Problem]:
-    problems = [*_arm_problems(spec)]
+def _validate(spec: AblationSpec) -> Sequence[Problem]:
+    problems = [*_validate_arms(spec)]
     if problems:
-        return problems  # the rest is about arms that can be read
-    return [*_look_problems(spec), *_retune_problems(spec), *_nuisance_problems(spec)]
+        return problems  # the other checks need valid arms
+    return [*_validate_looks(spec), *_validate_retune(spec), *_validate_nuisance(spec)]
 
 
-def _arm_problems(spec: AblationSpec) -> list[Problem]:
+def _validate_arms(spec: AblationSpec) -> list[Problem]:
     if bool(spec.arms) == bool(spec.factors):
         found = "both" if spec.arms else "neither"
-        return [Problem("", "arms", f"an ablation has either arms or factors, found {found}")]
+        return [Problem("", "arms", f"an ablation must have either arms or factors, found {found}")]
     if spec.arms and len(spec.arms) < 2:
-        return [Problem("", "arms", f"a comparison has at least 2 arms, the control first, found {len(spec.arms)}")]
+        return [Problem("", "arms", f"must have at least 2 arms, the control first, found {len(spec.arms)}")]
     if spec.factors:
         low, high = FACTOR_LIMITS[spec.arrangement]
         if not low <= len(spec.factors) <= high:
-            message = f"{spec.arrangement} takes {low} to {high} factors, found {len(spec.factors)}"
-            return [Problem("", "factors", f"{message}; fractional takes 5 to 8, one_at_a_time and add_one up to 20")]
+            message = f"{spec.arrangement} needs {low} to {high} factors, found {len(spec.factors)}"
+            return [Problem("", "factors", f"{message}; fractional allows 5 to 8, one_at_a_time and add_one up to 20")]
     section = "arms" if spec.arms else "factors"
-    sources = {name: arm.settings for name, arm in spec.arms.items()} or spec.factors
+    sections = {name: arm.settings for name, arm in spec.arms.items()} or spec.factors
     problems = []
-    for name, settings in sources.items():
-        problems += _settings_problems(spec.space.recipe, settings, f"{section}.{name}")
-    return problems or _combined_problems(spec)
+    for name, settings in sections.items():
+        problems += _validate_settings(spec.space.recipe, settings, f"{section}.{name}")
+    return problems or _validate_combined_factors(spec)
 
 
-def _settings_problems(recipe: Recipe, settings: Mapping[str, Value], path: str) -> list[Problem]:
+def _validate_settings(recipe: Recipe, settings: Mapping[str, Value], path: str) -> list[Problem]:
     try:
         resolve(recipe, settings)
     except UsageError as error:
@@ -253,33 +245,33 @@ def _settings_problems(recipe: Recipe, settings: Mapping[str, Value], path: str)
     return []
 
 
-def _combined_problems(spec: AblationSpec) -> list[Problem]:
-    """Factors that are lawful one by one and not together."""
+def _validate_combined_factors(spec: AblationSpec) -> list[Problem]:
+    """Return the problems of factors that are valid one by one but not together."""
     problems = []
     for name, arm in spec.all_arms.items():
-        problems += _settings_problems(spec.space.recipe, arm.settings, f"arms.{name}")
+        problems += _validate_settings(spec.space.recipe, arm.settings, f"arms.{name}")
     return problems
 
 
-def _look_problems(spec: AblationSpec) -> list[Problem]:
+def _validate_looks(spec: AblationSpec) -> list[Problem]:
     if not isinstance(spec.looks, tuple):
         return []
     looks = spec.looks
     if len(looks) < 2 or list(looks) != sorted(set(looks)) or looks[0] < 3 or looks[-1] != spec.pairs:
-        law = "numbers of pairs from 3 on, rising, at least two, the last one equal to pairs"
-        return [Problem("", "looks", f"must be {law} ({spec.pairs}), found {show(looks)}")]
+        rule = "at least two increasing numbers of pairs, the first at least 3, the last equal to pairs"
+        return [Problem("", "looks", f"must be {rule} ({spec.pairs}), found {show(looks)}")]
     return []
 
 
-def _retune_problems(spec: AblationSpec) -> list[Problem]:
+def _validate_retune(spec: AblationSpec) -> list[Problem]:
     if spec.retune is None:
         if spec.design == "matched":
             return []
         return [Problem("", "design", f"{spec.design} needs a retune section: {{runs: 12, over: [optimizer.lr]}}")]
     if spec.design == "matched":
-        return [Problem("", "design", "matched takes no retune section; write design: both, or leave retune out")]
+        return [Problem("", "design", "matched needs no retune section; write design: both, or remove retune")]
     problems = [
-        Problem("", f"retune.ranges.{arm}", f"there is no such arm; there are {', '.join(spec.all_arms)}")
+        Problem("", f"retune.ranges.{arm}", f"unknown arm; valid: {', '.join(spec.all_arms)}")
         for arm in spec.retune.ranges
         if arm not in spec.all_arms
     ]
@@ -296,7 +288,7 @@ def _retune_problems(spec: AblationSpec) -> list[Problem]:
     return problems
 
 
-def _nuisance_problems(spec: AblationSpec) -> list[Problem]:
+def _validate_nuisance(spec: AblationSpec) -> list[Problem]:
     problems = []
     for field in spec.nuisance:
         set_by = [name for name, arm in spec.all_arms.items() if field in arm.settings]
@@ -304,7 +296,7 @@ def _nuisance_problems(spec: AblationSpec) -> list[Problem]:
             problems.append(Problem("", "nuisance", f"{field} has no range in search{_conditional(spec, field)}"))
         elif set_by:
             problems.append(
-                Problem("", "nuisance", f"{field} is what the arm {set_by[0]} sets; it cannot vary by pair")
+                Problem("", "nuisance", f"{field} must not vary between pairs, since the arm {set_by[0]} sets it")
             )
         else:
             for arm in spec.all_arms:
@@ -315,7 +307,7 @@ def _nuisance_problems(spec: AblationSpec) -> list[Problem]:
 
 
 def _plain(spec: AblationSpec) -> set[str]:
-    """Fields with a range in every recipe, as those that vary in an ablation are."""
+    """Return the fields that have a range without conditions; only these can vary in an ablation."""
     return spec.space.search.keys() - spec.space.when.keys()
 
 
@@ -324,7 +316,7 @@ def _conditional(spec: AblationSpec, field: str) -> str:
 
 
 def tuning_ranges(spec: AblationSpec, arm: str) -> Mapping[str, AnyDistribution]:
-    """The range of each tuned field of one arm."""
+    """Return the range of each tuned field of one arm."""
     if spec.retune is None:
         return {}
     own = spec.retune.ranges.get(arm, {})

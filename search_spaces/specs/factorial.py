@@ -1,7 +1,7 @@
-"""Several factors -> the arms that combine them, and the contrasts of arms that answer for each factor.
+"""Factorial designs: the arms that combine factors, and the contrasts that estimate the effect of each factor.
 
-A factor is off as the base recipe has it and on with its own settings. A contrast is a weighted sum of what the arms
-of one pair measured; its weights sum to zero, so whatever a pair has in common leaves it.
+A factor is off in the base recipe and on with its own settings. A contrast is a weighted sum of the results of the arms
+of one pair. Its weights sum to zero, which removes what the arms of a pair have in common.
 """
 
 import itertools
@@ -12,8 +12,8 @@ from typing import Literal
 
 FactorialDesign = Literal["one_at_a_time", "add_one", "both_ends", "factorial", "fractional"]
 
-MOST_FACTORIAL = 4
-# Columns of a two-level design of resolution V or more: the words that define factors 5, 6, 7 and 8 in letters of the
+_MAX_FACTORIAL = 4
+# Generators of two-level designs of resolution V or more: each defines one of the last factors as the product of these
 # first ones. Source: Box, Hunter and Hunter, "Statistics for Experimenters", 2005, table 6.22.
 _GENERATORS: Mapping[int, tuple[tuple[int, ...], ...]] = {
     5: ((0, 1, 2, 3),),
@@ -25,20 +25,20 @@ FACTOR_LIMITS: Mapping[FactorialDesign, tuple[int, int]] = {
     "one_at_a_time": (1, 20),
     "add_one": (1, 20),
     "both_ends": (1, 20),
-    "factorial": (2, MOST_FACTORIAL),
+    "factorial": (2, _MAX_FACTORIAL),
     "fractional": (min(_GENERATORS), max(_GENERATORS)),
 }
-"""How few and how many factors an arrangement takes."""
+"""Minimum and maximum number of factors of each design."""
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """What is compared.
+    """A comparison of arms.
 
     Attributes:
-        name: As the report says it.
-        coefficients: Arm -> weight; they sum to zero.
-        kind: `treatment` for a claim of the ablation, `interaction` for what two factors do beyond their sum.
+        name: Name in the report.
+        coefficients: Arm -> weight; the weights sum to zero.
+        kind: `treatment` for a main effect, `interaction` for the effect of two factors beyond their sum.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Contrast:
 
     @property
     def simple(self) -> tuple[str, str] | None:
-        """``(control, treatment)`` where one arm is compared with one other."""
+        """``(control, treatment)`` if one arm is compared with one other, and otherwise None."""
         if sorted(self.coefficients.values()) != [-1.0, 1.0]:
             return None
         control, treatment = sorted(self.coefficients, key=lambda arm: self.coefficients[arm])
@@ -56,30 +56,30 @@ class Contrast:
 
 @dataclass(frozen=True)
 class FactorialArms:
-    """Arms as sets of factors that are on, the control first, and what is compared."""
+    """The arms as sets of factors that are on, the control first, and their contrasts."""
 
     arms: Mapping[str, frozenset[str]]
     contrasts: tuple[Contrast, ...]
 
 
-def factorial_arms(factors: Sequence[str], arrangement: FactorialDesign) -> FactorialArms:
-    """Return the arms and contrasts of an arrangement.
+def factorial_arms(factors: Sequence[str], design: FactorialDesign) -> FactorialArms:
+    """Return the arms and contrasts of a factorial design.
 
     Args:
-        factors: Their names, within `FACTOR_LIMITS`.
-        arrangement: `one_at_a_time` takes each factor from the recipe that has them all, `add_one` adds each to the
-            recipe that has none, `both_ends` does both; `factorial` has every combination, `fractional` the smallest
-            half or quarter of them in which no main effect or two-factor interaction is confused with another.
+        factors: Names of the factors, as many as `FACTOR_LIMITS` allows.
+        design: `one_at_a_time` removes each factor from the recipe with all of them, `add_one` adds each to the recipe
+            with none, and `both_ends` does both. `factorial` has every combination, and `fractional` the smallest half
+            or quarter of them in which no main effect or two-factor interaction is confounded with another.
     """
     everything = frozenset(factors)
-    if arrangement == "one_at_a_time":
+    if design == "one_at_a_time":
         return _one_by_one("full", everything, {f"without {name}": everything - {name} for name in factors})
-    if arrangement == "add_one":
+    if design == "add_one":
         return _one_by_one("bare", frozenset(), {f"with {name}": frozenset({name}) for name in factors})
-    if arrangement == "both_ends":
+    if design == "both_ends":
         up, down = factorial_arms(factors, "add_one"), factorial_arms(factors, "one_at_a_time")
         return FactorialArms({**up.arms, **down.arms}, (*up.contrasts, *down.contrasts))
-    return _two_levels(factors, fractional=arrangement == "fractional")
+    return _two_levels(factors, fractional=design == "fractional")
 
 
 def _one_by_one(control: str, base: frozenset[str], treatments: Mapping[str, frozenset[str]]) -> FactorialArms:
@@ -99,7 +99,7 @@ def _two_levels(factors: Sequence[str], fractional: bool) -> FactorialArms:
     arms = {_arm_name(factors, on): on for on in sets}
 
     def contrast(name: str, members: tuple[str, ...], kind: Literal["treatment", "interaction"]) -> Contrast:
-        # Of two factors: half the difference between what one does with the other and without it.
+        # For two factors: half the difference between the effects of one with and without the other.
         signs = {arm: math.prod(1 if member in on else -1 for member in members) for arm, on in arms.items()}
         return Contrast(name, {arm: 2.0 * sign / len(arms) for arm, sign in signs.items()}, kind)
 

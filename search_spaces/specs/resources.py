@@ -1,4 +1,4 @@
-"""What one run occupies: CPUs, GPUs, custom resources and node labels."""
+"""The resources of one run: CPUs, GPUs, custom resources and node labels."""
 
 import re
 from collections.abc import Mapping
@@ -10,20 +10,16 @@ from search_spaces.recipe.part import Count, NonNegative, Part, Positive
 from search_spaces.values import show
 
 _RESOURCE = re.compile(r"[A-Za-z_][\w.:/-]{0,62}", re.ASCII)
-
-
 _WORD = r"[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?"
-
-
 _LABEL = re.compile(rf"({_WORD}/)?{_WORD}", re.ASCII)
-
-
 _SELECTOR = re.compile(rf"!?({_WORD}|in\({_WORD}(,{_WORD})*\))", re.ASCII)
 
 
 def _check_resource(name: str) -> str:
     if not _RESOURCE.fullmatch(name) or name in ("CPU", "GPU", "memory", "object_store_memory"):
-        raise ValueError(f"must be the name of a resource of your own; cpu and gpu have fields; found {show(name)}")
+        raise ValueError(
+            f"must be the name of a custom resource, found {show(name)}; cpu and gpu have fields of their own"
+        )
     return name
 
 
@@ -35,20 +31,20 @@ def _check_label(name: str) -> str:
 
 def _check_selector(text: str) -> str:
     if not _SELECTOR.fullmatch(text):
-        raise ValueError(f"must be a label's value, !value, in(a,b) or !in(a,b), found {show(text)}")
+        raise ValueError(f"must be a label value, !value, in(a,b) or !in(a,b), found {show(text)}")
     return text
 
 
 class Resources(Part):
-    """What one run occupies.
+    """The resources of one run.
 
     Attributes:
-        cpu: Processor cores.
-        gpu: Graphics cards; a fraction shares one.
-        processes: Processes that train it together, each on a card of its own or all on CPUs; as many as cards when
-            left out. A user's own training loop that drives several cards itself writes 1.
-        custom: Amounts of resources that the nodes of a cluster were started with, by their names.
-        labels: What the node must be labelled with: a value, `!value`, `in(a,b)` or `!in(a,b)`.
+        cpu: Number of CPU cores.
+        gpu: Number of GPUs; a fraction shares one.
+        processes: Number of processes that train the run together, each on its own GPU or all on CPUs. By default, one
+            per whole GPU. A custom training loop that uses several GPUs itself needs 1.
+        custom: Name -> amount of a custom resource that nodes of the cluster were started with.
+        labels: Label -> what a node must have: a value, `!value`, `in(a,b)` or `!in(a,b)`.
     """
 
     cpu: Positive = 1.0
@@ -69,17 +65,12 @@ class Resources(Part):
     @model_validator(mode="after")
     def _one_device_each(self) -> Self:
         if self.gpu > 1 and self.gpu % 1:
-            raise ValueError(f"gpu is a share of one card or a whole number of cards, found {self.gpu:g}")
+            raise ValueError(f"gpu must be a fraction of one GPU or a whole number of GPUs, found {self.gpu:g}")
         if self.processes == 1:
             return self
+        found = f"{f'gpu {self.gpu:g}' if self.gpu else f'cpu {self.cpu:g}'} and processes {self.processes}"
         if self.gpu and self.gpu != self.processes:
-            raise ValueError(
-                f"each process trains on a card of its own, found gpu {self.gpu:g} and processes {self.processes};"
-                " leave processes out"
-            )
+            raise ValueError(f"each process needs its own GPU, found {found}; remove processes")
         if not self.gpu and self.cpu < self.processes:
-            raise ValueError(
-                f"each process trains on a CPU of its own at least, found cpu {self.cpu:g} and processes"
-                f" {self.processes}; raise cpu"
-            )
+            raise ValueError(f"each process needs at least one CPU, found {found}; increase cpu")
         return self

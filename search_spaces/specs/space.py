@@ -53,18 +53,18 @@ def _check_metric(name: str) -> str:
     if not match:
         raise ValueError(f"must be split/name, such as val/accuracy, found {show(name)}")
     if match[1] == "test":
-        raise ValueError(f"sweeps select on val/*; test/* is for ablation reports; found {name}")
+        raise ValueError(f"must not select on test/*, which is for ablation reports, found {name}; use val/{match[2]}")
     if match[1] == "train":
-        raise ValueError(f"sweeps select on val/*; train/* rewards overfitting; found {name}")
+        raise ValueError(f"must not select on train/*, which rewards overfitting, found {name}; use val/{match[2]}")
     return name
 
 
 class Metric(Part):
-    """What a sweep selects by.
+    """The metric that a sweep optimizes.
 
     Attributes:
-        name: `split/name`. The split is `val`, or one that the user's own task reports.
-        goal: Whether more or less of it is better; never guessed from the name.
+        name: Name, as `split/name`. The split is `val`, or another that a custom task reports.
+        goal: Whether a larger or a smaller value is better; never guessed from the name.
     """
 
     name: Annotated[str, AfterValidator(_check_metric)]
@@ -97,13 +97,13 @@ SAMPLERS: Mapping[str, SamplerTraits] = {
 
 
 class Sampler(Part):
-    """How the points of a sweep are chosen.
+    """The sampler, which proposes the points of a sweep.
 
     Attributes:
-        kind: Tree-structured Parzen estimator, independent random draws, a scrambled Sobol sequence, a
-            Gaussian process, or every point of the grid.
+        kind: Tree-structured Parzen estimator (`tpe`), independent random points, a scrambled Sobol sequence (`qmc`), a
+            Gaussian process (`gp`), or every point of the grid.
         seed: Seed of the sampler.
-        startup: Random points before `tpe` or `gp` has learnt enough to propose its own.
+        startup: Number of random points before `tpe` or `gp` proposes points from results.
     """
 
     kind: SamplerKind = "tpe"
@@ -122,8 +122,8 @@ class Asha(Part):
     Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020.
 
     Attributes:
-        grace_epochs: Epochs of the first rung.
-        reduction_factor: Ratio of the epochs of two neighbouring rungs.
+        grace_epochs: Number of epochs of the first rung.
+        reduction_factor: Ratio of the numbers of epochs of two successive rungs.
     """
 
     kind: Literal["asha"] = "asha"
@@ -132,7 +132,7 @@ class Asha(Part):
 
 
 class NoStopping(Part):
-    """Every run trains its whole budget."""
+    """No early stopping: every run trains for its whole budget."""
 
     kind: Literal["none"] = "none"
 
@@ -153,7 +153,7 @@ AnyDistribution = (
 
 def _read_constraint(text: object) -> object:
     try:
-        return text if isinstance(text, Constraint) else Constraint(text)  # type: ignore[arg-type]  # it checks
+        return text if isinstance(text, Constraint) else Constraint(text)  # type: ignore[arg-type]  # it checks the type
     except UsageError as error:
         raise ValueError(str(error)) from None
 
@@ -166,33 +166,33 @@ def _check_value(value: object) -> Value:
 
 
 _Constraint = Annotated[InstanceOf[Constraint], BeforeValidator(_read_constraint)]
-_Value = Annotated[Value, PlainValidator(_check_value)]
+RecipeValue = Annotated[Value, PlainValidator(_check_value)]
 
 
 class SpaceSpec(Part):
-    """A space: everything that a sweep needs to know before it starts.
+    """The definition of a sweep.
 
     Attributes:
-        name: The stem of the file's name.
-        task: Name of a built-in task, or `package.module:Name`; with arguments, a section such as
-            `{images: {root: FOLDER}}`, kept as the text `images?root=FOLDER`.
-        metric: What is optimized.
-        recipe: The baseline, which is run 0, and the values of all fields that are not searched.
-        search: Distribution of each plain searched field, by its dotted path in the recipe.
-        one_of: Alternatives of sections, by their names; written under `search`, too.
-        when: Conditions of fields in `search`: values of other fields under which they vary at all. A field that is
-            not active keeps the recipe's value.
-        constraints: What every proposed point satisfies.
-        starts: Values of searched fields that the runs after the baseline take, before the sampler chooses.
-        sampler: How points are chosen.
-        early_stopping: When runs end before their budget.
-        runs: How many runs there are, run 0 included.
-        resources: What one run occupies.
-        checkpoint_every_s: Seconds of training between two checkpoints, at least.
-        time_limit_s: Seconds that one run may take on its workers; one that takes longer has failed. None: any time.
+        name: Name of the sweep; by default, the stem of the file name.
+        task: Name of a built-in task, or `package.module:Name`. With arguments, a section such as
+            `{images: {root: FOLDER}}`, which is stored as the text `images?root=FOLDER`.
+        metric: Metric that is optimized.
+        recipe: Recipe of the baseline, run 0, and the values of all fields that are not searched.
+        search: Dotted field of the recipe -> distribution, without those of `one_of`.
+        one_of: Section -> alternatives. A file writes them under `search`.
+        when: Field of `search` -> values of other fields under which it varies. Otherwise it has the value of the
+            recipe.
+        constraints: Conditions that every proposed point satisfies.
+        starts: Values of searched fields for the runs after the baseline, before the sampler proposes points.
+        sampler: Sampler that proposes points.
+        early_stopping: Rule that stops runs before the end of their budget.
+        runs: Number of runs, including run 0.
+        resources: Resources of one run.
+        checkpoint_every_s: Minimum seconds of training between two checkpoints.
+        time_limit_s: Maximum seconds of one run on its workers; a longer run fails. By default, there is no limit.
 
     Raises:
-        UsageError: When the search does not fit the recipe or the sampler, with one problem for each field.
+        UsageError: The search does not fit the recipe or the sampler; there is one problem for each field.
     """
 
     name: Annotated[str, AfterValidator(_check_name)]
@@ -201,9 +201,9 @@ class SpaceSpec(Part):
     recipe: Recipe = Recipe()
     search: Mapping[str, AnyDistribution] = {}
     one_of: Mapping[str, tuple[InstanceOf[Alternative], ...]] = {}
-    when: Mapping[str, Mapping[str, tuple[_Value, ...]]] = {}
+    when: Mapping[str, Mapping[str, tuple[RecipeValue, ...]]] = {}
     constraints: Annotated[tuple[_Constraint, ...], Strict(False)] = ()
-    starts: Annotated[tuple[Mapping[str, _Value], ...], Strict(False)] = ()
+    starts: Annotated[tuple[Mapping[str, RecipeValue], ...], Strict(False)] = ()
     sampler: Sampler = Sampler()
     early_stopping: EarlyStopping = Asha()
     runs: Annotated[int, Field(ge=1, le=10**6)]
@@ -213,11 +213,11 @@ class SpaceSpec(Part):
 
     @property
     def parameters(self) -> Parameters:
-        """What varies, flat, with the name that samplers know each range by."""
+        """The parameters of the search, with their names in samplers."""
         return Parameters(self.recipe, self.search, self.one_of, self.when, self.constraints)
 
     def fixed_at(self, recipe: Recipe) -> SpaceSpec:
-        """Return the space with nothing left to search: one run of a recipe, such as the best one's."""
+        """Return the space without a search: one run of a recipe, such as the best one."""
         nothing: dict[str, object] = {"search": {}, "one_of": {}, "when": {}, "constraints": (), "starts": ()}
         return self.model_copy(update={**nothing, "recipe": recipe, "runs": 1})
 
@@ -234,7 +234,7 @@ class SpaceSpec(Part):
 
 
 def validate_sampler(spec: SpaceSpec) -> tuple[Problem, ...]:
-    """Return what keeps a sampler from filling the runs of a space."""
+    """Return the problems that keep the sampler from proposing all runs of a space."""
     parameters = spec.parameters
     traits = spec.sampler.traits
     if parameters.conditional and not traits.conditional:
@@ -251,12 +251,12 @@ def validate_sampler(spec: SpaceSpec) -> tuple[Problem, ...]:
         return tuple(_written(problem) for problem in problems)
     if spec.runs > most:
         what = "the grid, the starts and the baseline" if spec.starts else "the grid and the baseline"
-        return (Problem("", "runs", f"{what} are {most} runs, found {spec.runs}; write {most}"),)
+        return (Problem("", "runs", f"must be at most {most} ({what}), found {spec.runs}"),)
     return ()
 
 
 def _written(problem: Problem) -> Problem:
-    """Return a problem of a parameter under its section: optimizer[sgd].lr is no line of a file."""
+    """Return a problem of a parameter under its section, since a file has no line optimizer[sgd].lr."""
     section, bracket, name = problem.field.partition("[")
     if not bracket:
         return problem

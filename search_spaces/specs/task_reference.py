@@ -1,7 +1,7 @@
-"""A task with arguments as one line of text, which is what is recorded: ``images?root=/data/fashion&val=500``.
+"""Task references: a task and its arguments as one line of text, ``images?root=/data/fashion&val=500``.
 
-In a space file it is written as a section, ``task: {images: {root: /data/fashion, val: 500}}``. Arguments say what
-is trained on. What varies between runs is no argument of the task: it belongs into the recipe.
+A space file writes it as a section, ``task: {images: {root: /data/fashion, val: 500}}``. Arguments define the data.
+What varies between runs belongs in the recipe instead.
 """
 
 import json
@@ -14,7 +14,7 @@ Argument = bool | int | float | str
 
 
 def write_reference(name: str, arguments: Mapping[str, Argument]) -> str:
-    """Return a task's name and its arguments as one text."""
+    """Return the reference of a task with arguments."""
     if not arguments:
         return name
     return f"{name}?{urlencode({key: _text(value) for key, value in arguments.items()}, safe='/', quote_via=quote)}"
@@ -27,10 +27,10 @@ def read_reference(reference: str) -> tuple[str, dict[str, Argument]]:
 
 
 def task_text(task: object) -> object:
-    """Return the one line for a task that is written as a section; anything else as it is.
+    """Return the reference for a task that is written as a section, and anything else unchanged.
 
     Raises:
-        ValueError: The section is not one name with scalar arguments.
+        ValueError: The section is not one task with scalar arguments.
     """
     if not isinstance(task, Mapping):
         return task
@@ -46,7 +46,7 @@ def task_text(task: object) -> object:
 
 
 def _text(value: Argument) -> str:
-    """Write a text plainly unless it would be read as a number or as a truth value."""
+    """Return an argument as text; a string is quoted only if it would be read as a number or a truth value."""
     return value if isinstance(value, str) and isinstance(_value(value), str) else json.dumps(value)
 
 

@@ -1,31 +1,16 @@
-"""Distributions of a space as Optuna's distributions."""
+"""Convert distributions of a space to those of Optuna."""
 
 import json
 from typing import assert_never
 
 import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from search_spaces import (
-    Choice,
-    Constant,
-    Distribution,
-    LogUniform,
-    Normal,
-    QUniform,
-    RandInt,
-    Uniform,
-    Value,
-)
+from search_spaces import Choice, Constant, Distribution, LogUniform, Normal, QUniform, RandInt, Uniform, Value
 
 
 def optuna_distribution(distribution: Distribution) -> BaseDistribution | None:
-    """Optuna's word for one of ours; ``None`` for a constant, which is no parameter."""
+    """Return the distribution in Optuna, or ``None`` for a constant, which is not a parameter there."""
     match distribution:
         case LogUniform(low, high):
             return FloatDistribution(low, high, log=True)
@@ -36,7 +21,9 @@ def optuna_distribution(distribution: Distribution) -> BaseDistribution | None:
         case RandInt(low, high):
             return IntDistribution(low, high)
         case Normal():
-            return FloatDistribution(*distribution.ends)  # Optuna has no normal: its samplers see the range only
+            return FloatDistribution(
+                *distribution.ends
+            )  # Optuna has no normal distribution; its samplers use the range only
         case Choice(options):
             return CategoricalDistribution([shown_label(option) for option in options])
         case Constant():
@@ -45,20 +32,13 @@ def optuna_distribution(distribution: Distribution) -> BaseDistribution | None:
             assert_never(distribution)
 
 
-def _ends(distribution: Normal | Uniform | LogUniform | RandInt) -> tuple[float, float]:
-    low, high = distribution.edges()
-    if not isinstance(low, int | float) or not isinstance(high, int | float):
-        raise TypeError(f"{distribution} has no numeric ends")
-    return low, high
-
-
 def shown_label(option: Value) -> str | int | float | bool | None:
-    """Optuna's categories are scalars; a list is shown as its JSON text."""
+    """Return the Optuna category of an option: a scalar, or the JSON text of a list."""
     return json.dumps(option) if isinstance(option, tuple | list) else option
 
 
 def suggest_value(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> str | int | float | bool | None:
-    """Ask a trial for the value of one parameter."""
+    """Return the value that a trial suggests for one parameter."""
     match distribution:
         case FloatDistribution():
             one = distribution
@@ -68,4 +48,4 @@ def suggest_value(trial: optuna.Trial, name: str, distribution: BaseDistribution
         case CategoricalDistribution():
             return trial.suggest_categorical(name, distribution.choices)
         case _:
-            raise TypeError(f"{distribution} is none that optuna_distribution makes")
+            raise TypeError(f"unexpected distribution {distribution}")

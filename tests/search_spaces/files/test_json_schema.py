@@ -87,7 +87,7 @@ def test_every_part_of_the_language_is_known() -> None:
         ("images: {root: /data, val: 500}", "images: {root: /data}, digits: {}"),
     ],
 )
-def test_a_wrong_file_is_refused(old: str, new: str) -> None:
+def test_an_invalid_file_is_rejected(old: str, new: str) -> None:
     assert old in GOOD
     assert problems(GOOD.replace(old, new))
 
@@ -96,4 +96,4 @@ def test_fields_carry_the_texts_of_their_docstrings() -> None:
     fields = SCHEMA["$defs"]["AdamW"]["properties"]
     assert fields["weight_decay"]["description"] == "Strength of the decoupled decay."
     assert fields["weight_decay"]["default"] == 0.01
-    assert "run 0 included" in SCHEMA["properties"]["runs"]["description"]
+    assert "including run 0" in SCHEMA["properties"]["runs"]["description"]

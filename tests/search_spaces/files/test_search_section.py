@@ -1,4 +1,4 @@
-"""Alternatives, conditions, constraints, priors and starts in files: what they mean, and each line of refusal."""
+"""Alternatives, conditions, constraints, priors and starts in files: what they mean, and each error message."""
 
 from __future__ import annotations
 
@@ -159,8 +159,8 @@ CLIP = "regularization.clip_norm: {choice: [0.5, 1.0], when: {optimizer.kind: sg
     ("old", "new", "line"),
     [
         (SGD, "sgd", "f.yaml:11: search.optimizer.one_of.1: must be a section such as {kind: sgd, lr: {loguniform"),
-        (SGD, "{lr: 0.1}", "f.yaml:11: search.optimizer.one_of.1: needs a kind of its own, found none"),
-        (SGD, "{kind: 3}", "f.yaml:11: search.optimizer.one_of.1: needs a kind of its own, found 3"),
+        (SGD, "{lr: 0.1}", "f.yaml:11: search.optimizer.one_of.1: must have a kind, found none"),
+        (SGD, "{kind: 3}", "f.yaml:11: search.optimizer.one_of.1: must have a kind, found 3"),
         (SGD, "{kind: sdg}", "f.yaml:11: search.optimizer.one_of.1.kind: unknown kind 'sdg'; did you mean sgd?"),
         (SGD, "{kind: adamw}", "f.yaml:11: search.optimizer.one_of.1.kind: adamw is already an alternative;"),
         (SGD, "{kind: sgd, lr: 0}", "f.yaml:11: search.optimizer.one_of.1.lr: must be greater than 0, found 0"),
@@ -185,7 +185,7 @@ CLIP = "regularization.clip_norm: {choice: [0.5, 1.0], when: {optimizer.kind: sg
         (
             SGD,
             "{kind: sgd, lr: {uniform: [1, 2], when: {a: 1}}}",
-            "f.yaml:11: search.optimizer.one_of.1.lr: a range of an alternative is active with it; leave when out",
+            "f.yaml:11: search.optimizer.one_of.1.lr: a range in an alternative must not have when; remove when",
         ),
         (
             SGD,
@@ -198,7 +198,7 @@ CLIP = "regularization.clip_norm: {choice: [0.5, 1.0], when: {optimizer.kind: sg
             "f.yaml:11: search.optimizer.one_of.1.betas.1: optimizer.betas is searched as a whole, too",
         ),
         (f"\n      - {SGD}", "", "f.yaml:9: search.optimizer.one_of: must have at least 2 alternatives, found 1;"),
-        ("    one_of:", "    prior: 1\n    one_of:", "f.yaml:9: search.optimizer.prior: does not go with one_of;"),
+        ("    one_of:", "    prior: 1\n    one_of:", "f.yaml:9: search.optimizer.prior: must not be beside one_of;"),
         (CLIP, "budget: {one_of: [{kind: a}]}", "f.yaml:12: search.budget: one_of needs a section with kinds: optim"),
         (CLIP, "averaging: {one_of: 3}", "f.yaml:12: search.averaging.one_of: must be a list of alternatives, such as"),
         (
@@ -388,11 +388,11 @@ def test_alternatives_that_do_not_go_with_the_rest_of_the_recipe() -> None:
 
 
 def test_alternatives_of_two_sections_that_do_not_go_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(recipe: Recipe, values: Mapping[str, Value]) -> Problem | None:
+    def reject(recipe: Recipe, values: Mapping[str, Value]) -> Problem | None:
         met = values.get("optimizer.kind") == "sgd" and values.get("schedule.kind") == "linear"
         return Problem("", "", "no sgd with linear") if met else None
 
-    monkeypatch.setattr(field_checks, "rejection", refuse)  # no recipe has such a rule yet
+    monkeypatch.setattr(field_checks, "rejection", reject)  # no recipe has such a rule yet
     text = changed("schedule.warmup: {uniform: [0.0, 0.2]}", "schedule: {one_of: [{kind: cosine}, {kind: linear}]}")
     rule = "its alternative is invalid with the others: no sgd with linear (optimizer.kind sgd, schedule.kind linear)"
     assert problems(text) == [f"f.yaml:8: search.optimizer: {rule}"]

@@ -123,7 +123,7 @@ def test_shipped_spaces_load_and_round_trip() -> None:
         ("name: val/accuracy, ", "", "f.yaml:3: metric.name: is required, and missing"),
         (", goal: maximize", "", "f.yaml:3: metric.goal: is required, and missing"),
         ("maximize", "max", "f.yaml:3: metric.goal: must be maximize or minimize, found 'max'"),
-        ("val/", "test/", "f.yaml:3: metric.name: sweeps select on val/*; test/* is for ablation reports"),
+        ("val/", "test/", "f.yaml:3: metric.name: must not select on test/*, which is for ablation"),
         ("lr: 1e-3", "lr: 0", "f.yaml:5: recipe.optimizer.lr: must be greater than 0, found 0"),
         ("lr: 1e-3", "lr: '1'", "f.yaml:5: recipe.optimizer.lr: must be a number, found '1'"),
         ("lr: 1e-3", "lr: yes", "f.yaml:5: recipe.optimizer.lr: must be a number, found 'yes'"),
@@ -165,12 +165,12 @@ def test_shipped_spaces_load_and_round_trip() -> None:
         (
             "runs: 8",
             "runs: 8\nresources: {cpu: 1, processes: 2}",
-            "f.yaml:11: resources: each process trains on a CPU of its own at least, found cpu 1 and processes 2;",
+            "f.yaml:11: resources: each process needs at least one CPU, found cpu 1 and processes 2;",
         ),
         (
             "runs: 8",
             "runs: 8\nresources: {gpu: 2, processes: 4}",
-            "f.yaml:11: resources: each process trains on a card of its own, found gpu 2 and processes 4; leave",
+            "f.yaml:11: resources: each process needs its own GPU, found gpu 2 and processes 4; remove",
         ),
         ("runs: 8", "runs: 8\nresources: {gpu: -1}", "f.yaml:11: resources.gpu: must be at least 0, found -1"),
         (
@@ -195,7 +195,7 @@ def test_a_grid_with_too_many_runs() -> None:
     text = changed("loguniform: [1e-5, 1e-1]", "choice: [0.1, 0.2]").replace(
         "runs: 8", "sampler: {kind: grid}\nruns: 6"
     )
-    assert problems(text) == ["f.yaml:11: runs: the grid and the baseline are 5 runs, found 6; write 5"]
+    assert problems(text) == ["f.yaml:11: runs: must be at most 5 (the grid and the baseline), found 6"]
 
 
 def test_weight_decay_of_adam_points_to_adamw() -> None:
@@ -298,7 +298,7 @@ def test_an_existing_file_wins_and_a_directory_does_not(tmp_path: Path, monkeypa
     ("data", "message"),
     [
         (b"kind: sweep\ntask: \xff\xfe", ":2: a file must be UTF-8 text"),
-        (b"#" * 300_000, ": a file may have at most 256 KiB"),
+        (b"#" * 300_000, ": a file must have at most 256 KiB"),
         (b"\x00\x01", ":1: not valid YAML"),
     ],
 )
@@ -385,7 +385,7 @@ def test_problems_of_a_chain_name_their_own_files(write: Write, tmp_path: Path) 
         ("extends: [a]", "mine.yaml:1: extends: must be a shipped space or a path, found ['a']"),
         ("extends: {}", "mine.yaml:1: extends: must be a shipped space or a path, found a section"),
         ("runs: 1\nextends:", "mine.yaml:2: extends: must be a shipped space or a path, found null"),
-        ("extends: mine.yaml", "mine.yaml:1: extends: goes round in a circle: mine.yaml -> mine.yaml"),
+        ("extends: mine.yaml", "mine.yaml:1: extends: must not extend itself, found mine.yaml -> mine.yaml"),
         ("extends: finetune\nsearch: {optimizer.lrr: null}", "mine.yaml:2: search.optimizer.lrr: must be one distr"),
     ],
 )
@@ -397,13 +397,13 @@ def test_an_extends_that_leads_nowhere(write: Write, text: str, message: str) ->
 
 def test_a_circle_of_files(write: Write) -> None:
     path = write(a="extends: b.yaml", b="extends: c.yaml", c="extends: a.yaml")
-    with pytest.raises(SpecError, match=r"circle: a\.yaml -> b\.yaml -> c\.yaml -> a\.yaml"):
+    with pytest.raises(SpecError, match=r"must not extend itself, found a\.yaml -> b\.yaml -> c\.yaml -> a\.yaml"):
         load_space(path)
 
 
 def test_a_chain_that_is_too_long(write: Write) -> None:
     files = {f"s{number}": f"extends: s{number + 1}.yaml" for number in range(20)}
-    with pytest.raises(SpecError, match="at most 8 files may extend one another"):
+    with pytest.raises(SpecError, match="must be a chain of at most 8 files, found more"):
         load_space(write(**files, s20=VALID))
 
 
@@ -428,7 +428,7 @@ def test_the_later_of_two_settings_counts() -> None:
     assert load_space("finetune", ["budget.epochs=9", "budget.epochs=3"]).recipe.budget.epochs == 3
 
 
-def test_settings_that_are_lawful_only_together() -> None:
+def test_settings_that_are_valid_only_together() -> None:
     spec = load_space("finetune", ["schedule.warmup=0", "schedule.warmup_steps=10"])
     assert spec.recipe.schedule == Cosine(warmup_steps=10)
 
@@ -438,7 +438,7 @@ def test_runs_and_seed() -> None:
     assert (spec.runs, spec.sampler) == (3, Sampler(kind="tpe", seed=4))
 
 
-def test_runs_may_mend_the_file(write: Write) -> None:
+def test_runs_may_fix_the_file(write: Write) -> None:
     assert load_space(write(mine=VALID.replace("runs: 8\n", "")), runs=3).runs == 3
 
 

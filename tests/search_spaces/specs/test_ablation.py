@@ -1,4 +1,4 @@
-"""Ablation files: what they say, what is refused, and that they come back from their canonical form."""
+"""Ablation files: their meaning, their errors, and that the canonical form gives the same spec."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_every_problem_is_told_with_its_line() -> None:
         ("goal: minimize", "goal: less", "metrics.goal: must be 'maximize' or 'minimize'"),
         ("margin: 0.005", "margin: 0", "metrics.margin: must be greater than 0, found 0"),
         ("pairs: 4", "pairs: 4\ndesign: retuned", "design: retuned needs a retune section"),
-        ("pairs: 4", "pairs: 4\nlooks: [2, 4]", "looks: must be numbers of pairs from 3 on, rising, at least two"),
+        ("pairs: 4", "pairs: 4\nlooks: [2, 4]", "looks: must be at least two increasing numbers of pairs, the first"),
         ("pairs: 4", "pairs: 4\nlooks: sometimes", "looks: must be none, e_process or a list of"),
         ("pairs: 4", "pairs: 4\nnuisance: [optimizer.eps]", "nuisance: optimizer.eps has no range in search"),
         (
@@ -143,12 +143,12 @@ def test_every_problem_is_told_with_its_line() -> None:
             "pairs: 4\nretune: {runs: 3, over: [optimizer.eps]}",
             "retune.over.optimizer.eps: has no range for",
         ),
-        ("pairs: 4", "pairs: 4\nretune: {runs: 3, over: [optimizer.lr], ranges: {m: {}}}", "there is no such arm"),
+        ("pairs: 4", "pairs: 4\nretune: {runs: 3, over: [optimizer.lr], ranges: {m: {}}}", "unknown arm; valid:"),
         ("pairs: 4", "pairs: 4\nfactors: {a: {optimizer.lr: 0.1}}", "either arms or factors, found both"),
-        ("test/nll", "test/nll@ema", "which weights are read is said by each arm's `weights`"),
+        ("test/nll", "test/nll@ema", "use the `weights` of each arm to select weights"),
     ],
 )
-def test_what_is_refused(before: str, after: str, words: str) -> None:
+def test_an_invalid_file_is_rejected(before: str, after: str, words: str) -> None:
     found = "\n".join(lines((before, after)))
     assert words.replace("'", "") in found.replace("'", "")
     assert "Traceback" not in found
@@ -164,7 +164,7 @@ def test_factors_in_the_place_of_arms() -> None:
     both = spec.recipe("drop + smooth").regularization
     assert (both.dropout, both.label_smoothing) == (0.2, 0.1)
     assert [one.kind for one in spec.contrasts] == ["treatment", "treatment", "interaction"]
-    with pytest.raises(SpecError, match="fractional takes 5 to 8 factors, found 2"):
+    with pytest.raises(SpecError, match="fractional needs 5 to 8 factors, found 2"):
         parse(text + "arrangement: fractional\n")
 
 

@@ -21,12 +21,12 @@ def effects(arms, contrasts, main, crossed):
     return {one.name: sum(weight * response[arm] for arm, weight in one.coefficients.items()) for one in contrasts}
 
 
-@pytest.mark.parametrize("arrangement", FACTOR_LIMITS)
-def test_every_contrast_sums_to_zero_and_knows_its_arms(arrangement: FactorialDesign) -> None:
-    low, high = FACTOR_LIMITS[arrangement]
+@pytest.mark.parametrize("design", FACTOR_LIMITS)
+def test_every_contrast_sums_to_zero_over_existing_arms(design: FactorialDesign) -> None:
+    low, high = FACTOR_LIMITS[design]
     for count in (low, min(high, 8)):
-        found = factorial_arms([f"f{i}" for i in range(count)], arrangement)
-        assert len(found.arms) == len(set(found.arms.values())) or arrangement == "both_ends"
+        found = factorial_arms([f"f{i}" for i in range(count)], design)
+        assert len(found.arms) == len(set(found.arms.values())) or design == "both_ends"
         for one in found.contrasts:
             assert set(one.coefficients) <= set(found.arms)
             assert sum(one.coefficients.values()) == pytest.approx(0.0, abs=1e-12)

@@ -65,7 +65,7 @@ def test_defaults() -> None:
         {"metric": {"name": "val/accuracy"}},
     ],
 )
-def test_a_broken_law_is_refused(changes: dict[str, object]) -> None:
+def test_an_invalid_value_is_rejected(changes: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         space(**changes)
 
@@ -91,10 +91,10 @@ def test_a_run_has_as_many_processes_as_cards_unless_it_says_otherwise(
 @pytest.mark.parametrize(
     ("written", "message"),
     [
-        ({"gpu": 1.5}, "gpu is a share of one card or a whole number of cards, found 1.5"),
-        ({"gpu": 2, "processes": 4}, "found gpu 2 and processes 4; leave processes out"),
-        ({"gpu": 0.5, "processes": 2}, "found gpu 0.5 and processes 2; leave processes out"),
-        ({"cpu": 1, "processes": 2}, "found cpu 1 and processes 2; raise cpu"),
+        ({"gpu": 1.5}, "gpu must be a fraction of one GPU or a whole number of GPUs, found 1.5"),
+        ({"gpu": 2, "processes": 4}, "found gpu 2 and processes 4; remove processes"),
+        ({"gpu": 0.5, "processes": 2}, "found gpu 0.5 and processes 2; remove processes"),
+        ({"cpu": 1, "processes": 2}, "found cpu 1 and processes 2; increase cpu"),
     ],
 )
 def test_processes_that_have_no_device_each(written: dict[str, float], message: str) -> None:
@@ -113,17 +113,17 @@ def test_metrics(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "law"),
+    ("name", "rule"),
     [
         ("accuracy", "must be split/name, such as val/accuracy, found 'accuracy'"),
         ("val/", "must be split/name"),
         ("a/b/c", "must be split/name"),
-        ("test/accuracy", "sweeps select on val/\\*; test/\\* is for ablation reports"),
-        ("train/loss", "train/\\* rewards overfitting"),
+        ("test/accuracy", "must not select on test/\\*, which is for ablation reports"),
+        ("train/loss", "train/\\*, which rewards overfitting"),
     ],
 )
-def test_metrics_that_select_wrongly(name: str, law: str) -> None:
-    with pytest.raises(ValidationError, match=law):
+def test_metrics_that_select_wrongly(name: str, rule: str) -> None:
+    with pytest.raises(ValidationError, match=rule):
         Metric(name=name, goal="maximize")
 
 
@@ -149,7 +149,7 @@ def test_metrics_that_select_wrongly(name: str, law: str) -> None:
         ("schedule.warmup_steps", RandInt(0, 9), "warmup is given once"),
     ],
 )
-def test_a_search_that_the_recipe_refuses(field: str, distribution: Distribution, message: str) -> None:
+def test_a_search_with_values_that_the_recipe_rejects(field: str, distribution: Distribution, message: str) -> None:
     recipe = Recipe.model_validate({"schedule": {"kind": "cosine", "warmup": 0.1}})
     with pytest.raises(UsageError) as raised:
         space(recipe=recipe, search={field: distribution})
@@ -196,7 +196,7 @@ def test_a_grid_tells_how_many_runs_it_has() -> None:
     search = {"optimizer.betas.1": Choice([0.9, 0.99]), "budget.batch_size": Choice([16, 32, 64])}
     grid = Sampler(kind="grid")
     assert space(sampler=grid, search=search, runs=7).runs == 7
-    with pytest.raises(UsageError, match="runs: the grid and the baseline are 7 runs, found 8; write 7"):
+    with pytest.raises(UsageError, match=r"runs: must be at most 7 \(the grid and the baseline\), found 8"):
         space(sampler=grid, search=search, runs=8)
 
 
