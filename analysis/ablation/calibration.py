@@ -20,16 +20,16 @@ class ArmCalibration:
         pairs: How many.
         nll: Nats.
         accuracy: Share of examples.
-        brier: In [0, 2]; None where it was not recorded.
+        brier: Brier score in [0, 2]; None where it was not recorded.
         ece: Plug-in, 15 bins of equal width: biased upwards, so it stands beside its null band.
-        ece_mass: With bins of equal mass.
+        ece_mass: ECE with bins of equal mass.
         mce: Over bins of at least 30 examples; None where there are none.
         gap: Mean confidence minus accuracy: above 0 is overconfident.
         debiased: Squared calibration error without the plug-in's bias; signed.
         aurc: Area under the risk-coverage curve.
         null_mean: ECE that calibrated models with these confidences score.
         null_upper: What 95 % of them stay below.
-        diagram: Of the first pair.
+        diagram: Reliability diagram of the first pair.
     """
 
     pairs: int
@@ -53,11 +53,11 @@ class CalibrationRow:
 
     Attributes:
         design: `matched` or `retuned`.
-        arm: Its name.
-        before: As trained.
-        after: With the temperature that was fitted on a part of `val`; None for an arm that reads something else.
-        temperature: Its mean over pairs.
-        calibration_part: Of the NLL: what the temperature takes away.
+        arm: Name of the arm.
+        before: Calibration as trained.
+        after: Calibration with the temperature fitted on a part of `val`; None for an arm with other evaluations.
+        temperature: Mean temperature over pairs.
+        calibration_part: Part of the NLL that the temperature removes.
         refinement: What is left.
     """
 

@@ -39,16 +39,16 @@ class Claim:
     Attributes:
         design: `matched` or `retuned`.
         contrast: What is compared.
-        verdict: In one word.
+        verdict: Verdict in one word.
         comparison: Over the complete pairs; None when there are none.
-        interval: That the verdict is judged by: of the paired t, or the confidence sequence of the e-process.
+        interval: Interval behind the verdict: of the paired t, or the confidence sequence of the e-process.
         p: Adjusted by Holm over the treatments of this design, and for the looks that were taken.
         decision: The looks that were taken; None when the test was planned once.
         pairs: Complete in every arm of the contrast.
         started: Pairs of which every run has ended.
         failed: Arm -> pairs in which its run diverged or failed.
         worst_rank: The sensitivity line, where a run failed and two arms are compared.
-        two_level: For new seeds and new examples, where the metric is a mean over examples.
+        two_level: Result for new seeds and new examples, where the metric is a mean over examples.
         mismatches: What the runs of a pair should share and do not, a line each.
     """
 
@@ -81,7 +81,7 @@ def claims(evidence: Evidence) -> tuple[Claim, ...]:
 
 
 def settled(spec: AblationSpec, finals: Finals, pairs: int) -> bool:
-    """Whether a look at so many pairs ends the ablation: every treatment of every design is decided there.
+    """Return whether a look at this number of pairs ends the ablation: every treatment of every design is decided.
 
     Pairs of which a run failed do not count, so a look may see fewer than it planned for, and decide less.
     """
@@ -99,7 +99,7 @@ def settled(spec: AblationSpec, finals: Finals, pairs: int) -> bool:
 
 
 def look_rule(spec: AblationSpec) -> StoppingRule | None:
-    """The looks that the statistics have to know of; None for a test that was planned once."""
+    """Return the looks that the statistics must account for; None for a test that was planned once."""
     return None if spec.looks == "none" else spec.looks
 
 
@@ -114,7 +114,7 @@ def _complete(values: Mapping[str, Floats]) -> dict[str, Floats]:
 
 
 def _deltas(table: AblationTable, finals: Finals, design: str, one: Contrast, pairs: int) -> Floats:
-    """The contrast of the primary metric in every complete pair."""
+    """Return the contrast of the primary metric in every complete pair."""
     primary = table.spec.metrics.primary
     values = {arm: arm_values(table, finals, design, arm, primary, pairs) for arm in one.coefficients}
     complete = _complete(values)
@@ -167,7 +167,7 @@ def _draft(evidence: Evidence, design: str, one: Contrast) -> _Draft:
 
 
 def _adjusted(drafts: Sequence[_Draft]) -> tuple[float | None, ...]:
-    """The p-values of one design's treatments, adjusted for each other and for the looks that were taken."""
+    """Return the p-values of one design's treatments, adjusted for each other and for the looks taken."""
     return holm([_p(draft) for draft in drafts])
 
 
@@ -228,7 +228,7 @@ def _failed(evidence: Evidence, design: str, arm: str, pairs: int) -> int:
 
 
 def _two_level(evidence: Evidence, design: str, one: Contrast, pairs: int) -> TwoLevel | None:
-    """The contrast over pairs and test examples, where the metric is a mean of what is stored of every example."""
+    """Return the contrast over pairs and test examples, where the metric is a mean over stored examples."""
     name = evidence.spec.metrics.primary
     if name not in ("test/nll", "test/accuracy"):
         return None

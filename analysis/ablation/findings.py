@@ -42,15 +42,15 @@ class ArmFacts:
 
     Attributes:
         design: `matched` or `retuned`.
-        arm: Its name.
+        arm: Name of the arm.
         settings: What it changes, as `field value` texts.
         weights: Which evaluation it reads.
         trained_as: The arm whose training it reads; itself where it has its own.
         states: How many of its runs ended in which way.
         values: The primary metric in each pair; NaN where the run is not complete.
-        mean: Of `values`, where there are any.
+        mean: Mean of `values`, if there are any.
         epochs: Trained, all runs together.
-        seconds: Of training, all runs together.
+        seconds: Seconds of training over all runs.
         health: What its runs reported of their training in the last epoch, means over pairs.
     """
 
@@ -74,10 +74,10 @@ class Exploratory:
     Attributes:
         design: `matched` or `retuned`.
         contrast: What is compared.
-        metric: On which metric.
+        metric: Name of the metric.
         delta: Mean over pairs.
         interval: Paired t, 95 %, not adjusted for how many there are; None without spread.
-        pairs: That are complete.
+        pairs: Number of complete pairs.
     """
 
     design: str
@@ -94,9 +94,9 @@ class ArmCurve:
 
     Attributes:
         design: `matched` or `retuned`.
-        arm: Its name.
-        metric: Its name.
-        epochs: From 1.
+        arm: Name of the arm.
+        metric: Name of the metric.
+        epochs: Epochs, from 1.
         mean: Over the pairs that reached the epoch.
         low: The least of them.
         high: The largest of them.
@@ -113,7 +113,7 @@ class ArmCurve:
 
 @dataclass(frozen=True)
 class PowerCurve:
-    """What more pairs would buy.
+    """The power of more pairs.
 
     Attributes:
         design: `matched` or `retuned`.
@@ -142,18 +142,18 @@ class AblationFindings:
         pairs: Pairs of which every run has ended.
         claims: One a treatment and design, on the primary metric.
         sentences: What each claim comes to, in the order of `claims`.
-        wider: What it comes to for new examples, too, where that can be told; in the same order.
+        wider: Statements that include new examples, where the data allow one; in the same order.
         secondary: Other metrics.
-        interactions: Of factors.
+        interactions: Interactions of factors.
         crossings: The means behind them, where every arm has one.
         arms: One an arm and design.
         calibration: One an arm and design.
         tunings: One a trained arm, in the re-tuned design.
-        curves: Of some metrics.
+        curves: Curves of some metrics.
         power: One a claim that has a spread.
         failures: Runs that diverged or failed.
         caveats: What the design does not let one say.
-        commands: That repeat it.
+        commands: Commands that repeat the ablation.
         runs: Every run.
         finals: What the complete runs reported in their last epoch, by run number.
     """
@@ -289,6 +289,6 @@ def _power(claim: Claim) -> PowerCurve | None:
 
 def _commands(spec: AblationSpec) -> tuple[str, ...]:
     return (
-        f"sweeps ablate ablation.yaml --name {spec.name}    # ablation.yaml lies beside this report",
+        f"sweeps ablate ablation.yaml --name {spec.name}    # ablation.yaml is in the folder of this report",
         f"sweeps report {spec.name}    # this report again, from the database alone",
     )

@@ -16,7 +16,7 @@ def metric_words(name: str) -> str:
 
 
 def subject(spec: AblationSpec, claim: Claim) -> str:
-    """What a claim is about, as the subject of a sentence."""
+    """Return the treatment of a claim as the subject of a sentence."""
     pair = claim.contrast.simple
     if pair is None:
         return f"Turning {claim.contrast.name} on"
@@ -73,7 +73,7 @@ def _effect(spec: AblationSpec, claim: Claim) -> str:
 
 
 def _turned(interval: Interval, delta: float) -> Interval:
-    """The interval of the size of a change, where a fall is said as a positive number."""
+    """Return the interval of the size of a change; the size of a decrease is a positive number."""
     return Interval(-interval.high, -interval.low) if delta < 0 else interval
 
 
@@ -108,7 +108,7 @@ def _inconclusive(spec: AblationSpec, claim: Claim) -> str:
 
 
 def scope(spec: AblationSpec, claim: Claim) -> str:
-    """What a claim holds for."""
+    """Return the scope of a claim."""
     if claim.design == RETUNED and spec.retune is not None:
         where = f"each arm at the best of {spec.retune.runs} tries"
     elif spec.nuisance:
@@ -119,7 +119,7 @@ def scope(spec: AblationSpec, claim: Claim) -> str:
 
 
 def wider_scope(claim: Claim) -> str | None:
-    """What the claim comes to for other examples of the same kind, too; None where that cannot be told."""
+    """Return what holds for new examples of the same kind, too; None where the data do not allow it."""
     level = claim.two_level
     if level is None or level.interval is None or claim.comparison is None:
         return None

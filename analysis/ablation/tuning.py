@@ -20,10 +20,10 @@ class Try:
     """One run of an arm's tuning.
 
     Attributes:
-        index: From 0, the arm's own recipe.
+        index: Index of the try; 0 is the arm's own recipe.
         point: Tuned field -> value.
-        value: Of the selection metric; None where the run is not complete.
-        state: Of the run.
+        value: Value of the selection metric; None where the run is not complete.
+        state: State of the run.
     """
 
     index: int
@@ -34,12 +34,12 @@ class Try:
 
 @dataclass(frozen=True)
 class Tuning:
-    """How one arm was tuned.
+    """The tuning of one arm.
 
     Attributes:
         arm: One that was trained.
         metric: What the best try was chosen by.
-        tries: In order.
+        tries: Tries in order.
         best: Index of the best one.
         positions: Tuned numeric field -> where the best point lies in its (log) range, 0 at the lower end, 1 at the
             upper; a value outside is below 0 or above 1.
@@ -48,8 +48,8 @@ class Tuning:
         selection: The best try's own score: optimistic, since it was chosen for it.
         confirmation: Mean of the same metric over the pairs, on fresh seeds.
         best_of_n: Expected best score of 1 .. N tries.
-        epochs: Of training.
-        seconds: Of training.
+        epochs: Epochs of training.
+        seconds: Seconds of training.
     """
 
     arm: str

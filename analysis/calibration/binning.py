@@ -67,8 +67,8 @@ def simulated_correct(
     """Count the correct examples of each bin in worlds where every confidence is the true probability.
 
     Args:
-        confidence: Those that `bins` was made of, shape `(n,)`.
-        bins: Of either kind.
+        confidence: Confidences from which `bins` was made, shape `(n,)`.
+        bins: Bins of either kind.
         rng: Draws `n * repeats` numbers; 10,000 examples a thousand times take about 0.05 s.
         repeats: Number of worlds.
 

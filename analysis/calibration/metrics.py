@@ -44,7 +44,7 @@ class RiskCoverage(NamedTuple):
 
 
 class Decomposition(NamedTuple):
-    """What of an NLL one temperature would repair, and what it would not; in nats, they add up to the NLL."""
+    """The parts of an NLL that a temperature would and would not remove; in nats, they sum to the NLL."""
 
     calibration: float
     refinement: float
@@ -194,7 +194,7 @@ def summarize_calibration(
         confidence: Probability of the predicted class, `(n,)`.
         correct: Whether the predicted class was the true one, `(n,)`.
         nll: Negative log-likelihood of each true class, in nats, `(n,)`.
-        rng: For the null band.
+        rng: Random generator of the null band.
         brier: Brier score of each example, summed over the classes, `(n,)`.
     """
     confidence, correct = checked_predictions(confidence, correct)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from analysis.diagnosis.smoothing import BoolArray, FloatArray, ema
 
 HALF_LIFE = 0.01  # of all steps
-VAL_EXAMPLES = 500  # where nobody says how many there are: of the order of the small tasks, so a wide standard error
+VAL_EXAMPLES = 500  # assumed where the number is unknown: as few as in the small tasks, so a wide standard error
 
 IntArray = npt.NDArray[np.int64]
 
@@ -28,7 +28,7 @@ class Curves:
         state: `COMPLETE`, `STOPPED` (at a rung), `DIVERGED`, `FAILED`, or of an unfinished run anything else.
         metric: What the sweep selects on.
         maximize: Whether more of it is better.
-        classes: Of the task; None if it is no classification.
+        classes: Number of classes; None if the task is no classification.
         lr: Peak learning rate of the recipe.
         warmup: Epochs that the learning rate takes to its peak; a fraction of an epoch counts.
         clips: Whether the recipe clips gradients. Without it `train/clip_rate` is 0 and says nothing.
@@ -77,12 +77,12 @@ class Curves:
 
     @property
     def examples(self) -> int:
-        """Of the validation split, or a guess at them."""
+        """Return the number of validation examples, or an assumption."""
         return self.val_examples or VAL_EXAMPLES
 
     @property
     def cost(self) -> FloatArray | None:
-        """What the sweep selects on, turned so that less is better."""
+        """Return the sweep's metric, with a sign so that less is better."""
         values = self.series.get(self.metric)
         return -values if values is not None and self.maximize else values
 
@@ -112,7 +112,7 @@ class Curves:
 
     @property
     def after_warmup(self) -> BoolArray:
-        """Which records are of epochs wholly after the warmup; all, if none is."""
+        """Return which records are of epochs entirely after the warmup; all, if none is."""
         after = self.epochs - 1 >= self.warmup
         return after if after.any() else np.ones(len(self), dtype=np.bool_)
 

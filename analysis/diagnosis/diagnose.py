@@ -44,7 +44,7 @@ STEPS = 200
 
 
 class Needs(Enum):
-    """What a rule must have before it says anything."""
+    """The data that a rule needs."""
 
     EPOCHS = "8 epochs"  # the shape of a curve: two hundred steps of one epoch are one point of it
     STEPS = "8 epochs or 200 steps"  # what every epoch aggregates over its steps
@@ -84,7 +84,7 @@ def diagnose(curves: Curves, neighbours: Sequence[Curves] = ()) -> tuple[Finding
     """Return everything there is to say about a run: alarms first, and both kinds in the order of `Code`.
 
     Args:
-        curves: Of the run. After a number that is not finite, what came before it is judged by the other rules.
+        curves: Curves of the run. After a non-finite number, the other rules see only what came before it.
         neighbours: Other runs of the sweep whose learning rates compare with this one's: of the same optimizer.
     """
     finite = curves.finite()
@@ -127,11 +127,11 @@ def curves_of(
 
     Args:
         frame: Rows of one run.
-        recipe: Of the run.
-        state: Of the run, as `sweeps.run_state.RunState` spells it.
+        recipe: Recipe of the run.
+        state: State of the run, as `sweeps.run_state.RunState` spells it.
         metric: What the sweep selects on.
         maximize: Whether more of it is better.
-        classes: Of the task, if it is a classification.
+        classes: Number of classes, if the task is a classification.
         steps_per_epoch: Optimizer steps, if known.
     """
     epochs = np.unique(frame["epoch"].to_numpy(dtype=np.int64))

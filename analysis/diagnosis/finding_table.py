@@ -8,7 +8,7 @@ from typing import TypeGuard
 from analysis.diagnosis.findings import Code, Finding, Severity
 from search_spaces.values import Value, show
 
-BY_VALUE = 5  # a field with no more distinct values is told value by value
+BY_VALUE = 5  # a field with no more distinct values is counted value by value
 LOG_SPAN = 100.0  # times: a positive field that spans more is cut in thirds of its logarithm
 THIRDS = ("lower third", "middle third", "upper third")
 
@@ -43,7 +43,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Share:
-    """How many runs have a finding. One row a code and severity: a clip rate of 0 % is no high one."""
+    """The number of runs with a finding, by code and severity."""
 
     code: Code
     severity: Severity
@@ -71,13 +71,13 @@ class RegionShare(Share):
 
 @dataclass(frozen=True)
 class FindingTable:
-    """What a sweep's runs have.
+    """The findings of a sweep's runs.
 
     Attributes:
         runs: How many were diagnosed.
         without_alarm: How many of them have neither error nor warning.
         shares: The most frequent first, alarms before infos.
-        regions: In the order of `shares`, then field by field, each from its low end.
+        regions: Regions in the order of `shares`, then field by field, each from its low end.
     """
 
     runs: int

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """How bad it is. Errors and warnings are *alarms*: something is wrong with the recipe, the data or the model.
+    """The severity of a finding. Errors and warnings are *alarms*: the recipe, the data or the model is wrong.
 
     An info is a true statement about a run that may be perfectly healthy: it ended on a plateau, or while still
     falling; clipping never clipped; the curves are too short.
@@ -17,7 +17,7 @@ class Severity(StrEnum):
 
 
 class Code(StrEnum):
-    """The findings there are, in the order of precedence among alarms and, after them, among infos.
+    """The codes of findings, in the order of precedence among alarms and, after them, among infos.
 
     What ended or spoiled the training comes before what merely bounds its result: a learning rate that blew up also
     underfits. Learning rate, then numerics and gradients, then the fit, then the budget.
@@ -53,7 +53,7 @@ class Finding:
         severity: How bad.
         evidence: One sentence with the numbers it rests on.
         next_step: One sentence: what to try.
-        epoch: Where it is seen, from 1; None if it is about the whole run.
+        epoch: Epoch at which it is seen, from 1; None if it is about the whole run.
     """
 
     code: Code
@@ -64,5 +64,5 @@ class Finding:
 
     @property
     def alarm(self) -> bool:
-        """Whether something is wrong."""
+        """Return whether something is wrong."""
         return self.severity is not Severity.INFO

@@ -124,7 +124,7 @@ def _unrestored(val: FloatArray | None) -> FloatArray | None:
 
 
 def _accuracy_holds(curves: Curves, best: int) -> bool:
-    """Whether the last accuracies are no worse than those at the lowest loss, by one standard error at most."""
+    """Return whether the last accuracies are no worse than those at the lowest loss, by one standard error at most."""
     accuracy = curves.series.get("val/accuracy")
     if accuracy is None:
         return False

@@ -89,7 +89,7 @@ def _diverged(evidence: str, epoch: int) -> Finding:
 
 
 def _fall(curves: Curves, loss: FloatArray) -> float:
-    """How far the loss has come down from where it started, or from where a model starts that knows nothing."""
+    """Return how far the loss has fallen from its start, or from the loss of an untrained model."""
     return max(float(loss[0]), curves.chance_loss or 0.0) - float(loss.min())
 
 
@@ -111,7 +111,7 @@ def spikes(curves: Curves) -> Finding | None:
 
 
 def _spikes(curves: Curves, loss: FloatArray) -> list[int]:
-    """Where spikes begin. What stays high for `CHECKS` records is no spike."""
+    """Return where spikes begin. A loss that stays high for `CHECKS` records is no spike."""
     small = SMALL * _fall(curves, loss)
     calm: list[float] = []
     high = np.zeros(len(loss), dtype=np.bool_)
@@ -157,7 +157,7 @@ def near_divergence(curves: Curves, neighbours: Sequence[Curves]) -> Finding | N
     No alarm, since nothing is wrong with this run: the best learning rate is often the last stable one.
 
     Args:
-        curves: Of the run.
+        curves: Curves of the run.
         neighbours: Other runs whose learning rates compare with its own: of the same optimizer.
     """
     if curves.lr is None:

@@ -81,7 +81,7 @@ def gradient_vanishes(curves: Curves) -> Finding | None:
 
 
 def _alive_at_first(curves: Curves) -> bool:
-    """Whether every layer had a gradient in the first epoch: what died later was killed by its updates."""
+    """Return whether every layer had a gradient in the first epoch; a layer that died later did so by its updates."""
     low, high = (curves.series.get(f"train/grad_norm_layer_{end}") for end in ("min", "max"))
     return low is not None and high is not None and bool(low[0] >= max(NO_GRADIENT, WEAKEST_LAYER * float(high[0])))
 
@@ -117,7 +117,7 @@ def update_ratio(curves: Curves) -> Finding | None:
 def initial_loss(curves: Curves) -> Finding | None:
     """INIT_LOSS: the loss before the first step is off ln K by more than 20 %.
 
-    Where nobody measured it, the first epoch's mean stands in, upwards only: it lies below the initial loss of a run
+    Where it was not measured, the first epoch's mean is used, upwards only: it lies below the initial loss of a run
     that learns. Above it, the outputs may be too large at first or the learning rate too high: one sentence for both.
     """
     guess = curves.chance_loss

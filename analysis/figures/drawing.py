@@ -51,12 +51,12 @@ class Drawing:
 
     @property
     def json(self) -> str:
-        """The figure as JSON for plotly.js, safe inside a script element."""
+        """Return the figure as JSON for plotly.js, safe inside a script element."""
         return script_safe(self.figure.to_json())
 
     @property
     def titled(self) -> go.Figure:
-        """The figure with its title and reading inside, for use without a caption."""
+        """Return the figure with its title and reading inside, for use without a caption."""
         copy = go.Figure(self.figure)
         wrapped = "<br>".join(escaped(line) for line in _wrapped(self.reading, 84))
         rows = wrapped.count("<br>") + 1

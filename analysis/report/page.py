@@ -59,7 +59,7 @@ class Page:
 
     @property
     def verdict(self) -> str:
-        """The distinct verdicts of the headlines."""
+        """Return the distinct verdicts of the headlines."""
         return ", ".join(dict.fromkeys(one.word for one in self.headlines))
 
 

@@ -77,20 +77,20 @@ class Comparison:
 
     @property
     def p(self) -> float | None:
-        """The p-value for `holm`: of the t-test, so that it agrees with the interval.
+        """Return the p-value for `holm`: of the t-test, so that it agrees with the interval.
 
-        Without spread there is no t-test, and the sign-flip test stands in from 6 pairs on.
+        Without spread there is no t-test, and the sign-flip test replaces it from 6 pairs on.
         """
         return self.p_permutation if self.sd == 0.0 else self.p_t
 
     @property
     def improvement(self) -> float:
-        """The mean delta, positive when the treatment is better."""
+        """Return the mean delta, positive when the treatment is better."""
         return improvement(self.delta, self.goal)
 
     @property
     def beyond_margin(self) -> bool:
-        """Whether the interval lies wholly outside +-margin, on either side."""
+        """Return whether the interval is entirely outside +-margin, on either side."""
         if self.interval is None or self.margin is None:
             return False
         return self.interval.low >= self.margin or self.interval.high <= -self.margin
@@ -227,7 +227,7 @@ def contrast(values: Mapping[str, ArrayLike], coefficients: Mapping[str, float])
 
 
 def _pairing(a: Floats, b: Floats) -> tuple[float | None, float | None]:
-    """The correlation of the arms and the pairing efficiency, None where they are not defined."""
+    """Return the correlation of the arms and the pairing efficiency, None where they are not defined."""
     if len(a) < 2:
         return None, None
     var_a, var_b = float(a.var(ddof=1)), float(b.var(ddof=1))
@@ -239,7 +239,7 @@ def _pairing(a: Floats, b: Floats) -> tuple[float | None, float | None]:
 
 
 def _planning(deltas: Floats, sd: float | None, margin: float | None, alpha: float) -> tuple[int | None, float | None]:
-    """How many more pairs detect the margin, and what these pairs detect."""
+    """Return how many more pairs detect the margin, and the smallest effect that these pairs detect."""
     if not sd:
         return None, None
     total = None if margin is None else pairs_needed(sd_upper(deltas), margin, alpha)

@@ -15,13 +15,13 @@ In simulations with g = 1 it did so in 2.3 % of the studies that look up to 40 p
 
 
 def e_value(deltas: ArrayLike, g: float = 1.0) -> float:
-    """The t e-process after n pairs: evidence against a mean delta of 0, valid at any stopping time.
+    """Return the t e-process after n pairs: evidence against a mean delta of 0, valid at any stopping time.
 
     The likelihood ratio of Student's t when the true effect in units of the sd is Normal(0, g**2), against 0
     (right-Haar prior on the sd; Hendriksen, de Heide and Grünwald 2021; Wang and Ramdas 2025).
 
     Args:
-        deltas: In the order of the pairs, not in that of their completion; shape (n,), n >= 2.
+        deltas: Deltas in the order of the pairs, not of their completion; shape (n,), n >= 2.
         g: Standard deviation of the effect that is looked for, in units of the sd of the deltas.
 
     Returns:
@@ -52,10 +52,10 @@ def e_path(deltas: ArrayLike, g: float = 1.0) -> tuple[float, ...]:
 
 
 def e_interval(deltas: ArrayLike, g: float = 1.0, threshold: float = E_STOP) -> Interval | None:
-    """The mean deltas that the e-process does not reject: a confidence sequence, valid at any stopping time.
+    """Return the mean deltas that the e-process does not reject: a confidence sequence, valid at any stopping time.
 
     Args:
-        deltas: In the order of the pairs, shape (n,), n >= 2.
+        deltas: Deltas in the order of the pairs, shape (n,), n >= 2.
         g: As for `e_value`.
         threshold: 1 / alpha.
 

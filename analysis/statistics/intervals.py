@@ -18,11 +18,11 @@ class Interval(NamedTuple):
     high: float
 
     def excludes(self, value: float = 0.0) -> bool:
-        """Whether the value lies strictly outside."""
+        """Return whether the value is strictly outside."""
         return self.low > value or self.high < value
 
     def inside(self, margin: float) -> bool:
-        """Whether all of it lies strictly between -margin and +margin."""
+        """Return whether all of it is strictly between -margin and +margin."""
         return -margin < self.low and self.high < margin
 
 
@@ -154,7 +154,7 @@ def pairs_needed(sd: float, effect: float, alpha: float = 0.05, power: float = 0
         effect: Smallest mean delta that matters (the margin), in the unit of sd.
         alpha: Level of the test.
         power: Probability wanted.
-        most: Where to give up.
+        most: Largest number of pairs to consider.
 
     Returns:
         At least 2; None when more than `most` pairs are needed.
@@ -221,7 +221,7 @@ def _noncentral_power(noncentrality: float, n: int, alpha: float) -> float:
 
 @lru_cache(maxsize=4096)
 def _noncentrality(n: int, alpha: float, power: float) -> float:
-    """The noncentrality at which the test has this power."""
+    """Return the noncentrality at which the test has this power."""
     if power <= alpha:
         return 0.0
     high = 4.0

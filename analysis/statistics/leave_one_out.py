@@ -1,4 +1,4 @@
-"""How much a mean delta, and what it says, hang on one pair."""
+"""How much a mean delta and its verdict depend on one pair."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ _ROUNDING = 1e-9  # deltas that differ by less than this part of the largest one
 
 @dataclass(frozen=True, slots=True)
 class LeaveOneOut:
-    """What the mean delta becomes when any one pair is left out.
+    """The mean deltas without each pair in turn.
 
     Attributes:
         low: Smallest mean delta over the n omissions, in metric units.

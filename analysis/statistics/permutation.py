@@ -50,7 +50,7 @@ def sign_flip_p(deltas: ArrayLike, rng: np.random.Generator, permutations: int =
 
 
 def _all_sums(values: Floats) -> Floats:
-    """The sum under every choice of signs but the first, which symmetry makes superfluous; shape (2**(n-1),)."""
+    """Return the sum under every choice of signs but the first, which is redundant by symmetry; shape (2**(n-1),)."""
     sums = values[:1]
     for value in values[1:]:
         sums = np.concatenate([sums + value, sums - value])

@@ -1,7 +1,7 @@
 """When to look at a growing number of pairs, and when to stop: planned looks, or the t e-process.
 
 Testing at .05 after every pair up to 20 finds a difference in 26 % of the studies in which there is none. Planned
-looks keep it at 5 %; the e-process keeps it below 5 % however often one looks and however long one goes on.
+looks keep it at 5 %; the e-process keeps it below 5 % for any number of looks and any stopping time.
 """
 
 from collections.abc import Sequence
@@ -48,12 +48,12 @@ E_PROCESS = "e_process"
 StoppingRule = Sequence[int] | Literal["e_process"]
 
 _DRAWS = 1_000_000  # a level of .05 has a standard error of .0002
-_ENOUGH = 1_000  # draws below a quantile; with fewer it is too rough, and Bonferroni's bound stands in
+_ENOUGH = 1_000  # draws below a quantile; with fewer it is too rough, and Bonferroni's bound is used
 
 
 @dataclass(frozen=True, slots=True)
 class LookResult:
-    """What one look saw.
+    """The result of one look.
 
     Attributes:
         n: Pairs.
@@ -62,8 +62,8 @@ class LookResult:
             either, and for the e-process.
         e: The e-process; None for planned looks.
         threshold: What p has to be at most, or e at least, to find a difference.
-        interval: Of the mean delta: t at level 1 - look_alpha, or the confidence sequence; None without spread.
-        stop: Why to stop here; None to go on.
+        interval: Interval of the mean: t at level 1 - look_alpha, or the confidence sequence; None without spread.
+        stop: Reason to stop here; None to continue.
     """
 
     n: int
@@ -77,11 +77,11 @@ class LookResult:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The look history of a comparison, and what follows from it.
+    """The look history of a comparison, and its result.
 
     Attributes:
         history: The looks up to the one that stopped, or to the last that was reached.
-        stopped_at: Pairs of the look that stopped; the pairs after them are not part of the analysis. None to go on.
+        stopped_at: Pairs of the look that stopped; the pairs after them are not part of the analysis. None to continue.
         next_n: How many pairs the next look needs; None when stopped.
         alpha: Level of the comparison at a look: what `compare` takes for the pairs of the last look.
         p: p-value of the study so far, for `holm` and for `judge` with family_alpha .05: `overall_p` of the last look,
@@ -158,12 +158,12 @@ def decide(
     level (the confidence sequence, for the e-process) lies inside +-margin, or when it is the last.
 
     Args:
-        deltas: In the order in which the pairs were planned, not in that of their completion; shape (n,), n >= 0.
+        deltas: Deltas in the planned order of the pairs, not in that of their completion; shape (n,), n >= 0.
         rule: Planned looks, or "e_process", which looks after every pair from the second on and has no last look.
         margin: Smallest delta that matters, in metric units; None to stop for a difference alone.
         arms: Treatment arms of the ablation. A difference then stops an arm at alpha / arms, so that `holm` over the
             arms agrees with it; the intervals stay those of one arm.
-        alpha: Of the whole study.
+        alpha: Error rate of the whole study.
 
     Raises:
         ValueError: An unknown rule, looks that do not increase from at least 2, arms < 1, a delta that is not finite.
@@ -231,7 +231,7 @@ def _checked(looks: Sequence[int]) -> tuple[int, ...]:
 
 @lru_cache(maxsize=8)
 def _smallest_p(looks: tuple[int, ...]) -> Floats:
-    """The smallest p-value over the looks of studies without a difference, sorted; shape (_DRAWS,)."""
+    """Return the smallest p-value over the looks of studies without a difference, sorted; shape (_DRAWS,)."""
     rng = np.random.default_rng(0)
     mean, squares, smallest = np.zeros(_DRAWS), np.zeros(_DRAWS), np.ones(_DRAWS)
     done = 0

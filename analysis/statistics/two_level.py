@@ -20,9 +20,9 @@ class TwoLevel:
         v_seed: Variance of the mean from pairs, residual included: that of the pair means over P.
         v_example: Variance of the mean from examples, residual included: that of the example means over E.
         v_residual: Residual variance over P E, which the two above both contain.
-        variance: Of `delta`: v_seed + v_example - v_residual, at least the larger of the two.
+        variance: Variance of `delta`: v_seed + v_example - v_residual, at least the larger of the two.
         df: Satterthwaite's degrees of freedom; None when nothing varies.
-        interval: Of the mean delta over new seeds and new examples; None when nothing varies.
+        interval: Interval of the mean delta over new seeds and new examples; None when nothing varies.
     """
 
     pairs: int

@@ -9,7 +9,7 @@ from analysis.statistics.intervals import Interval, check_fraction, t_quantile
 
 
 class Verdict(StrEnum):
-    """What a comparison comes to; the value is how it is printed."""
+    """The verdict of a comparison; the value is what is printed."""
 
     BETTER = "BETTER"
     WORSE = "WORSE"
@@ -73,9 +73,9 @@ def judge(
 
     Args:
         comparison: At the level of the look, where looks were planned.
-        p_adjusted: From `holm` over the treatment arms (of `Comparison.p`, or of `sequential.overall_p` when the
+        p_adjusted: Result of `holm` over the treatment arms (of `Comparison.p`, or of `sequential.overall_p` when the
             number of pairs was decided while looking); None for the only arm.
-        interval: What stands in for both intervals of the comparison: the confidence sequence of the e-process.
+        interval: Replaces both intervals of the comparison: the confidence sequence of the e-process.
         family_alpha: What p_adjusted is compared with; the comparison's alpha when None. With planned looks, .05.
         comparable: Whether both arms had the same budget, steps and data.
         unstable: What `instability` says.
@@ -115,7 +115,7 @@ def _is_real(comparison: Comparison, interval: Interval | None) -> bool:
 
 
 def tuning_dependent(matched: Comparison, retuned: Comparison) -> bool:
-    """Whether two designs disagree in sign by more than noise.
+    """Return whether two designs disagree in sign by more than noise.
 
     Opposite signs alone would be found in half of the ablations of a factor that does nothing. So the signs of the
     mean deltas are opposite, and the interval of their difference (Welch 1947, at the level of the matched
@@ -129,7 +129,7 @@ def tuning_dependent(matched: Comparison, retuned: Comparison) -> bool:
 
 
 def instability(diverged_control: int, diverged_treatment: int, n: int) -> bool:
-    """Whether one arm diverged more than the other: the counts differ.
+    """Return whether one arm diverged more often than the other.
 
     No test of the counts: the pairs share their seeds, so that a divergence in one arm alone is the factor's doing or
     a sign of an arm at its edge, and complete pairs are then a selection by outcome. With few pairs a test would find
@@ -137,7 +137,7 @@ def instability(diverged_control: int, diverged_treatment: int, n: int) -> bool:
 
     Args:
         diverged_control: Diverged or failed runs of the control.
-        diverged_treatment: Those of the treatment.
+        diverged_treatment: Number of diverged runs of the treatment.
         n: Pairs that were started.
 
     Raises:

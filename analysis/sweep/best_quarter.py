@@ -14,7 +14,7 @@ MIN_VALUES = 8  # values: of fewer all are shown
 
 
 class Window(NamedTuple):
-    """The values worth an axis.
+    """The values that an axis covers.
 
     Attributes:
         low: End.
@@ -35,7 +35,7 @@ def best_quarter(scores: Sequence[float | None], goal: Goal) -> tuple[int, ...]:
 
 
 def window(values: Sequence[float], goal: Goal, reach: float = REACH) -> Window | None:
-    """Return the ends between which values can be told apart; None where a few bad ones do not crowd out the rest.
+    """Return the ends of the axis; None where a few bad values do not compress the rest.
 
     Args:
         values: What an axis is to show.

@@ -60,6 +60,6 @@ def _importance(importances: Sequence[Importances]) -> list[str]:
         lines.append(f"The evaluators differ about the most important field: {named}.")
     if importances and all(one.fields and not any(field.above_chance for field in one.fields) for one in importances):
         lines.append(
-            "No field's importance is above what shuffled scores give: with so few runs none can be told apart."
+            "No field's importance is above what shuffled scores give: with so few runs, none can be distinguished."
         )
     return lines

@@ -48,7 +48,7 @@ class SweepEvidence:
 
     @property
     def maximize(self) -> bool:
-        """Whether a larger metric is better."""
+        """Return whether a larger metric is better."""
         return self.spec.metric.goal == "maximize"
 
     @property

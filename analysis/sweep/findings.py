@@ -37,7 +37,7 @@ class BestRun:
     """One of the best complete runs.
 
     Attributes:
-        rank: From 1.
+        rank: Rank, from 1.
         run: Itself, with its recipe.
         changes: Recipe field -> `(baseline, here)`, where they differ.
         gain: Over the baseline's score, positive where better; None where the baseline is not complete.
@@ -51,7 +51,7 @@ class BestRun:
 
 @dataclass(frozen=True)
 class LedgerRow:
-    """What the runs of one state cost."""
+    """The cost of the runs in one state."""
 
     state: RunState
     runs: int
@@ -75,10 +75,10 @@ class SweepFindings:
         rungs: How well early scores rank runs.
         fidelity: After which epoch runs are compared; None where too few share one.
         best_of_n: Expected best of 1 .. N of the runs compared, in units of the metric.
-        noise: Of a final score; None where it cannot be told.
-        optimism: By how much the winner's score is expected to be flattered; None likewise.
+        noise: Noise of a final score; None where it is unknown.
+        optimism: Expected bias of the winner's score from selection; None likewise.
         epochs_spent: Trained, all runs together.
-        epochs_saved: That stopped runs did not train.
+        epochs_saved: Epochs that stopped runs did not train.
         ledger: One row a state that any run is in.
         diagnosis: Which curves have which problem, and where in the space.
         findings: The same run by run.
@@ -119,8 +119,8 @@ def sweep_findings(evidence: SweepEvidence, top: int = TOP, repeats: int | None 
 
     Args:
         evidence: The sweep.
-        top: How many of the best runs are told.
-        repeats: Of the bootstrap of each importance; `analysis.sweep.importance.REPEATS` by default.
+        top: Number of best runs to report.
+        repeats: Bootstrap repeats of each importance; `analysis.sweep.importance.REPEATS` by default.
     """
     spec, runs, compared = evidence.spec, evidence.runs, comparable_scores(evidence)
     importances = tuple(rank_fields(evidence, one, _seed(evidence, one), repeats) for one in ("fANOVA", "PED-ANOVA"))
@@ -197,6 +197,6 @@ def _commands(name: str, edge: bool) -> tuple[str, ...]:
     return (
         f"sweeps apply {name} --top 1 > best.yaml    # the winner's recipe as a space of its own",
         *((f"sweeps extend {name} --edge    # search on beyond the edges",) if edge else ()),
-        f"sweeps confirm {name} --top 3 --pairs 10    # the honest score: fresh seeds, test split",
-        f"sweeps diagnose {name}    # every finding of every run",
+        f"sweeps confirm {name} --top 3 --pairs 10    # an unbiased score: fresh seeds, test split",
+        f"sweeps diagnose {name}    # what the curves of the runs show",
     )

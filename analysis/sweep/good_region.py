@@ -36,11 +36,11 @@ class GoodRegion:
 
 @dataclass(frozen=True)
 class Edge:
-    """The best point's place in one range, where that is close to an end.
+    """The position of the best point in one range, where that is close to an end.
 
     Attributes:
         field: Dotted path.
-        value: Of the best run.
+        value: Value of the best run.
         place: 0 at the lower end of the (log) range, 1 at the upper; below 0 or above 1 outside.
         upper: Which end.
         near: Good runs in the third at that end, the best one included.
@@ -56,7 +56,7 @@ class Edge:
 
     @property
     def backed(self) -> bool:
-        """Whether the other good runs do not speak against it.
+        """Return whether the other good runs are consistent with it.
 
         Of five fields that do nothing, the best point lies within a tenth of an end of some range in two sweeps of
         three. Where the score does want to leave the space, half of the other good runs lie at that end, too.

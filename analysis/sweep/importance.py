@@ -1,4 +1,4 @@
-"""Which searched fields the score hangs on, by two evaluators, among runs that trained equally long."""
+"""Hyperparameter importance by two evaluators, among runs that trained equally long."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,10 +28,10 @@ class FieldImportance:
 
     Attributes:
         field: Dotted path.
-        share: Of all fields' importance; the shares of a table sum to 1.
-        interval: From the 5 % to the 95 % quantile over resampled runs; None where no resample could be judged.
+        share: Share of all fields' importance; the shares of a table sum to 1.
+        interval: 5 % to 95 % quantile over resampled runs; None where no resample could be judged.
         chance: The share, at its 95 % quantile, that the field gets where the scores are shuffled over the runs: one
-            below it cannot be told from a field that the score does not hang on.
+            below it may belong to a field without influence.
     """
 
     field: str
@@ -41,20 +41,20 @@ class FieldImportance:
 
     @property
     def above_chance(self) -> bool:
-        """Whether it is more than shuffled scores give."""
+        """Return whether it is above what shuffled scores give."""
         return self.chance is not None and self.share > self.chance
 
 
 @dataclass(frozen=True)
 class Importances:
-    """What one evaluator says.
+    """The importances by one evaluator.
 
     Attributes:
         evaluator: `fANOVA`: share of the variance of the score over the whole space (Hutter, Hoos, Leyton-Brown, "An
             Efficient Approach for Assessing Hyperparameter Importance", ICML 2014). `PED-ANOVA`: what sets the best
             runs apart (Watanabe, Bansal, Hutter, IJCAI 2023).
         fidelity: Which scores it is about; None where there are too few.
-        repeats: Of the bootstrap, and of the shuffling.
+        repeats: Repeats of the bootstrap and of the shuffling.
         fields: The most important one first; empty where nothing can be said.
         left_out: Field -> why.
         words: What it is about, and how far to trust it.
@@ -75,9 +75,9 @@ def rank_fields(evidence: SweepEvidence, evaluator: Evaluator, seed: int, repeat
 
     Args:
         evidence: The sweep.
-        evaluator: By whose definition.
-        seed: Of the forest, the bootstrap and the shuffling.
-        repeats: Of the bootstrap, and of the shuffling; `REPEATS` by default.
+        evaluator: Evaluator that defines the importance.
+        seed: Seed for the forest, the bootstrap and the shuffling.
+        repeats: Repeats of the bootstrap and of the shuffling; `REPEATS` by default.
     """
     count = REPEATS[evaluator] if repeats is None else repeats
     compared = comparable_scores(evidence)
@@ -116,7 +116,7 @@ class _Evaluation:
     seed: int
 
     def shares(self, order: Sequence[int], scores: Floats, trees: int) -> Mapping[str, float]:
-        """Of the points in this order, which may repeat some, with a score each."""
+        """Return the importances from these points, which may repeat, with a score each."""
         return importances(
             self.evaluator,
             self.search,
@@ -168,5 +168,5 @@ def _words(evaluator: Evaluator, compared: Fidelity, inside: int, repeats: int) 
     )
     return (
         f"{evaluator}: {about}, {compared.words}. The intervals are of {repeats} resamples of the runs and say how much"
-        " hangs on single runs; what helps early in training may not help at its end."
+        " depends on single runs; what helps early in training may not help at its end."
     )

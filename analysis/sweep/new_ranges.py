@@ -28,8 +28,8 @@ class NewRange:
     """An edge, and where to look next.
 
     Attributes:
-        edge: Where the best point lies.
-        distribution: To search next; None where the field cannot go further: its end is a law of the recipe.
+        edge: Position of the best point.
+        distribution: Distribution to search next; None where the recipe allows no values beyond the end.
     """
 
     edge: Edge
@@ -84,7 +84,7 @@ def _moved(evidence: SweepEvidence, region: GoodRegion, edge: Edge) -> Distribut
 
 
 def _between(old: Distribution, low: float, high: float, best: Value) -> Distribution | None:
-    """The old range from one place to another, 0 and 1 being its own ends."""
+    """Return the part of the old range between two positions; 0 and 1 are its ends."""
     if isinstance(old, LogUniform):
         a, width = math.log(old.low), math.log(old.high) - math.log(old.low)
         ends = (_end(old, place, math.exp(a + width * place)) for place in (low, high))

@@ -17,7 +17,7 @@ REPEATS = 1000
 
 @dataclass(frozen=True)
 class RungCorrelation:
-    """How alike runs are ranked after two numbers of epochs.
+    """The rank correlation of runs after two numbers of epochs.
 
     Attributes:
         rung: The earlier epoch.
@@ -25,7 +25,7 @@ class RungCorrelation:
         runs: How many have a value at both.
         spearman: Rank correlation, -1 to 1; None of fewer than `MIN_RUNS` runs, or where all values at one are alike.
         kendall: Tau-b: pairs ranked alike less pairs ranked otherwise, as a share; None likewise.
-        interval: Of `spearman`, 95 %, percentile bootstrap over runs; None likewise.
+        interval: Interval of `spearman`, 95 %, percentile bootstrap over runs; None likewise.
         stopped: Whether runs were stopped at the rung, so that the better ones alone are compared, which lowers it.
     """
 
@@ -45,7 +45,7 @@ def rung_correlations(evidence: SweepEvidence, rng: np.random.Generator) -> tupl
 
     Args:
         evidence: The sweep.
-        rng: Of the bootstrap.
+        rng: Random generator of the bootstrap.
     """
     rungs = evidence.rungs or rung_epochs(Asha(), evidence.budget)
     final = [(rung, evidence.budget) for rung in rungs]
@@ -68,7 +68,7 @@ def spearman(x: Floats, y: Floats) -> Floats:
 
     Args:
         x: Shape `(..., n)`.
-        y: Of the same shape.
+        y: Array of the same shape.
     """
     a, b = (stats.rankdata(values, axis=-1) for values in (x, y))
     a, b = (ranks - ranks.mean(axis=-1, keepdims=True) for ranks in (a, b))

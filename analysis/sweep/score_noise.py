@@ -23,7 +23,7 @@ class ScoreNoise:
     """Standard deviation of a final score that is not the recipe's doing.
 
     Attributes:
-        sd: In units of the metric.
+        sd: Standard deviation in units of the metric.
         method: How it was estimated, for a sentence.
         bound: Whether it is a lower bound: all but repeats see only a part of the noise.
     """
@@ -65,7 +65,7 @@ def _examples(evidence: SweepEvidence) -> ScoreNoise | None:
 
 
 def _repeats(runs: Sequence[RunSnapshot]) -> ScoreNoise | None:
-    """The pooled standard deviation within recipes that were trained more than once."""
+    """Return the pooled standard deviation within recipes that were trained more than once."""
     groups: dict[str, list[float]] = {}
     for run in runs:
         groups.setdefault(run.recipe_hash, []).append(run.value or 0.0)
@@ -101,8 +101,8 @@ def selection_optimism(scores: Sequence[float], sd: float, maximize: bool) -> fl
     The prior of a sweep is no normal, so this is the order of magnitude.
 
     Args:
-        scores: That the best was chosen from, finite, one at least.
-        sd: Of the noise.
+        scores: Finite scores from which the best was chosen, at least one.
+        sd: Standard deviation of the noise.
         maximize: Whether more is better.
     """
     turned = np.asarray(scores, dtype=np.float64) * (1.0 if maximize else -1.0)

@@ -21,7 +21,7 @@ class FieldAxis:
         kind: `log` and `linear` have ends, `options` a list.
         low: The lower end; None of options.
         high: The upper end; None of options.
-        options: As texts, in the order of the space; empty of a range.
+        options: Options as texts, in the order of the space; empty of a range.
     """
 
     field: str
@@ -36,13 +36,13 @@ class SpaceData:
     """One entry a run in every column, by number.
 
     Attributes:
-        axes: Of every searched field that has more than one value.
-        numbers: Of the runs.
-        states: Of the runs.
+        axes: Axes of the searched fields with more than one value.
+        numbers: Numbers of the runs.
+        states: States of the runs.
         epochs: Trained.
         values: The last value of the sweep's metric, each after its own number of epochs: not to be compared.
         scores: The metric after the same number of epochs, `epoch`; None of a run that did not get there.
-        epoch: Of `scores`; None where too few runs share one.
+        epoch: Epoch of `scores`; None where too few runs share one.
         columns: Field -> the value of each run; None where its recipe has no use for the field.
         places: Field -> where that lies on the axis, 0 to 1: of options, evenly spaced.
         contour: The two fields that matter most, both ranges; None where there are no two.

@@ -25,7 +25,7 @@ CLEAR = 2.0  # standard deviations of a difference
 
 
 def rung_check(evidence: SweepEvidence, correlations: Sequence[RungCorrelation]) -> Check:
-    """Whether the score at the rungs ranks runs as the final score does."""
+    """Check whether the score at the rungs ranks runs as the final score does."""
     name = "rank correlation of the rungs"
     final = [row for row in correlations if row.later == evidence.budget]
     known = [row for row in final if row.spearman is not None] or [
@@ -58,7 +58,7 @@ def _sentence(row: RungCorrelation) -> str:
 
 
 def stopped_ahead_check(evidence: SweepEvidence) -> Check | None:
-    """Whether a run was stopped with a better value than the winner ended with; None where nothing was stopped."""
+    """Check whether a run was stopped with a better value than the winner's last; None where no run was stopped."""
     best = evidence.best
     stopped = [run for run in evidence.runs if run.state is RunState.STOPPED and run.value is not None]
     if best is None or best.value is None or not stopped:
@@ -81,7 +81,7 @@ def stopped_ahead_check(evidence: SweepEvidence) -> Check | None:
 
 @dataclass(frozen=True)
 class _Shape:
-    """Where the smoothed score of one complete run is best."""
+    """Return the epoch at which the smoothed score of a complete run is best."""
 
     number: int
     epoch: int

@@ -46,8 +46,8 @@ def _edge_check(evidence: SweepEvidence, number: int, found: NewRange) -> Check:
         "third at that end"
     )
     if found.distribution is None:
-        law = f"{evidence_text}. The recipe allows nothing beyond {_number(end)}, so the space ends there by law."
-        return passed(f"edge of {edge.field}", law)
+        text = f"{evidence_text}. The recipe allows nothing beyond {_number(end)}, so the space must end there."
+        return passed(f"edge of {edge.field}", text)
     if not edge.backed:
         chance = f"{evidence_text}: the others lie elsewhere, so chance may have put the best one there."
         return passed(f"edge of {edge.field}", chance)
@@ -62,7 +62,7 @@ def search_line(field: str, distribution: Distribution) -> str:
 
 
 def good_region_check(evidence: SweepEvidence) -> Check:
-    """Whether enough runs are about as good as the best one: with few, its value is the luck of one point."""
+    """Check whether enough runs are about as good as the best one; with few, its value may be luck."""
     region = good_region(evidence)
     name = "runs in the good region"
     if region is None:
@@ -77,7 +77,7 @@ def good_region_check(evidence: SweepEvidence) -> Check:
 
 
 def _hull(evidence: SweepEvidence, numbers: Sequence[int]) -> str:
-    """Where the good runs lie, field by field; nothing of a single one."""
+    """Return the ranges of the good runs, field by field; nothing for a single run."""
     spans = []
     for field in evidence.search if len(numbers) > 1 else ():
         values = [value for number in numbers if (value := evidence.runs[number].values.get(field)) is not None]
@@ -88,7 +88,7 @@ def _hull(evidence: SweepEvidence, numbers: Sequence[int]) -> str:
 
 
 def infeasible_check(evidence: SweepEvidence) -> Check:
-    """Whether more than a quarter of the runs diverged or failed."""
+    """Check whether more than a quarter of the runs diverged or failed."""
     name, ended = "infeasible runs", evidence.finished
     bad = [run for run in ended if run.state in INFEASIBLE]
     if not ended:
@@ -104,7 +104,7 @@ def infeasible_check(evidence: SweepEvidence) -> Check:
 
 
 def _blow_up(evidence: SweepEvidence, bad: set[int]) -> str:
-    """The field whose one side the infeasible runs lie on, if there is one."""
+    """Return the field on one side of which the infeasible runs are, if there is one."""
     found: list[tuple[float, str]] = []
     spots = {run.number: range_positions(evidence, run) for run in evidence.finished}
     for field in evidence.search:
@@ -127,7 +127,7 @@ def _probability_above(inside: Floats, others: Floats) -> float:
 
 
 def coverage_check(evidence: SweepEvidence) -> Check:
-    """Whether the sampler has been everywhere: in each third of each range, and at each option."""
+    """Check whether the sampler has covered the space: each third of each range, and each option."""
     name = "coverage"
     sampled = [run for run in evidence.runs if run.number > 0]
     if len(sampled) < COVERED_FROM:

@@ -41,7 +41,7 @@ def check_sweep(evidence: SweepEvidence) -> tuple[Check, ...]:
 
 
 def ended_check(evidence: SweepEvidence) -> Check:
-    """Whether every planned run has ended, and one is complete."""
+    """Check whether every planned run has ended, and one is complete."""
     name, ended, complete = "runs that ended", len(evidence.finished), len(evidence.ranked)
     planned = max(evidence.spec.runs, len(evidence.runs))
     text = f"{ended} of {planned} runs have ended, {complete} of them complete."
@@ -54,15 +54,14 @@ def ended_check(evidence: SweepEvidence) -> Check:
 
 
 def baseline_check(evidence: SweepEvidence) -> Check:
-    """Whether the best run beats the baseline recipe, run 0."""
+    """Check whether the best run beats the baseline recipe, run 0."""
     name, best, metric = "better than the baseline", evidence.best, evidence.spec.metric.name
     if best is None or best.value is None:
         return failed(name, "No run is complete.", "Look at the failures first.")
     baseline = evidence.runs[0]
     if baseline.state is not RunState.COMPLETE or baseline.value is None:
-        text = (
-            f"The baseline, run 0, is {baseline.state.value.lower()}, so {metric} {best.value:.4g} beats nothing yet."
-        )
+        state = baseline.state.value.lower()
+        text = f"The baseline, run 0, is {state}, so {metric} {best.value:.4g} cannot be compared with it."
         return warned(name, text, "Make the base recipe one that trains.")
     others = [run for run in evidence.ranked if run.number]
     if best.number == 0:
@@ -77,7 +76,7 @@ def baseline_check(evidence: SweepEvidence) -> Check:
 
 
 def optimism_check(evidence: SweepEvidence) -> Check:
-    """Whether the winner's lead over the baseline is more than its selection explains (statistics of maxima)."""
+    """Check whether the winner's lead over the baseline exceeds what its selection explains."""
     name, best, found = "selection optimism", evidence.best, score_noise(evidence)
     confirm = (
         f"sweeps confirm {evidence.spec.name} trains the finalists and the baseline on fresh seeds, and tests them."
@@ -85,7 +84,7 @@ def optimism_check(evidence: SweepEvidence) -> Check:
     if best is None or best.value is None or not best.number:
         return passed(name, "No run was selected over the baseline, so no score was flattered.")
     if found is None:
-        text = "The noise of a score cannot be told: no recipe was repeated, and no complete run has 8 evaluations."
+        text = "The noise of a score is unknown: no recipe was repeated, and no complete run has 8 evaluations."
         return warned(name, text, f"The winner's score is flattered by an unknown amount: {confirm}")
     scores = [run.value for run in evidence.ranked if run.value is not None]
     optimism = selection_optimism(scores, found.sd, evidence.maximize)
@@ -97,12 +96,12 @@ def optimism_check(evidence: SweepEvidence) -> Check:
         f"{' Choosing at the rungs adds to it.' if evidence.rungs else ''}"
     )
     if gain - optimism > CLEAR * math.sqrt(2.0) * found.sd:
-        return passed(name, text, f"For the honest score, {confirm}")
+        return passed(name, text, f"For an unbiased score, {confirm}")
     return warned(name, text, f"The lead may be luck: {confirm}")
 
 
 def length_check(evidence: SweepEvidence) -> Check:
-    """Whether the second half of the runs still paid, by the expected best of n (Dodge et al., EMNLP 2019)."""
+    """Check whether the later runs still improved the expected best of n (Dodge et al., EMNLP 2019)."""
     name, compared = "number of runs", comparable_scores(evidence)
     if compared is None:
         return warned(name, "Fewer than 8 runs reached the same epoch: too few to tell.", "Run more.")

@@ -1,4 +1,4 @@
-"""What comes after a sweep: its winner as a file, a sweep that goes on beyond its edges, and a test on fresh seeds."""
+"""What to run after a sweep: its winner as a file, a sweep beyond its edges, and a test on fresh seeds."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -59,21 +59,21 @@ def extend(evidence: SweepEvidence, edge: bool = True, runs: int | None = None, 
 
     Args:
         evidence: The sweep.
-        edge: Search the ranges of `suggested_ranges` in the place of their old ones; else go on with the same.
-        runs: Of the follow-up; as many as before by default.
-        name: Of the follow-up; the old one with an ending by default.
+        edge: Search the ranges of `suggested_ranges`; otherwise the same ranges again.
+        runs: Number of runs of the follow-up; as many as before by default.
+        name: Name of the follow-up; the old name with a suffix by default.
 
     Raises:
         UsageError: No run is complete, nothing is at an edge, or the new ranges do not fit each other.
     """
     spec, best = evidence.spec, evidence.best
     if best is None:
-        raise UsageError(f"no run of {spec.name!r} is complete, so nothing says where to search on")
+        raise UsageError(f"no run of {spec.name!r} is complete, so there is no point to search from")
     ranges = suggested_ranges(evidence) if edge else {}
     if edge and not ranges:
         raise UsageError(
-            f"{spec.name}: no best value at an edge of its range, so there is nothing to extend; --no-edge goes on with"
-            " the same ranges"
+            f"{spec.name}: no best value at an edge of its range, so there is nothing to extend; --no-edge continues"
+            " with the same ranges"
         )
     ending = "-edge" if edge else "-more"
     name = name or f"{spec.name[: _LONGEST - len(ending)]}{ending}"
@@ -157,7 +157,7 @@ def confirm(evidence: SweepEvidence, top: int = 3, pairs: int = 10) -> AblationS
 
 
 def metric_and_weights(spec: SpaceSpec) -> tuple[str, str]:
-    """The metric of a sweep without its split, and the weights that it reads."""
+    """Return the metric of a sweep without its split, and the weights that it evaluates."""
     metric, _, weights = spec.metric.name.partition("/")[2].partition("@")
     return metric, weights or "raw"
 
@@ -174,7 +174,7 @@ def _finalists(evidence: SweepEvidence) -> tuple[RunSnapshot, ...]:
 
 
 def _arm(evidence: SweepEvidence, run: RunSnapshot, weights: str) -> Arm:
-    """The recipe of a run, as what it changes of the baseline."""
+    """Return the differences of a run's recipe from the baseline."""
     before, now = flatten(evidence.spec.recipe), flatten(run.recipe)
     changed = {field for field, value in now.items() if before.get(field) != value}
     # A new kind starts from its own defaults: what the two kinds share by name has to be said again.

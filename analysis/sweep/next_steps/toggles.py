@@ -33,7 +33,7 @@ def toggle_ablation(url: str, source: str, fields: Sequence[str], overrides: Ove
     """Return the ablation that takes the winner of a sweep as its control and each field back to the baseline.
 
     Args:
-        url: Of the database.
+        url: URL of the database.
         source: `best:NAME`, the sweep.
         fields: Dotted fields; all searched ones in which winner and baseline differ where there are none.
         overrides: Options of the command; `design` has to be matched.
