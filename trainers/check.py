@@ -22,25 +22,25 @@ class Check:
         name: Name of the check.
         outcome: FAIL if a sweep would be pointless, WARN if a person should look at it.
         evidence: Measured values.
-        fix: Suggested fix; empty for PASS.
+        next_step: Suggested next step, such as a fix; usually empty for PASS.
     """
 
     name: str
     outcome: Outcome
     evidence: str
-    fix: str = ""
+    next_step: str = ""
 
 
-def passed(name: str, evidence: str) -> Check:
+def passed(name: str, evidence: str, next_step: str = "") -> Check:
     """Return a check with the outcome PASS."""
-    return Check(name, Outcome.PASS, evidence)
+    return Check(name, Outcome.PASS, evidence, next_step)
 
 
-def warned(name: str, evidence: str, fix: str) -> Check:
+def warned(name: str, evidence: str, next_step: str) -> Check:
     """Return a check with the outcome WARN."""
-    return Check(name, Outcome.WARN, evidence, fix)
+    return Check(name, Outcome.WARN, evidence, next_step)
 
 
-def failed(name: str, evidence: str, fix: str) -> Check:
+def failed(name: str, evidence: str, next_step: str) -> Check:
     """Return a check with the outcome FAIL."""
-    return Check(name, Outcome.FAIL, evidence, fix)
+    return Check(name, Outcome.FAIL, evidence, next_step)

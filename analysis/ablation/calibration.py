@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.ablation.evidence import Evidence
-from analysis.calibration.metrics import Calibration, decompose, summarize
+from analysis.calibration.metrics import Calibration, decompose, summarize_calibration
 from analysis.calibration.reliability import Reliability, reliability
 from search_spaces.metric_names import read_from, with_temperature
 from trainers.reports import Predictions
 
 
 @dataclass(frozen=True)
-class Calibrated:
+class ArmCalibration:
     """The calibration of one arm's predictions on `test`, means over pairs.
 
     Attributes:
@@ -65,8 +65,8 @@ class CalibrationRow:
 
     design: str
     arm: str
-    before: Calibrated
-    after: Calibrated | None
+    before: ArmCalibration
+    after: ArmCalibration | None
     temperature: float | None
     calibration_part: float | None
     refinement: float | None
@@ -85,10 +85,10 @@ def calibration_rows(evidence: Evidence) -> tuple[CalibrationRow, ...]:
 
 def _row(evidence: Evidence, design: str, arm: str) -> CalibrationRow | None:
     weights = evidence.spec.all_arms[arm].weights
-    before = _calibrated(evidence, design, arm, weights)
+    before = _arm_calibration(evidence, design, arm, weights)
     if before is None:
         return None
-    after = _calibrated(evidence, design, arm, with_temperature(weights))
+    after = _arm_calibration(evidence, design, arm, with_temperature(weights))
     temperature = evidence.named(design, arm, read_from("val/temperature", weights), evidence.pairs)
     known = temperature[np.isfinite(temperature)]
     parts = decompose(before.nll, after.nll) if after else None
@@ -103,7 +103,7 @@ def _row(evidence: Evidence, design: str, arm: str) -> CalibrationRow | None:
     )
 
 
-def _calibrated(evidence: Evidence, design: str, arm: str, weights: str) -> Calibrated | None:
+def _arm_calibration(evidence: Evidence, design: str, arm: str, weights: str) -> ArmCalibration | None:
     numbers = [evidence.table.number(design, pair, arm) for pair in range(evidence.pairs)]
     found = [(number, one) for number in numbers if (one := evidence.predictions.get((number, weights))) is not None]
     if not found:
@@ -113,7 +113,7 @@ def _calibrated(evidence: Evidence, design: str, arm: str, weights: str) -> Cali
     briers = [evidence.finals.get(number, {}).get(read_from("test/brier", weights)) for number, _ in found]
     first_number, first = found[0]
     rng = np.random.default_rng([1, first_number])
-    return Calibrated(
+    return ArmCalibration(
         pairs=len(pages),
         nll=_mean([page.nll for page in pages]),
         accuracy=_mean([page.accuracy for page in pages]),
@@ -132,7 +132,7 @@ def _calibrated(evidence: Evidence, design: str, arm: str, weights: str) -> Cali
 
 def _summary(one: Predictions, number: int) -> Calibration:
     rng = np.random.default_rng([0, number])
-    return summarize(one.confidence, one.predicted == one.label, one.nll, rng)
+    return summarize_calibration(one.confidence, one.predicted == one.label, one.nll, rng)
 
 
 def _mean(values: Sequence[float]) -> float:

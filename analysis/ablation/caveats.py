@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from analysis.ablation.claims import Claim
 from analysis.ablation.evidence import Evidence
-from analysis.ablation.pairing import checked
+from analysis.ablation.pairing import fingerprint_counts
 from search_spaces import MATCHED, RETUNED, AblationSpec
 
 FEW_PAIRS = 6  # below it the sign-flip test cannot reach .05
@@ -43,7 +43,7 @@ def _pairs(evidence: Evidence) -> list[str]:
 def _pairing(evidence: Evidence, claims: Sequence[Claim]) -> list[str]:
     lines = []
     for design in evidence.spec.designs:
-        known, total = checked(evidence, design, evidence.pairs)
+        known, total = fingerprint_counts(evidence, design, evidence.pairs)
         if known < total:
             lines.append(
                 f"{total - known} of {total} runs ({design}) recorded no fingerprint, as a training loop of one's own "

@@ -25,7 +25,7 @@ from analysis.statistics.paired import (
     two_level,
     worst_rank,
 )
-from analysis.statistics.sequential import E_STOP, Decision, Rule, decide, e_interval
+from analysis.statistics.sequential import E_STOP, Decision, StoppingRule, decide, e_interval
 from search_spaces import MATCHED, RETUNED, AblationSpec, Contrast
 from search_spaces.metric_names import read_from
 from sweeps.plan.ablation_plan import AblationTable, Finals
@@ -100,7 +100,7 @@ def settled(spec: AblationSpec, finals: Finals, pairs: int) -> bool:
     return True
 
 
-def look_rule(spec: AblationSpec) -> Rule | None:
+def look_rule(spec: AblationSpec) -> StoppingRule | None:
     """The looks that the statistics have to know of; None for a test that was planned once."""
     return None if spec.looks == "none" else spec.looks
 
@@ -123,7 +123,7 @@ def _deltas(table: AblationTable, finals: Finals, design: str, one: Contrast, pa
     return contrast(complete, one.coefficients) if len(next(iter(complete.values()))) else np.empty(0)
 
 
-def compared(
+def compare_contrast(
     evidence: Evidence,
     design: str,
     one: Contrast,
@@ -164,7 +164,7 @@ def _draft(evidence: Evidence, design: str, one: Contrast) -> _Draft:
     # Between two planned looks the pairs since the last one are no evidence yet, and before the first there is none.
     limit = decision.history[-1].n if decision and decision.history else None
     margin = None if decision and not decision.history else metrics.margin
-    comparison = compared(evidence, design, one, metrics.primary, metrics.goal, alpha, margin, limit)
+    comparison = compare_contrast(evidence, design, one, metrics.primary, metrics.goal, alpha, margin, limit)
     return _Draft(design, one, comparison, decision)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from analysis.ablation.calibration import CalibrationRow, calibration_rows
 from analysis.ablation.caveats import caveats
-from analysis.ablation.claims import Claim, claims, compared
+from analysis.ablation.claims import Claim, claims, compare_contrast
 from analysis.ablation.crossings import Crossing, crossings
 from analysis.ablation.evidence import Evidence
 from analysis.ablation.sentences import verdict_sentence, wider_scope
@@ -133,7 +133,7 @@ class PowerCurve:
 
 
 @dataclass(frozen=True, eq=False)
-class Findings:
+class AblationFindings:
     """Everything that the report of one ablation says.
 
     Attributes:
@@ -183,12 +183,12 @@ class Findings:
     finals: Finals
 
 
-def find(evidence: Evidence) -> Findings:
+def ablation_findings(evidence: Evidence) -> AblationFindings:
     """Return what the evidence of an ablation comes to."""
     spec = evidence.spec
     found = claims(evidence)
     arms = tuple(_arm(evidence, design, arm) for design in spec.designs for arm in spec.all_arms)
-    return Findings(
+    return AblationFindings(
         spec=spec,
         created_at=evidence.created_at,
         provenance=evidence.provenance,
@@ -214,7 +214,7 @@ def find(evidence: Evidence) -> Findings:
 
 
 def _exploratory(evidence: Evidence, design: str, one: Contrast, metric: str) -> Exploratory | None:
-    comparison = compared(evidence, design, one, metric, evidence.spec.metrics.goal)
+    comparison = compare_contrast(evidence, design, one, metric, evidence.spec.metrics.goal)
     if comparison is None:
         return None
     return Exploratory(design, one, metric, comparison.delta, comparison.interval, comparison.n)

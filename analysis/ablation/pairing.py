@@ -31,7 +31,7 @@ def mismatches(evidence: Evidence, design: str, one: Contrast, pairs: int) -> tu
     return tuple(lines)
 
 
-def checked(evidence: Evidence, design: str, pairs: int) -> tuple[int, int]:
+def fingerprint_counts(evidence: Evidence, design: str, pairs: int) -> tuple[int, int]:
     """Return ``(runs with a fingerprint, runs)`` of the first pairs; a user's own training loop has none."""
     runs = [
         run

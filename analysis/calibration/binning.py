@@ -45,7 +45,7 @@ def bins_equal_width(confidence: npt.ArrayLike, correct: npt.ArrayLike, bins: in
     The convention, on which libraries disagree: each bin is `(low, high]`, the first one closed. So confidence 1.0
     belongs to the last bin, 0.0 to the first, and 1/15 to the first of 15.
     """
-    confidence, correct = checked(confidence, correct)
+    confidence, correct = checked_predictions(confidence, correct)
     _at_least_one("bins", bins)
     return _fill(confidence, correct, low=0.0, high=np.arange(1, bins + 1) / bins)
 
@@ -57,7 +57,7 @@ def bins_equal_mass(confidence: npt.ArrayLike, correct: npt.ArrayLike, bins: int
     ties, or with fewer examples than bins, there are fewer bins and their sizes differ. None is empty. The first bin
     is closed at the lowest confidence.
     """
-    confidence, correct = checked(confidence, correct)
+    confidence, correct = checked_predictions(confidence, correct)
     _at_least_one("bins", bins)
     last_of_bin = -(-np.arange(1, bins + 1) * len(confidence) // bins) - 1  # in integers: ceil(k n / bins) - 1
     return _fill(confidence, correct, low=confidence.min(), high=np.unique(np.sort(confidence)[last_of_bin]))
@@ -94,7 +94,7 @@ def simulated_correct(
     return counts
 
 
-def checked(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> tuple[FloatArray, BoolArray]:
+def checked_predictions(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> tuple[FloatArray, BoolArray]:
     """Return both as arrays.
 
     Raises:

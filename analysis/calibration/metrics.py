@@ -26,7 +26,7 @@ from analysis.calibration.binning import (
     IntArray,
     bins_equal_mass,
     bins_equal_width,
-    checked,
+    checked_predictions,
     simulated_correct,
 )
 
@@ -106,7 +106,7 @@ def mce(bins: Bins, at_least: int = 30) -> float | None:
 
 def mean_gap(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> float:
     """Return mean confidence - accuracy: positive is overconfident, negative underconfident."""
-    confidence, correct = checked(confidence, correct)
+    confidence, correct = checked_predictions(confidence, correct)
     return float(confidence.mean() - correct.mean())
 
 
@@ -151,7 +151,7 @@ def risk_coverage(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> RiskCove
     Examples of equal confidence come in no order: the risk within a tie is its expectation over all their orders, so
     the result does not depend on the order of the input.
     """
-    confidence, correct = checked(confidence, correct)
+    confidence, correct = checked_predictions(confidence, correct)
     order = np.argsort(-confidence, kind="stable")
     ranked, errors = confidence[order], np.cumsum(~correct[order])
     n = len(ranked)
@@ -183,7 +183,7 @@ def decompose(nll: float, nll_after_temperature: float) -> Decomposition:
     return Decomposition(float(nll - nll_after_temperature), float(nll_after_temperature))
 
 
-def summarize(
+def summarize_calibration(
     confidence: npt.ArrayLike,
     correct: npt.ArrayLike,
     nll: npt.ArrayLike,
@@ -199,7 +199,7 @@ def summarize(
         rng: For the null band.
         brier: Brier score of each example, summed over the classes, `(n,)`.
     """
-    confidence, correct = checked(confidence, correct)
+    confidence, correct = checked_predictions(confidence, correct)
     width = bins_equal_width(confidence, correct)
     return Calibration(
         n=len(confidence),

@@ -116,7 +116,7 @@ class Curves:
         after = self.epochs - 1 >= self.warmup
         return after if after.any() else np.ones(len(self), dtype=np.bool_)
 
-    def settled(self, name: str) -> FloatArray | None:
+    def without_warmup(self, name: str) -> FloatArray | None:
         """Return a series after the warmup; None if it was not recorded."""
         values = self.series.get(name)
         return None if values is None or not len(values) else values[self.after_warmup]

@@ -28,7 +28,7 @@ from analysis.diagnosis.fit_rules import (
     undertrained,
     val_better,
 )
-from analysis.diagnosis.loss_rules import diverged, lr_too_high, next_to_blow_up, not_finite, oscillating, spikes
+from analysis.diagnosis.loss_rules import diverged, lr_too_high, near_divergence, not_finite, oscillating, spikes
 from analysis.diagnosis.smoothing import FloatArray
 from analysis.diagnosis.step_rules import clipping, gradient_explodes, gradient_vanishes, initial_loss, update_ratio
 from search_spaces import Recipe
@@ -37,11 +37,10 @@ from search_spaces.recipe.schedules import Cyclical, OneCycle
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["RULES", "Code", "Curves", "Finding", "Severity", "curves_of", "diagnose", "shown"]
+__all__ = ["RULES", "Code", "Curves", "Finding", "Severity", "curves_of", "diagnose"]
 
 EVALS = 8
 STEPS = 200
-SHOWN = 3
 
 
 class Needs(Enum):
@@ -93,18 +92,13 @@ def diagnose(curves: Curves, neighbours: Sequence[Curves] = ()) -> tuple[Finding
     found = [not_finite(curves)]
     found += [rule.check(finite) for rule in RULES if long or (stepped and rule.needs is Needs.STEPS)]
     if not any(finding and finding.code is Code.LR_TOO_HIGH for finding in found):
-        found.append(next_to_blow_up(curves, neighbours))
+        found.append(near_divergence(curves, neighbours))
     if not long:
         found.append(_too_short(len(finite)))
     order = list(Code)
     return tuple(
         sorted((finding for finding in found if finding), key=lambda one: (not one.alarm, order.index(one.code)))
     )
-
-
-def shown(findings: Sequence[Finding], most: int = SHOWN) -> tuple[Finding, ...]:
-    """Return the findings that a run is shown with: the first few of `diagnose`."""
-    return tuple(findings[:most])
 
 
 def _too_short(epochs: int) -> Finding:

@@ -88,7 +88,7 @@ class FindingTable:
     regions: tuple[RegionShare, ...]
 
 
-def summarize(
+def summarize_findings(
     findings: Mapping[int, Sequence[Finding]],
     values: Mapping[int, Mapping[str, Value]],
     axes: Mapping[str, Axis] | None = None,

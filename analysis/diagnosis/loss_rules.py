@@ -13,7 +13,7 @@ import numpy as np
 
 from analysis.diagnosis.curves import Curves
 from analysis.diagnosis.findings import Code, Finding, Severity
-from analysis.diagnosis.smoothing import FloatArray, first_run, noise
+from analysis.diagnosis.smoothing import FloatArray, first_streak, noise
 
 CHECKS = 5  # records in a row that make a divergence rather than a spike
 RISE = 2.0  # times the lowest loss so far (divergence) or the rolling mean (spike)
@@ -24,7 +24,7 @@ SPIKE_SIGMAS = 6.0
 WINDOW = 8  # calm records before a spike, for their noise
 LEVEL = 3  # calm records before a spike, for their mean: a longer one lags behind a falling loss
 MIN_WINDOW = 4
-SPIKES_TOO_HOT = 3
+SPIKES_LR_TOO_HIGH = 3
 EARLY = 0.1  # of the epochs, after the warmup
 EARLY_RISE = 1.1
 SIGN_CHANGES = 0.5  # of all inner evaluations; independent noise on a flat curve turns at 2/3 (Bienaymé 1874)
@@ -63,7 +63,7 @@ def diverged(curves: Curves) -> Finding | None:
     if loss is None:
         return None
     lowest = np.minimum.accumulate(loss)
-    start = first_run((lowest > 0) & (loss > RISE * lowest) & (loss - lowest > SMALL * _fall(curves, loss)), CHECKS)
+    start = first_streak((lowest > 0) & (loss > RISE * lowest) & (loss - lowest > SMALL * _fall(curves, loss)), CHECKS)
     if start is not None:
         evidence = (
             f"The training loss is above twice its lowest value {lowest[start]:.3g} from {curves.at(start)} on,"
@@ -134,7 +134,7 @@ def lr_too_high(curves: Curves) -> Finding | None:
     if raw is None or loss is None:
         return None
     found = _spikes(curves, raw)
-    if len(found) >= SPIKES_TOO_HOT:
+    if len(found) >= SPIKES_LR_TOO_HIGH:
         evidence = f"The training loss spikes {len(found)} times, first at {curves.at(found[0])}."
         return _too_high(evidence, int(curves.epochs[found[0]]))
     warm = max(0, int(np.argmax(curves.after_warmup)) - 1)  # the last record of the warmup, or the first of all
@@ -153,7 +153,7 @@ def _too_high(evidence: str, epoch: int) -> Finding:
     return Finding(Code.LR_TOO_HIGH, Severity.WARNING, evidence, next_step, epoch)
 
 
-def next_to_blow_up(curves: Curves, neighbours: Sequence[Curves]) -> Finding | None:
+def near_divergence(curves: Curves, neighbours: Sequence[Curves]) -> Finding | None:
     """LR_TOO_HIGH as an info: all neighbours with a higher learning rate diverged.
 
     No alarm, since nothing is wrong with this run: the best learning rate is often the last stable one.

@@ -78,7 +78,7 @@ def theil_sen(values: FloatArray) -> Trend:
     return Trend(float(np.median(slopes)), float(slopes[low]), float(slopes[high]))
 
 
-def first_run(flags: BoolArray, length: int) -> int | None:
+def first_streak(flags: BoolArray, length: int) -> int | None:
     """Return where the first `length` true records in a row begin; None if there are none."""
     count = 0
     for i, flag in enumerate(flags.tolist()):

@@ -19,7 +19,7 @@ INIT_TOLERANCE = 0.2  # of ln K (the same notes, "Look for correct loss at chanc
 
 def clipping(curves: Curves) -> Finding | None:
     """CLIP_HIGH: more than 20 % (warning) or 50 % (error) of the steps after the warmup are clipped; or none (info)."""
-    rates = curves.settled("train/clip_rate")
+    rates = curves.without_warmup("train/clip_rate")
     if rates is None or not curves.clips:
         return None
     rate = float(rates.mean())
@@ -90,8 +90,8 @@ def _alive_at_first(curves: Curves) -> bool:
 
 def _gradients(curves: Curves) -> tuple[float | None, float | None]:
     """Norm of the gradient and smallest over largest norm of the layers: medians after the warmup."""
-    norms = curves.settled("train/grad_norm")
-    low, high = curves.settled("train/grad_norm_layer_min"), curves.settled("train/grad_norm_layer_max")
+    norms = curves.without_warmup("train/grad_norm")
+    low, high = curves.without_warmup("train/grad_norm_layer_min"), curves.without_warmup("train/grad_norm_layer_max")
     norm = None if norms is None else float(np.median(norms))
     if low is None or high is None:
         return norm, None
@@ -100,7 +100,7 @@ def _gradients(curves: Curves) -> tuple[float | None, float | None]:
 
 def update_ratio(curves: Curves) -> Finding | None:
     """UPDATE_RATIO: the median update is no 1e-4 of the weights, or more than 1e-1."""
-    ratios = curves.settled("train/update_ratio")
+    ratios = curves.without_warmup("train/update_ratio")
     if ratios is None:
         return None
     ratio = float(np.median(ratios))

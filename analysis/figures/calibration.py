@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from analysis.ablation.calibration import Calibrated
+from analysis.ablation.calibration import ArmCalibration
 from analysis.calibration.reliability import Reliability
 from analysis.figures.drawing import BAND, COLOURS, GREY, Drawing, axis, drawn, rounded, slug
 from analysis.wording import counted, number
 
 
-def reliability_diagram(design: str, arm: str, page: Calibrated, temperature: float | None = None) -> Drawing:
+def reliability_diagram(design: str, arm: str, page: ArmCalibration, temperature: float | None = None) -> Drawing:
     """Draw accuracy against confidence of one arm, with the histogram of the confidences below.
 
     Args:
@@ -88,7 +88,7 @@ def _layout() -> dict[str, Any]:
     }
 
 
-def _reading(page: Calibrated) -> str:
+def _reading(page: ArmCalibration) -> str:
     side = "Overconfident" if page.gap > 0 else "Underconfident"
     judged = "above" if page.ece > page.null_upper else "within"
     return (

@@ -8,14 +8,14 @@ from pathlib import Path
 from rich.console import Console
 
 from analysis.ablation.evidence import read_evidence
-from analysis.ablation.findings import find
+from analysis.ablation.findings import ablation_findings
 from analysis.load import sweeps_frame
 from analysis.report.ablation.files import publish, write_report
 from analysis.report.ablation.terminal import print_verdicts
 from analysis.report.sweep.files import publish_sweep, write_sweep_report
 from analysis.report.sweep.terminal import print_sweep_report
 from analysis.sweep.evidence import read_sweep
-from analysis.sweep.findings import find_sweep
+from analysis.sweep.findings import sweep_findings
 from search_spaces import UsageError, suggest
 
 FOLDER = Path("reports")
@@ -36,13 +36,13 @@ def present(url: str, name: str, console: Console, folder: Path | None = None) -
     to = folder or FOLDER / name
     if kind_of(url, name) == "ablation":
         with _busy(console):
-            findings = find(read_evidence(url, name))
+            findings = ablation_findings(read_evidence(url, name))
             written = write_report(findings, to)
             publish(url, findings, written)
         print_verdicts(findings, console, written.page)
         return
     with _busy(console):
-        sweep = find_sweep(read_sweep(url, name))
+        sweep = sweep_findings(read_sweep(url, name))
         pages = write_sweep_report(url, sweep, to)
         publish_sweep(url, sweep, pages)
     print_sweep_report(sweep, console, pages.page)

@@ -13,10 +13,10 @@ from numpy.typing import ArrayLike
 from analysis.statistics.intervals import (
     Floats,
     Interval,
+    check_fraction,
+    checked_sample,
     detectable,
-    fraction,
     pairs_needed,
-    sample,
     sd_upper,
     t_interval,
     t_p_value,
@@ -134,7 +134,7 @@ def compare(
         ValueError: No pairs, arms of different length, a value that is not finite, margin <= 0, or 2 alpha outside
             (0, 1).
     """
-    a, b = sample(control, 1, "values of the control"), sample(treatment, 1, "values of the treatment")
+    a, b = checked_sample(control, 1, "values of the control"), checked_sample(treatment, 1, "values of the treatment")
     if len(a) != len(b):
         raise ValueError(f"both arms have a value in every pair, found {len(a)} and {len(b)} values")
     deltas = b - a
@@ -165,8 +165,8 @@ def compare_deltas(
     Raises:
         ValueError: As for `compare`.
     """
-    x = sample(deltas, 1, "deltas")
-    fraction("2 alpha", 2.0 * alpha)
+    x = checked_sample(deltas, 1, "deltas")
+    check_fraction("2 alpha", 2.0 * alpha)
     if margin is not None and not 0.0 < margin < inf:
         raise ValueError(f"margin > 0 and finite, found {margin}")
     n, delta, sd = len(x), float(x.mean()), spread(x)
@@ -217,7 +217,7 @@ def contrast(values: Mapping[str, ArrayLike], coefficients: Mapping[str, float])
     weights = np.array(list(coefficients.values()), dtype=np.float64)
     if not abs(weights.sum()) <= 1e-9 * np.abs(weights).sum():
         raise ValueError(f"the coefficients of a contrast sum to 0, found {weights.sum():g}")
-    arms = [sample(values[name], 1, f"values of {name}") for name in coefficients]
+    arms = [checked_sample(values[name], 1, f"values of {name}") for name in coefficients]
     if len({len(arm) for arm in arms}) > 1:
         raise ValueError("all arms have a value in every pair, found arms of different length")
     terms = weights[:, np.newaxis] * np.stack(arms)

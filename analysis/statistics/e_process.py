@@ -6,7 +6,7 @@ from math import exp, inf, log, log1p, sqrt
 
 from numpy.typing import ArrayLike
 
-from analysis.statistics.intervals import Interval, sample
+from analysis.statistics.intervals import Interval, checked_sample
 from analysis.statistics.leave_one_out import spread
 
 E_STOP = 20.0
@@ -32,7 +32,7 @@ def e_value(deltas: ArrayLike, g: float = 1.0) -> float:
     Raises:
         ValueError: Fewer than two deltas, one that is not finite, or g <= 0.
     """
-    x = sample(deltas, 2, "deltas")
+    x = checked_sample(deltas, 2, "deltas")
     n, c = len(x), _inflation(len(x), g)
     sd = spread(x)
     # The logarithm of (1 + u) / (1 + u / c), u = t^2 / (n - 1).
@@ -49,7 +49,7 @@ def e_path(deltas: ArrayLike, g: float = 1.0) -> tuple[float, ...]:
     Raises:
         ValueError: As for `e_value`.
     """
-    x = sample(deltas, 2, "deltas")
+    x = checked_sample(deltas, 2, "deltas")
     return tuple(e_value(x[:n], g) for n in range(2, len(x) + 1))
 
 
@@ -68,7 +68,7 @@ def e_interval(deltas: ArrayLike, g: float = 1.0, threshold: float = E_STOP) -> 
     Raises:
         ValueError: As for `e_value`, or threshold <= 1.
     """
-    x = sample(deltas, 2, "deltas")
+    x = checked_sample(deltas, 2, "deltas")
     if not threshold > 1.0:
         raise ValueError(f"threshold > 1, found {threshold}")
     n, c, sd = len(x), _inflation(len(x), g), spread(x)

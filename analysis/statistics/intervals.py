@@ -28,7 +28,7 @@ class Interval(NamedTuple):
         return -margin < self.low and self.high < margin
 
 
-def sample(x: ArrayLike, least: int = 2, of: str = "values") -> Floats:
+def checked_sample(x: ArrayLike, least: int = 2, of: str = "values") -> Floats:
     """Return x as a vector of float64, shape (n,).
 
     Raises:
@@ -44,7 +44,7 @@ def sample(x: ArrayLike, least: int = 2, of: str = "values") -> Floats:
     return values
 
 
-def fraction(name: str, value: float) -> None:
+def check_fraction(name: str, value: float) -> None:
     """Check a level or a probability.
 
     Raises:
@@ -56,13 +56,13 @@ def fraction(name: str, value: float) -> None:
 
 def normal_quantile(level: float) -> float:
     """Return z with P(|Z| <= z) = level for a standard normal Z."""
-    fraction("level", level)
+    check_fraction("level", level)
     return float(special.ndtri((1.0 + level) / 2.0))
 
 
 def t_quantile(level: float, df: float) -> float:
     """Return t with P(|T| <= t) = level for Student's T with df degrees of freedom, which need not be whole."""
-    fraction("level", level)
+    check_fraction("level", level)
     return float(special.stdtrit(df, (1.0 + level) / 2.0))
 
 
@@ -84,7 +84,7 @@ def t_interval(x: ArrayLike, level: float = 0.95) -> Interval:
     Raises:
         ValueError: Fewer than two values, or one that is not finite.
     """
-    values = sample(x)
+    values = checked_sample(x)
     half = t_quantile(level, len(values) - 1) * float(values.std(ddof=1)) / sqrt(len(values))
     mean = float(values.mean())
     return Interval(mean - half, mean + half)
@@ -124,8 +124,8 @@ def sd_upper(x: ArrayLike, level: float = 0.8) -> float:
     Raises:
         ValueError: Fewer than two values, or one that is not finite.
     """
-    fraction("level", level)
-    values = sample(x)
+    check_fraction("level", level)
+    values = checked_sample(x)
     df = len(values) - 1
     return float(values.std(ddof=1)) * sqrt(df / float(special.chdtri(df, level)))
 
@@ -165,7 +165,7 @@ def pairs_needed(sd: float, effect: float, alpha: float = 0.05, power: float = 0
         ValueError: effect <= 0, a negative sd, or alpha or power outside (0, 1).
     """
     _check(sd, 2, alpha)
-    fraction("power", power)
+    check_fraction("power", power)
     if not effect > 0.0:
         raise ValueError(f"effect > 0, found {effect}")
 
@@ -191,7 +191,7 @@ def detectable(sd: float, n: int, alpha: float = 0.05, power: float = 0.8) -> fl
         ValueError: A negative sd, n < 2, or alpha or power outside (0, 1).
     """
     _check(sd, n, alpha)
-    fraction("power", power)
+    check_fraction("power", power)
     return _noncentrality(n, alpha, power) * sd / sqrt(n)
 
 
@@ -200,7 +200,7 @@ def _check(sd: float, n: int, alpha: float) -> None:
         raise ValueError(f"sd is finite and >= 0, found {sd}")
     if n < 2:
         raise ValueError(f"n >= 2 pairs, found {n}")
-    fraction("alpha", alpha)
+    check_fraction("alpha", alpha)
 
 
 @lru_cache(maxsize=256)

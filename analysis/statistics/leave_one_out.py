@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from analysis.statistics.intervals import Floats, sample, t_interval, t_quantile
+from analysis.statistics.intervals import Floats, checked_sample, t_interval, t_quantile
 
 _ROUNDING = 1e-9  # deltas that differ by less than this part of the largest one differ by rounding alone
 
@@ -44,7 +44,7 @@ def leave_one_out(deltas: ArrayLike, alpha: float = 0.05) -> LeaveOneOut | None:
     Raises:
         ValueError: No pairs, or a delta that is not finite.
     """
-    x = sample(deltas, 1, "deltas")
+    x = checked_sample(deltas, 1, "deltas")
     n, mean = len(x), float(x.mean())
     if n < 2:
         return None

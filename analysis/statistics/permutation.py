@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from analysis.statistics.intervals import Floats, sample
+from analysis.statistics.intervals import Floats, checked_sample
 
-LEAST = 6
+MIN_PAIRS = 6
 """Pairs below which the smallest p-value, 2 / 2**n, exceeds .05."""
 
-MOST_EXACT = 16
+MAX_EXACT_PAIRS = 16
 """Pairs up to which all 2**n signs are tried."""
 
 PERMUTATIONS = 19_999
@@ -36,13 +36,13 @@ def sign_flip_p(deltas: ArrayLike, rng: np.random.Generator, permutations: int =
     """
     if permutations < 1:
         raise ValueError(f"permutations >= 1, found {permutations}")
-    values = sample(deltas, 0, "deltas")
+    values = checked_sample(deltas, 0, "deltas")
     n = len(values)
-    if n < LEAST:
+    if n < MIN_PAIRS:
         return None
     # Sums that are equal on paper differ by rounding: they count as at least as far out.
     observed = abs(float(values.sum())) - 1e-12 * float(np.abs(values).sum())
-    if n <= MOST_EXACT:
+    if n <= MAX_EXACT_PAIRS:
         return float((np.abs(_all_sums(values)) >= observed).mean())
     beyond = 0
     for start in range(0, permutations, _CHUNK):

@@ -18,9 +18,9 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from analysis.statistics.e_process import E_STOP, e_interval, e_path, e_value
-from analysis.statistics.intervals import Floats, Interval, fraction, sample, t_interval, t_p_value
+from analysis.statistics.intervals import Floats, Interval, check_fraction, checked_sample, t_interval, t_p_value
 from analysis.statistics.leave_one_out import spread
-from analysis.statistics.permutation import LEAST
+from analysis.statistics.permutation import MIN_PAIRS
 
 __all__ = [
     "E_PROCESS",
@@ -29,7 +29,7 @@ __all__ = [
     "LOOK_ALPHA",
     "Decision",
     "LookResult",
-    "Rule",
+    "StoppingRule",
     "decide",
     "e_interval",
     "e_path",
@@ -47,7 +47,7 @@ LOOK_ALPHA = 0.0194
 
 E_PROCESS = "e_process"
 
-Rule = Sequence[int] | Literal["e_process"]
+StoppingRule = Sequence[int] | Literal["e_process"]
 
 _DRAWS = 1_000_000  # a level of .05 has a standard error of .0002
 _ENOUGH = 1_000  # draws below a quantile; with fewer it is too rough, and Bonferroni's bound stands in
@@ -120,7 +120,7 @@ def look_alpha(looks: Sequence[int] = LOOKS, alpha: float = 0.05) -> float:
         ValueError: Other looks, or alpha outside (0, 1).
     """
     looks = _checked(looks)
-    fraction("alpha", alpha)
+    check_fraction("alpha", alpha)
     if len(looks) == 1:
         return alpha
     if looks == LOOKS and alpha == 0.05:
@@ -152,7 +152,7 @@ def overall_p(p: float, looks: Sequence[int] = LOOKS) -> float:
 
 
 def decide(
-    deltas: ArrayLike, rule: Rule = LOOKS, margin: float | None = None, arms: int = 1, alpha: float = 0.05
+    deltas: ArrayLike, rule: StoppingRule = LOOKS, margin: float | None = None, arms: int = 1, alpha: float = 0.05
 ) -> Decision:
     """Replay the looks that these pairs have reached, and say whether to stop or how many pairs the next look needs.
 
@@ -170,7 +170,7 @@ def decide(
     Raises:
         ValueError: An unknown rule, looks that do not increase from at least 2, arms < 1, a delta that is not finite.
     """
-    x = sample(deltas, 0, "deltas")
+    x = checked_sample(deltas, 0, "deltas")
     if arms < 1:
         raise ValueError(f"arms >= 1, found {arms}")
     if isinstance(rule, str) and rule != E_PROCESS:
@@ -209,7 +209,7 @@ def _t_look(x: Floats, looks: tuple[int, ...], margin: float | None, arms: int, 
 
 
 def _sign_flip_of_equals(x: Floats) -> float | None:
-    if len(x) < LEAST:
+    if len(x) < MIN_PAIRS:
         return None
     return 2.0 ** (1 - len(x)) if x.any() else 1.0
 

@@ -8,7 +8,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import ArrayLike
 
-from analysis.statistics.intervals import Interval, fraction, t_quantile
+from analysis.statistics.intervals import Interval, check_fraction, t_quantile
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def two_level(deltas: ArrayLike, alpha: float = 0.05) -> TwoLevel:
     Raises:
         ValueError: Another shape, a value that is not finite, or alpha outside (0, 1).
     """
-    fraction("alpha", alpha)
+    check_fraction("alpha", alpha)
     x = np.asarray(deltas, dtype=np.float64)
     if x.ndim != 2 or min(x.shape) < 2:
         raise ValueError(f"deltas have shape (pairs, examples), both at least 2, found {x.shape}")

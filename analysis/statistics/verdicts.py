@@ -7,7 +7,7 @@ from enum import StrEnum
 from math import sqrt
 
 from analysis.statistics.comparison import Comparison
-from analysis.statistics.intervals import Interval, fraction, t_quantile
+from analysis.statistics.intervals import Interval, check_fraction, t_quantile
 
 
 class Verdict(StrEnum):
@@ -87,7 +87,7 @@ def judge(
         ValueError: family_alpha outside (0, 1).
     """
     if family_alpha is not None:
-        fraction("family_alpha", family_alpha)
+        check_fraction("family_alpha", family_alpha)
     if not comparable:
         return Verdict.NOT_COMPARABLE
     if unstable:

@@ -12,7 +12,7 @@ from analysis.statistics.comparison import Goal
 
 REACH = 1.5  # times the way from the median to the best, on the bad side of the median
 ROOM = 0.1  # of what is shown, below it: for what lies beyond
-LEAST = 8  # values: of fewer all are shown
+MIN_VALUES = 8  # values: of fewer all are shown
 
 
 class Window(NamedTuple):
@@ -46,7 +46,7 @@ def window(values: Sequence[float], goal: Goal, reach: float = REACH) -> Window 
     """
     sign = 1.0 if goal == "maximize" else -1.0
     turned = sign * np.asarray([value for value in values if math.isfinite(value)], dtype=np.float64)
-    if len(turned) < LEAST:
+    if len(turned) < MIN_VALUES:
         return None
     middle, top = float(np.median(turned)), float(turned.max())
     floor = middle - reach * (top - middle)

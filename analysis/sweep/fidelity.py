@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from analysis.sweep.evidence import SweepEvidence
 from sweeps.run_state import RunState
 
-WANTED = 20  # runs: below it a later epoch is not worth the runs that it costs
-LEAST = 8  # runs: below it nothing is ranked at all
+ENOUGH_RUNS = 20  # runs: below it a later epoch is not worth the runs that it costs
+MIN_RUNS = 8  # runs: below it nothing is ranked at all
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Fidelity:
         return f"after epoch {self.epoch}, which {len(self.scores)} of {self.of} runs reached{some}"
 
 
-def matched(evidence: SweepEvidence, wanted: int = WANTED, least: int = LEAST) -> Fidelity | None:
+def comparable_scores(evidence: SweepEvidence, wanted: int = ENOUGH_RUNS, least: int = MIN_RUNS) -> Fidelity | None:
     """Return the scores at the latest rung, or at the full budget, that enough runs reached.
 
     A later epoch says more about the final score, and has fewer runs, selected by an earlier score. With fewer than
@@ -48,7 +48,7 @@ def matched(evidence: SweepEvidence, wanted: int = WANTED, least: int = LEAST) -
         wanted: Runs that a later epoch must have.
         least: Runs that any epoch must have.
     """
-    found = [fidelity(evidence, epoch) for epoch in (*evidence.rungs, evidence.budget)]
+    found = [scores_after(evidence, epoch) for epoch in (*evidence.rungs, evidence.budget)]
     enough = [one for one in found if len(one.scores) >= wanted]
     if enough:
         return enough[-1]
@@ -56,7 +56,7 @@ def matched(evidence: SweepEvidence, wanted: int = WANTED, least: int = LEAST) -
     return most if len(most.scores) >= least else None
 
 
-def fidelity(evidence: SweepEvidence, epoch: int) -> Fidelity:
+def scores_after(evidence: SweepEvidence, epoch: int) -> Fidelity:
     """Return the scores after one epoch."""
     scores = dict(evidence.at(epoch))
     lost = [

@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from analysis.diagnosis.finding_table import Axis, FindingTable, summarize
+from analysis.diagnosis.finding_table import Axis, FindingTable, summarize_findings
 from analysis.diagnosis.findings import Finding
 from analysis.statistics.best_of_n import expected_best
 from analysis.sweep.caveats import sweep_caveats
-from analysis.sweep.checks.search_checks import SweepCheck, check_sweep
+from analysis.sweep.checks.search_checks import check_sweep
 from analysis.sweep.diagnoses import diagnoses
 from analysis.sweep.evidence import SweepEvidence
-from analysis.sweep.fidelity import Fidelity, matched
+from analysis.sweep.fidelity import Fidelity, comparable_scores
 from analysis.sweep.importance import Importances, rank_fields
 from analysis.sweep.new_ranges import suggested_ranges
 from analysis.sweep.rung_correlation import RungCorrelation, rung_correlations
@@ -29,6 +29,7 @@ from analysis.sweep.space_data import SpaceData, space_data
 from search_spaces import Distribution, SpaceSpec, Value, derive_seed, dump_space, flatten
 from sweeps.run_state import RunState
 from sweeps.study.snapshot import RunSnapshot
+from trainers.check import Check
 
 TOP = 5
 
@@ -95,7 +96,7 @@ class SweepFindings:
     provenance: Mapping[str, Any]
     digest: str
     best: tuple[BestRun, ...]
-    checks: tuple[SweepCheck, ...]
+    checks: tuple[Check, ...]
     ranges: Mapping[str, Distribution]
     importances: tuple[Importances, ...]
     rungs: tuple[RungCorrelation, ...]
@@ -115,7 +116,7 @@ class SweepFindings:
     commands: tuple[str, ...]
 
 
-def find_sweep(evidence: SweepEvidence, top: int = TOP, repeats: int | None = None) -> SweepFindings:
+def sweep_findings(evidence: SweepEvidence, top: int = TOP, repeats: int | None = None) -> SweepFindings:
     """Return what the evidence of a sweep comes to; its random draws are seeded by the sweep's name and seed.
 
     Args:
@@ -123,7 +124,7 @@ def find_sweep(evidence: SweepEvidence, top: int = TOP, repeats: int | None = No
         top: How many of the best runs are told.
         repeats: Of the bootstrap of each importance; `analysis.sweep.importance.REPEATS` by default.
     """
-    spec, runs, compared = evidence.spec, evidence.runs, matched(evidence)
+    spec, runs, compared = evidence.spec, evidence.runs, comparable_scores(evidence)
     importances = tuple(rank_fields(evidence, one, _seed(evidence, one), repeats) for one in ("fANOVA", "PED-ANOVA"))
     noise, findings, ranges = score_noise(evidence), diagnoses(evidence), suggested_ranges(evidence)
     data = space_data(evidence, compared, tuple(one.field for one in importances[0].fields))
@@ -191,7 +192,7 @@ def _diagnosis(evidence: SweepEvidence, data: SpaceData, findings: Mapping[int, 
         for axis in data.axes
         if axis.low is not None and axis.high is not None
     }
-    return summarize(findings, {run.number: run.values for run in evidence.runs}, axes)
+    return summarize_findings(findings, {run.number: run.values for run in evidence.runs}, axes)
 
 
 def _commands(name: str, edge: bool) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from analysis.range_position import EDGE, position
 from analysis.sweep.evidence import SweepEvidence
-from analysis.sweep.fidelity import matched
+from analysis.sweep.fidelity import comparable_scores
 from analysis.sweep.score_noise import score_noise
 from search_spaces import Choice, Constant, Value
 from sweeps.study.snapshot import RunSnapshot
@@ -75,7 +75,7 @@ def good_region(evidence: SweepEvidence) -> GoodRegion | None:
     best = evidence.best
     if best is None:
         return None
-    compared = matched(evidence, least=1)
+    compared = comparable_scores(evidence, least=1)
     if compared is None:
         return GoodRegion((best.number,), 0.0, "no other run reached the same epoch")
     turned = {number: evidence.sign * score for number, score in compared.scores.items()}
@@ -85,7 +85,7 @@ def good_region(evidence: SweepEvidence) -> GoodRegion | None:
     return GoodRegion(tuple(sorted(runs)), tolerance, compared.words)
 
 
-def places(evidence: SweepEvidence, run: RunSnapshot) -> Mapping[str, float]:
+def range_positions(evidence: SweepEvidence, run: RunSnapshot) -> Mapping[str, float]:
     """Return where a run lies in each range that has a between: 0 at the lower end, 1 at the upper."""
     found = {}
     for field, value in run.values.items():
@@ -103,9 +103,9 @@ def edges(evidence: SweepEvidence, region: GoodRegion) -> tuple[Edge, ...]:
     best = evidence.best
     if best is None:
         return ()
-    others = {number: places(evidence, evidence.runs[number]) for number in region.runs}
+    others = {number: range_positions(evidence, evidence.runs[number]) for number in region.runs}
     found = []
-    for field, place in places(evidence, best).items():
+    for field, place in range_positions(evidence, best).items():
         if EDGE <= place <= 1.0 - EDGE:
             continue
         upper = place > 0.5

@@ -11,7 +11,7 @@ import numpy as np
 from analysis.statistics.comparison import Goal
 from analysis.statistics.intervals import Floats, Interval
 from analysis.sweep.evidence import SweepEvidence
-from analysis.sweep.fidelity import Fidelity, matched
+from analysis.sweep.fidelity import Fidelity, comparable_scores
 from search_spaces import Constant, Distribution, Value
 from search_spaces.search.distributions import lies_in
 from sweeps.study.importance import importances
@@ -82,7 +82,7 @@ def rank_fields(evidence: SweepEvidence, evaluator: Evaluator, seed: int, repeat
         repeats: Of the bootstrap, and of the shuffling; `REPEATS` by default.
     """
     count = REPEATS[evaluator] if repeats is None else repeats
-    compared = matched(evidence)
+    compared = comparable_scores(evidence)
     if compared is None:
         return Importances(evaluator, None, 0, (), {}, "Fewer than 8 runs reached the same epoch: too few to tell.")
     search, left_out = _fields(evidence, compared)
@@ -90,16 +90,16 @@ def rank_fields(evidence: SweepEvidence, evaluator: Evaluator, seed: int, repeat
     inside = [run for run in runs if all(lies_in(search[field], run.values[field]) for field in search)]
     points = [run.values for run in inside]
     scores = np.array([compared.scores[run.number] for run in inside], dtype=np.float64)
-    judge = _Judge(evaluator, search, points, evidence.spec.metric.goal, seed)
-    shares = judge.shares(range(len(points)), scores, TREES) if len(search) > 1 and len(points) > 1 else {}
+    evaluation = _Evaluation(evaluator, search, points, evidence.spec.metric.goal, seed)
+    shares = evaluation.shares(range(len(points)), scores, TREES) if len(search) > 1 and len(points) > 1 else {}
     if not shares:
         why = "Too many scores are alike to tell." if len(search) > 1 else "There are fewer than two fields to compare."
         return Importances(evaluator, compared, 0, (), left_out, why)
     rng = np.random.default_rng(seed)
     drawn = [rng.integers(0, len(points), len(points)).tolist() for _ in range(count)]
-    resampled = [found for order in drawn if (found := judge.shares(order, scores[order], FEWER_TREES))]
+    resampled = [found for order in drawn if (found := evaluation.shares(order, scores[order], FEWER_TREES))]
     mixed = [rng.permutation(scores) for _ in range(count)]
-    shuffled = [found for one in mixed if (found := judge.shares(range(len(points)), one, FEWER_TREES))]
+    shuffled = [found for one in mixed if (found := evaluation.shares(range(len(points)), one, FEWER_TREES))]
     fields = [_importance(field, share, resampled, shuffled) for field, share in shares.items()]
     fields.sort(key=lambda one: (-one.share, one.field))
     return Importances(
@@ -108,7 +108,7 @@ def rank_fields(evidence: SweepEvidence, evaluator: Evaluator, seed: int, repeat
 
 
 @dataclass(frozen=True)
-class _Judge:
+class _Evaluation:
     """Everything about an evaluation but the scores."""
 
     evaluator: Evaluator

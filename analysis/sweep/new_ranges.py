@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from analysis.sweep.evidence import SweepEvidence
-from analysis.sweep.good_region import Edge, GoodRegion, edges, good_region, places
+from analysis.sweep.good_region import Edge, GoodRegion, edges, good_region, range_positions
 from search_spaces import (
     Distribution,
     LogUniform,
@@ -67,7 +67,7 @@ def _moved(evidence: SweepEvidence, region: GoodRegion, edge: Edge) -> Distribut
     distribution = evidence.spec.search[edge.field]
     best = evidence.best
     recipe = evidence.spec.recipe if best is None else best.recipe
-    inside = [places(evidence, evidence.runs[number]).get(edge.field) for number in region.runs]
+    inside = [range_positions(evidence, evidence.runs[number]).get(edge.field) for number in region.runs]
     good = [place for place in inside if place is not None and math.isfinite(place)]
     outwards = (
         max(SHIFT, (edge.place - 1.0 if edge.upper else -edge.place) + SHIFT) if math.isfinite(edge.place) else 0.0
@@ -80,7 +80,7 @@ def _moved(evidence: SweepEvidence, region: GoodRegion, edge: Edge) -> Distribut
             moved = _between(distribution, low, high, edge.value)
         except UsageError:  # no such range
             continue
-        if moved is not None and moved != distribution and _lawful(recipe, edge.field, moved.edges()):
+        if moved is not None and moved != distribution and _is_valid(recipe, edge.field, moved.edges()):
             return moved
     return None
 
@@ -118,7 +118,7 @@ def _end(old: Uniform | LogUniform, place: float, value: float) -> float:
     return round(value, 1 - math.floor(math.log10(scale))) + 0.0  # no -0.0
 
 
-def _lawful(recipe: Recipe, field: str, ends: Sequence[Value]) -> bool:
+def _is_valid(recipe: Recipe, field: str, ends: Sequence[Value]) -> bool:
     try:
         for value in ends:
             resolve(recipe, {field: value})

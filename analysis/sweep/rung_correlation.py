@@ -13,7 +13,7 @@ from analysis.sweep.evidence import SweepEvidence
 from search_spaces import Asha
 from sweeps.plan.asha import rung_epochs
 
-LEAST = 6  # runs: of five, one order in 120 alone is perfect
+MIN_RUNS = 6  # runs: of five, one order in 120 alone is perfect
 REPEATS = 1000
 
 
@@ -25,7 +25,7 @@ class RungCorrelation:
         rung: The earlier epoch.
         later: The later one: the next rung, or the full budget.
         runs: How many have a value at both.
-        spearman: Rank correlation, -1 to 1; None of fewer than `LEAST` runs, or where all values at one are alike.
+        spearman: Rank correlation, -1 to 1; None of fewer than `MIN_RUNS` runs, or where all values at one are alike.
         kendall: Tau-b: pairs ranked alike less pairs ranked otherwise, as a share; None likewise.
         interval: Of `spearman`, 95 %, percentile bootstrap over runs; None likewise.
         stopped: Whether runs were stopped at the rung, so that the better ones alone are compared, which lowers it.
@@ -58,7 +58,7 @@ def _row(evidence: SweepEvidence, rung: int, later: int, rng: np.random.Generato
     first, second = evidence.at(rung), evidence.at(later)
     both = sorted(first.keys() & second.keys())
     x, y = (np.array([values[number] for number in both], dtype=np.float64) for values in (first, second))
-    if len(both) < LEAST or np.ptp(x) == 0.0 or np.ptp(y) == 0.0:
+    if len(both) < MIN_RUNS or np.ptp(x) == 0.0 or np.ptp(y) == 0.0:
         return RungCorrelation(rung, later, len(both), None, None, None, bool(evidence.rungs))
     tau = float(stats.kendalltau(x, y).statistic)
     rho = float(spearman(x, y))

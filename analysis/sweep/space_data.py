@@ -8,7 +8,7 @@ from typing import Literal
 
 from analysis.sweep.evidence import SweepEvidence
 from analysis.sweep.fidelity import Fidelity
-from analysis.sweep.good_region import places
+from analysis.sweep.good_region import range_positions
 from search_spaces import Choice, Constant, LogUniform, Value
 from search_spaces.values import show
 from sweeps.run_state import RunState
@@ -72,7 +72,7 @@ def space_data(evidence: SweepEvidence, compared: Fidelity | None, ranking: tupl
     """
     axes = tuple(axis for field in evidence.search if (axis := _axis(evidence, field)) is not None)
     runs = evidence.runs
-    spots = [places(evidence, run) for run in runs]
+    spots = [range_positions(evidence, run) for run in runs]
     columns = {axis.field: tuple(run.values.get(axis.field) for run in runs) for axis in axes}
     ranges = {axis.field for axis in axes if axis.kind != "options"}
     leading = [field for field in ranking if field in ranges]

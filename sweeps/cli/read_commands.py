@@ -102,9 +102,9 @@ def diagnose(
     """What the curves of a sweep's runs show: overfit, too hot, too short, ..., and what to try next."""
     from analysis.report.sweep.terminal import print_diagnosis
     from analysis.sweep.evidence import read_sweep
-    from analysis.sweep.findings import find_sweep
+    from analysis.sweep.findings import sweep_findings
 
-    print_diagnosis(find_sweep(read_sweep(storage, name)), Console(), number)
+    print_diagnosis(sweep_findings(read_sweep(storage, name)), Console(), number)
 
 
 def apply(

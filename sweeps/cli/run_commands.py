@@ -92,13 +92,13 @@ def ablate(
     """Answer a question by a paired ablation, or go on with one, and write its report."""
     from analysis.ablate import ablate
     from analysis.ablation.shipped import LIBRARY
-    from analysis.sweep.next_steps.toggles import toggled
+    from analysis.sweep.next_steps.toggles import toggle_ablation
 
     overrides = Overrides(settings or (), pairs, design, seed, name)
     if (ablation is None) == (source is None):
         raise UsageError("ablate: name an ablation, or --from best:SWEEP, and not both")
     if source is not None:
-        spec = toggled(storage, source, [field for field in toggle.split(",") if field], overrides)
+        spec = toggle_ablation(storage, source, [field for field in toggle.split(",") if field], overrides)
     else:
         spec = load_ablation(str(ablation), LIBRARY, overrides)
     from sweeps.driver.work import Options

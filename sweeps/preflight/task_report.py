@@ -50,8 +50,8 @@ def _print_check(one: Check, console: Console) -> None:
     head = Text.assemble((one.outcome.value, _COLOURS[one.outcome]), "  ", (f"{one.name}: ", "bold"), one.evidence)
     head.no_wrap = False
     console.print(head)
-    if one.fix:
-        console.print(Padding(Text(f"-> {one.fix}", "italic"), (0, 0, 0, 6)))
+    if one.next_step:
+        console.print(Padding(Text(f"-> {one.next_step}", "italic"), (0, 0, 0, 6)))
 
 
 def lr_find(spec: SpaceSpec, console: Console, folder: Path) -> tuple[int, LrScan]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from analysis.ablation.findings import Findings, find
+from analysis.ablation.findings import AblationFindings, ablation_findings
 from search_spaces import AblationSpec
 from tests.analysis.made_evidence import Score, evidence_of, seeded, spec_of
 
@@ -63,23 +63,23 @@ pairs: 3
 {METRICS}"""
 
 
-def findings_of(spec: AblationSpec, score: Score) -> Findings:
+def findings_of(spec: AblationSpec, score: Score) -> AblationFindings:
     """Return the findings of synthetic runs that have real recipes."""
     evidence = evidence_of(spec, score)
     runs = [
         replace(run, recipe=spec.recipe(run.arm), error=None if run.epoch == 3 else ATTACKS[1]) for run in evidence.runs
     ]
-    return find(replace(evidence, runs=runs))
+    return ablation_findings(replace(evidence, runs=runs))
 
 
-def hostile() -> Findings:
+def hostile() -> AblationFindings:
     def score(design: str, arm: str, pair: int) -> float | None:
         return None if arm == ATTACKS[3] else seeded(-0.2)(design, "control" if arm == ATTACKS[0] else arm, pair)
 
     return findings_of(spec_of(HOSTILE), score)
 
 
-def factorial() -> Findings:
+def factorial() -> AblationFindings:
     def score(design: str, arm: str, pair: int) -> float:
         effect = -0.3 * ("smoothing" in arm) - 0.2 * ("dropout" in arm) + 0.1 * ("dropout + smoothing" in arm)
         base = seeded(0.0)(design, "control", pair)
@@ -88,7 +88,7 @@ def factorial() -> Findings:
     return findings_of(spec_of(FACTORIAL), score)
 
 
-CASES: dict[str, Callable[[], Findings]] = {
+CASES: dict[str, Callable[[], AblationFindings]] = {
     "plain": lambda: findings_of(spec_of(), seeded(-0.2)),
     "retuned": lambda: findings_of(spec_of(RETUNED), seeded(-0.02)),
     "factorial": factorial,

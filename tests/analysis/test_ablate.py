@@ -17,7 +17,7 @@ from analysis.ablate import ablate
 from analysis.ablation.claims import claims
 from analysis.ablation.evidence import Evidence, read_evidence
 from analysis.statistics.paired import Verdict
-from analysis.sweep.next_steps.toggles import toggled
+from analysis.sweep.next_steps.toggles import toggle_ablation
 from search_spaces import (
     AblationSpec,
     AdamW,
@@ -154,7 +154,7 @@ def test_a_sweep_of_that_name_is_refused(url: str, tmp_path: Path) -> None:
 def test_a_winner_is_taken_apart(url: str, tmp_path: Path) -> None:
     spec = space(name="found")
     run_sweep(spec, url, tmp_path / "c")
-    made = toggled(url, "best:found", (), Overrides(pairs=2, seed=3))
+    made = toggle_ablation(url, "best:found", (), Overrides(pairs=2, seed=3))
     assert (made.name, made.pairs, made.space.sampler.seed) == ("found-toggles", 2, 3)
     assert (made.metrics.primary, made.metrics.goal) == ("test/accuracy", "maximize")
     control, *others = made.all_arms
@@ -164,7 +164,7 @@ def test_a_winner_is_taken_apart(url: str, tmp_path: Path) -> None:
         assert lookup(made.recipe(arm), field) == lookup(spec.recipe, field) != lookup(made.recipe("winner"), field)
     [best] = rows(url, "SELECT recipe_hash FROM run WHERE state = 'COMPLETE' ORDER BY value DESC, number LIMIT 1")
     assert others
-    one = toggled(url, "best:found", ["optimizer.lr"], Overrides())
+    one = toggle_ablation(url, "best:found", ["optimizer.lr"], Overrides())
     assert list(one.all_arms) == ["winner", "without optimizer.lr"]
     assert "Taking optimizer.lr back from" in str(one.arms["without optimizer.lr"].says)
     assert best
@@ -177,7 +177,7 @@ def test_a_winner_by_averaged_weights_is_judged_by_them(url: str, tmp_path: Path
     averaged = Recipe(optimizer=AdamW(lr=1e-3), averaging=EMA(), budget=Budget(epochs=9))
     metric = Metric(name="val/accuracy@ema", goal="maximize")
     run_sweep(space(name="found", metric=metric, recipe=averaged), url, tmp_path / "c", CurveRunner(curve))
-    made = toggled(url, "best:found", ["optimizer.lr"], Overrides())
+    made = toggle_ablation(url, "best:found", ["optimizer.lr"], Overrides())
     assert (made.metrics.primary, made.space.metric.name) == ("test/accuracy", "val/accuracy")
     assert {arm.weights for arm in made.arms.values()} == {"ema"}
 
@@ -194,7 +194,7 @@ def test_a_winner_by_averaged_weights_is_judged_by_them(url: str, tmp_path: Path
 def test_what_cannot_be_taken_apart(url: str, tmp_path: Path, source: str, fields: tuple[str, ...], words: str) -> None:
     run_sweep(space(name="found"), url, tmp_path / "c")
     with pytest.raises(UsageError) as caught:
-        toggled(url, source, fields, Overrides())
+        toggle_ablation(url, source, fields, Overrides())
     assert words in str(caught.value)
 
 

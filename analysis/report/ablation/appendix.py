@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis.ablation.findings import ArmFacts, Findings
+from analysis.ablation.findings import AblationFindings, ArmFacts
 from analysis.figures import Drawing, costs, curves
 from analysis.report.blocks import Bullets, CodeBlock, Section, Text, pictures, section, table
 from analysis.wording import NONE, counted, error_line, number, or_dash
@@ -15,7 +15,7 @@ MOST_CURVES = 8
 MOST_FAILURES = 20
 
 
-def health(findings: Findings) -> Section:
+def health(findings: AblationFindings) -> Section:
     """Make the section with learning curves, training health and cost."""
     own = [arm for arm in findings.arms if arm.trained_as == arm.arm]
     names = list(dict.fromkeys(name for arm in own for name in arm.health))
@@ -45,13 +45,13 @@ def _health_row(arm: ArmFacts, names: Sequence[str]) -> tuple[str, ...]:
     return (arm.arm, arm.design, str(arm.epochs), number(arm.seconds), *values)
 
 
-def _curves(findings: Findings) -> list[Drawing]:
+def _curves(findings: AblationFindings) -> list[Drawing]:
     groups = dict.fromkeys((one.design, one.metric) for one in findings.curves)
     members = ([one for one in findings.curves if (one.design, one.metric) == group] for group in groups)
     return [curves(group[:MOST_CURVES]) for group in members]
 
 
-def _seconds(findings: Findings, own: Sequence[ArmFacts]) -> dict[str, dict[str, float]]:
+def _seconds(findings: AblationFindings, own: Sequence[ArmFacts]) -> dict[str, dict[str, float]]:
     seconds: dict[str, dict[str, float]] = {arm.arm: {} for arm in own}
     for tuning in findings.tunings:
         seconds[tuning.arm]["tuning"] = tuning.seconds
@@ -60,7 +60,7 @@ def _seconds(findings: Findings, own: Sequence[ArmFacts]) -> dict[str, dict[str,
     return seconds
 
 
-def failures(findings: Findings) -> Section:
+def failures(findings: AblationFindings) -> Section:
     """Make the section with the runs that diverged or failed, and the sensitivity of the result to them."""
     if not findings.failures:
         pending = sum(not run.state.finished for run in findings.runs)
@@ -100,14 +100,14 @@ def _failure(run: RunRecord) -> tuple[str, ...]:
     return (str(run.number), run.arm, run.design, str(run.pair), run.state.value, str(run.epoch), what)
 
 
-def caveats(findings: Findings) -> Section:
+def caveats(findings: AblationFindings) -> Section:
     """Make the section with the limits of the conclusions."""
     return section(
         11, "Caveats", Bullets(findings.caveats) if findings.caveats else None, why="The design implies no caveats."
     )
 
 
-def reproduce(findings: Findings) -> Section:
+def reproduce(findings: AblationFindings) -> Section:
     """Make the section with the commands, the seeds and the files of the report."""
     files = (
         "pairs.csv: metrics of every design, pair and arm, with the run they come from and its seed",

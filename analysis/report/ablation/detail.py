@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis.ablation.calibration import Calibrated, CalibrationRow
+from analysis.ablation.calibration import ArmCalibration, CalibrationRow
 from analysis.ablation.claims import Claim
-from analysis.ablation.findings import Exploratory, Findings
+from analysis.ablation.findings import AblationFindings, Exploratory
 from analysis.ablation.tuning import Tuning
 from analysis.figures import Drawing, best_of_n, interaction, isolation, power_curves, reliability_diagram
 from analysis.report.blocks import Section, Text, pictures, section, table
@@ -30,7 +30,7 @@ _SCORES = (
 )
 
 
-def calibration(findings: Findings) -> Section:
+def calibration(findings: AblationFindings) -> Section:
     """Make the section with the calibration of each arm, before and after temperature scaling."""
     rows = findings.calibration
     drawings = [drawing for row in rows[:MOST_DIAGRAMS] for drawing in _diagrams(row)]
@@ -76,7 +76,7 @@ def _score_lines(row: CalibrationRow) -> list[tuple[str, ...]]:
     return lines
 
 
-def _score_line(row: CalibrationRow, read: str, page: Calibrated) -> tuple[str, ...]:
+def _score_line(row: CalibrationRow, read: str, page: ArmCalibration) -> tuple[str, ...]:
     return (
         row.arm,
         row.design,
@@ -98,7 +98,7 @@ def _part_line(row: CalibrationRow) -> tuple[str, ...]:
     return (row.arm, row.design, *(or_dash(part, number) for part in parts))
 
 
-def secondary(findings: Findings) -> Section:
+def secondary(findings: AblationFindings) -> Section:
     """Make the section with the exploratory results on other metrics."""
     rows = [_exploratory_row(one) for one in findings.secondary]
     return section(
@@ -123,7 +123,7 @@ def _exploratory_row(one: Exploratory) -> tuple[str, ...]:
     return (one.metric, one.contrast.name, one.design, signed(one.delta), interval, str(one.pairs))
 
 
-def interactions(findings: Findings) -> Section:
+def interactions(findings: AblationFindings) -> Section:
     """Make the section with the interactions of factors."""
     spec = findings.spec
     rows = [_exploratory_row(one) for one in findings.interactions]
@@ -154,7 +154,7 @@ def _redundancy(one: Exploratory) -> str:
     )
 
 
-def fairness(findings: Findings) -> Section:
+def fairness(findings: AblationFindings) -> Section:
     """Make the section with the tuning of each arm and the scores of its best try."""
     tunings, spec = findings.tunings, findings.spec
     if not tunings:
@@ -209,7 +209,7 @@ _SPREADS = (
 )
 
 
-def uncertainty(findings: Findings) -> Section:
+def uncertainty(findings: AblationFindings) -> Section:
     """Make the section with power, sources of variance and the looks taken."""
     known = [claim for claim in findings.claims if claim.comparison is not None]
     head = ("treatment", "design", "pairs", "sd of the change", "detectable (power .8)", "more pairs needed")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from analysis.ablation.findings import Findings
+from analysis.ablation.findings import AblationFindings
 from analysis.figures import Drawing
 from analysis.report.ablation.overview import SYMBOLS, VERDICT_HEAD, verdict_row
 from analysis.report.ablation.sections import sections
@@ -30,7 +30,7 @@ _RUN = (*_PLACE, "state", "epoch", "seconds", "seed", "attempts", "recipe", "fin
 _IN_DASHBOARD = 3  # figures: few, because the dashboard reads all figures of a study on every refresh
 
 
-def write_report(findings: Findings, folder: Path, png: bool = True) -> Report:
+def write_report(findings: AblationFindings, folder: Path, png: bool = True) -> Report:
     """Write ``index.html``, ``report.md``, ``pairs.csv``, ``runs.csv``, ``report.json`` and ``ablation.yaml``.
 
     Args:
@@ -47,7 +47,7 @@ def write_report(findings: Findings, folder: Path, png: bool = True) -> Report:
     return write_page(_page(findings), beside, folder, png)
 
 
-def dashboard_note(findings: Findings) -> str:
+def dashboard_note(findings: AblationFindings) -> str:
     """Return the Markdown note for the dashboard: the verdicts and their table."""
     lines = [f"# {escaped(findings.spec.question)}", ""]
     for claim, sentence in zip(findings.claims, findings.sentences, strict=True):
@@ -56,7 +56,7 @@ def dashboard_note(findings: Findings) -> str:
     return "\n".join([*lines, "", "The full report is in the artifacts: index.html."])
 
 
-def publish(url: str, findings: Findings, written: Report) -> None:
+def publish(url: str, findings: AblationFindings, written: Report) -> None:
     """Publish the verdicts, the first figures and the files of a report in the Optuna dashboard of the database."""
     from sweeps.study.dashboard import push_report
 
@@ -64,11 +64,11 @@ def publish(url: str, findings: Findings, written: Report) -> None:
     push_report(url, findings.spec.name, dashboard_note(findings), shown, written.files)
 
 
-def _for_dashboard(findings: Findings) -> tuple[Drawing, ...]:
+def _for_dashboard(findings: AblationFindings) -> tuple[Drawing, ...]:
     return drawings(sections(findings)[2:4])[:_IN_DASHBOARD]
 
 
-def _page(findings: Findings) -> Page:
+def _page(findings: AblationFindings) -> Page:
     headlines = tuple(
         Headline(_TONES[one.verdict], SYMBOLS[one.verdict], one.verdict.value, text, wider or "")
         for one, text, wider in zip(findings.claims, findings.sentences, findings.wider, strict=True)
@@ -77,7 +77,7 @@ def _page(findings: Findings) -> Page:
     return Page("Ablation", spec.name, spec.question, headlines, _facts(findings), sections(findings))
 
 
-def _facts(findings: Findings) -> tuple[tuple[str, str], ...]:
+def _facts(findings: AblationFindings) -> tuple[tuple[str, str], ...]:
     metrics = findings.spec.metrics
     margin = "none" if metrics.margin is None else f"±{number(metrics.margin)}"
     return (
@@ -90,7 +90,7 @@ def _facts(findings: Findings) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _json(findings: Findings) -> str:
+def _json(findings: AblationFindings) -> str:
     every = {name: getattr(findings, name) for name in type(findings).__dataclass_fields__ if name != "spec"}
     every |= {name: [picked(run, _RUN) for run in every[name]] for name in ("runs", "failures")}
     return to_json({"name": findings.spec.name, "question": findings.spec.question, **every})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analysis.ablation.claims import Claim
-from analysis.ablation.findings import Findings
+from analysis.ablation.findings import AblationFindings
 from analysis.figures import Drawing, forest, slopes
 from analysis.report.blocks import Section, Text, pictures, section, table
 from analysis.report.provenance import provenance_rows
@@ -29,7 +29,7 @@ MOST_SLOPES = 6
 VERDICT_HEAD = ("treatment", "design", "change", "interval", "pairs won", "p (Holm)", "verdict")
 
 
-def header(findings: Findings) -> Section:
+def header(findings: AblationFindings) -> Section:
     """Make the section with the question, the setup and the cost."""
     spec, runs = findings.spec, findings.runs
     metrics = spec.metrics
@@ -73,12 +73,12 @@ def _looks(spec: AblationSpec) -> str:
     )
 
 
-def _cost(findings: Findings) -> str:
+def _cost(findings: AblationFindings) -> str:
     seconds, epochs = sum(run.seconds for run in findings.runs), sum(run.epoch for run in findings.runs)
     return f"{len(findings.runs)} runs, {epochs} epochs, {number(seconds)} s of training"
 
 
-def verdicts(findings: Findings) -> Section:
+def verdicts(findings: AblationFindings) -> Section:
     """Make the section with the table of verdicts."""
     levels = sorted({f"{100 * (1 - one.comparison.alpha):g} %" for one in findings.claims if one.comparison})
     kind = "confidence sequences" if findings.spec.looks == "e_process" else "paired t intervals"
@@ -95,7 +95,7 @@ def verdicts(findings: Findings) -> Section:
     )
 
 
-def _family(findings: Findings) -> str:
+def _family(findings: AblationFindings) -> str:
     count = len({one.contrast.name for one in findings.claims})
     return f"{counted(count, 'treatment')} (Holm)"
 
@@ -117,13 +117,13 @@ def verdict_row(claim: Claim) -> tuple[str, ...]:
     )
 
 
-def effects(findings: Findings) -> Section:
+def effects(findings: AblationFindings) -> Section:
     """Make the section with the forest plot."""
     drawing = forest(findings.claims, findings.spec.metrics)
     return section(2, "Effects", pictures([drawing] if findings.claims else []), why="The ablation has no treatment.")
 
 
-def pairs(findings: Findings) -> Section:
+def pairs(findings: AblationFindings) -> Section:
     """Make the section with the results of single pairs."""
     rows = [_pairing_row(claim) for claim in findings.claims if claim.comparison is not None]
     found = [drawing for claim in findings.claims if (drawing := _slopes(findings, claim)) is not None]
@@ -159,7 +159,7 @@ def pairs(findings: Findings) -> Section:
     )
 
 
-def _slopes(findings: Findings, claim: Claim) -> Drawing | None:
+def _slopes(findings: AblationFindings, claim: Claim) -> Drawing | None:
     if claim.contrast.simple is None or claim.comparison is None:
         return None
     values = {arm.arm: arm.values for arm in findings.arms if arm.design == claim.design}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.ablation.findings import Findings
+from analysis.ablation.findings import AblationFindings
 from analysis.report.ablation.appendix import caveats, failures, health, reproduce
 from analysis.report.ablation.detail import calibration, fairness, interactions, secondary, uncertainty
 from analysis.report.ablation.overview import effects, header, pairs, verdicts
@@ -25,6 +25,6 @@ _ALL = (
 )
 
 
-def sections(findings: Findings) -> tuple[Section, ...]:
+def sections(findings: AblationFindings) -> tuple[Section, ...]:
     """Return the 13 sections of a report; all drawings have unique names."""
     return with_own_names([make(findings) for make in _ALL])

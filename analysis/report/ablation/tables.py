@@ -7,14 +7,14 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.ablation.findings import Findings
+from analysis.ablation.findings import AblationFindings
 from analysis.export import csv
 from search_spaces import flatten
 from search_spaces.metric_names import read_from
 from sweeps.plan.ablation_plan import AblationTable
 
 
-def pairs_csv(findings: Findings) -> str:
+def pairs_csv(findings: AblationFindings) -> str:
     """Return one row for each design, pair and arm with its metrics and the run they come from."""
     spec, table = findings.spec, AblationTable(findings.spec)
     runs = {run.number: run for run in findings.runs}
@@ -32,7 +32,7 @@ def pairs_csv(findings: Findings) -> str:
     return csv(pd.DataFrame(rows, columns=columns))
 
 
-def runs_csv(findings: Findings) -> str:
+def runs_csv(findings: AblationFindings) -> str:
     """Return one row for each run, including the tries of the tuning, with all fields of its recipe."""
     rows = [
         {

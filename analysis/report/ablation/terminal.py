@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.ablation.claims import Claim
-from analysis.ablation.findings import Findings
+from analysis.ablation.findings import AblationFindings
 from analysis.ablation.shipped import LIBRARY
 from analysis.report.ablation.overview import SYMBOLS, VERDICT_HEAD, verdict_row
 from analysis.statistics.paired import Verdict
@@ -22,7 +22,7 @@ _WORDS = {"treatment": 9, "design": 7, "verdict": 12}  # columns of words and th
 _ROOMY = 100  # columns of a terminal that shows all columns of the table
 
 
-def print_verdicts(findings: Findings, console: Console, page: Path | None = None) -> None:
+def print_verdicts(findings: AblationFindings, console: Console, page: Path | None = None) -> None:
     """Print a sentence for each verdict, the table of verdicts, the report's path and the next command.
 
     Args:
@@ -43,7 +43,7 @@ def print_verdicts(findings: Findings, console: Console, page: Path | None = Non
         console.print(Text(f"next     {following}"), soft_wrap=True)
 
 
-def next_step(findings: Findings, page: Path | None = None) -> str | None:
+def next_step(findings: AblationFindings, page: Path | None = None) -> str | None:
     """Return the most useful next command; None if the question is answered or more pairs would not help."""
     spec = findings.spec
     if findings.pairs < spec.pairs and any(not run.state.finished for run in findings.runs):
@@ -59,7 +59,7 @@ def next_step(findings: Findings, page: Path | None = None) -> str | None:
     return f"{source} --add-pairs {more}"
 
 
-def _source(findings: Findings, page: Path | None) -> str:
+def _source(findings: AblationFindings, page: Path | None) -> str:
     """Return the command with the file of the ablation: a shipped one by name, or the copy in the report."""
     name = findings.spec.name
     if (LIBRARY / f"{name}.yaml").exists():
@@ -74,7 +74,7 @@ def _needed(claim: Claim) -> int:
     return claim.comparison.needed or 0
 
 
-def _table(findings: Findings, narrow: bool) -> Table:
+def _table(findings: AblationFindings, narrow: bool) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     # In a narrow terminal, the design column is omitted if it is the same in every row.
     left_out = "design" if narrow and len(findings.spec.designs) == 1 else ""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from analysis.report.page import Headline
-from analysis.sweep.checks.check import Outcome
 from analysis.sweep.findings import SweepFindings
 from analysis.wording import counted, number
 from sweeps.run_state import RunState
+from trainers.check import Outcome
 
 OPTIMISM = "selection optimism"
 """Name of the check that compares the winner's lead with the effect of selection."""

@@ -6,11 +6,11 @@ from analysis.export import best_yaml
 from analysis.report.blocks import CodeBlock, Note, Section, Text, notes, section, table
 from analysis.report.provenance import provenance_rows
 from analysis.report.sweep.headline import SIGNS, TONES
-from analysis.sweep.checks.check import Outcome, SweepCheck
 from analysis.sweep.checks.range_checks import search_line
 from analysis.sweep.findings import BestRun, SweepFindings
 from analysis.wording import NONE, counted, number, signed, value_text
 from search_spaces import Asha, SpaceSpec, Value, flatten
+from trainers.check import Check, Outcome
 
 
 def searched(findings: SweepFindings) -> Section:
@@ -115,6 +115,6 @@ def check_counts(findings: SweepFindings) -> str:
     return f"{len(outcomes)} checks: {counts}."
 
 
-def _note(check: SweepCheck) -> Note:
+def _note(check: Check) -> Note:
     word = check.outcome.value
     return Note(TONES[check.outcome], SIGNS[check.outcome], word, check.name, check.evidence, check.next_step)

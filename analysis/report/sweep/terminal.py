@@ -14,10 +14,10 @@ from rich.text import Text
 from analysis.diagnosis.findings import Finding, Severity
 from analysis.report.sweep.appendix import MOST_FINDINGS, REGION_HEAD, SHARE_HEAD, region_rows, share_rows, too_short
 from analysis.report.sweep.headline import SIGNS, headline
-from analysis.sweep.checks.check import Outcome
 from analysis.sweep.findings import SweepFindings
 from analysis.wording import part_of
 from search_spaces import UsageError
+from trainers.check import Outcome
 
 _STYLES = {"good": "green", "bad": "red", "even": "yellow"}
 _OUTCOMES = {Outcome.PASS: "green", Outcome.WARN: "yellow", Outcome.FAIL: "red"}

@@ -9,7 +9,7 @@ from analysis.figures.rungs import rung_ranks, survivors
 from analysis.figures.sweep import ledger, sweep_best_of_n
 from analysis.report.blocks import Section, Text, pictures, section, table
 from analysis.sweep.findings import SweepFindings
-from analysis.sweep.rung_correlation import LEAST, RungCorrelation
+from analysis.sweep.rung_correlation import MIN_RUNS, RungCorrelation
 from analysis.wording import NONE, number, or_dash, two_decimals
 from search_spaces import Asha
 from sweeps.engine.progress import sweep_progress
@@ -59,7 +59,7 @@ def stopping(findings: SweepFindings) -> Section:
 def _remarks(findings: SweepFindings) -> list[str]:
     rows = findings.rungs
     unknown = any(one.spearman is None for one in rows)
-    few = f"{NONE} means fewer than {LEAST} runs, or identical scores." if unknown else ""
+    few = f"{NONE} means fewer than {MIN_RUNS} runs, or identical scores." if unknown else ""
     chosen = "Only runs that were promoted at a rung are compared there, which lowers the correlation."
     return [one for one in (few, chosen if any(one.stopped for one in rows) else "") if one]
 

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from analysis.statistics.intervals import Floats
-from analysis.sweep.checks.check import Outcome, SweepCheck
 from analysis.sweep.evidence import INFEASIBLE, SweepEvidence
-from analysis.sweep.good_region import good_region, places
+from analysis.sweep.good_region import good_region, range_positions
 from analysis.sweep.new_ranges import NewRange, new_ranges
 from search_spaces import Choice, Distribution
 from search_spaces.search.distributions import canonical
 from search_spaces.values import show
+from trainers.check import Check, Outcome, failed, passed, warned
 
 ENOUGH = 5  # good runs
 MANY = 0.25  # of the runs infeasible
@@ -23,7 +23,7 @@ THIRDS = ("lower", "middle", "upper")
 COVERED_FROM = 9  # runs: fewer cannot be asked to be everywhere
 
 
-def edge_checks(evidence: SweepEvidence) -> tuple[SweepCheck, ...]:
+def edge_checks(evidence: SweepEvidence) -> tuple[Check, ...]:
     """Return a check for each field whose best value lies near an end of its range, or one that says there is none.
 
     Source: Godbole et al., "Deep Learning Tuning Playbook", 2023: a best point near a boundary says that the space
@@ -34,15 +34,11 @@ def edge_checks(evidence: SweepEvidence) -> tuple[SweepCheck, ...]:
         return ()
     found = new_ranges(evidence)
     if not found:
-        return (
-            SweepCheck(
-                "edge of the space", Outcome.PASS, f"Run {best.number}, the best, is inside every range by over 10 %."
-            ),
-        )
+        return (passed("edge of the space", f"Run {best.number}, the best, is inside every range by over 10 %."),)
     return tuple(_edge_check(evidence, best.number, one) for one in found)
 
 
-def _edge_check(evidence: SweepEvidence, number: int, found: NewRange) -> SweepCheck:
+def _edge_check(evidence: SweepEvidence, number: int, found: NewRange) -> Check:
     edge = found.edge
     old = evidence.search[edge.field]
     end = old.edges()[-1 if edge.upper else 0]
@@ -53,12 +49,12 @@ def _edge_check(evidence: SweepEvidence, number: int, found: NewRange) -> SweepC
     )
     if found.distribution is None:
         law = f"{evidence_text}. The recipe allows nothing beyond {_number(end)}, so the space ends there by law."
-        return SweepCheck(f"edge of {edge.field}", Outcome.PASS, law)
+        return passed(f"edge of {edge.field}", law)
     if not edge.backed:
         chance = f"{evidence_text}: the others lie elsewhere, so chance may have put the best one there."
-        return SweepCheck(f"edge of {edge.field}", Outcome.PASS, chance)
+        return passed(f"edge of {edge.field}", chance)
     next_step = f"Search {search_line(edge.field, found.distribution)} next: sweeps extend {evidence.spec.name} --edge."
-    return SweepCheck(f"edge of {edge.field}", Outcome.WARN, f"{evidence_text}.", next_step)
+    return warned(f"edge of {edge.field}", f"{evidence_text}.", next_step)
 
 
 def search_line(field: str, distribution: Distribution) -> str:
@@ -67,21 +63,19 @@ def search_line(field: str, distribution: Distribution) -> str:
     return f"{field}: {{{name}: {show(arguments)}}}"
 
 
-def good_region_check(evidence: SweepEvidence) -> SweepCheck:
+def good_region_check(evidence: SweepEvidence) -> Check:
     """Whether enough runs are about as good as the best one: with few, its value is the luck of one point."""
     region = good_region(evidence)
     name = "runs in the good region"
     if region is None:
-        return SweepCheck(
-            name, Outcome.FAIL, "No run is complete, so no region is good.", "Look at the failures first."
-        )
+        return failed(name, "No run is complete, so no region is good.", "Look at the failures first.")
     count = len(region.runs)
     text = f"{count} of {len(evidence.runs)} runs are within {region.tolerance:.3g} of the best score {region.words}."
     if count >= ENOUGH:
-        return SweepCheck(name, Outcome.PASS, text)
+        return passed(name, text)
     hull = _hull(evidence, region.runs)
     more = f"Run more, or narrow the space around them{hull}: {ENOUGH} good runs at least tell a region from a point."
-    return SweepCheck(name, Outcome.WARN, text, more)
+    return warned(name, text, more)
 
 
 def _hull(evidence: SweepEvidence, numbers: Sequence[int]) -> str:
@@ -95,26 +89,26 @@ def _hull(evidence: SweepEvidence, numbers: Sequence[int]) -> str:
     return f" ({', '.join(spans)})" if spans else ""
 
 
-def infeasible_check(evidence: SweepEvidence) -> SweepCheck:
+def infeasible_check(evidence: SweepEvidence) -> Check:
     """Whether more than a quarter of the runs diverged or failed."""
     name, ended = "infeasible runs", evidence.finished
     bad = [run for run in ended if run.state in INFEASIBLE]
     if not ended:
-        return SweepCheck(name, Outcome.WARN, "No run has ended yet.", "Wait for the first ones.")
+        return warned(name, "No run has ended yet.", "Wait for the first ones.")
     failed = sum(run.error is not None for run in bad)
     share = f"{len(bad)} of {len(ended)} runs ({len(bad) / len(ended):.0%})"
     text = f"{share} diverged ({len(bad) - failed}) or failed ({failed})"
     where = _blow_up(evidence, {run.number for run in bad})
     if len(bad) <= MANY * len(ended):
-        return SweepCheck(name, Outcome.PASS, f"{text}{where}.")
+        return passed(name, f"{text}{where}.")
     next_step = "Leave the part of the space that blows up out, or add warmup and clipping, and read sweeps diagnose."
-    return SweepCheck(name, Outcome.FAIL if len(bad) == len(ended) else Outcome.WARN, f"{text}{where}.", next_step)
+    return Check(name, Outcome.FAIL if len(bad) == len(ended) else Outcome.WARN, f"{text}{where}.", next_step)
 
 
 def _blow_up(evidence: SweepEvidence, bad: set[int]) -> str:
     """The field whose one side the infeasible runs lie on, if there is one."""
     found: list[tuple[float, str]] = []
-    spots = {run.number: places(evidence, run) for run in evidence.finished}
+    spots = {run.number: range_positions(evidence, run) for run in evidence.finished}
     for field in evidence.search:
         inside = np.array([one[field] for number, one in spots.items() if number in bad and field in one])
         others = np.array([one[field] for number, one in spots.items() if number not in bad and field in one])
@@ -134,13 +128,13 @@ def _probability_above(inside: Floats, others: Floats) -> float:
     return float((gaps > 0).mean() + 0.5 * (gaps == 0).mean())
 
 
-def coverage_check(evidence: SweepEvidence) -> SweepCheck:
+def coverage_check(evidence: SweepEvidence) -> Check:
     """Whether the sampler has been everywhere: in each third of each range, and at each option."""
     name = "coverage"
     sampled = [run for run in evidence.runs if run.number > 0]
     if len(sampled) < COVERED_FROM:
         few = f"{len(sampled)} sampled runs are too few to be everywhere in {len(evidence.search)} fields."
-        return SweepCheck(name, Outcome.WARN, few, f"Run {COVERED_FROM + 1} or more.")
+        return warned(name, few, f"Run {COVERED_FROM + 1} or more.")
     missed: list[str] = []
     least = len(sampled)
     for field, distribution in evidence.search.items():
@@ -148,12 +142,10 @@ def coverage_check(evidence: SweepEvidence) -> SweepCheck:
         missed += [f"{region} of {field}" for region, count in counts.items() if not count]
         least = min(least, *counts.values()) if counts else least
     if not missed:
-        return SweepCheck(
-            name, Outcome.PASS, f"Every third of every range, and every option, has {least} runs or more."
-        )
+        return passed(name, f"Every third of every range, and every option, has {least} runs or more.")
     text = f"Of {len(sampled)} sampled runs none is in the {', nor in the '.join(missed)}."
     next_step = "Use more runs, more sampler.startup, or sampler: {kind: qmc}, which fills a space evenly."
-    return SweepCheck(name, Outcome.WARN, text, next_step)
+    return warned(name, text, next_step)
 
 
 def _counts(evidence: SweepEvidence, field: str, distribution: Distribution) -> dict[str, int]:
@@ -164,7 +156,8 @@ def _counts(evidence: SweepEvidence, field: str, distribution: Distribution) -> 
             return {}
         options = [show(option) for option in distribution.options]
         return {f"option {one}": sum(show(run.values[field]) == one for run in runs) for one in options}
-    spots = [place for run in runs if (place := places(evidence, run).get(field)) is not None and math.isfinite(place)]
+    places = (range_positions(evidence, run).get(field) for run in runs)
+    spots = [place for place in places if place is not None and math.isfinite(place)]
     if not spots or len(set(distribution.edges())) + getattr(distribution, "size", 3) - 2 < 3:
         return {}
     thirds = [min(2, max(0, math.floor(3.0 * place))) for place in spots]

@@ -31,7 +31,7 @@ from sweeps.plan.search_plan import searched_fields
 PAIRS = 10
 
 
-def toggled(url: str, source: str, fields: Sequence[str], overrides: Overrides) -> AblationSpec:
+def toggle_ablation(url: str, source: str, fields: Sequence[str], overrides: Overrides) -> AblationSpec:
     """Return the ablation that takes the winner of a sweep as its control and each field back to the baseline.
 
     Args:

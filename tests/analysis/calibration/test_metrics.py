@@ -21,7 +21,7 @@ from analysis.calibration.metrics import (
     mean_gap,
     null_band,
     risk_coverage,
-    summarize,
+    summarize_calibration,
 )
 from trainers.evaluation.evaluate import expected_calibration_error
 
@@ -230,7 +230,7 @@ def test_aurc_at_its_ends() -> None:
 def test_summary() -> None:
     confidence, correct = overconfident(0, 3000)
     nll = np.linspace(0.0, 2.0, 3000)
-    summary = summarize(confidence.astype(np.float32), correct, nll, np.random.default_rng(0))
+    summary = summarize_calibration(confidence.astype(np.float32), correct, nll, np.random.default_rng(0))
     single = confidence.astype(np.float32)
     bins = bins_equal_width(single, correct)
     assert (summary.n, summary.accuracy) == (3000, correct.mean())
@@ -241,7 +241,8 @@ def test_summary() -> None:
     assert (summary.gap, summary.aurc) == (mean_gap(single, correct), aurc(single, correct))
     assert summary.null == null_band(single, np.random.default_rng(0))
     assert summary.ece > summary.null.upper95
-    assert summarize(confidence, correct, nll, np.random.default_rng(0), brier=nll).brier == pytest.approx(1.0)
+    scored = summarize_calibration(confidence, correct, nll, np.random.default_rng(0), brier=nll)
+    assert scored.brier == pytest.approx(1.0)
 
 
 def test_decomposition() -> None:
@@ -272,7 +273,7 @@ def test_refusals(confidence: list[float], correct: list[bool], message: str) ->
         with pytest.raises(ValueError, match=message):
             function(confidence, correct)
     with pytest.raises(ValueError, match=message):
-        summarize(confidence, correct, [0.0] * len(confidence), rng)
+        summarize_calibration(confidence, correct, [0.0] * len(confidence), rng)
 
 
 def test_refusals_of_the_rest() -> None:
@@ -290,7 +291,7 @@ def test_refusals_of_the_rest() -> None:
     with pytest.raises(ValueError, match="same examples"):
         simulated_correct([0.5, 0.5], bins, rng)
     with pytest.raises(ValueError, match=r"nll must have shape \(1,\)"):
-        summarize([0.5], [True], [0.1, 0.2], rng)
+        summarize_calibration([0.5], [True], [0.1, 0.2], rng)
     with pytest.raises(ValueError, match="brier must not be negative or NaN: got nan at 0"):
-        summarize([0.5], [True], [0.1], rng, brier=[math.nan])
-    assert summarize([0.5], [True], [math.inf], rng).nll == math.inf
+        summarize_calibration([0.5], [True], [0.1], rng, brier=[math.nan])
+    assert summarize_calibration([0.5], [True], [math.inf], rng).nll == math.inf

@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 import torch
 
-from analysis.diagnosis.diagnose import curves_of, diagnose, shown
+from analysis.diagnosis.diagnose import curves_of, diagnose
 from analysis.diagnosis.findings import Code, Finding
+from analysis.report.sweep.appendix import MOST_FINDINGS
 from search_spaces.recipe.recipe import Recipe
 from trainers.factory import open_training
 from trainers.loop.training import Training
@@ -77,13 +78,13 @@ def test_a_real_run_that_is_well() -> None:
 @pytest.mark.usefixtures("_one_thread")
 @pytest.mark.parametrize("optimizer", [{"kind": "adamw", "lr": 1.5}, {"kind": "sgd", "lr": 30.0}])
 def test_a_real_run_that_is_too_hot(optimizer: dict[str, Any]) -> None:
-    assert BLOWN & codes(shown(trained({"optimizer": optimizer}, digits)))
+    assert BLOWN & codes(trained({"optimizer": optimizer}, digits)[:MOST_FINDINGS])
 
 
 @pytest.mark.usefixtures("_one_thread")
 def test_a_real_run_on_shuffled_labels() -> None:
     found = trained({**SANE, "signals": {"train_rescored": True}}, lambda recipe: Training(recipe, Shuffled(), 0))
-    assert {Code.CHANCE, Code.OVERFIT} & codes(shown(found))
+    assert {Code.CHANCE, Code.OVERFIT} & codes(found[:MOST_FINDINGS])
 
 
 def test_a_warmup_is_read_from_the_recipe() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.diagnosis.smoothing import centred_mean, ema, first_run, noise, theil_sen
+from analysis.diagnosis.smoothing import centred_mean, ema, first_streak, noise, theil_sen
 
 
 def test_theil_sen_is_scipys() -> None:
@@ -26,4 +26,4 @@ def test_smoothing() -> None:
     assert noise(np.linspace(0, 50, 4000) + 0.2 * rng.standard_normal(4000)) == pytest.approx(0.2, rel=0.1)
     assert noise(np.zeros(2)) == 0.0
     flags = np.array([True, False, True, True])
-    assert (first_run(flags, 2), first_run(flags, 3)) == (2, None)
+    assert (first_streak(flags, 2), first_streak(flags, 3)) == (2, None)

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from analysis.ablation.evidence import read_evidence
-from analysis.ablation.findings import find
+from analysis.ablation.findings import ablation_findings
 from analysis.report.ablation.files import publish, write_report
 from analysis.report.page import Report
 from analysis.report.sweep.files import write_sweep_report
 from analysis.sweep.evidence import read_sweep
-from analysis.sweep.findings import find_sweep
+from analysis.sweep.findings import sweep_findings
 from tests.analysis.report_cases import ATTACKS, HOSTILE
 from tests.analysis.sweep_cases import SWEEPS as MADE
 from tests.fakes import run_sweep
@@ -58,7 +58,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     url = f"sqlite:///{folder / 'runs' / 'sweeps.db'}"
-    return Trained(url, write_report(find(read_evidence(url, "hostile")), folder / "page", png=False))
+    return Trained(url, write_report(ablation_findings(read_evidence(url, "hostile")), folder / "page", png=False))
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +128,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Report:
     url = f"sqlite:///{folder / 'sweeps.db'}"
     spec, runner = MADE["hostile"]
     run_sweep(spec, url, folder / "c", runner)
-    return write_sweep_report(url, find_sweep(read_sweep(url, "toy"), repeats=3), folder / "page")
+    return write_sweep_report(url, sweep_findings(read_sweep(url, "toy"), repeats=3), folder / "page")
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (375, "light"), (1280, "dark")])
@@ -176,7 +176,7 @@ def test_wide_tables_scroll_in_their_own_box(trained: Trained, chromium: Browser
 
 
 def test_the_report_is_written_from_the_database_alone(trained: Trained, tmp_path: Path) -> None:
-    written = write_report(find(read_evidence(trained.url, "hostile")), tmp_path)
+    written = write_report(ablation_findings(read_evidence(trained.url, "hostile")), tmp_path)
     paths = (*written.files, *written.pictures)
     for old, new in zip(trained.report.files, paths, strict=False):
         if old.name != "report.md":  # it has figures here if a browser is available
@@ -188,7 +188,7 @@ def test_the_report_is_written_from_the_database_alone(trained: Trained, tmp_pat
 
 @pytest.fixture(scope="module")
 def dashboard(trained: Trained) -> Iterator[str]:
-    findings = find(read_evidence(trained.url, "hostile"))
+    findings = ablation_findings(read_evidence(trained.url, "hostile"))
     publish(trained.url, findings, trained.report)
     publish(trained.url, findings, trained.report)  # publishing twice is the same as once
     with socket.socket() as probe:

@@ -9,7 +9,7 @@ import pytest
 from analysis.diagnosis.findings import Code
 from analysis.statistics.best_of_n import expected_best
 from analysis.sweep.evidence import read_sweep
-from analysis.sweep.findings import SweepFindings, find_sweep
+from analysis.sweep.findings import SweepFindings, sweep_findings
 from search_spaces import Asha, lookup
 from sweeps.engine.progress import sweep_progress
 from sweeps.run_state import RunState
@@ -29,11 +29,11 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def findings(database: str) -> SweepFindings:
-    return find_sweep(read_sweep(database, "toy"), repeats=3)
+    return sweep_findings(read_sweep(database, "toy"), repeats=3)
 
 
 def test_the_same_database_gives_the_same_findings(database: str, findings: SweepFindings) -> None:
-    assert repr(find_sweep(read_sweep(database, "toy"), repeats=3)) == repr(findings)
+    assert repr(sweep_findings(read_sweep(database, "toy"), repeats=3)) == repr(findings)
 
 
 def test_the_costs_add_up(database: str, findings: SweepFindings) -> None:
@@ -106,7 +106,7 @@ def test_the_words(findings: SweepFindings) -> None:
 
 
 def test_an_edge_becomes_a_range_and_a_command() -> None:
-    found = find_sweep(made_sweep(peak(1.0)), repeats=2)
+    found = sweep_findings(made_sweep(peak(1.0)), repeats=2)
     assert found.ranges.keys() == {LR}
     assert any("sweeps extend toy --edge" in line for line in found.commands)
     assert found.data.contour is not None
@@ -121,7 +121,7 @@ def test_a_sweep_of_which_nothing_is_left() -> None:
     evidence = made_sweep(
         lambda places, share, rng: math.nan, spec_of(runs=9, early_stopping=Asha(grace_epochs=1, reduction_factor=3))
     )
-    found = find_sweep(evidence, repeats=2)
+    found = sweep_findings(evidence, repeats=2)
     assert found.best == ()
     assert found.best_of_n == ()
     assert found.fidelity is None
@@ -131,7 +131,8 @@ def test_a_sweep_of_which_nothing_is_left() -> None:
 
 def test_a_single_recipe() -> None:
     """A space that searches nothing, as a winner's file is."""
-    found = find_sweep(made_sweep(lambda places, share, rng: 0.5 + share / 10, spec_of(runs=1, search={})), repeats=2)
+    evidence = made_sweep(lambda places, share, rng: 0.5 + share / 10, spec_of(runs=1, search={}))
+    found = sweep_findings(evidence, repeats=2)
     assert len(found.best) == 1
     assert found.data.axes == ()
     assert WD not in found.ranges

@@ -103,7 +103,7 @@ def test_a_sound_task_passes_every_check(network, optimizer) -> None:
     names = ["overfit one batch", "initial loss", "learning rate", "gradients", "learns", "throughput"]
     assert list(checks) == names
     assert not_passed(checks) == set(), checks
-    assert all(check.evidence and not check.fix for check in checks.values())
+    assert all(check.evidence and not check.next_step for check in checks.values())
 
 
 def test_shuffled_labels_are_memorised_and_do_not_generalise() -> None:
@@ -113,7 +113,7 @@ def test_shuffled_labels_are_memorised_and_do_not_generalise() -> None:
     learns = checks["learns"]
     assert learns.outcome is Outcome.FAIL
     assert "val stays at chance" in learns.evidence
-    assert "shuffled" in learns.fix
+    assert "shuffled" in learns.next_step
 
 
 def test_labels_without_information_are_a_warning() -> None:
@@ -127,7 +127,7 @@ def test_logits_that_are_too_large_show_in_the_initial_loss() -> None:
     initial = run(Mixture(lambda: Scaled(100.0)))["initial loss"]
     assert initial.outcome is Outcome.FAIL
     assert "ln 4 = 1.386" in initial.evidence
-    assert "the logits are too large" in initial.fix
+    assert "the logits are too large" in initial.next_step
 
 
 def test_logits_that_are_too_small_show_in_overfitting_and_in_the_gradients() -> None:
@@ -143,7 +143,7 @@ def test_a_detached_layer_is_named() -> None:
     assert gradients.outcome is Outcome.FAIL
     assert "2 of 4 parameters" in gradients.evidence
     assert "first.weight, first.bias" in gradients.evidence
-    assert "detach" in gradients.fix
+    assert "detach" in gradients.next_step
 
 
 def test_a_layer_that_forward_leaves_out_is_named() -> None:
@@ -168,9 +168,9 @@ def test_a_rate_that_is_far_too_low_is_seen_and_the_task_not_blamed() -> None:
     checks = run(Mixture(), RECIPE.model_copy(update={"optimizer": AdamW(lr=1e-7)}))
     assert checks["overfit one batch"].outcome is Outcome.WARN
     assert checks["learning rate"].outcome is Outcome.WARN
-    assert "optimizer.lr: {loguniform:" in checks["learning rate"].fix
+    assert "optimizer.lr: {loguniform:" in checks["learning rate"].next_step
     assert checks["learns"].outcome is Outcome.WARN
-    assert "raise it" in checks["learns"].fix
+    assert "raise it" in checks["learns"].next_step
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def scan(lr: float, suggestion: Suggestion | None) -> LrScan:
 def test_the_recipes_rate_against_the_scan(lr: float, outcome: Outcome) -> None:
     found = check_learning_rate(scan(lr, Suggestion(0.1, 0.01, 0.5, 0.1, 2.0)))
     assert found.outcome is outcome
-    assert (found.fix == "") is (outcome is Outcome.PASS)
+    assert (found.next_step == "") is (outcome is Outcome.PASS)
 
 
 def test_a_scan_without_a_fall_is_a_warning() -> None:

@@ -28,7 +28,7 @@ from analysis.report.sweep.sections import sweep_sections
 from analysis.report.sweep.terminal import print_diagnosis, print_sweep_report
 from analysis.sweep.best_quarter import best_quarter, window
 from analysis.sweep.evidence import read_sweep
-from analysis.sweep.findings import SweepFindings, find_sweep
+from analysis.sweep.findings import SweepFindings, sweep_findings
 from search_spaces import SpaceSpec, UsageError, parse_space
 from tests.analysis.made_sweeps import made_sweep, peak
 from tests.analysis.report_cases import ATTACKS
@@ -55,7 +55,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Made]:
         folder = tmp_path_factory.mktemp("sweep")
         url = f"sqlite:///{folder / 'sweeps.db'}"
         run_sweep(spec, url, folder / "c", runner)
-        findings = find_sweep(read_sweep(url, "toy"), repeats=3)
+        findings = sweep_findings(read_sweep(url, "toy"), repeats=3)
         found[case] = Made(url, findings, write_sweep_report(url, findings, folder / "page", png=False))
     return found
 
@@ -85,7 +85,7 @@ def test_the_folder_has_what_export_writes_and_the_report(made: dict[str, Made],
 @pytest.mark.parametrize("case", ["plain", "hostile"])
 def test_the_same_database_gives_the_same_bytes(made: dict[str, Made], case: str, tmp_path: Path) -> None:
     one = made[case]
-    again = write_sweep_report(one.url, find_sweep(read_sweep(one.url, "toy"), repeats=3), tmp_path, png=False)
+    again = write_sweep_report(one.url, sweep_findings(read_sweep(one.url, "toy"), repeats=3), tmp_path, png=False)
     for old, new in zip(one.report.files, again.files, strict=True):
         assert old.read_bytes() == new.read_bytes(), old.name
 
@@ -178,7 +178,7 @@ def test_the_winner_can_be_pasted(made: dict[str, Made]) -> None:
 
 
 def test_suggested_ranges_can_be_pasted() -> None:
-    findings = find_sweep(made_sweep(peak(1.0)), repeats=2)
+    findings = sweep_findings(made_sweep(peak(1.0)), repeats=2)
     [code] = [block for block in sweep_sections(findings)[2].blocks if isinstance(block, CodeBlock)]
     lines = [line for line in text_of(findings.spec).splitlines() if not re.match(r"  \w+\.|search:", line)]
     assert parse_space("\n".join([*lines, code.text]), "f.yaml", "toy").search == findings.ranges
@@ -228,7 +228,7 @@ def test_one_command_writes_the_report_of_either_kind(
     made: dict[str, Made], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = made["nll"]
-    monkeypatch.setattr(present, "find_sweep", lambda evidence: find_sweep(evidence, repeats=3))
+    monkeypatch.setattr(present, "sweep_findings", lambda evidence: sweep_findings(evidence, repeats=3))
     monkeypatch.setattr(present, "publish_sweep", lambda *found: None)  # this sweep has no study
     monkeypatch.setattr("analysis.report.page.write_pngs", lambda drawings, folder: "no browser was asked")
     present.present(one.url, "toy", Console(quiet=True), tmp_path)
@@ -286,10 +286,10 @@ def test_the_terminal_says_the_diagnosis(made: dict[str, Made], case: str) -> No
 def test_headlines(made: dict[str, Made]) -> None:
     assert headline(made["broken"].findings).word == "NO WINNER"
     assert headline(made["one recipe"].findings).word == "BASELINE IS BEST"
-    clear = find_sweep(made_sweep(peak(0.9)), repeats=2)
+    clear = sweep_findings(made_sweep(peak(0.9)), repeats=2)
     assert headline(clear).word == "BETTER"
     assert "sweeps confirm toy" in headline(clear).wider
-    luck = find_sweep(made_sweep(peak(0.5, noise=0.05)), repeats=2)
+    luck = sweep_findings(made_sweep(peak(0.5, noise=0.05)), repeats=2)
     assert headline(luck).word in ("MAY BE LUCK", "BASELINE IS BEST")
 
 

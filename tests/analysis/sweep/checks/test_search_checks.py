@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.sweep.checks.check import Outcome, SweepCheck
 from analysis.sweep.checks.search_checks import check_sweep
 from analysis.sweep.evidence import SweepEvidence, read_sweep
-from analysis.sweep.fidelity import matched
+from analysis.sweep.fidelity import comparable_scores
 from analysis.sweep.good_region import good_region
 from analysis.sweep.new_ranges import suggested_ranges
 from analysis.sweep.rung_correlation import rung_correlations
@@ -32,11 +31,12 @@ from search_spaces import (
 from sweeps.run_state import RunState
 from tests.analysis.made_sweeps import BETA, LR, WARMUP, WD, Score, made_sweep, peak, saturating, spec_of
 from tests.fakes import CurveRunner, run_sweep, space, unstable
+from trainers.check import Check, Outcome
 
 FORBIDDEN = ("significant", "no effect", "trend", "proves", "marginally")
 
 
-def checks_of(evidence: SweepEvidence) -> dict[str, SweepCheck]:
+def checks_of(evidence: SweepEvidence) -> dict[str, Check]:
     return {check.name: check for check in check_sweep(evidence)}
 
 
@@ -431,21 +431,21 @@ def test_a_plateau_with_noise_raises_no_alarm(seed: int) -> None:
 def test_runs_are_compared_where_enough_of_them_are() -> None:
     asha = Asha(grace_epochs=1, reduction_factor=3)
     evidence = made_sweep(peak(0.6), spec_of(early_stopping=asha, runs=30))
-    found = matched(evidence)
+    found = comparable_scores(evidence)
     assert found is not None
     assert (found.epoch, len(found.scores)) == (1, 30)
-    many = matched(evidence, wanted=5)
+    many = comparable_scores(evidence, wanted=5)
     assert many is not None
     assert many.epoch > 1
-    assert matched(made_sweep(peak(), spec_of(runs=5))) is None
-    whole = matched(made_sweep(peak()))
+    assert comparable_scores(made_sweep(peak(), spec_of(runs=5))) is None
+    whole = comparable_scores(made_sweep(peak()))
     assert whole is not None
     assert whole.epoch == 20
 
 
 def test_a_diverged_run_is_as_bad_as_the_worst() -> None:
     evidence = made_sweep(peak(), states={3: RunState.DIVERGED, 4: RunState.FAILED})
-    found = matched(evidence)
+    found = comparable_scores(evidence)
     assert found is not None
     assert found.scores[3] == min(found.scores.values())
     assert 4 not in found.scores
