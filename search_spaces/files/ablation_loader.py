@@ -12,7 +12,7 @@ from search_spaces.files.lookup import locate, read_base, read_nodes, read_text
 from search_spaces.files.nodes import Leaf, Mark, Node, Section, drop, find, plain, put, written_names
 from search_spaces.files.search_section import read_distribution
 from search_spaces.files.space_loader import assemble
-from search_spaces.recipe.validation import refusals
+from search_spaces.recipe.validation import invalid_values
 from search_spaces.specs.ablation import AblationSpec, Arm, Metrics
 from search_spaces.specs.space import Metric, SpaceSpec
 from search_spaces.values import show
@@ -218,7 +218,7 @@ class _Assembly:
         try:
             return AblationSpec.model_validate(values)
         except ValidationError as error:
-            for path, message in refusals(error, AblationSpec):
+            for path, message in invalid_values(error, AblationSpec):
                 names = [name for name in path if name != "settings"]
                 self._add(find(self.root, names), ".".join(names), message)
         except UsageError as error:

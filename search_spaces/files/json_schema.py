@@ -5,7 +5,7 @@ rule, such as that a searched value is valid for its field or that two fields ex
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -39,7 +39,7 @@ _ARGUMENTS: dict[str, Schema] = {
 def json_schema() -> Schema:
     """Return the schema of a space file, in draft 2020-12."""
     _, parts = models_json_schema([(part, "validation") for part in _PARTS], ref_template="#/$defs/{model}")
-    definitions = {name: _described(part) for name, part in parts["$defs"].items()}
+    definitions = {name: _described(part, _inherited(name)) for name, part in parts["$defs"].items()}
     definitions["Distribution"] = _distribution()
     return {
         "$schema": _DIALECT,
@@ -141,9 +141,9 @@ def _reference(name: str) -> Schema:
     return {"$ref": f"#/$defs/{name}"}
 
 
-def _described(part: Schema) -> Schema:
+def _described(part: Schema, inherited: Mapping[str, str]) -> Schema:
     """Return the schema of a part with the descriptions of its docstring and without required fields."""
-    about = _attributes(part.get("description", ""))
+    about = {**inherited, **_attributes(part.get("description", ""))}
     properties = {
         name: {**({"description": about[name]} if name in about else {}), **_alternatives(one)}
         for name, one in part.get("properties", {}).items()
@@ -151,6 +151,12 @@ def _described(part: Schema) -> Schema:
     summary = part.get("description", "").partition("\n\n")[0]
     rest = {name: value for name, value in part.items() if name not in ("properties", "description", "required")}
     return {**({"description": summary} if summary else {}), **rest, "properties": properties}
+
+
+def _inherited(name: str) -> dict[str, str]:
+    """Return the descriptions of attributes in the base classes of a part with kinds."""
+    bases = (kind.__base__ for kinds in KINDS.values() for kind in kinds.values() if kind.__name__ == name)
+    return {key: text for base in bases if base for key, text in _attributes(base.__doc__ or "").items()}
 
 
 def _alternatives(one: Schema) -> Schema:

@@ -19,7 +19,7 @@ from search_spaces.files.overrides import Override, apply_overrides, parse_overr
 from search_spaces.files.search_section import SearchParts, fix, fix_start, read_search
 from search_spaces.recipe.fields import flatten
 from search_spaces.recipe.recipe import Recipe
-from search_spaces.recipe.validation import MISSING, refusals
+from search_spaces.recipe.validation import MISSING, invalid_values
 from search_spaces.search.field_checks import validate_search
 from search_spaces.search.parameters import overlap
 from search_spaces.specs.space import SpaceSpec
@@ -182,7 +182,7 @@ class _Assembly:
         try:
             return SpaceSpec.model_validate(values)
         except ValidationError as error:
-            for path, message in refusals(error, SpaceSpec):
+            for path, message in invalid_values(error, SpaceSpec):
                 self._add(path, message)
         except UsageError as error:
             # With an invalid search, the size of the grid would be wrong, so its problems are not reported.
@@ -260,7 +260,7 @@ def _draft(values: Any) -> _Draft:
     try:
         return _Draft(Recipe.model_validate(values))
     except ValidationError as error:
-        paths = [invalid.path for invalid in refusals(error, Recipe)]
+        paths = [invalid.path for invalid in invalid_values(error, Recipe)]
     if not isinstance(values, dict):
         return _Draft(None, complete=False)
     values = {name: dict(section) if isinstance(section, dict) else section for name, section in values.items()}

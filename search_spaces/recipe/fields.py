@@ -7,7 +7,7 @@ from pydantic import BaseModel, ValidationError
 
 from search_spaces.errors import Problem, UsageError, suggest
 from search_spaces.recipe.recipe import Recipe
-from search_spaces.recipe.validation import kinds_of, refusals
+from search_spaces.recipe.validation import invalid_values, kinds_of
 from search_spaces.values import Value
 
 KINDS = {name: kinds for name in Recipe.model_fields if len(kinds := kinds_of(Recipe, name)) > 1}
@@ -127,7 +127,7 @@ def _validated(tree: dict[str, Any], problems: Sequence[Problem] = ()) -> Recipe
     try:
         recipe = Recipe.model_validate(tree)
     except ValidationError as error:
-        found = (Problem("", ".".join(path), message) for path, message in refusals(error, Recipe))
+        found = (Problem("", ".".join(path), message) for path, message in invalid_values(error, Recipe))
         raise UsageError(*problems, *found) from None
     if problems:
         raise UsageError(*problems)

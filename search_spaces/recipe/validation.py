@@ -33,7 +33,7 @@ _RULES = {
 }
 
 
-class Refusal(NamedTuple):
+class InvalidValue(NamedTuple):
     """One value that failed validation.
 
     Attributes:
@@ -45,17 +45,17 @@ class Refusal(NamedTuple):
     message: str
 
 
-def refusals(error: ValidationError, model: type[BaseModel]) -> tuple[Refusal, ...]:
+def invalid_values(error: ValidationError, model: type[BaseModel]) -> tuple[InvalidValue, ...]:
     """Return what a validation error says about each value.
 
     Args:
         error: What pydantic raised.
         model: The class that was being validated.
     """
-    return tuple(_refusal(details, model) for details in error.errors(include_url=False))
+    return tuple(_invalid_value(details, model) for details in error.errors(include_url=False))
 
 
-def _refusal(details: ErrorDetails, model: type[BaseModel]) -> Refusal:
+def _invalid_value(details: ErrorDetails, model: type[BaseModel]) -> InvalidValue:
     path, owner = _follow(model, details["loc"])
     name = path[-1] if path else ""
     match details["type"]:
@@ -77,7 +77,7 @@ def _refusal(details: ErrorDetails, model: type[BaseModel]) -> Refusal:
         case kind:
             rule = _RULES[kind].format(**details.get("ctx", {})) if kind in _RULES else details["msg"]
             message = f"{rule}, found {show(details['input'])}"
-    return Refusal(path, message)
+    return InvalidValue(path, message)
 
 
 def _unknown(name: str, owner: type[BaseModel] | None) -> str:

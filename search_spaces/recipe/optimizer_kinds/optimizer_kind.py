@@ -24,13 +24,13 @@ class TypicalRates:
 
 
 class OptimizerKind(Part):
-    """Base class of the optimizers of a recipe.
-
-    Fields that mean the same in every optimizer: `lr` is the peak learning rate; `weight_decay` the strength of the
-    decoupled decay; `decay` tells which parameters are decayed; `decay_embeddings` whether embedding tables count as
-    matrices. The class attributes are facts, not hyperparameters.
+    """Base class of the optimizers of a recipe. Class attributes in capitals are facts, not hyperparameters.
 
     Attributes:
+        lr: Peak learning rate.
+        weight_decay: Strength of the decoupled decay.
+        decay: Which parameters are decayed.
+        decay_embeddings: Whether embedding tables count as matrices.
         TYPICAL_RATES: Typical peak learning rates, in the units of `typical_rates`.
         ENTRYWISE: Whether each entry of the gradient is divided by its own size, or replaced by its sign.
         BOUNDED_STEP: Whether the size of a step is bounded for any gradient.

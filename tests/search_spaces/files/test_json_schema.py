@@ -94,6 +94,7 @@ def test_an_invalid_file_is_rejected(old: str, new: str) -> None:
 
 def test_fields_carry_the_texts_of_their_docstrings() -> None:
     fields = SCHEMA["$defs"]["AdamW"]["properties"]
+    assert SCHEMA["$defs"]["Cosine"]["properties"]["warmup"]["description"] == "Fraction of all optimizer steps."
     assert fields["weight_decay"]["description"] == "Strength of the decoupled decay."
     assert fields["weight_decay"]["default"] == 0.01
     assert "including run 0" in SCHEMA["properties"]["runs"]["description"]

@@ -485,7 +485,7 @@ def test_problems_of_the_file_and_of_options_come_together(write: Write) -> None
 
 def test_another_kind_on_the_command_line_shows_what_its_search_lacks() -> None:
     with pytest.raises(
-        SpecError, match=r"search\.optimizer\.betas\.1: betas\.1 belongs to adamw and adam and .*, but kind sgd"
+        SpecError, match=r"search\.optimizer\.betas\.1: betas\.1 belongs to adamw and adam and .*, but kind is sgd"
     ):
         load_space("finetune", ["optimizer.kind=sgd"])
 
