@@ -1,1 +1,1 @@
-"""How sure a classifier is, against how right it is: scores, bins, calibration errors, reliability diagrams."""
+"""Calibration of classifiers: bins, calibration errors and reliability diagrams."""

@@ -1,7 +1,7 @@
-"""Examples by the confidence of their prediction, and the same examples in worlds where the model is calibrated.
+"""Bins of examples by confidence, and simulated labels of a calibrated model.
 
-`confidence` is the probability of the predicted class, shape `(n,)`, in `[0, 1]`; `correct` is whether the predicted
-class was the true one, booleans, shape `(n,)`. Confidences are compared with the edges of bins in float64.
+`confidence` is the probability of the predicted class, shape `(n,)`, in `[0, 1]`. `correct` is whether the predicted
+class is the true one, booleans of shape `(n,)`. Confidences are compared with the edges of bins in float64.
 """
 
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ BoolArray = npt.NDArray[np.bool_]
 
 BINS = 15
 REPEATS = 1000
-DRAWS_AT_ONCE = 1_000_000  # simulated labels at a time: 8 MB of random numbers
+DRAWS_AT_ONCE = 1_000_000  # simulated labels per chunk: 8 MB of random numbers
 
 
 @dataclass(frozen=True, eq=False)
 class Bins:
-    """The examples by their confidence. Every bin is `(low, high]`, the first one is closed.
+    """Bins of examples by confidence. Every bin is `(low, high]`; the first one is closed.
 
     Attributes:
         low: Lower edge of each bin, shape `(bins,)`.
         high: Upper edge of each bin, shape `(bins,)`.
-        count: Examples in each bin, shape `(bins,)`.
-        confidence: Mean confidence of each bin, shape `(bins,)`; NaN where it is empty.
-        accuracy: Share of each bin that is correct, shape `(bins,)`; NaN where it is empty.
+        count: Number of examples in each bin, shape `(bins,)`.
+        confidence: Mean confidence of each bin, shape `(bins,)`; NaN if it is empty.
+        accuracy: Share of correct examples in each bin, shape `(bins,)`; NaN if it is empty.
     """
 
     low: FloatArray
@@ -40,8 +40,8 @@ class Bins:
 def bins_equal_width(confidence: npt.ArrayLike, correct: npt.ArrayLike, bins: int = BINS) -> Bins:
     """Sort examples into bins of equal width (Guo et al., "On Calibration of Modern Neural Networks", 2017).
 
-    The convention, on which libraries disagree: each bin is `(low, high]`, the first one closed. So confidence 1.0
-    belongs to the last bin, 0.0 to the first, and 1/15 to the first of 15.
+    Each bin is `(low, high]`, and the first one is closed; libraries differ in this convention. Confidence 1.0
+    therefore belongs to the last bin, 0.0 to the first, and 1/15 to the first of 15.
     """
     confidence, correct = checked_predictions(confidence, correct)
     _at_least_one("bins", bins)
@@ -51,9 +51,9 @@ def bins_equal_width(confidence: npt.ArrayLike, correct: npt.ArrayLike, bins: in
 def bins_equal_mass(confidence: npt.ArrayLike, correct: npt.ArrayLike, bins: int = BINS) -> Bins:
     """Sort examples into bins of equal size (Naeini et al., "Obtaining Well Calibrated Probabilities", 2015).
 
-    The upper edge of bin k is the sample's k/bins quantile, an observed value. Equal confidences share a bin: with
-    ties, or with fewer examples than bins, there are fewer bins and their sizes differ. None is empty. The first bin
-    is closed at the lowest confidence.
+    The upper edge of bin k is the k/bins quantile of the sample, an observed value. Equal confidences share a bin:
+    with ties, or with fewer examples than bins, there are fewer bins and their sizes differ. No bin is empty. The
+    first bin is closed at the lowest confidence.
     """
     confidence, correct = checked_predictions(confidence, correct)
     _at_least_one("bins", bins)
@@ -64,7 +64,7 @@ def bins_equal_mass(confidence: npt.ArrayLike, correct: npt.ArrayLike, bins: int
 def simulated_correct(
     confidence: npt.ArrayLike, bins: Bins, rng: np.random.Generator, repeats: int = REPEATS
 ) -> IntArray:
-    """Count the correct examples of each bin in worlds where every confidence is the true probability.
+    """Simulate the number of correct examples in each bin if every confidence is the true probability.
 
     Args:
         confidence: Confidences from which `bins` was made, shape `(n,)`.
@@ -96,7 +96,7 @@ def checked_predictions(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> tu
     """Return both as arrays.
 
     Raises:
-        ValueError: No examples, two shapes, a confidence outside [0, 1], or a `correct` that is not of booleans.
+        ValueError: There are no examples, the shapes differ, a confidence is outside [0, 1], or `correct` is not boolean.
     """
     confidence, correct = np.asarray(confidence, dtype=np.float64), np.asarray(correct)
     if confidence.ndim != 1 or confidence.shape != correct.shape:
@@ -105,7 +105,7 @@ def checked_predictions(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> tu
         raise ValueError("calibration needs at least one example: confidence and correct are empty")
     if correct.dtype != np.bool_:
         raise ValueError(f"correct must be booleans (predicted == label): got {correct.dtype}")
-    outside = np.flatnonzero(~((confidence >= 0.0) & (confidence <= 1.0)))  # NaN is outside too
+    outside = np.flatnonzero(~((confidence >= 0.0) & (confidence <= 1.0)))  # this includes NaN
     if len(outside):
         raise ValueError(f"confidence must be in [0, 1]: got {confidence[outside[0]]} at {outside[0]}")
     return confidence, correct

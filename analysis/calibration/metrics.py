@@ -1,12 +1,12 @@
-"""Is a classifier as sure as it is right? Calibration metrics of the predicted class, and how to read them.
+"""Calibration metrics of the predicted class.
 
-The inputs, unless said otherwise: `confidence`, the probability of the predicted class, shape `(n,)`, in `[0, 1]`;
-and `correct`, whether the predicted class was the true one, booleans, shape `(n,)`. Wrong shapes, no examples, and
-values outside their range are a `ValueError`. The convention of the bins is that of `bins_equal_width`.
+Unless stated otherwise, the inputs are `confidence`, the probability of the predicted class, shape `(n,)`, in
+`[0, 1]`; and `correct`, whether the predicted class is the true one, booleans of shape `(n,)`. Wrong shapes, missing
+examples and values outside their range raise a `ValueError`. Bins follow the convention of `bins_equal_width`.
 
-The plug-in ECE is biased upwards: where confidences are high, as Beta(8, 1), a perfectly calibrated model scores about
-0.020 at n = 1000 and 0.007 at n = 10,000, and two models differ by less than they should. So compare models by
-likelihood, Brier score and `debiased_squared_error`; show `ece` as a description, beside its `null_band`.
+The plug-in ECE is biased upwards. With high confidences, such as Beta(8, 1), a perfectly calibrated model scores about
+0.020 for n = 1000 and 0.007 for n = 10,000, and the difference between two models is underestimated. Compare models by
+likelihood, Brier score and `debiased_squared_error`; show `ece` as a description, together with its `null_band`.
 """
 
 import math
@@ -30,14 +30,14 @@ from analysis.calibration.binning import (
 
 
 class NullBand(NamedTuple):
-    """ECE of a calibrated model with these confidences: it would score `mean`, and 95 % of the time below `upper95`."""
+    """Mean and 95 % quantile of the ECE of a calibrated model with these confidences."""
 
     mean: float
     upper95: float
 
 
 class RiskCoverage(NamedTuple):
-    """Risk when only the most confident examples are answered: two arrays of shape `(n,)`, from 1/n to all."""
+    """Risk on the most confident examples, for coverages from 1/n to 1: two arrays of shape `(n,)`."""
 
     coverage: FloatArray
     risk: FloatArray
@@ -52,20 +52,20 @@ class Decomposition(NamedTuple):
 
 @dataclass(frozen=True)
 class Calibration:
-    """One model on one split.
+    """Calibration metrics of one model on one split.
 
     Attributes:
         n: Number of examples.
         accuracy: Share of correct predictions.
-        nll: Mean negative log-likelihood, in nats; infinite if a true class was given probability zero.
+        nll: Mean negative log-likelihood, in nats; infinite if a true class has probability zero.
         brier: Mean Brier score, in `[0, 2]`; None if it was not recorded.
         ece: Expected calibration error in 15 bins of equal width.
-        ece_mass: The same in 15 bins of equal mass.
-        mce: Largest gap of a bin of equal width with at least 30 examples; None if no bin has so many.
+        ece_mass: Expected calibration error in 15 bins of equal mass.
+        mce: Largest gap among bins of equal width with at least 30 examples; None if there is no such bin.
         gap: Mean confidence - accuracy: positive is overconfident.
-        debiased: Debiased squared calibration error, in bins of equal width; may be negative; None if no bin holds
-            two examples.
-        null: What `ece` would be if the model were calibrated.
+        debiased: Debiased squared calibration error in bins of equal width, possibly negative; None if no bin has two
+            examples.
+        null: Distribution of `ece` if the model were calibrated.
         aurc: Area under the risk-coverage curve.
     """
 
@@ -92,8 +92,8 @@ def mce(bins: Bins, at_least: int = 30) -> float | None:
     """Return the maximum calibration error: the largest `|confidence - accuracy|` (Naeini et al., 2015).
 
     Args:
-        bins: The examples by their confidence.
-        at_least: Bins with fewer examples are left out: the largest of noisy gaps measures the noise.
+        bins: Bins of examples.
+        at_least: Minimum number of examples in a bin; the largest gap of small bins would measure noise.
 
     Returns:
         A number in `[0, 1]`, or None if no bin has `at_least` examples.
@@ -111,14 +111,14 @@ def mean_gap(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> float:
 def debiased_squared_error(bins: Bins) -> float | None:
     """Return the squared calibration error without the bias of finite bins, signed.
 
-    The squared gap of a calibrated bin is on average the variance of its accuracy. Per bin, weighted by `n_b / n`:
+    The expected squared gap of a calibrated bin is the variance of its accuracy. Per bin, weighted by `n_b / n`:
     `(confidence - accuracy)^2 - accuracy (1 - accuracy) / (n_b - 1)` (Ferro and Fricker, "A bias-corrected
     decomposition of the Brier score", 2012; Kumar et al., "Verified Uncertainty Calibration", 2019). A negative value
-    is an estimate near zero; cutting it off there would bias every mean and difference. What remains is the variance
-    of the confidences within a bin over `n_b - 1`, downwards: at most `(width / 2)^2 / (n_b - 1)`.
+    is an estimate near zero; clipping it would bias every mean and difference. The remaining bias is negative: the
+    variance of the confidences within a bin divided by `n_b - 1`, at most `(width / 2)^2 / (n_b - 1)`.
 
     Returns:
-        The estimate; None if no bin holds two examples, below which a bin says nothing of its variance.
+        The estimate; None if no bin has two examples, which its variance requires.
     """
     gap, count = _gaps(bins, at_least=2)
     if not len(count):
@@ -134,7 +134,7 @@ def null_band(
     """Return the plug-in ECE (equal width) that a calibrated model with these confidences would score.
 
     Labels are simulated from the observed confidences (the idea of Bröcker and Smith, "Increasing the reliability of
-    reliability diagrams", 2007). It is a statement on the null hypothesis, not an interval for the ECE.
+    reliability diagrams", 2007). The band describes the null hypothesis; it is not an interval for the ECE.
     """
     probability = np.asarray(confidence, dtype=np.float64)
     filled = bins_equal_width(probability, np.zeros(probability.shape, dtype=np.bool_), bins)
@@ -146,8 +146,8 @@ def null_band(
 def risk_coverage(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> RiskCoverage:
     """Return the error rate among the k most confident examples, for k from 1 to n.
 
-    Examples of equal confidence come in no order: the risk within a tie is its expectation over all their orders, so
-    the result does not depend on the order of the input.
+    The risk within a tie is the expectation over all orders of the tied examples, so the result does not depend on the
+    order of the input.
     """
     confidence, correct = checked_predictions(confidence, correct)
     order = np.argsort(-confidence, kind="stable")
@@ -162,19 +162,19 @@ def risk_coverage(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> RiskCove
 def aurc(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> float:
     """Return the area under the risk-coverage curve: the mean of its n risks.
 
-    0 if everything is correct, 1 if everything is wrong. It measures whether errors have the lowest confidence, and
-    the accuracy itself (Geifman et al., "Bias-Reduced Uncertainty Estimation for Deep Neural Classifiers", 2019).
+    It is 0 if all predictions are correct and 1 if all are wrong. It measures whether errors have the lowest
+    confidence, and also the accuracy (Geifman et al., "Bias-Reduced Uncertainty Estimation for Deep Neural Classifiers", 2019).
     """
     return float(risk_coverage(confidence, correct).risk.mean())
 
 
 def decompose(nll: float, nll_after_temperature: float) -> Decomposition:
-    """Split a mean NLL into what temperature scaling repairs and what remains, in nats.
+    """Split a mean NLL into the part that temperature scaling removes and the rest, in nats.
 
     Args:
-        nll: Before.
-        nll_after_temperature: After, on the same examples, with a temperature that was fitted on others. So the
-            calibration part may be slightly negative.
+        nll: NLL before temperature scaling.
+        nll_after_temperature: NLL after temperature scaling on the same examples. The temperature was fitted on other
+            examples, so the calibration part may be slightly negative.
     """
     if not (math.isfinite(nll) and math.isfinite(nll_after_temperature)):
         raise ValueError(f"both NLLs must be finite: got {nll} and {nll_after_temperature}")
@@ -188,11 +188,11 @@ def summarize_calibration(
     rng: np.random.Generator,
     brier: npt.ArrayLike | None = None,
 ) -> Calibration:
-    """Return every number of this module for one model on one split.
+    """Return all metrics of this module for one model on one split.
 
     Args:
         confidence: Probability of the predicted class, `(n,)`.
-        correct: Whether the predicted class was the true one, `(n,)`.
+        correct: Whether the predicted class is the true one, `(n,)`.
         nll: Negative log-likelihood of each true class, in nats, `(n,)`.
         rng: Random generator of the null band.
         brier: Brier score of each example, summed over the classes, `(n,)`.

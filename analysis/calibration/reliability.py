@@ -1,4 +1,4 @@
-"""Everything that a reliability diagram draws."""
+"""The data of a reliability diagram."""
 
 from dataclasses import dataclass
 
@@ -16,24 +16,24 @@ from analysis.calibration.binning import (
     simulated_correct,
 )
 
-FEW = 10  # examples below which a bin is drawn hollow
+FEW = 10  # a bin with fewer examples is drawn hollow
 
 
 @dataclass(frozen=True, eq=False)
 class Reliability:
-    """The bins of equal width that hold examples, in order of confidence: arrays of one shape `(bins,)`, without NaN.
+    """Non-empty bins of equal width, in order of confidence: arrays of shape `(bins,)` without NaN.
 
     Attributes:
         low: Lower edge of each bin.
         high: Upper edge of each bin.
-        count: Examples in each bin, at least 1.
-        confidence: Mean confidence of each bin: where its point is drawn.
-        accuracy: Share of each bin that is correct.
+        count: Number of examples in each bin, at least 1.
+        confidence: Mean confidence of each bin, which is the position of its point.
+        accuracy: Share of correct examples in each bin.
         wilson_low: Lower end of the Wilson 95 % interval of the accuracy.
-        wilson_high: Upper end of it.
-        consistent_low: 2.5 % quantile of the accuracy of the bin if the model were calibrated.
-        consistent_high: 97.5 % quantile of it.
-        hollow: Whether the bin holds fewer than 10 examples.
+        wilson_high: Upper end of the Wilson 95 % interval of the accuracy.
+        consistent_low: 2.5 % quantile of the accuracy if the model were calibrated.
+        consistent_high: 97.5 % quantile of the accuracy if the model were calibrated.
+        hollow: Whether the bin has fewer than 10 examples.
     """
 
     low: FloatArray
@@ -49,7 +49,7 @@ class Reliability:
 
     @property
     def centre(self) -> FloatArray:
-        """Middle of each bin: where its bar of the histogram is drawn."""
+        """Middle of each bin, which is the position of its bar in the histogram."""
         return (self.low + self.high) / 2.0
 
 
@@ -60,17 +60,17 @@ def reliability(
     bins: int = BINS,
     repeats: int = REPEATS,
 ) -> Reliability:
-    """Return accuracy against confidence, what the sample says of each, and what a calibrated model would show.
+    """Return accuracy by confidence with its Wilson intervals and the consistency band of a calibrated model.
 
     The consistency band is that of Bröcker and Smith, "Increasing the reliability of reliability diagrams" (2007),
-    given the observed confidences: a calibrated model leaves it at one bin in twenty.
+    given the observed confidences: for a calibrated model, one bin in twenty is outside.
 
     Args:
         confidence: Probability of the predicted class, `(n,)`, in `[0, 1]`.
-        correct: Whether the predicted class was the true one, booleans, `(n,)`.
-        rng: Simulates the band.
-        bins: Number of bins of equal width; those without examples are left out of the result.
-        repeats: Simulations behind the band.
+        correct: Whether the predicted class is the true one, booleans, `(n,)`.
+        rng: Generator for the simulated band.
+        bins: Number of bins of equal width; empty bins are not returned.
+        repeats: Number of simulations for the band.
     """
     all_bins = bins_equal_width(confidence, correct, bins)
     full = all_bins.count > 0

@@ -1,1 +1,1 @@
-"""Paired comparisons in numpy and scipy alone: effects, intervals, verdicts, and when to look. Start with paired.py."""
+"""Paired comparisons with numpy and scipy: effects, intervals, verdicts and sequential tests. Start with paired.py."""

@@ -1,4 +1,4 @@
-"""What the best of n tries is worth: a curve that shows whether a search was long enough."""
+"""The expected best of n tries, which shows whether a search was long enough."""
 
 import math
 
@@ -10,17 +10,17 @@ from analysis.statistics.intervals import Floats
 
 
 def expected_best(values: ArrayLike, goal: Goal) -> Floats:
-    """Return the expected best of n of these tries drawn without replacement, for n = 1 .. N; shape ``(N,)``.
+    """Return the expected best of n of these tries, drawn without replacement, for n = 1 .. N; shape ``(N,)``.
 
     Source: Dodge et al., "Show Your Work: Improved Reporting of Experimental Results", EMNLP 2019, in its unbiased
     form (Tang et al., "Showing Your Work Doesn't Always Work", ACL 2020).
 
     Args:
-        values: What each try scored, shape ``(N,)``; one that is not finite is as bad as the worst that is.
-        goal: Whether more or less is better.
+        values: Score of each try, shape ``(N,)``; a non-finite score counts as the worst finite one.
+        goal: Whether a larger or a smaller score is better.
 
     Raises:
-        ValueError: No finite value.
+        ValueError: No score is finite.
     """
     scores = np.asarray(values, dtype=np.float64)
     finite = scores[np.isfinite(scores)]
@@ -33,7 +33,7 @@ def expected_best(values: ArrayLike, goal: Goal) -> Floats:
     total = len(ranked)
     curve = []
     for n in range(1, total + 1):
-        # P(the i-th of the ranked is the best of n): all n are among the first i, and it is one of them.
+        # P(the score of rank i is the best of n): it is drawn, and the other n - 1 rank below it.
         shares = [math.comb(i, n - 1) / math.comb(total, n) for i in range(total)]
         curve.append(float(np.dot(shares, ranked)))
     return np.array(curve)

@@ -1,4 +1,4 @@
-"""Two arms over the same pairs: how far apart they are, how surely, and how many more pairs would settle it."""
+"""Comparison of two arms over the same pairs: effect, intervals, p-values, and the number of pairs needed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -28,29 +28,29 @@ Goal = Literal["maximize", "minimize"]
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A treatment against its control over n pairs. Deltas are treatment - control, in metric units.
+    """Comparison of a treatment with its control over n pairs. Deltas are treatment - control, in metric units.
 
     Attributes:
-        deltas: One a pair, in the order of the pairs.
+        deltas: Delta of each pair, in the order of the pairs.
         goal: Whether a smaller or a larger metric is better.
-        alpha: Level of the test; the interval covers with 1 - alpha.
-        margin: Smallest delta that matters, as the user declared it; None when not declared.
-        n: Pairs.
+        alpha: Level of the test; the level of the interval is 1 - alpha.
+        margin: Smallest delta that matters, as declared by the user; None if not declared.
+        n: Number of pairs.
         delta: Mean delta.
-        sd: Standard deviation of the deltas; None for one pair, exactly 0 when they differ by rounding alone.
-        interval: Paired t interval of the mean delta, level 1 - alpha; None without a positive sd.
-        interval90: The same at level 1 - 2 alpha: inside the margin, both one-sided tests of TOST reject at alpha.
+        sd: Standard deviation of the deltas; None for one pair, exactly 0 if they differ by rounding only.
+        interval: Paired t interval of the mean delta at level 1 - alpha; None without a positive sd.
+        interval90: Paired t interval at level 1 - 2 alpha; if it is inside the margin, TOST rejects at alpha.
         p_t: p-value of the paired t-test; None without a positive sd.
-        p_permutation: p-value of the sign-flip test; None below 6 pairs, where it cannot reach .05.
-        wins: Pairs in which the treatment is better.
-        ties: Pairs with a delta of exactly 0.
-        losses: Pairs in which the treatment is worse.
-        p_win: Wilson interval of P(treatment better in a pair), level 1 - alpha; a tie counts one half.
-        rho: Pearson correlation of the arms over pairs; None below 3 pairs, without arms, or when one is constant.
-        efficiency: Var(delta) / (Var(control) + Var(treatment)): below 1 pairing helped, from 1 on it bought nothing.
-        leave_one_out: None for one pair.
-        needed: How many more pairs detect the margin with power .8, by the 80 % upper limit of sd; 0 when there are
-            enough, None without a margin, without a positive sd, or beyond 10,000 pairs.
+        p_permutation: p-value of the sign-flip test; None below 6 pairs, because it cannot reach .05 there.
+        wins: Number of pairs in which the treatment is better.
+        ties: Number of pairs with a delta of exactly 0.
+        losses: Number of pairs in which the treatment is worse.
+        p_win: Wilson interval of P(treatment better in a pair) at level 1 - alpha; a tie counts one half.
+        rho: Pearson correlation of the arms over pairs; None below 3 pairs, without arms, or if an arm is constant.
+        efficiency: Var(delta) / (Var(control) + Var(treatment)); pairing helped if it is below 1.
+        leave_one_out: Result of leaving out each pair; None for one pair.
+        needed: Number of further pairs that detect the margin with power .8, for the 80 % upper limit of sd; 0 if no
+            more are needed; None without a margin, without a positive sd, or above 10,000 pairs.
         detectable: Mean delta that n pairs detect with power .8 at this sd; None without a positive sd.
     """
 
@@ -97,13 +97,13 @@ class Comparison:
 
 
 def improvement(delta: float, goal: Goal) -> float:
-    """Return the delta with the sign that makes better positive.
+    """Return the delta, with its sign changed if necessary so that positive is better.
 
     Raises:
-        ValueError: An unknown goal.
+        ValueError: The goal is unknown.
     """
     if goal not in ("maximize", "minimize"):
-        raise ValueError(f"goal is maximize or minimize, found {goal!r}")
+        raise ValueError(f"goal must be maximize or minimize, found {goal!r}")
     return delta if goal == "maximize" else -delta
 
 
@@ -119,25 +119,25 @@ def compare(
     """Compare two arms over complete pairs of one metric.
 
     Args:
-        control: The metric of the control, shape (n,), n >= 1. Pairs that a failed run left are not among them: see
-            `worst_rank` for those.
-        treatment: The metric of the treatment in the same pairs, shape (n,).
+        control: Metric of the control, shape (n,), n >= 1, without the pairs in which a run failed; see `worst_rank`
+            for those.
+        treatment: Metric of the treatment in the same pairs, shape (n,).
         goal: Whether a smaller or a larger metric is better.
-        rng: Draws the signs of the permutation test above 16 pairs.
-        margin: Smallest delta that matters, in metric units; None when the user declared none.
+        rng: Generator for the signs of the permutation test above 16 pairs.
+        margin: Smallest delta that matters, in metric units; None if not declared.
         alpha: Level of the test: .05, or that of the planned look.
-        permutations: Signs drawn above 16 pairs; 0 leaves the permutation test out at any n.
+        permutations: Number of random sign vectors above 16 pairs; 0 for no permutation test at any n.
 
     Raises:
-        ValueError: No pairs, arms of different length, a value that is not finite, margin <= 0, or 2 alpha outside
-            (0, 1).
+        ValueError: There are no pairs, the arms differ in length, a value is not finite, margin <= 0, or 2 alpha is
+            outside (0, 1).
     """
     a, b = checked_sample(control, 1, "values of the control"), checked_sample(treatment, 1, "values of the treatment")
     if len(a) != len(b):
-        raise ValueError(f"both arms have a value in every pair, found {len(a)} and {len(b)} values")
+        raise ValueError(f"both arms must have a value in every pair, found {len(a)} and {len(b)} values")
     deltas = b - a
     if np.ptp(deltas) <= 4.0 * np.finfo(np.float64).eps * max(np.abs(a).max(), np.abs(b).max()):
-        deltas[:] = deltas[0]  # they differ by the rounding of the subtraction alone
+        deltas[:] = deltas[0]  # they differ by the rounding of the subtraction only
     rho, efficiency = _pairing(a, b)
     return replace(compare_deltas(deltas, goal, rng, margin, alpha, permutations), rho=rho, efficiency=efficiency)
 
@@ -150,23 +150,23 @@ def compare_deltas(
     alpha: float = 0.05,
     permutations: int = PERMUTATIONS,
 ) -> Comparison:
-    """`compare` for deltas that come without arms, as those of a `contrast`: rho and efficiency are None.
+    """Compare as `compare` does, from deltas without arms, such as those of a `contrast`; rho and efficiency are None.
 
     Args:
-        deltas: One a pair, treatment - control in metric units, shape (n,), n >= 1.
-        goal: As for `compare`, like all that follow.
-        rng: Draws the signs of the permutation test above 16 pairs.
+        deltas: Delta of each pair, treatment - control in metric units, shape (n,), n >= 1.
+        goal: Whether a smaller or a larger metric is better.
+        rng: Generator for the signs of the permutation test above 16 pairs.
         margin: Smallest delta that matters, in metric units.
         alpha: Level of the test.
-        permutations: Signs drawn above 16 pairs; 0 leaves the permutation test out at any n.
+        permutations: Number of random sign vectors above 16 pairs; 0 for no permutation test at any n.
 
     Raises:
-        ValueError: As for `compare`.
+        ValueError: Same as for `compare`.
     """
     x = checked_sample(deltas, 1, "deltas")
     check_fraction("2 alpha", 2.0 * alpha)
     if margin is not None and not 0.0 < margin < inf:
-        raise ValueError(f"margin > 0 and finite, found {margin}")
+        raise ValueError(f"margin must be > 0 and finite, found {margin}")
     n, delta, sd = len(x), float(x.mean()), spread(x)
     wins, ties = int((improvement(1.0, goal) * x > 0.0).sum()), int((x == 0.0).sum())
     needed, least = _planning(x, sd, margin, alpha)
@@ -198,30 +198,31 @@ def contrast(values: Mapping[str, ArrayLike], coefficients: Mapping[str, float])
     """Return a contrast of arms in every pair, shape (n,): an effect of a factorial design, for `compare_deltas`.
 
     In a 2 x 2 design the main effect of A is {"a": .5, "ab": .5, "none": -.5, "b": -.5}, and the interaction is
-    {"ab": 1, "a": -1, "b": -1, "none": 1}: what A does with B, less what it does without.
+    {"ab": 1, "a": -1, "b": -1, "none": 1}: the effect of A with B minus its effect without B.
 
     Args:
-        values: The metric of each arm over the same pairs, each of shape (n,).
-        coefficients: The weight of each arm that takes part; they sum to 0.
+        values: Metric of each arm over the same pairs, each of shape (n,).
+        coefficients: Weight of each arm in the contrast; the weights sum to 0.
 
     Raises:
-        ValueError: Unknown arms, coefficients that do not sum to 0, arms of different length or not finite values.
+        ValueError: An arm is unknown, the coefficients do not sum to 0, the arms differ in length, or a value is not
+            finite.
     """
     unknown = sorted(set(coefficients) - set(values))
     if unknown or not coefficients:
         raise ValueError(
-            f"a contrast is over the arms {', '.join(sorted(values))}, found {', '.join(unknown) or 'none'}"
+            f"a contrast must use the arms {', '.join(sorted(values))}, found {', '.join(unknown) or 'none'}"
         )
     weights = np.array(list(coefficients.values()), dtype=np.float64)
     if not abs(weights.sum()) <= 1e-9 * np.abs(weights).sum():
-        raise ValueError(f"the coefficients of a contrast sum to 0, found {weights.sum():g}")
+        raise ValueError(f"the coefficients of a contrast must sum to 0, found {weights.sum():g}")
     arms = [checked_sample(values[name], 1, f"values of {name}") for name in coefficients]
     if len({len(arm) for arm in arms}) > 1:
-        raise ValueError("all arms have a value in every pair, found arms of different length")
+        raise ValueError("all arms must have a value in every pair, found arms of different length")
     terms = weights[:, np.newaxis] * np.stack(arms)
     total = np.asarray(terms.sum(axis=0), dtype=np.float64)
     total[np.abs(total) <= 4.0 * np.finfo(np.float64).eps * np.abs(terms).sum(axis=0)] = (
-        0.0  # rounding is not an effect
+        0.0  # this is rounding, not an effect
     )
     return total
 

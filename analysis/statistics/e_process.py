@@ -1,4 +1,4 @@
-"""The t e-process and its confidence sequence: evidence that may be looked at after every pair."""
+"""The t e-process and its confidence sequence, which stay valid when they are checked after every pair."""
 
 from math import exp, inf, log, log1p, sqrt
 
@@ -8,9 +8,9 @@ from analysis.statistics.intervals import Interval, checked_sample
 from analysis.statistics.leave_one_out import spread
 
 E_STOP = 20.0
-"""The e-process finds a difference when it reaches this, with probability at most 1/20 where there is none.
+"""Threshold for finding a difference; without a true difference it is reached with probability at most 1/20.
 
-In simulations with g = 1 it did so in 2.3 % of the studies that look up to 40 pairs, and in 3.5 % up to 1000.
+In simulations with g = 1, that was 2.3 % of the studies that look up to 40 pairs, and 3.5 % up to 1000.
 """
 
 
@@ -25,15 +25,15 @@ def e_value(deltas: ArrayLike, g: float = 1.0) -> float:
         g: Standard deviation of the effect that is looked for, in units of the sd of the deltas.
 
     Returns:
-        At most (1 + n g**2)**((n - 1) / 2), its value when all deltas are equal and not 0: below `E_STOP` for n < 5.
+        At most (1 + n g**2)**((n - 1) / 2), the value for deltas that are equal and not 0; below `E_STOP` for n < 5.
 
     Raises:
-        ValueError: Fewer than two deltas, one that is not finite, or g <= 0.
+        ValueError: There are fewer than two deltas, one is not finite, or g <= 0.
     """
     x = checked_sample(deltas, 2, "deltas")
     n, c = len(x), _inflation(len(x), g)
     sd = spread(x)
-    # The logarithm of (1 + u) / (1 + u / c), u = t^2 / (n - 1).
+    # The logarithm of (1 + u) / (1 + u / c), where u = t^2 / (n - 1).
     gain = log(c) if x.any() else 0.0
     if sd:
         u = n * (float(x.mean()) / sd) ** 2 / (n - 1)
@@ -45,7 +45,7 @@ def e_path(deltas: ArrayLike, g: float = 1.0) -> tuple[float, ...]:
     """Return `e_value` after 2, 3, ..., n pairs.
 
     Raises:
-        ValueError: As for `e_value`.
+        ValueError: Same as for `e_value`.
     """
     x = checked_sample(deltas, 2, "deltas")
     return tuple(e_value(x[:n], g) for n in range(2, len(x) + 1))
@@ -60,19 +60,19 @@ def e_interval(deltas: ArrayLike, g: float = 1.0, threshold: float = E_STOP) -> 
         threshold: 1 / alpha.
 
     Returns:
-        The shifts m with e_value(deltas - m) < threshold, in metric units: the whole line while no shift can reach
-        it, below 5 pairs at the standard threshold. None without spread, as for the t interval.
+        The shifts m with e_value(deltas - m) < threshold, in metric units: the whole line if no shift can reach it,
+        as below 5 pairs at the standard threshold. None if all deltas are equal, as for the t interval.
 
     Raises:
-        ValueError: As for `e_value`, or threshold <= 1.
+        ValueError: Same as for `e_value`, or threshold <= 1.
     """
     x = checked_sample(deltas, 2, "deltas")
     if not threshold > 1.0:
-        raise ValueError(f"threshold > 1, found {threshold}")
+        raise ValueError(f"threshold must be > 1, found {threshold}")
     n, c, sd = len(x), _inflation(len(x), g), spread(x)
     if not sd:
         return None
-    # (1 + u) / (1 + u / c) = k at the ends, u = t^2 / (n - 1); it approaches c as u grows.
+    # (1 + u) / (1 + u / c) = k at the ends, where u = t^2 / (n - 1); it approaches c as u grows.
     k = (threshold * sqrt(c)) ** (2.0 / n)
     half = sd * sqrt((n - 1) / n * (k - 1.0) / (1.0 - k / c)) if k < c else inf
     mean = float(x.mean())
@@ -81,5 +81,5 @@ def e_interval(deltas: ArrayLike, g: float = 1.0, threshold: float = E_STOP) -> 
 
 def _inflation(n: int, g: float) -> float:
     if not 0.0 < g < inf:
-        raise ValueError(f"g > 0 and finite, found {g}")
+        raise ValueError(f"g must be > 0 and finite, found {g}")
     return 1.0 + n * g**2

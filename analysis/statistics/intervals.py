@@ -1,4 +1,4 @@
-"""Intervals for means, shares and standard deviations, and how many pairs a comparison needs."""
+"""Intervals for means, shares and standard deviations; power and required number of pairs."""
 
 from functools import lru_cache
 from math import inf, sqrt
@@ -12,7 +12,7 @@ Floats = NDArray[np.float64]
 
 
 class Interval(NamedTuple):
-    """From `low` to `high`, in the unit of what it is an interval of; either end may be infinite."""
+    """Interval from `low` to `high`; either end may be infinite."""
 
     low: float
     high: float
@@ -30,26 +30,26 @@ def checked_sample(x: ArrayLike, least: int = 2, of: str = "values") -> Floats:
     """Return x as a vector of float64, shape (n,).
 
     Raises:
-        ValueError: It has another shape, fewer than `least` values, or one that is not finite.
+        ValueError: The shape is different, there are fewer than `least` values, or one is not finite.
     """
     values = np.asarray(x, dtype=np.float64)
     if values.ndim != 1:
-        raise ValueError(f"{of} have shape (n,), found {values.shape}")
+        raise ValueError(f"{of} must have shape (n,), found {values.shape}")
     if len(values) < least:
-        raise ValueError(f"at least {least} {of} are needed, found {len(values)}")
+        raise ValueError(f"at least {least} {of} are required, found {len(values)}")
     if not np.isfinite(values).all():
-        raise ValueError(f"{of} are finite, found {values[~np.isfinite(values)][0]}")
+        raise ValueError(f"{of} must be finite, found {values[~np.isfinite(values)][0]}")
     return values
 
 
 def check_fraction(name: str, value: float) -> None:
-    """Check a level or a probability.
+    """Raise an error if a level or probability is not strictly between 0 and 1.
 
     Raises:
-        ValueError: It is not strictly between 0 and 1.
+        ValueError: The value is outside (0, 1).
     """
     if not 0.0 < value < 1.0:
-        raise ValueError(f"0 < {name} < 1, found {value}")
+        raise ValueError(f"0 < {name} < 1 is required, found {value}")
 
 
 def normal_quantile(level: float) -> float:
@@ -59,7 +59,7 @@ def normal_quantile(level: float) -> float:
 
 
 def t_quantile(level: float, df: float) -> float:
-    """Return t with P(|T| <= t) = level for Student's T with df degrees of freedom, which need not be whole."""
+    """Return t with P(|T| <= t) = level for Student's T with df degrees of freedom, not necessarily an integer."""
     check_fraction("level", level)
     return float(special.stdtrit(df, (1.0 + level) / 2.0))
 
@@ -70,17 +70,17 @@ def t_p_value(t: float, df: float) -> float:
 
 
 def t_interval(x: ArrayLike, level: float = 0.95) -> Interval:
-    """Confidence interval of a mean by Student's t.
+    """Return the confidence interval of a mean by Student's t.
 
-    On the deltas of pairs it is the paired t interval: its coverage is right from n = 3, where bootstrap intervals
-    are too narrow below n = 20.
+    For the deltas of pairs this is the paired t interval. Its coverage is correct from n = 3 on, while bootstrap
+    intervals are too narrow below n = 20.
 
     Args:
         x: Values of shape (n,), n >= 2.
-        level: Coverage.
+        level: Coverage probability.
 
     Raises:
-        ValueError: Fewer than two values, or one that is not finite.
+        ValueError: There are fewer than two values, or one is not finite.
     """
     values = checked_sample(x)
     half = t_quantile(level, len(values) - 1) * float(values.std(ddof=1)) / sqrt(len(values))
@@ -89,20 +89,20 @@ def t_interval(x: ArrayLike, level: float = 0.95) -> Interval:
 
 
 def wilson(successes: float, n: int, level: float = 0.95) -> Interval:
-    """Confidence interval of a share (Wilson 1927), within [0, 1].
+    """Return the confidence interval of a share (Wilson 1927), within [0, 1].
 
     Args:
-        successes: How many of n; a tie may count as one half.
-        n: At least 1.
-        level: Coverage.
+        successes: Number of successes; a tie may count as one half.
+        n: Number of trials, at least 1.
+        level: Coverage probability.
 
     Raises:
-        ValueError: n < 1, or successes outside [0, n].
+        ValueError: n < 1, or successes is outside [0, n].
     """
     if n < 1:
-        raise ValueError(f"n >= 1, found {n}")
+        raise ValueError(f"n must be >= 1, found {n}")
     if not 0 <= successes <= n:
-        raise ValueError(f"0 <= successes <= n = {n}, found {successes}")
+        raise ValueError(f"0 <= successes <= n = {n} is required, found {successes}")
     z2 = normal_quantile(level) ** 2
     middle = (successes + z2 / 2.0) / (n + z2)
     half = sqrt(z2 * (successes * (n - successes) / n + z2 / 4.0)) / (n + z2)
@@ -111,16 +111,16 @@ def wilson(successes: float, n: int, level: float = 0.95) -> Interval:
 
 
 def sd_upper(x: ArrayLike, level: float = 0.8) -> float:
-    """Upper confidence limit of the standard deviation of normal values, by chi-squared.
+    """Return the upper confidence limit of the standard deviation of normal values, by chi-squared.
 
-    A plan made from the sample's own sd is too short about half of the time, since few values often look too alike.
+    A plan based on the sample's own sd has too few pairs about half of the time.
 
     Args:
         x: Values of shape (n,), n >= 2.
-        level: How surely the true sd lies below.
+        level: Confidence level of the limit.
 
     Raises:
-        ValueError: Fewer than two values, or one that is not finite.
+        ValueError: There are fewer than two values, or one is not finite.
     """
     check_fraction("level", level)
     values = checked_sample(x)
@@ -129,16 +129,16 @@ def sd_upper(x: ArrayLike, level: float = 0.8) -> float:
 
 
 def power(sd: float, effect: float, n: int, alpha: float = 0.05) -> float:
-    """Probability that the two-sided paired t-test of n pairs finds a true mean delta of `effect`.
+    """Return the probability that the two-sided paired t-test with n pairs detects a true mean delta of `effect`.
 
     Args:
         sd: Standard deviation of the deltas, in metric units.
         effect: True mean delta, in the same units.
-        n: Pairs, at least 2.
+        n: Number of pairs, at least 2.
         alpha: Level of the test.
 
     Raises:
-        ValueError: A negative sd, n < 2, or an alpha outside (0, 1).
+        ValueError: sd is negative, n < 2, or alpha is outside (0, 1).
     """
     _check(sd, n, alpha)
     if sd == 0.0:
@@ -147,25 +147,25 @@ def power(sd: float, effect: float, n: int, alpha: float = 0.05) -> float:
 
 
 def pairs_needed(sd: float, effect: float, alpha: float = 0.05, power: float = 0.8, most: int = 10_000) -> int | None:
-    """Smallest number of pairs with which the two-sided paired t-test finds `effect` with probability `power`.
+    """Return the smallest number of pairs with which the two-sided paired t-test detects `effect` with this power.
 
     Args:
-        sd: Standard deviation of the deltas; `sd_upper` of the pairs at hand rather than their sd.
+        sd: Standard deviation of the deltas; use `sd_upper` of the existing pairs rather than their sd.
         effect: Smallest mean delta that matters (the margin), in the unit of sd.
         alpha: Level of the test.
         power: Probability wanted.
         most: Largest number of pairs to consider.
 
     Returns:
-        At least 2; None when more than `most` pairs are needed.
+        At least 2; None if more than `most` pairs are needed.
 
     Raises:
-        ValueError: effect <= 0, a negative sd, or alpha or power outside (0, 1).
+        ValueError: effect <= 0, sd is negative, or alpha or power is outside (0, 1).
     """
     _check(sd, 2, alpha)
     check_fraction("power", power)
     if not effect > 0.0:
-        raise ValueError(f"effect > 0, found {effect}")
+        raise ValueError(f"effect must be > 0, found {effect}")
 
     def enough(n: int) -> bool:
         return sd == 0.0 or effect / sd * sqrt(n) >= _noncentrality(n, alpha, power)
@@ -175,7 +175,7 @@ def pairs_needed(sd: float, effect: float, alpha: float = 0.05, power: float = 0
         if high >= most:
             return None
         high = min(2 * high, most)
-    low = max(1, high // 2)  # not enough, or below the least number of pairs
+    low = max(1, high // 2)  # not enough, or below the minimum number of pairs
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if middle >= 2 and enough(middle) else (middle, high)
@@ -183,10 +183,10 @@ def pairs_needed(sd: float, effect: float, alpha: float = 0.05, power: float = 0
 
 
 def detectable(sd: float, n: int, alpha: float = 0.05, power: float = 0.8) -> float:
-    """Smallest true mean delta that n pairs find with probability `power`, in the unit of sd.
+    """Return the smallest true mean delta that n pairs detect with this power, in the unit of sd.
 
     Raises:
-        ValueError: A negative sd, n < 2, or alpha or power outside (0, 1).
+        ValueError: sd is negative, n < 2, or alpha or power is outside (0, 1).
     """
     _check(sd, n, alpha)
     check_fraction("power", power)
@@ -195,15 +195,15 @@ def detectable(sd: float, n: int, alpha: float = 0.05, power: float = 0.8) -> fl
 
 def _check(sd: float, n: int, alpha: float) -> None:
     if not 0.0 <= sd < inf:
-        raise ValueError(f"sd is finite and >= 0, found {sd}")
+        raise ValueError(f"sd must be finite and >= 0, found {sd}")
     if n < 2:
-        raise ValueError(f"n >= 2 pairs, found {n}")
+        raise ValueError(f"at least 2 pairs are required, found {n}")
     check_fraction("alpha", alpha)
 
 
 @lru_cache(maxsize=256)
 def _scaled_chi(df: int) -> tuple[Floats, Floats]:
-    """Points and weights of sqrt(chi2(df)/df), by the trapezoidal rule over normal scores."""
+    """Return points and weights of sqrt(chi2(df)/df), by the trapezoidal rule over normal scores."""
     scores = np.linspace(-8.0, 8.0, 1601)
     weights = np.exp(-(scores**2) / 2.0)
     lower = special.gammaincinv(df / 2.0, special.ndtr(np.minimum(scores, 0.0)))
@@ -212,7 +212,7 @@ def _scaled_chi(df: int) -> tuple[Floats, Floats]:
 
 
 def _noncentral_power(noncentrality: float, n: int, alpha: float) -> float:
-    # scipy's noncentral t is NaN at many ordinary points (df = 2, noncentrality 8.6), hence the integral over s.
+    # The noncentral t of scipy is NaN at many ordinary points (df = 2, noncentrality 8.6), hence this integral.
     scale, weights = _scaled_chi(n - 1)
     threshold = t_quantile(1.0 - alpha, n - 1) * scale
     found = special.ndtr(noncentrality - threshold) + special.ndtr(-noncentrality - threshold)

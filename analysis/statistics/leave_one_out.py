@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from analysis.statistics.intervals import Floats, checked_sample, t_interval, t_quantile
 
-_ROUNDING = 1e-9  # deltas that differ by less than this part of the largest one differ by rounding alone
+_ROUNDING = 1e-9  # deltas that differ by less than this share of the largest one differ by rounding only
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,11 +15,11 @@ class LeaveOneOut:
     """The mean deltas without each pair in turn.
 
     Attributes:
-        low: Smallest mean delta over the n omissions, in metric units.
-        high: Largest.
-        pair: Index of the pair whose omission moves the mean furthest, the first of equals.
-        changes_sign: Some omission turns the sign of the mean, or takes it to 0.
-        changes_conclusion: Some omission decides whether the interval excludes 0; False below 3 pairs.
+        low: Smallest mean delta with one pair left out, in metric units.
+        high: Largest mean delta with one pair left out.
+        pair: Index of the pair with the largest influence on the mean; the first one in a tie.
+        changes_sign: Whether leaving out some pair changes the sign of the mean, or makes it 0.
+        changes_conclusion: Whether leaving out some pair changes whether the interval excludes 0; False below 3 pairs.
     """
 
     low: float
@@ -30,17 +30,14 @@ class LeaveOneOut:
 
 
 def leave_one_out(deltas: ArrayLike, alpha: float = 0.05) -> LeaveOneOut | None:
-    """Leave out each pair in turn.
+    """Return the effect of leaving out each pair in turn; None for one pair.
 
     Args:
-        deltas: Shape (n,), in metric units.
-        alpha: The interval whose exclusion of 0 is watched covers with 1 - alpha.
-
-    Returns:
-        None for one pair.
+        deltas: Deltas in metric units, shape (n,).
+        alpha: The level of the interval is 1 - alpha.
 
     Raises:
-        ValueError: No pairs, or a delta that is not finite.
+        ValueError: There are no pairs, or a delta is not finite.
     """
     x = checked_sample(deltas, 1, "deltas")
     n, mean = len(x), float(x.mean())
@@ -52,19 +49,19 @@ def leave_one_out(deltas: ArrayLike, alpha: float = 0.05) -> LeaveOneOut | None:
         high=float(means.max()),
         pair=int(np.abs(x - mean).argmax()),
         changes_sign=bool((np.sign(means) != np.sign(mean)).any()),
-        changes_conclusion=_conclusion_hangs_on_one(x, means, alpha),
+        changes_conclusion=_conclusion_depends_on_one(x, means, alpha),
     )
 
 
 def spread(deltas: Floats) -> float | None:
-    """Return the standard deviation of deltas: None for one pair, 0 when they differ by rounding alone."""
+    """Return the standard deviation of deltas; None for one pair, 0 if they differ by rounding only."""
     if len(deltas) < 2:
         return None
     sd = float(deltas.std(ddof=1))
     return 0.0 if sd <= _ROUNDING * float(np.abs(deltas).max()) else sd
 
 
-def _conclusion_hangs_on_one(x: Floats, means: Floats, alpha: float) -> bool:
+def _conclusion_depends_on_one(x: Floats, means: Floats, alpha: float) -> bool:
     n = len(x)
     if n < 3 or not spread(x):
         return False

@@ -1,8 +1,8 @@
-"""Paired comparison of a treatment with its control: the parts, in the order in which a report uses them.
+"""Paired comparison of a treatment with its control.
 
-`compare` the complete pairs, `holm` over all treatment arms, `judge`; `worst_rank` when runs failed, `two_level` for
-metrics of single examples, `contrast` and `compare_deltas` for factorial designs. How many pairs, and when to look,
-is in `analysis.statistics.sequential`.
+Use `compare` for the complete pairs, `holm` over all treatment arms, then `judge`. `worst_rank` is for failed runs,
+`two_level` for metrics of single examples, `contrast` and `compare_deltas` for factorial designs. Planned looks and
+the e-process are in `analysis.statistics.sequential`.
 """
 
 from analysis.statistics.comparison import Comparison, Goal, compare, compare_deltas, contrast, improvement

@@ -1,4 +1,4 @@
-"""When to look at a growing number of pairs, and when to stop: planned looks, or the t e-process.
+"""Sequential tests for a growing number of pairs: planned looks, or the t e-process.
 
 Testing at .05 after every pair up to 20 finds a difference in 26 % of the studies in which there is none. Planned
 looks keep it at 5 %; the e-process keeps it below 5 % for any number of looks and any stopping time.
@@ -38,10 +38,10 @@ __all__ = [
 ]
 
 LOOKS = (5, 10, 20)
-"""Numbers of pairs at which a study looks, unless its plan names others."""
+"""Default numbers of pairs at which a study looks."""
 
 LOOK_ALPHA = 0.0194
-"""Level of each of these three looks, .05 over all of them."""
+"""Level of each of the three default looks; together they have level .05."""
 
 E_PROCESS = "e_process"
 
@@ -56,7 +56,7 @@ class LookResult:
     """The result of one look.
 
     Attributes:
-        n: Pairs.
+        n: Number of pairs.
         delta: Mean delta, in metric units.
         p: p-value of the paired t-test; without spread that of the sign-flip test, from 6 pairs on. None without
             either, and for the e-process.
@@ -85,7 +85,7 @@ class Decision:
         next_n: How many pairs the next look needs; None when stopped.
         alpha: Level of the comparison at a look: what `compare` takes for the pairs of the last look.
         p: p-value of the study so far, for `holm` and for `judge` with family_alpha .05: `overall_p` of the last look,
-            or 1 / e. It is 1 before the first look, so that nothing is found between looks.
+            or 1 / e. It is 1 before the first look, so that no difference is found before it.
     """
 
     history: tuple[LookResult, ...]
@@ -96,26 +96,26 @@ class Decision:
 
 
 def next_look(n_done: int, looks: Sequence[int] = LOOKS) -> int | None:
-    """Return how many pairs the next planned look needs when n_done are complete; None after the last.
+    """Return the number of pairs at the next planned look when n_done are complete; None after the last look.
 
     Raises:
-        ValueError: Looks that do not increase from at least 2.
+        ValueError: The looks do not increase from at least 2.
     """
     return next((n for n in _checked(looks) if n > n_done), None)
 
 
 def look_alpha(looks: Sequence[int] = LOOKS, alpha: float = 0.05) -> float:
-    """Return the level of every look with which all of them together have level alpha (Pocock 1977).
+    """Return the level of each look at which all looks together have level alpha (Pocock 1977).
 
-    For t-tests at these numbers of pairs: the .0221 of Pocock's table is for three equally spaced normal tests. From
-    a million simulated studies with a fixed seed, so that its relative error is below 1 %.
+    The level is for t-tests at these numbers of pairs; the .0221 of Pocock's table is for three equally spaced normal
+    tests. It is computed from a million simulated studies with a fixed seed; its relative error is below 1 %.
 
     Args:
-        looks: Numbers of pairs, increasing, the first at least 2.
-        alpha: Probability of finding a difference at any look where there is none.
+        looks: Increasing numbers of pairs, at least 2.
+        alpha: Probability of finding a difference at any look if there is none.
 
     Raises:
-        ValueError: Other looks, or alpha outside (0, 1).
+        ValueError: The looks do not increase from at least 2, or alpha is outside (0, 1).
     """
     looks = _checked(looks)
     check_fraction("alpha", alpha)
@@ -123,26 +123,26 @@ def look_alpha(looks: Sequence[int] = LOOKS, alpha: float = 0.05) -> float:
         return alpha
     if looks == LOOKS and alpha == 0.05:
         return LOOK_ALPHA
-    count = int(alpha * (_DRAWS + 1)) - 1  # of the draws, as many as `overall_p` may find at this level
+    count = int(alpha * (_DRAWS + 1)) - 1  # number of draws that `overall_p` may find at this level
     simulated = float(_smallest_p(looks)[count - 1]) if count >= _ENOUGH else 0.0
     return max(alpha / len(looks), simulated)
 
 
 def overall_p(p: float, looks: Sequence[int] = LOOKS) -> float:
-    """Return the p-value of a whole study whose look found p: P(some look finds as small a one by chance).
+    """Return the p-value of a whole study with p at one look: P(any look has a p-value as small by chance).
 
-    At most alpha when p is at most `look_alpha`; for `holm` over arms that stopped at different looks.
+    It is at most alpha if p is at most `look_alpha`. Use it for `holm` over arms that stopped at different looks.
 
     Args:
-        p: The p-value of the t-test at the look that stopped, or at the last one reached.
-        looks: All the looks of the plan, also those that were not needed.
+        p: p-value of the t-test at the look that stopped, or at the last one reached.
+        looks: All planned looks, including those that were not needed.
 
     Raises:
-        ValueError: A p outside [0, 1], or looks that do not increase from at least 2.
+        ValueError: p is outside [0, 1], or the looks do not increase from at least 2.
     """
     looks = _checked(looks)
     if not 0.0 <= p <= 1.0:
-        raise ValueError(f"p-values lie in [0, 1], found {p}")
+        raise ValueError(f"p must be in [0, 1], found {p}")
     if len(looks) == 1:
         return p
     share = (float(np.searchsorted(_smallest_p(looks), p, side="right")) + 1.0) / (_DRAWS + 1.0)
@@ -152,10 +152,10 @@ def overall_p(p: float, looks: Sequence[int] = LOOKS) -> float:
 def decide(
     deltas: ArrayLike, rule: StoppingRule = LOOKS, margin: float | None = None, arms: int = 1, alpha: float = 0.05
 ) -> Decision:
-    """Replay the looks that these pairs have reached, and say whether to stop or how many pairs the next look needs.
+    """Repeat the looks that these pairs have reached, and return whether to stop or when to look next.
 
-    A look stops when it finds a difference (p <= look_alpha, or e >= 1 / alpha), when its interval at twice that
-    level (the confidence sequence, for the e-process) lies inside +-margin, or when it is the last.
+    A study stops at a look that finds a difference (p <= look_alpha, or e >= 1 / alpha), whose interval at twice that
+    level (the confidence sequence, for the e-process) is inside +-margin, or that is the last one.
 
     Args:
         deltas: Deltas in the planned order of the pairs, not in that of their completion; shape (n,), n >= 0.
@@ -166,13 +166,13 @@ def decide(
         alpha: Error rate of the whole study.
 
     Raises:
-        ValueError: An unknown rule, looks that do not increase from at least 2, arms < 1, a delta that is not finite.
+        ValueError: The rule is unknown, the looks do not increase from at least 2, arms < 1, or a delta is not finite.
     """
     x = checked_sample(deltas, 0, "deltas")
     if arms < 1:
-        raise ValueError(f"arms >= 1, found {arms}")
+        raise ValueError(f"arms must be >= 1, found {arms}")
     if isinstance(rule, str) and rule != E_PROCESS:
-        raise ValueError(f"the rule is a sequence of looks or {E_PROCESS!r}, found {rule!r}")
+        raise ValueError(f"rule must be a sequence of looks or {E_PROCESS!r}, found {rule!r}")
     looks = None if isinstance(rule, str) else _checked(rule)
     level = alpha if looks is None else look_alpha(looks, alpha)
     history: list[LookResult] = []
@@ -225,7 +225,7 @@ def _e_look(x: Floats, margin: float | None, arms: int, alpha: float) -> LookRes
 def _checked(looks: Sequence[int]) -> tuple[int, ...]:
     numbers = tuple(looks)
     if not numbers or numbers[0] < 2 or any(b <= a for a, b in pairwise(numbers)):
-        raise ValueError(f"looks increase from at least 2 pairs, found {numbers}")
+        raise ValueError(f"looks must increase from at least 2 pairs, found {numbers}")
     return numbers
 
 
@@ -237,7 +237,7 @@ def _smallest_p(looks: tuple[int, ...]) -> Floats:
     done = 0
     for n in looks:
         new = n - done
-        # The pairs since the last look enter by their mean and sum of squares, which are independent.
+        # The pairs since the last look are drawn as their mean and sum of squares, which are independent.
         away = rng.normal(0.0, 1.0 / sqrt(new), _DRAWS) - mean
         squares += away**2 * (done * new / n)
         if new > 1:

@@ -1,4 +1,4 @@
-"""Exact tests of counts: one pair of trained models over examples, and pairs of which runs failed."""
+"""Exact tests of counts: McNemar's test for one pair of models, and the sign test for pairs with failed runs."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,34 +11,34 @@ from analysis.statistics.comparison import Goal, improvement
 
 
 def mcnemar(b: int, c: int) -> float:
-    """Exact two-sided p-value of McNemar's test (1947), for ONE pair of trained models over the same examples.
+    """Return the exact two-sided p-value of McNemar's test (1947) for ONE pair of models on the same examples.
 
-    It says nothing about new seeds: over several pairs use `two_level`.
+    The test says nothing about new seeds; for several pairs use `two_level`.
 
     Args:
-        b: Examples that only the control has right.
-        c: Examples that only the treatment has right.
+        b: Number of examples that only the control classifies correctly.
+        c: Number of examples that only the treatment classifies correctly.
 
     Raises:
-        ValueError: A negative count.
+        ValueError: A count is negative.
     """
     if min(b, c) < 0:
-        raise ValueError(f"counts are >= 0, found {min(b, c)}")
+        raise ValueError(f"counts must be >= 0, found {min(b, c)}")
     return min(1.0, 2.0 * float(special.bdtr(min(b, c), b + c, 0.5)))
 
 
 @dataclass(frozen=True, slots=True)
 class WorstRank:
-    """Pairs counted with a failed run as the worst possible value.
+    """Counts over pairs in which a failed run has the worst possible value.
 
     Attributes:
-        n: Pairs that were started.
-        wins: Pairs in which the treatment is better, or alone finished.
-        ties: Pairs with equal values, or in which both failed.
-        losses: Pairs in which the treatment is worse, or alone failed.
-        failed_control: Runs of the control that failed.
-        failed_treatment: Runs of the treatment that failed.
-        p: Exact two-sided p-value of the sign test, without ties; 1 when there are only ties.
+        n: Number of started pairs.
+        wins: Number of pairs in which the treatment is better, or only the control failed.
+        ties: Number of pairs with equal values, or in which both failed.
+        losses: Number of pairs in which the treatment is worse, or only the treatment failed.
+        failed_control: Number of failed runs of the control.
+        failed_treatment: Number of failed runs of the treatment.
+        p: Exact two-sided p-value of the sign test without ties; 1 if there are only ties.
     """
 
     n: int
@@ -58,30 +58,30 @@ class WorstRank:
 
     def __str__(self) -> str:
         return (
-            f"failed runs as worst: treatment wins {self.wins}, ties {self.ties}, loses {self.losses} of {self.n} "
+            f"failed runs ranked as worst: treatment wins {self.wins}, ties {self.ties}, loses {self.losses} of {self.n} "
             f"pairs (failed: control {self.failed_control}, treatment {self.failed_treatment}; "
             f"sign test p={self.p:.3g})"
         )
 
 
 def worst_rank(control: ArrayLike, treatment: ArrayLike, goal: Goal) -> WorstRank:
-    """Count wins and losses of all pairs that were started, a failed run being worse than any that finished.
+    """Return wins and losses over all started pairs, with a failed run worse than any finished one.
 
-    The sensitivity line beside the analysis of complete pairs: when both point the same way, the failures did not
-    make the conclusion.
+    This is a sensitivity analysis for the comparison of complete pairs: if both point in the same direction, the
+    failures did not cause the conclusion.
 
     Args:
-        control: The metric of the control, shape (n,), n >= 1; a value that is not finite is a failed run.
-        treatment: The metric of the treatment in the same pairs, shape (n,).
+        control: Metric of the control, shape (n,), n >= 1; a non-finite value is a failed run.
+        treatment: Metric of the treatment in the same pairs, shape (n,).
         goal: Whether a smaller or a larger metric is better.
 
     Raises:
-        ValueError: No pairs, or arms of different shape.
+        ValueError: There are no pairs, or the arms differ in shape.
     """
     sign = improvement(1.0, goal)
     a, b = (sign * np.asarray(arm, dtype=np.float64) for arm in (control, treatment))
     if a.ndim != 1 or a.shape != b.shape or not len(a):
-        raise ValueError(f"both arms have shape (n,), n >= 1, found {a.shape} and {b.shape}")
+        raise ValueError(f"both arms must have shape (n,), n >= 1, found {a.shape} and {b.shape}")
     failed_a, failed_b = ~np.isfinite(a), ~np.isfinite(b)
     a, b = np.where(failed_a, -np.inf, a), np.where(failed_b, -np.inf, b)
     wins, losses = int((b > a).sum()), int((b < a).sum())

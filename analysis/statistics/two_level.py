@@ -1,4 +1,4 @@
-"""A mean delta over pairs and test examples at once, for a claim about new seeds and new examples."""
+"""The mean delta over pairs and test examples, with an interval for new seeds and new examples."""
 
 from dataclasses import dataclass
 from math import sqrt
@@ -37,25 +37,25 @@ class TwoLevel:
 
 
 def two_level(deltas: ArrayLike, alpha: float = 0.05) -> TwoLevel:
-    """Mean delta and its interval for new seeds and new examples, by crossed random effects.
+    """Return the mean delta and its interval for new seeds and new examples, by crossed random effects.
 
-    For metrics of single examples (a loss, right or wrong), with the same test examples in every pair. Two-way
-    analysis of variance without replication; degrees of freedom by Satterthwaite (1946). In simulations the 95 %
-    interval covers with 94 to 98 % from 5 pairs on, and with 92 % at worst at 3 pairs.
+    It applies to metrics of single examples (loss or correctness), with the same test examples in every pair. The
+    method is two-way analysis of variance without replication, with degrees of freedom by Satterthwaite (1946). In
+    simulations the coverage of the 95 % interval is 94 to 98 % from 5 pairs on, and 92 % at worst with 3 pairs.
 
     Args:
         deltas: Treatment - control of every pair and example, shape (pairs, examples), both at least 2.
-        alpha: The interval covers with 1 - alpha.
+        alpha: The level of the interval is 1 - alpha.
 
     Raises:
-        ValueError: Another shape, a value that is not finite, or alpha outside (0, 1).
+        ValueError: The shape is different, a value is not finite, or alpha is outside (0, 1).
     """
     check_fraction("alpha", alpha)
     x = np.asarray(deltas, dtype=np.float64)
     if x.ndim != 2 or min(x.shape) < 2:
-        raise ValueError(f"deltas have shape (pairs, examples), both at least 2, found {x.shape}")
+        raise ValueError(f"deltas must have shape (pairs, examples), both at least 2, found {x.shape}")
     if not np.isfinite(x).all():
-        raise ValueError(f"deltas are finite, found {x[~np.isfinite(x)][0]}")
+        raise ValueError(f"deltas must be finite, found {x[~np.isfinite(x)][0]}")
     p, e = x.shape
     by_pair, by_example, mean = x.mean(axis=1), x.mean(axis=0), float(x.mean())
     v_seed = float(by_pair.var(ddof=1)) / p
@@ -64,7 +64,7 @@ def two_level(deltas: ArrayLike, alpha: float = 0.05) -> TwoLevel:
     v_residual = float((residual**2).sum()) / ((p - 1) * (e - 1)) / (p * e)
     variance = max(v_seed + v_example - v_residual, v_seed, v_example)
     df = interval = None
-    if variance > 0.0 and np.ptp(x) > 1e-9 * np.abs(x).max():  # less is rounding
+    if variance > 0.0 and np.ptp(x) > 1e-9 * np.abs(x).max():  # a smaller range is rounding
         squares = v_seed**2 / (p - 1) + v_example**2 / (e - 1) + v_residual**2 / ((p - 1) * (e - 1))
         df = variance**2 / squares
         half = t_quantile(1.0 - alpha, df) * sqrt(variance)

@@ -1,4 +1,4 @@
-"""From a comparison to one of nine words, by rules that were fixed before the data."""
+"""The verdict of a comparison, by rules that are fixed before the data are seen."""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -26,16 +26,15 @@ def holm(p: Sequence[float | None]) -> tuple[float | None, ...]:
     """Return p-values adjusted for the whole family (Holm 1979), in the order given.
 
     Args:
-        p: One a treatment arm of the ablation, of the primary metric. None for an arm that has none (yet): it stays
-            None but counts, as if it were 1, since the family is the arms that were planned and not those that
-            finished.
+        p: p-value of the primary metric for each treatment arm. None for an arm without one (yet): it stays None but
+            counts like 1, because the family consists of all planned arms, not only of the finished ones.
 
     Raises:
-        ValueError: A p-value outside [0, 1].
+        ValueError: A p-value is outside [0, 1].
     """
     for each in p:
         if each is not None and not 0.0 <= each <= 1.0:
-            raise ValueError(f"p-values lie in [0, 1], found {each}")
+            raise ValueError(f"p-values must be in [0, 1], found {each}")
     present = [(each, index) for index, each in enumerate(p) if each is not None]
     adjusted: list[float | None] = [None] * len(p)
     largest = 0.0
@@ -57,19 +56,19 @@ def judge(
 ) -> Verdict:
     """Return the verdict of a comparison, by the first of these rules that applies.
 
-    1. NOT COMPARABLE when the arms differ in budget, steps or data.
-    2. CONFOUNDED BY INSTABILITY when one arm diverged more (`instability`).
-    3. IDENTICAL when every delta is exactly 0.
-    4. TUNING-DEPENDENT when the matched and the re-tuned design clearly disagree in sign (`tuning_dependent`).
-    5. The comparison is *real* when its interval excludes 0 and, where there are several treatment arms, its
-       Holm-adjusted p-value is at most alpha. It is *small* when a margin was declared and the 1 - 2 alpha interval
-       lies inside it (TOST; each arm at its own alpha).
+    1. NOT COMPARABLE if the arms differ in budget, steps or data.
+    2. CONFOUNDED BY INSTABILITY if one arm diverged more often (`instability`).
+    3. IDENTICAL if every delta is exactly 0.
+    4. TUNING-DEPENDENT if the matched and the re-tuned design clearly disagree in sign (`tuning_dependent`).
+    5. The comparison is *real* if its interval excludes 0 and, with several treatment arms, its Holm-adjusted p-value
+       is at most alpha. It is *small* if a margin was declared and the 1 - 2 alpha interval is inside it (TOST; each
+       arm at its own alpha).
        Real and small: REAL BUT NEGLIGIBLE. Real: BETTER or WORSE, by the goal. Small: EQUIVALENT.
     6. INCONCLUSIVE otherwise.
 
-    The interval and the p-value for Holm are both of the paired t-test, whose size is right from 3 pairs on and which
-    therefore also decides below 6 pairs, where the sign-flip test cannot reach .05: that p-value is printed, and
-    decides only when all deltas are equal, so that there is no spread for a t-test.
+    The interval and the p-value for Holm both come from the paired t-test, whose size is correct from 3 pairs on. The
+    t-test therefore also decides below 6 pairs, where the sign-flip test cannot reach .05. The sign-flip p-value is
+    printed, but decides only if all deltas are equal, because there is no t-test then.
 
     Args:
         comparison: At the level of the look, where looks were planned.
@@ -78,11 +77,11 @@ def judge(
         interval: Replaces both intervals of the comparison: the confidence sequence of the e-process.
         family_alpha: What p_adjusted is compared with; the comparison's alpha when None. With planned looks, .05.
         comparable: Whether both arms had the same budget, steps and data.
-        unstable: What `instability` says.
+        unstable: Result of `instability`.
         retuned: The same treatment in the re-tuned design; the comparison is then the matched one.
 
     Raises:
-        ValueError: family_alpha outside (0, 1).
+        ValueError: family_alpha is outside (0, 1).
     """
     if family_alpha is not None:
         check_fraction("family_alpha", family_alpha)
@@ -117,9 +116,9 @@ def _is_real(comparison: Comparison, interval: Interval | None) -> bool:
 def tuning_dependent(matched: Comparison, retuned: Comparison) -> bool:
     """Return whether two designs disagree in sign by more than noise.
 
-    Opposite signs alone would be found in half of the ablations of a factor that does nothing. So the signs of the
-    mean deltas are opposite, and the interval of their difference (Welch 1947, at the level of the matched
-    comparison; the designs have fresh seeds) excludes 0.
+    A factor without effect has opposite signs in half of all ablations. Therefore, in addition to opposite signs of
+    the mean deltas, the interval of their difference must exclude 0 (Welch 1947, at the level of the matched
+    comparison; each design has fresh seeds).
     """
     if not matched.delta * retuned.delta < 0.0 or not matched.sd or not retuned.sd:
         return False
@@ -131,9 +130,9 @@ def tuning_dependent(matched: Comparison, retuned: Comparison) -> bool:
 def instability(diverged_control: int, diverged_treatment: int, n: int) -> bool:
     """Return whether one arm diverged more often than the other.
 
-    No test of the counts: the pairs share their seeds, so that a divergence in one arm alone is the factor's doing or
-    a sign of an arm at its edge, and complete pairs are then a selection by outcome. With few pairs a test would find
-    nothing (3 of 5 against 0 of 5 has p = .17). Whether the selection matters is what `worst_rank` shows.
+    The counts are not tested. The pairs share their seeds, so a divergence in one arm only is caused by the factor or
+    shows an arm close to instability, and the complete pairs are then selected by outcome. With few pairs a test would
+    detect nothing (3 of 5 against 0 of 5 has p = .17). `worst_rank` shows whether the selection matters.
 
     Args:
         diverged_control: Diverged or failed runs of the control.
@@ -141,9 +140,9 @@ def instability(diverged_control: int, diverged_treatment: int, n: int) -> bool:
         n: Pairs that were started.
 
     Raises:
-        ValueError: A count outside [0, n].
+        ValueError: A count is outside [0, n].
     """
     for count in (diverged_control, diverged_treatment):
         if not 0 <= count <= n:
-            raise ValueError(f"0 <= diverged runs <= n = {n}, found {count}")
+            raise ValueError(f"0 <= diverged runs <= n = {n} is required, found {count}")
     return diverged_control != diverged_treatment
