@@ -96,7 +96,7 @@ def checked_predictions(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> tu
     """Return both as arrays.
 
     Raises:
-        ValueError: There are no examples, the shapes differ, a confidence is outside [0, 1], or `correct` is not boolean.
+        ValueError: No examples, shapes that differ, a confidence outside [0, 1], or `correct` is not boolean.
     """
     confidence, correct = np.asarray(confidence, dtype=np.float64), np.asarray(correct)
     if confidence.ndim != 1 or confidence.shape != correct.shape:

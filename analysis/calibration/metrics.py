@@ -163,7 +163,8 @@ def aurc(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> float:
     """Return the area under the risk-coverage curve: the mean of its n risks.
 
     It is 0 if all predictions are correct and 1 if all are wrong. It measures whether errors have the lowest
-    confidence, and also the accuracy (Geifman et al., "Bias-Reduced Uncertainty Estimation for Deep Neural Classifiers", 2019).
+    confidence, and also the accuracy (Geifman et al., "Bias-Reduced Uncertainty Estimation for Deep Neural
+    Classifiers", 2019).
     """
     return float(risk_coverage(confidence, correct).risk.mean())
 
