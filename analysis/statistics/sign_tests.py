@@ -60,8 +60,8 @@ class WorstRank:
 
     def __str__(self) -> str:
         return (
-            f"failed runs ranked as worst: treatment wins {self.wins}, ties {self.ties}, loses {self.losses} of {self.n} "
-            f"pairs (failed: control {self.failed_control}, treatment {self.failed_treatment}; "
+            f"failed runs ranked as worst: treatment wins {self.wins}, ties {self.ties}, loses {self.losses} of "
+            f"{self.n} pairs (failed: control {self.failed_control}, treatment {self.failed_treatment}; "
             f"sign test p={self.p:.3g})"
         )
 
