@@ -80,7 +80,7 @@ def simulated_correct(
     n, size = len(probability), len(bins.count)
     ends = np.cumsum(bins.count)
     if n != ends[-1]:
-        raise ValueError(f"bins must be of the same examples as confidence: got {ends[-1]} and {n} examples")
+        raise ValueError(f"bins must be of the same examples as confidence, found {ends[-1]} and {n} examples")
     starts = ends - bins.count
     counts = np.empty((repeats, size), dtype=np.intp)
     rows = max(1, DRAWS_AT_ONCE // n)
@@ -96,18 +96,20 @@ def checked_predictions(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> tu
     """Return both as arrays.
 
     Raises:
-        ValueError: No examples, shapes that differ, a confidence outside [0, 1], or `correct` is not boolean.
+        ValueError: There are no examples, the shapes differ, a confidence is outside [0, 1], or `correct` is not bool.
     """
     confidence, correct = np.asarray(confidence, dtype=np.float64), np.asarray(correct)
     if confidence.ndim != 1 or confidence.shape != correct.shape:
-        raise ValueError(f"confidence and correct must have one shape (n,): got {confidence.shape} and {correct.shape}")
+        raise ValueError(
+            f"confidence and correct must have one shape (n,), found {confidence.shape} and {correct.shape}"
+        )
     if not len(confidence):
         raise ValueError("calibration needs at least one example: confidence and correct are empty")
     if correct.dtype != np.bool_:
-        raise ValueError(f"correct must be booleans (predicted == label): got {correct.dtype}")
+        raise ValueError(f"correct must be booleans (predicted == label), found {correct.dtype}")
     outside = np.flatnonzero(~((confidence >= 0.0) & (confidence <= 1.0)))  # this includes NaN
     if len(outside):
-        raise ValueError(f"confidence must be in [0, 1]: got {confidence[outside[0]]} at {outside[0]}")
+        raise ValueError(f"confidence must be in [0, 1], found {confidence[outside[0]]} at {outside[0]}")
     return confidence, correct
 
 
@@ -126,4 +128,4 @@ def _fill(confidence: FloatArray, correct: BoolArray, low: float, high: FloatArr
 
 def _at_least_one(name: str, value: int) -> None:
     if value < 1:
-        raise ValueError(f"{name} must be at least 1: got {value}")
+        raise ValueError(f"{name} must be at least 1, found {value}")

@@ -162,9 +162,8 @@ def risk_coverage(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> RiskCove
 def aurc(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> float:
     """Return the area under the risk-coverage curve: the mean of its n risks.
 
-    It is 0 if all predictions are correct and 1 if all are wrong. It measures whether errors have the lowest
-    confidence, and also the accuracy (Geifman et al., "Bias-Reduced Uncertainty Estimation for Deep Neural
-    Classifiers", 2019).
+    It is 0 if all predictions are correct and 1 if all are wrong. It measures accuracy, and whether errors have the
+    lowest confidence (Geifman et al., "Bias-Reduced Uncertainty Estimation for Deep Neural Classifiers", 2019).
     """
     return float(risk_coverage(confidence, correct).risk.mean())
 
@@ -178,7 +177,7 @@ def decompose(nll: float, nll_after_temperature: float) -> Decomposition:
             examples, so the calibration part may be slightly negative.
     """
     if not (math.isfinite(nll) and math.isfinite(nll_after_temperature)):
-        raise ValueError(f"both NLLs must be finite: got {nll} and {nll_after_temperature}")
+        raise ValueError(f"both NLLs must be finite, found {nll} and {nll_after_temperature}")
     return Decomposition(float(nll - nll_after_temperature), float(nll_after_temperature))
 
 
@@ -223,8 +222,8 @@ def _gaps(bins: Bins, at_least: int) -> tuple[FloatArray, IntArray]:
 def _mean(name: str, values: npt.ArrayLike, n: int) -> float:
     array = np.asarray(values, dtype=np.float64)
     if array.shape != (n,):
-        raise ValueError(f"{name} must have shape ({n},), as confidence has: got {array.shape}")
+        raise ValueError(f"{name} must have shape ({n},), as confidence has, found {array.shape}")
     wrong = np.flatnonzero(~(array >= 0.0))
     if len(wrong):
-        raise ValueError(f"{name} must not be negative or NaN: got {array[wrong[0]]} at {wrong[0]}")
+        raise ValueError(f"{name} must not be negative or NaN, found {array[wrong[0]]} at {wrong[0]}")
     return float(array.mean())

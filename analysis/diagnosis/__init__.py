@@ -1,1 +1,1 @@
-"""The curves of one run -> what is wrong with it, by written rules. Start with diagnose.py."""
+"""Rule-based diagnosis of the training curves of one run. Start with diagnose.py."""

@@ -1,4 +1,4 @@
-"""What one run recorded, epoch by epoch, and what is known about it besides."""
+"""The recorded curves of one run, with the facts that the rules need."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ import numpy.typing as npt
 
 from analysis.diagnosis.smoothing import BoolArray, FloatArray, ema
 
-HALF_LIFE = 0.01  # of all steps
-VAL_EXAMPLES = 500  # assumed where the number is unknown: as few as in the small tasks, so a wide standard error
+HALF_LIFE = 0.01  # share of all steps
+VAL_EXAMPLES = 500  # default if the number is unknown: as in small tasks, so the standard error is wide
 
 IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
 class Curves:
-    """One run, one record an epoch.
+    """Curves of one run, with one record per epoch.
 
     Attributes:
-        epochs: Epochs done at each record, rising, from 1, shape `(n,)`.
-        series: What was recorded, by name, each of shape `(n,)`; NaN or infinite where the run reported that.
-        budget: Epochs that the run was meant to have.
-        state: `COMPLETE`, `STOPPED` (at a rung), `DIVERGED`, `FAILED`, or of an unfinished run anything else.
-        metric: What the sweep selects on.
-        maximize: Whether more of it is better.
-        classes: Number of classes; None if the task is no classification.
+        epochs: Number of finished epochs at each record, increasing from 1, shape `(n,)`.
+        series: Recorded values by name, each of shape `(n,)`; NaN or infinite where the run reported that.
+        budget: Planned number of epochs.
+        state: `COMPLETE`, `STOPPED` (at a rung), `DIVERGED`, `FAILED`, or anything else for an unfinished run.
+        metric: Metric that the sweep selects on.
+        maximize: Whether a larger metric is better.
+        classes: Number of classes; None if the task is not a classification.
         lr: Peak learning rate of the recipe.
-        warmup: Epochs that the learning rate takes to its peak; a fraction of an epoch counts.
-        clips: Whether the recipe clips gradients. Without it `train/clip_rate` is 0 and says nothing.
-        steps_per_epoch: Optimizer steps, if known.
-        val_examples: How many there are, if known.
-        majority: Share of the most frequent class of the validation split, if known; else classes count as equal.
+        warmup: Number of epochs until the peak of the learning rate, possibly fractional.
+        clips: Whether the recipe clips gradients; otherwise `train/clip_rate` is 0 and carries no information.
+        steps_per_epoch: Number of optimizer steps per epoch, if known.
+        val_examples: Number of validation examples, if known.
+        majority: Share of the most frequent class in the validation split, if known; otherwise classes count as equal.
         initial_loss: Loss before the first step, if it was measured.
     """
 
@@ -55,10 +55,10 @@ class Curves:
 
     def __post_init__(self) -> None:
         if self.epochs.ndim != 1 or (np.diff(self.epochs) <= 0).any():
-            raise ValueError(f"epochs must rise in one dimension: got {self.epochs.tolist()}")
+            raise ValueError(f"epochs must be one-dimensional and increasing, found {self.epochs.tolist()}")
         wrong = {name: values.shape for name, values in self.series.items() if values.shape != self.epochs.shape}
         if wrong:
-            raise ValueError(f"every series must have shape {self.epochs.shape}: got {wrong}")
+            raise ValueError(f"every series must have shape {self.epochs.shape}, found {wrong}")
 
     def __len__(self) -> int:
         return len(self.epochs)
@@ -70,59 +70,59 @@ class Curves:
 
     @property
     def chance_accuracy(self) -> float | None:
-        """Accuracy of the most frequent class alone."""
+        """Accuracy of always predicting the most frequent class."""
         if self.majority is not None or self.classes is None:
             return self.majority
         return 1.0 / self.classes
 
     @property
     def examples(self) -> int:
-        """Return the number of validation examples, or an assumption."""
+        """Number of validation examples, or a default."""
         return self.val_examples or VAL_EXAMPLES
 
     @property
     def cost(self) -> FloatArray | None:
-        """Return the sweep's metric, with a sign so that less is better."""
+        """Metric that the sweep selects on, with its sign changed if necessary so that smaller is better."""
         values = self.series.get(self.metric)
         return -values if values is not None and self.maximize else values
 
     @property
     def val_loss(self) -> FloatArray | None:
-        """`val/nll`; of a loop without it the metric, if less of that is better."""
+        """`val/nll`; without it, the metric if smaller is better."""
         return self.series.get("val/nll", None if self.maximize else self.series.get(self.metric))
 
     @property
     def train_loss(self) -> FloatArray | None:
-        """`train/nll_eval`, which compares with `val/nll`, or else `train/loss`."""
+        """`train/nll_eval`, which is comparable with `val/nll`; without it, `train/loss`."""
         return self.series.get("train/nll_eval", self.series.get("train/loss"))
 
     @property
     def loss(self) -> FloatArray | None:
-        """`train/loss`; of a loop without it, the validation loss."""
+        """`train/loss`; without it, the validation loss."""
         return self.series.get("train/loss", self.val_loss)
 
     @property
     def smoothed(self) -> FloatArray | None:
         """`loss` as an EMA with a half-life of 1 % of the run.
 
-        An epoch's mean is already smoother than that in a run below a hundred epochs, and is left as it is.
+        In runs below 100 epochs this is hardly any smoothing, because the mean of an epoch is already smoother.
         """
         loss = self.loss
         return None if loss is None else ema(loss, HALF_LIFE * max(self.budget, len(self)))
 
     @property
     def after_warmup(self) -> BoolArray:
-        """Return which records are of epochs entirely after the warmup; all, if none is."""
+        """Mask of the records after the warmup; all records if the warmup never ends."""
         after = self.epochs - 1 >= self.warmup
         return after if after.any() else np.ones(len(self), dtype=np.bool_)
 
     def without_warmup(self, name: str) -> FloatArray | None:
-        """Return a series after the warmup; None if it was not recorded."""
+        """Return the records of a series after the warmup; None if it was not recorded."""
         values = self.series.get(name)
         return None if values is None or not len(values) else values[self.after_warmup]
 
     def finite(self) -> Curves:
-        """Return the records before the first one with a number that is not finite."""
+        """Return the records before the first one with a non-finite value."""
         bad = self.first_not_finite()
         if bad is None:
             return self
@@ -130,12 +130,12 @@ class Curves:
         return replace(self, epochs=self.epochs[:bad], series=before)
 
     def first_not_finite(self) -> int | None:
-        """Return the index of the first record with a number that is not finite."""
+        """Return the index of the first record with a non-finite value."""
         bad = [int(np.argmin(np.isfinite(values))) for values in self.series.values() if not np.isfinite(values).all()]
         return min(bad, default=None)
 
     def at(self, index: int) -> str:
-        """Name a record in a sentence: `epoch 7 (lr 0.0031)`."""
+        """Return the name of a record for a sentence: `epoch 7 (lr 0.0031)`."""
         rates = self.series.get("train/lr")
         rate = self.lr if rates is None else float(rates[index])
         epoch = f"epoch {self.epochs[index]}"

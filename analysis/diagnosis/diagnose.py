@@ -1,11 +1,11 @@
-"""Curves of a run -> what is wrong with it, the evidence, and what to try next.
+"""Diagnoses a run from its curves: problems, evidence and suggestions.
 
     findings = diagnose(curves_of(epochs_frame(url, name, number), recipe, state=state, classes=10))
 
-`RULES` is the whole method. *Alarms* are errors and warnings; an info is no alarm (`findings.Severity`). Where a rule
-asks for more than the usual form of it, its docstring says so. A threshold stands as a constant above the rules that
-use it, with its source; those without one are this project's, and the tests bound how often they err: on clean noisy
-curves with known truth at most one run in twenty is alarmed, and nine of ten planted problems are found.
+`RULES` lists all rules. *Alarms* are errors and warnings; an info is not an alarm (`findings.Severity`). If a rule has
+more conditions than its usual form, its docstring says so. Thresholds are constants above the rules, with their
+sources. Thresholds without a source were chosen for this project, and tests bound their error rates: on synthetic
+noisy curves at most one healthy run in twenty has an alarm, and nine of ten planted problems are found.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from analysis.diagnosis.fit_rules import (
 from analysis.diagnosis.loss_rules import diverged, lr_too_high, near_divergence, not_finite, oscillating, spikes
 from analysis.diagnosis.smoothing import FloatArray
 from analysis.diagnosis.step_rules import clipping, gradient_explodes, gradient_vanishes, initial_loss, update_ratio
+from analysis.wording import counted
 from search_spaces import Recipe
 from search_spaces.recipe.schedules import Cyclical, OneCycle
 
@@ -44,14 +45,14 @@ STEPS = 200
 
 
 class Needs(Enum):
-    """The data that a rule needs."""
+    """Minimum length of a run for a rule."""
 
-    EPOCHS = "8 epochs"  # the shape of a curve: two hundred steps of one epoch are one point of it
-    STEPS = "8 epochs or 200 steps"  # what every epoch aggregates over its steps
+    EPOCHS = "8 epochs"  # for rules about the shape of a curve, which has one point per epoch
+    STEPS = "8 epochs or 200 steps"  # for rules about values that each epoch aggregates over its steps
 
 
 class Rule(NamedTuple):
-    """One rule: what it finds, what it needs, and itself. It sees curves that are finite throughout."""
+    """A rule with its code and the length of run that it needs. The curves that it checks are finite."""
 
     code: Code
     needs: Needs
@@ -77,15 +78,15 @@ RULES: tuple[Rule, ...] = (
     Rule(Code.UNDERTRAINED, Needs.EPOCHS, undertrained),
     Rule(Code.PLATEAU, Needs.EPOCHS, plateau),
 )
-"""Every rule about a run by itself, in order of precedence. Before them comes NAN, which must be said of any run."""
+"""All rules about a single run, in order of precedence. NAN comes before them and applies to runs of any length."""
 
 
 def diagnose(curves: Curves, neighbours: Sequence[Curves] = ()) -> tuple[Finding, ...]:
-    """Return everything there is to say about a run: alarms first, and both kinds in the order of `Code`.
+    """Return all findings of a run: alarms first, each group in the order of `Code`.
 
     Args:
-        curves: Curves of the run. After a non-finite number, the other rules see only what came before it.
-        neighbours: Other runs of the sweep whose learning rates compare with this one's: of the same optimizer.
+        curves: Curves of the run. If a value is not finite, the other rules check the records before it.
+        neighbours: Other runs of the sweep with comparable learning rates, that is, with the same optimizer.
     """
     finite = curves.finite()
     long, stepped = len(finite) >= EVALS, len(finite) * (finite.steps_per_epoch or 0) >= STEPS
@@ -105,8 +106,8 @@ def _too_short(epochs: int) -> Finding:
     return Finding(
         Code.TOO_SHORT,
         Severity.INFO,
-        f"{epochs} epochs are too short to tell what a curve does: it takes {EVALS}.",
-        f"Train {EVALS} epochs or more, or read a longer run of the sweep.",
+        f"The run has {counted(epochs, 'epoch')}; a diagnosis of its curves needs at least {EVALS}.",
+        f"Train for at least {EVALS} epochs, or look at a longer run of the sweep.",
     )
 
 
@@ -120,19 +121,19 @@ def curves_of(
     classes: int | None = None,
     steps_per_epoch: int | None = None,
 ) -> Curves:
-    """Read one run's rows of `analysis.load.epochs_frame`: columns epoch, name, value.
+    """Return the curves of one run from its rows of `analysis.load.epochs_frame` (columns epoch, name, value).
 
-    A metric that an epoch lacks is left out, as `test/*` is, which the last epoch alone reports: in the database a
-    number that is not finite is a row too. What else is known of a run, `dataclasses.replace` puts in.
+    Metrics that are missing in some epoch are omitted, such as `test/*`, which only the last epoch reports. Non-finite
+    values are rows of the database, too. Other facts about a run can be set with `dataclasses.replace`.
 
     Args:
         frame: Rows of one run.
         recipe: Recipe of the run.
-        state: State of the run, as `sweeps.run_state.RunState` spells it.
-        metric: What the sweep selects on.
-        maximize: Whether more of it is better.
+        state: Value of the `sweeps.run_state.RunState` of the run.
+        metric: Metric that the sweep selects on.
+        maximize: Whether a larger metric is better.
         classes: Number of classes, if the task is a classification.
-        steps_per_epoch: Optimizer steps, if known.
+        steps_per_epoch: Number of optimizer steps per epoch, if known.
     """
     epochs = np.unique(frame["epoch"].to_numpy(dtype=np.int64))
     series = _complete(frame, len(epochs))
@@ -152,13 +153,13 @@ def curves_of(
 
 
 def _complete(frame: pd.DataFrame, epochs: int) -> dict[str, FloatArray]:
-    """Return the metrics that every epoch has, by name, oldest value first."""
+    """Return the metrics that every epoch has, by name, in the order of the epochs."""
     by_name = frame.sort_values("epoch").groupby("name")
     return {str(name): rows["value"].to_numpy(dtype=np.float64) for name, rows in by_name if len(rows) == epochs}
 
 
 def _warmup(recipe: Recipe, rates: FloatArray | None, steps: int | None) -> float:
-    """Epochs until the peak of the learning rate. A number of steps is read off the rates if no epoch's is known."""
+    """Return the epochs until the peak learning rate, from the rates if the warmup is in steps of unknown duration."""
     schedule = recipe.schedule
     if isinstance(schedule, Cyclical):
         return 0.0

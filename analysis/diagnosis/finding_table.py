@@ -1,4 +1,4 @@
-"""Findings of many runs -> how many runs have each, and in which region of the space."""
+"""Counts the findings of many runs, overall and by region of the space."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,8 +8,8 @@ from typing import TypeGuard
 from analysis.diagnosis.findings import Code, Finding, Severity
 from search_spaces.values import Value, show
 
-BY_VALUE = 5  # a field with no more distinct values is counted value by value
-LOG_SPAN = 100.0  # times: a positive field that spans more is cut in thirds of its logarithm
+BY_VALUE = 5  # a field with at most this many distinct values is counted by value
+LOG_SPAN = 100.0  # a positive field with a larger ratio of its ends is divided on the log scale
 THIRDS = ("lower third", "middle third", "upper third")
 
 
@@ -18,9 +18,9 @@ class Axis:
     """The range of a numeric field.
 
     Attributes:
-        low: End.
-        high: The other.
-        log: Whether equal factors are equal distances.
+        low: Lower end.
+        high: Upper end.
+        log: Whether the scale is logarithmic.
     """
 
     low: float
@@ -28,7 +28,7 @@ class Axis:
     log: bool = False
 
     def third(self, value: float) -> int:
-        """Return 0, 1 or 2; an end of the range and whatever lies beyond it belong to the third at that end."""
+        """Return the third of a value: 0, 1 or 2; a value outside the range belongs to the nearest third."""
         low, high, at = (math.log(n) if self.log else n for n in (self.low, self.high, value))
         return 0 if high <= low else min(2, max(0, math.floor(3.0 * (at - low) / (high - low))))
 
@@ -43,7 +43,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Share:
-    """The number of runs with a finding, by code and severity."""
+    """Number of runs with a finding; the same code with another severity is another finding."""
 
     code: Code
     severity: Severity
@@ -52,17 +52,17 @@ class Share:
 
     @property
     def share(self) -> float:
-        """In `[0, 1]`."""
+        """Share of the runs, in `[0, 1]`."""
         return self.runs / self.of if self.of else 0.0
 
 
 @dataclass(frozen=True)
 class RegionShare(Share):
-    """The same among the runs of one region.
+    """Number of runs with a finding in one region of the space.
 
     Attributes:
-        field: Dotted name of what was searched.
-        region: A third with its ends, or a value.
+        field: Dotted name of the searched field.
+        region: A third of the range with its ends, or a value.
     """
 
     field: str
@@ -71,13 +71,13 @@ class RegionShare(Share):
 
 @dataclass(frozen=True)
 class FindingTable:
-    """The findings of a sweep's runs.
+    """Counts of the findings in a sweep.
 
     Attributes:
-        runs: How many were diagnosed.
-        without_alarm: How many of them have neither error nor warning.
-        shares: The most frequent first, alarms before infos.
-        regions: Regions in the order of `shares`, then field by field, each from its low end.
+        runs: Number of diagnosed runs.
+        without_alarm: Number of runs without errors and warnings.
+        shares: Counts over all runs: alarms before infos, most frequent first.
+        regions: Counts by region, in the order of `shares`, then by field, low values first.
     """
 
     runs: int
@@ -91,13 +91,13 @@ def summarize_findings(
     values: Mapping[int, Mapping[str, Value]],
     axes: Mapping[str, Axis] | None = None,
 ) -> FindingTable:
-    """Count findings over runs and over regions of the space.
+    """Return the counts of findings, over all runs and by region of the space.
 
     Args:
-        findings: All findings of every run, by its number.
-        values: The searched fields of every run, by its number. A run lacks a field that its space has no use for.
-        axes: Range of each numeric field; of a field that is not in it, the range of its values, logarithmic if they
-            are positive and span more than a factor 100.
+        findings: All findings of each run, by run number.
+        values: Searched values of each run, by run number, without the fields that its recipe does not use.
+        axes: Range of each numeric field. For other numeric fields, it is the range of the values, on a log scale if
+            they are positive and span more than a factor of 100.
     """
     kinds = {number: {(one.code, one.severity) for one in every} for number, every in findings.items()}
     shares = [
@@ -126,7 +126,7 @@ def summarize_findings(
 
 
 def _regions(values: Mapping[int, Mapping[str, Value]], axes: Mapping[str, Axis]) -> dict[tuple[str, str], list[int]]:
-    """Return the runs of every region that has any: `(field, region)` -> numbers, low ends first."""
+    """Return the run numbers of each non-empty region: `(field, region)` -> numbers, low values first."""
     regions: dict[tuple[str, str], list[int]] = {}
     for name in dict.fromkeys(name for fields in values.values() for name in fields):
         held = {number: fields[name] for number, fields in values.items() if name in fields}

@@ -1,14 +1,14 @@
-"""What a diagnosis says of one run."""
+"""The findings of a diagnosis."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """The severity of a finding. Errors and warnings are *alarms*: the recipe, the data or the model is wrong.
+    """Severity of a finding. Errors and warnings are *alarms*: a problem of the recipe, the data or the model.
 
-    An info is a true statement about a run that may be perfectly healthy: it ended on a plateau, or while still
-    falling; clipping never clipped; the curves are too short.
+    An info may apply to a healthy run: it ended on a plateau, or its loss was still falling; no gradient was clipped;
+    the curves are too short.
     """
 
     ERROR = "error"
@@ -17,10 +17,10 @@ class Severity(StrEnum):
 
 
 class Code(StrEnum):
-    """The codes of findings, in the order of precedence among alarms and, after them, among infos.
+    """Codes of findings, in order of precedence among alarms and among infos.
 
-    What ended or spoiled the training comes before what merely bounds its result: a learning rate that blew up also
-    underfits. Learning rate, then numerics and gradients, then the fit, then the budget.
+    Problems that end or spoil a training come before those that only limit its result, because a run with a learning
+    rate that is too high also underfits. The order is: learning rate, numerics and gradients, fit, budget.
     """
 
     NAN = "NAN"
@@ -46,14 +46,14 @@ class Code(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One statement about one run.
+    """One finding about one run.
 
     Attributes:
-        code: Which.
-        severity: How bad.
-        evidence: One sentence with the numbers it rests on.
-        next_step: One sentence: what to try.
-        epoch: Epoch at which it is seen, from 1; None if it is about the whole run.
+        code: Code of the finding.
+        severity: Severity of the finding.
+        evidence: One sentence with the numbers that the finding is based on.
+        next_step: One sentence with a suggestion.
+        epoch: Epoch of the finding, from 1; None if it concerns the whole run.
     """
 
     code: Code
@@ -64,5 +64,5 @@ class Finding:
 
     @property
     def alarm(self) -> bool:
-        """Return whether something is wrong."""
+        """Whether the finding is an error or a warning."""
         return self.severity is not Severity.INFO

@@ -1,7 +1,7 @@
-"""Rules about a loss that goes wrong: NAN, DIVERGED, SPIKES, LR_TOO_HIGH, OSCILLATING.
+"""Rules about an unstable loss: NAN, DIVERGED, SPIKES, LR_TOO_HIGH, OSCILLATING.
 
-The thresholds were chosen for losses of single steps; a run records the mean of an epoch. It hides a spike of one
-step in a long epoch, and what it shows is real all the more.
+The thresholds were chosen for losses of single steps, while a run records means of epochs. A mean can hide the spike
+of a single step in a long epoch; a spike of the mean is all the more certain.
 """
 
 import math
@@ -13,49 +13,49 @@ from analysis.diagnosis.curves import Curves
 from analysis.diagnosis.findings import Code, Finding, Severity
 from analysis.diagnosis.smoothing import FloatArray, first_streak, noise
 
-CHECKS = 5  # records in a row that make a divergence rather than a spike
-RISE = 2.0  # times the lowest loss so far (divergence) or the rolling mean (spike)
-ABOVE_CHANCE = 1.5  # times ln K: worse than knowing nothing, by more than a bad first epoch
-LEARNT = 0.9  # times ln K: below it, a run has learnt something
-SMALL = 0.05  # of the fall so far: 2 x next to nothing is still next to nothing
+CHECKS = 5  # consecutive records that distinguish a divergence from a spike
+RISE = 2.0  # factor above the lowest loss so far (divergence) or the rolling mean (spike)
+ABOVE_CHANCE = 1.5  # times ln K: worse than chance, by more than a bad first epoch explains
+LEARNT = 0.9  # times ln K: below this loss, a run has learnt something
+SMALL = 0.05  # share of the fall so far: doubling a tiny loss does not matter
 SPIKE_SIGMAS = 6.0
-WINDOW = 8  # calm records before a spike, for their noise
-LEVEL = 3  # calm records before a spike, for their mean: a longer one lags behind a falling loss
+WINDOW = 8  # records without spikes for the noise estimate
+LEVEL = 3  # records without spikes for the mean; a longer mean would lag behind a falling loss
 MIN_WINDOW = 4
 SPIKES_LR_TOO_HIGH = 3
-EARLY = 0.1  # of the epochs, after the warmup
+EARLY = 0.1  # share of the epochs, after the warmup
 EARLY_RISE = 1.1
-SIGN_CHANGES = 0.5  # of all inner evaluations; independent noise on a flat curve turns at 2/3 (Bienaymé 1874)
+SIGN_CHANGES = 0.5  # share of the inner evaluations; for independent noise it is 2/3 (Bienaymé 1874)
 STEP_OF_RANGE = 0.03
-STEP_OF_LEVEL = 0.01  # a flat curve's range is its noise: a smaller swing does not matter whatever its share
-NEIGHBOURHOOD = 10.0  # neighbours within a decade of learning rates
-MIN_NEIGHBOURS = 2  # one run that diverged may have had other reasons
+STEP_OF_LEVEL = 0.01  # share of the loss: the range of a flat curve is its noise, so smaller steps do not matter
+NEIGHBOURHOOD = 10.0  # largest factor between the learning rates of neighbours
+MIN_NEIGHBOURS = 2  # a single run may have diverged for other reasons
 
 
 def not_finite(curves: Curves) -> Finding | None:
-    """NAN: something that was recorded is not finite, or the run says so itself."""
+    """NAN: a recorded value is not finite, or the run is in the state DIVERGED."""
     bad = curves.first_not_finite()
     if bad is None and curves.state != "DIVERGED":
         return None
     index = len(curves) - 1 if bad is None else bad
     names = [name for name, values in curves.series.items() if bad is not None and not math.isfinite(values[bad])]
     what = names[0] if names else "a reported number"
-    where = curves.at(index) if index >= 0 else "its first epoch"
+    where = curves.at(index) if index >= 0 else "the first epoch"
     norms = curves.finite().series.get("train/grad_norm")
     last = "" if norms is None or not len(norms) else f"; the last finite gradient norm was {norms[-1]:.3g}"
     return Finding(
         Code.NAN,
         Severity.ERROR,
         f"{what} is not finite at {where}{last}.",
-        "Divide the learning rate by 10, clip at norm 1.0, normalise the inputs, and with fp16 check the loss scaler.",
+        "Divide the learning rate by 10, clip at norm 1.0, normalize the inputs; with fp16, check the loss scaler.",
         int(curves.epochs[index]) if index >= 0 else None,
     )
 
 
 def diverged(curves: Curves) -> Finding | None:
-    """DIVERGED: far above its lowest value for 5 records, or above 1.5 ln K after the warmup and never learning again.
+    """DIVERGED: far above the lowest loss for 5 records, or above 1.5 ln K after the warmup and at chance in the end.
 
-    The end of the second condition is an addition: after one spike above 1.5 ln K a run may train well.
+    The last condition was added because a run may train well after one spike above 1.5 ln K.
     """
     loss = curves.smoothed
     if loss is None:
@@ -64,8 +64,8 @@ def diverged(curves: Curves) -> Finding | None:
     start = first_streak((lowest > 0) & (loss > RISE * lowest) & (loss - lowest > SMALL * _fall(curves, loss)), CHECKS)
     if start is not None:
         evidence = (
-            f"The training loss is above twice its lowest value {lowest[start]:.3g} from {curves.at(start)} on,"
-            f" for {CHECKS} epochs or more."
+            f"The training loss is more than twice its lowest value of {lowest[start]:.3g} from {curves.at(start)} on,"
+            f" for at least {CHECKS} epochs."
         )
         return _diverged(evidence, int(curves.epochs[start]))
     if curves.chance_loss is None:
@@ -76,25 +76,25 @@ def diverged(curves: Curves) -> Finding | None:
     first = int(np.argmax(above))
     evidence = (
         f"The training loss is {loss[first]:.3g} at {curves.at(first)}, above 1.5 ln K = "
-        f"{ABOVE_CHANCE * curves.chance_loss:.3g}, and {loss[-1]:.3g} in the end: no better than chance."
+        f"{ABOVE_CHANCE * curves.chance_loss:.3g}, and {loss[-1]:.3g} at the end, no better than chance."
     )
     return _diverged(evidence, int(curves.epochs[first]))
 
 
 def _diverged(evidence: str, epoch: int) -> Finding:
     next_step = (
-        "Divide the learning rate by 10; if it exploded late, clip at norm 1.0 and check precision and schedule."
+        "Divide the learning rate by 10; if the loss rose late, clip at norm 1.0 and check precision and schedule."
     )
     return Finding(Code.DIVERGED, Severity.ERROR, evidence, next_step, epoch)
 
 
 def _fall(curves: Curves, loss: FloatArray) -> float:
-    """Return how far the loss has fallen from its start, or from the loss of an untrained model."""
+    """Return the fall of the loss from its first value, or from chance level if that is higher."""
     return max(float(loss[0]), curves.chance_loss or 0.0) - float(loss.min())
 
 
 def spikes(curves: Curves) -> Finding | None:
-    """SPIKES: a record above mean + 6 sigma and above twice the mean of the calm records before it."""
+    """SPIKES: a record above mean + 6 sigma and above twice the mean of the previous records without spikes."""
     loss = curves.loss
     found = [] if loss is None else _spikes(curves, loss)
     if loss is None or not found:
@@ -105,18 +105,18 @@ def spikes(curves: Curves) -> Finding | None:
         Code.SPIKES,
         Severity.WARNING,
         f"The training loss spikes {times}, to {loss[worst]:.3g} at {curves.at(worst)}.",
-        "Clip at norm 1.0; if spikes come back, lower the learning rate.",
+        "Clip gradients at norm 1.0; if spikes remain, lower the learning rate.",
         int(curves.epochs[worst]),
     )
 
 
 def _spikes(curves: Curves, loss: FloatArray) -> list[int]:
-    """Return where spikes begin. A loss that stays high for `CHECKS` records is no spike."""
+    """Return the indices at which spikes begin. A loss that stays high for `CHECKS` records is not a spike."""
     small = SMALL * _fall(curves, loss)
     calm: list[float] = []
     high = np.zeros(len(loss), dtype=np.bool_)
     for i, value in enumerate(loss.tolist()):
-        # About the trend, not about the mean: the spread of a falling window is its fall.
+        # Noise about the trend, because the standard deviation of a falling window is mostly its fall.
         window = np.array(calm[-WINDOW:])
         mean = float(window[-LEVEL:].mean()) if len(window) >= MIN_WINDOW else math.inf
         high[i] = value > max(mean + SPIKE_SIGMAS * noise(window), RISE * mean, mean + small)
@@ -127,7 +127,7 @@ def _spikes(curves: Curves, loss: FloatArray) -> list[int]:
 
 
 def lr_too_high(curves: Curves) -> Finding | None:
-    """LR_TOO_HIGH: three spikes, or a rise by 10 % in the first 10 % after the warmup."""
+    """LR_TOO_HIGH: at least three spikes, or a rise by more than 10 % in the first 10 % after the warmup."""
     raw, loss = curves.loss, curves.smoothed
     if raw is None or loss is None:
         return None
@@ -147,41 +147,41 @@ def lr_too_high(curves: Curves) -> Finding | None:
 
 
 def _too_high(evidence: str, epoch: int) -> Finding:
-    next_step = "Divide the learning rate by 3 to 10; a longer warmup or clipping at norm 1.0 bears more of it."
+    next_step = "Divide the learning rate by 3 to 10; a longer warmup or clipping at norm 1.0 allows a higher one."
     return Finding(Code.LR_TOO_HIGH, Severity.WARNING, evidence, next_step, epoch)
 
 
 def near_divergence(curves: Curves, neighbours: Sequence[Curves]) -> Finding | None:
     """LR_TOO_HIGH as an info: all neighbours with a higher learning rate diverged.
 
-    No alarm, since nothing is wrong with this run: the best learning rate is often the last stable one.
+    It is not an alarm, because this run is healthy: the best learning rate is often the highest stable one.
 
     Args:
         curves: Curves of the run.
-        neighbours: Other runs whose learning rates compare with its own: of the same optimizer.
+        neighbours: Other runs with comparable learning rates, that is, with the same optimizer.
     """
     if curves.lr is None:
         return None
-    hotter = [n for n in neighbours if n.lr is not None and curves.lr < n.lr <= NEIGHBOURHOOD * curves.lr]
-    if len(hotter) < MIN_NEIGHBOURS or not all(_blew_up(n) for n in hotter):
+    higher = [n for n in neighbours if n.lr is not None and curves.lr < n.lr <= NEIGHBOURHOOD * curves.lr]
+    if len(higher) < MIN_NEIGHBOURS or not all(_has_diverged(n) for n in higher):
         return None
     return Finding(
         Code.LR_TOO_HIGH,
         Severity.INFO,
-        f"All {len(hotter)} neighbours with a higher learning rate, within a factor {NEIGHBOURHOOD:g} of"
-        f" {curves.lr:.2g}, diverged.",
-        "Keep to this learning rate or a lower one, or make room above it with a longer warmup or clipping at 1.0.",
+        f"All {len(higher)} comparable runs with a higher learning rate, up to {NEIGHBOURHOOD:g} times {curves.lr:.2g},"
+        " diverged.",
+        "Use this learning rate or a lower one; a longer warmup or clipping at norm 1.0 may allow higher ones.",
     )
 
 
-def _blew_up(curves: Curves) -> bool:
+def _has_diverged(curves: Curves) -> bool:
     return not_finite(curves) is not None or (len(curves) > 0 and diverged(curves) is not None)
 
 
 def oscillating(curves: Curves) -> Finding | None:
-    """OSCILLATING: the validation loss turns at half of its evaluations and more, in steps that matter.
+    """OSCILLATING: the validation loss changes direction at half of its evaluations or more, in large steps.
 
-    The range counts from ln K: an evaluation after a first epoch that taught nearly everything leaves but noise.
+    The range starts at ln K: if the first epoch taught nearly everything, the range of the evaluations is only noise.
     """
     loss = curves.val_loss
     if loss is None or len(loss) < 3:
@@ -196,8 +196,8 @@ def oscillating(curves: Curves) -> Finding | None:
     return Finding(
         Code.OSCILLATING,
         Severity.WARNING,
-        f"The validation loss turns at {turns:.0%} of its evaluations, by {step:.2g} in the median"
-        f" ({step / span:.0%} of its range), most at {curves.at(worst)}.",
-        "Lower the learning rate; else clip at norm 1.0 or warm up longer.",
+        f"The validation loss changes direction at {turns:.0%} of its evaluations, with a median step of {step:.2g}"
+        f" ({step / span:.0%} of its range); the largest step is at {curves.at(worst)}.",
+        "Lower the learning rate; if that does not help, clip gradients at norm 1.0 or use a longer warmup.",
         int(curves.epochs[worst]),
     )

@@ -1,6 +1,6 @@
-"""What the rules about training curves measure with: smoothing, noise and trend of a short series.
+"""Smoothing, noise and trend of short series, for the rules about training curves.
 
-Every series is a one-dimensional array of finite numbers, one a record, oldest first.
+Every series is a one-dimensional array of finite numbers, one per record, in chronological order.
 """
 
 from typing import NamedTuple
@@ -17,7 +17,7 @@ _NORMAL_975 = 1.959964
 
 
 class Trend(NamedTuple):
-    """A slope per record, with its 95 % interval."""
+    """Slope per record, with its 95 % interval."""
 
     slope: float
     low: float
@@ -29,7 +29,7 @@ def ema(values: FloatArray, half_life: float) -> FloatArray:
 
     Args:
         values: Shape `(n,)`.
-        half_life: Records after which a value counts half; far below one record nothing is smoothed.
+        half_life: Number of records after which the weight of a value is halved; far below 1 nothing is smoothed.
     """
     keep = 0.5 ** (1.0 / half_life)
     smooth = np.array(values, dtype=np.float64)
@@ -39,9 +39,9 @@ def ema(values: FloatArray, half_life: float) -> FloatArray:
 
 
 def noise(values: FloatArray) -> float:
-    """Return the standard deviation about the trend, from second differences; 0 of fewer than three values.
+    """Return the standard deviation about the trend, from second differences; 0 for fewer than three values.
 
-    A trend adds next to nothing to a second difference, and a few wild records nothing to their median.
+    A smooth trend hardly affects second differences, and a few outliers hardly affect their median.
     """
     if len(values) < 3:
         return 0.0
@@ -49,10 +49,10 @@ def noise(values: FloatArray) -> float:
 
 
 def centred_mean(values: FloatArray) -> FloatArray:
-    """Return the mean of every record with its two neighbours; at the ends, of two.
+    """Return the mean of every record and its neighbours: of three records, and of two at the ends.
 
-    The lowest of `n` noisy records lies some two sigma below the curve, so that whatever follows looks like a rise.
-    The lowest of these means lies about one sigma below.
+    The lowest of `n` noisy records is about two sigma below the curve, so the records after it look like a rise. The
+    lowest of these means is about one sigma below.
     """
     total = np.convolve(values, np.ones(3), "same")
     return np.asarray(total / np.convolve(np.ones(len(values)), np.ones(3), "same"), dtype=np.float64)
@@ -65,7 +65,7 @@ def theil_sen(values: FloatArray) -> Trend:
     slopes by the variance of Kendall's statistic.
 
     Args:
-        values: Shape `(n,)`, three at least.
+        values: Shape `(n,)`, at least three values.
     """
     n = len(values)
     first, second = np.triu_indices(n, 1)
@@ -77,7 +77,7 @@ def theil_sen(values: FloatArray) -> Trend:
 
 
 def first_streak(flags: BoolArray, length: int) -> int | None:
-    """Return where the first `length` true records in a row begin; None if there are none."""
+    """Return the index of the first `length` consecutive true records; None if there are none."""
     count = 0
     for i, flag in enumerate(flags.tolist()):
         count = count + 1 if flag else 0

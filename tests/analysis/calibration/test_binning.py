@@ -12,7 +12,7 @@ from sklearn.calibration import calibration_curve
 
 from analysis.calibration.binning import Bins, bins_equal_mass, bins_equal_width, simulated_correct
 
-# Edges and ties on purpose: 0, 1, k/15, and few distinct values.
+# With edges and ties: 0, 1, k/15, and few distinct values.
 CONFIDENCES = st.floats(0.0, 1.0) | st.sampled_from([0.0, 1.0, *(k / 15 for k in range(1, 15))])
 SAMPLES = st.lists(st.tuples(CONFIDENCES, st.booleans()), min_size=1, max_size=80)
 
@@ -26,7 +26,7 @@ def overconfident(seed: int, n: int) -> tuple[npt.NDArray[np.float64], npt.NDArr
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize(("strategy", "make"), [("uniform", bins_equal_width), ("quantile", bins_equal_mass)])
 def test_sklearn_curve(seed: int, strategy: str, make: Callable[..., Bins]) -> None:
-    confidence, correct = overconfident(seed, 900)  # a multiple of 15: every definition of a quantile cuts alike
+    confidence, correct = overconfident(seed, 900)  # a multiple of 15, for which all definitions of a quantile agree
     accuracy, mean_confidence = calibration_curve(correct, confidence, n_bins=15, strategy=strategy)
     mine = make(confidence, correct)
     np.testing.assert_allclose(mine.confidence, mean_confidence, rtol=1e-12)

@@ -28,13 +28,13 @@ from trainers.evaluation.evaluate import expected_calibration_error
 Sample = tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]
 
 SEEDS = pytest.mark.parametrize("seed", range(5))
-# Edges and ties on purpose: 0, 1, k/15, and few distinct values.
+# With edges and ties: 0, 1, k/15, and few distinct values.
 CONFIDENCES = st.floats(0.0, 1.0) | st.sampled_from([0.0, 1.0, *(k / 15 for k in range(1, 15))])
 SAMPLES = st.lists(st.tuples(CONFIDENCES, st.booleans()), min_size=1, max_size=80)
 
 
 def calibrated(rng: np.random.Generator, n: int) -> Sample:
-    """A perfectly calibrated model that is mostly sure."""
+    """Return predictions of a perfectly calibrated model with mostly high confidences."""
     confidence = rng.beta(8.0, 1.0, n)
     return confidence, rng.random(n) < confidence
 
@@ -49,7 +49,7 @@ def arrays(sample: list[tuple[float, bool]]) -> Sample:
     return np.array([c for c, _ in sample]), np.array([y for _, y in sample])
 
 
-# Other people's implementations
+# Comparison with other implementations
 
 
 @SEEDS
@@ -58,7 +58,7 @@ def test_torchmetrics_binary(seed: int, bins: int) -> None:
     confidence, correct = overconfident(seed, 900)
     probability, target = torch.from_numpy(confidence), torch.from_numpy(correct).int()
     mine = bins_equal_width(confidence, correct, bins)
-    # torchmetrics makes its edges in float32: none of these confidences is so near to one
+    # torchmetrics computes its edges in float32; none of these confidences is that close to an edge
     assert ece(mine) == pytest.approx(binary_calibration_error(probability, target, bins, "l1").item(), abs=1e-6)
     assert mce(mine, at_least=1) == pytest.approx(
         binary_calibration_error(probability, target, bins, "max").item(), abs=1e-6
@@ -85,7 +85,7 @@ def test_the_trainers_report_the_same_ece(sample: list[tuple[float, bool]]) -> N
     assert ece(bins_equal_width(confidence, correct)) == pytest.approx(theirs, abs=1e-12)
 
 
-# Errors of calibration
+# Calibration errors
 
 
 @given(SAMPLES)
@@ -126,7 +126,7 @@ def test_gap_has_a_sign() -> None:
 
 
 def test_debiased_by_hand() -> None:
-    # (0.8 - 0.5)^2 - 0.25 / 3 in a bin of 4; a bin of 1 that says nothing; 5 examples
+    # (0.8 - 0.5)^2 - 0.25 / 3 in a bin of 4; the bin of 1 does not count; 5 examples
     bins = bins_equal_width([0.8, 0.8, 0.8, 0.8, 0.1], [True, True, False, False, True])
     assert debiased_squared_error(bins) == pytest.approx(4 / 5 * (0.09 - 0.25 / 3))
     assert debiased_squared_error(bins_equal_width([0.2, 0.8], [True, True])) is None
@@ -187,7 +187,7 @@ def test_null_band_of_certainty() -> None:
 
 
 def mean_risk_by_hand(sample: list[tuple[float, bool]]) -> float:
-    """O(n^2): the tie that holds the k-th contributes the same share of its errors as of its examples."""
+    """Return the mean risk in O(n^2); a tie contributes the same share of its errors as of its examples."""
     confidence = sorted((c for c, _ in sample), reverse=True)
     risks = []
     for k in range(1, len(sample) + 1):
@@ -214,7 +214,7 @@ def test_ties_are_the_mean_over_orders(seed: int) -> None:
     )
 
 
-def test_aurc_at_its_ends() -> None:
+def test_aurc_of_extreme_cases() -> None:
     assert aurc([0.2, 0.9, 0.9], [True] * 3) == 0.0
     assert aurc([0.2, 0.9, 0.9], [False] * 3) == 1.0
     assert aurc([0.9, 0.8], [True, False]) == pytest.approx(0.25)
@@ -224,7 +224,7 @@ def test_aurc_at_its_ends() -> None:
     np.testing.assert_allclose(curve.risk, [0.0, 0.25, 1 / 3, 0.5])
 
 
-# Together
+# Summary
 
 
 def test_summary() -> None:
@@ -261,13 +261,13 @@ def test_decomposition() -> None:
         ([], [], "at least one example"),
         ([0.5, 0.5], [True], "one shape"),
         ([[0.5]], [[True]], "one shape"),
-        ([0.5, 1.1], [True, True], r"in \[0, 1\]: got 1.1 at 1"),
-        ([-0.1], [True], r"in \[0, 1\]: got -0.1 at 0"),
-        ([math.nan], [True], r"in \[0, 1\]: got nan at 0"),
+        ([0.5, 1.1], [True, True], r"in \[0, 1\], found 1.1 at 1"),
+        ([-0.1], [True], r"in \[0, 1\], found -0.1 at 0"),
+        ([math.nan], [True], r"in \[0, 1\], found nan at 0"),
         ([0.5], [1], "booleans"),
     ],
 )
-def test_refusals(confidence: list[float], correct: list[bool], message: str) -> None:
+def test_invalid_inputs(confidence: list[float], correct: list[bool], message: str) -> None:
     rng = np.random.default_rng(0)
     for function in (bins_equal_width, bins_equal_mass, mean_gap, aurc, risk_coverage):
         with pytest.raises(ValueError, match=message):
@@ -276,7 +276,7 @@ def test_refusals(confidence: list[float], correct: list[bool], message: str) ->
         summarize_calibration(confidence, correct, [0.0] * len(confidence), rng)
 
 
-def test_refusals_of_the_rest() -> None:
+def test_other_invalid_arguments() -> None:
     rng = np.random.default_rng(0)
     bins = bins_equal_width([0.5], [True])
     with pytest.raises(ValueError, match="at least one example"):
@@ -292,6 +292,6 @@ def test_refusals_of_the_rest() -> None:
         simulated_correct([0.5, 0.5], bins, rng)
     with pytest.raises(ValueError, match=r"nll must have shape \(1,\)"):
         summarize_calibration([0.5], [True], [0.1, 0.2], rng)
-    with pytest.raises(ValueError, match="brier must not be negative or NaN: got nan at 0"):
+    with pytest.raises(ValueError, match="brier must not be negative or NaN, found nan at 0"):
         summarize_calibration([0.5], [True], [0.1], rng, brier=[math.nan])
     assert summarize_calibration([0.5], [True], [math.inf], rng).nll == math.inf

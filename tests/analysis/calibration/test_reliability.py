@@ -15,7 +15,7 @@ def test_against_the_bins() -> None:
     correct = rng.random(500) < confidence
     bins, drawn = bins_equal_width(confidence, correct), reliability(confidence, correct, rng)
     full = bins.count > 0
-    assert not full.all()  # empty bins are left out, so that nothing is NaN
+    assert not full.all()  # empty bins are omitted, so there is no NaN
     for name in ("low", "high", "count", "confidence", "accuracy"):
         np.testing.assert_array_equal(getattr(drawn, name), getattr(bins, name)[full])
     for field in fields(drawn):
@@ -35,7 +35,7 @@ def test_bins_under_ten_are_hollow() -> None:
     assert drawn.hollow.tolist() == [True, False, False]
 
 
-def test_wilson_by_its_formula() -> None:
+def test_wilson_by_formula() -> None:
     drawn = reliability([0.9] * 20, [True] * 15 + [False] * 5, np.random.default_rng(0))
     z, n, p = 1.959963984540054, 20, 0.75
     centre, half = (
@@ -63,14 +63,14 @@ def test_a_calibrated_model_stays_in_its_band() -> None:
     assert 0.94 <= np.concatenate(inside).mean() <= 0.97
 
 
-def test_the_generator_decides() -> None:
+def test_the_band_depends_on_the_generator() -> None:
     confidence, correct = np.linspace(0.0, 1.0, 100), np.arange(100) % 3 > 0
     one, same, other = (reliability(confidence, correct, np.random.default_rng(seed)) for seed in (0, 0, 1))
     np.testing.assert_array_equal(one.consistent_low, same.consistent_low)
     assert (one.consistent_low != other.consistent_low).any()
 
 
-def test_refusals() -> None:
+def test_invalid_arguments() -> None:
     rng = np.random.default_rng(0)
     with pytest.raises(ValueError, match="at least one example"):
         reliability([], [], rng)

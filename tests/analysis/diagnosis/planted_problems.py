@@ -1,4 +1,4 @@
-"""The healthy runs of `synthetic_curves` with one problem planted, of random severity."""
+"""Runs of `synthetic_curves` with one planted problem of random severity."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.analysis.diagnosis.synthetic_curves import Draft, draft
 
 
 def planted(code: Code, rng: np.random.Generator) -> Curves:
-    """A run with one problem of random severity, from just worth a word to gross."""
+    """Return a run with one problem, from just detectable to severe."""
     return _PLANTERS[code](rng)
 
 
@@ -32,9 +32,9 @@ def _diverged(rng: np.random.Generator) -> Curves:
     loss = made.series["train/loss"]
     start = int(rng.uniform(0.2, 0.5) * made.n)
     after = np.arange(made.n) - start
-    if rng.random() < 0.5:  # explodes, for good
+    if rng.random() < 0.5:  # explodes permanently
         top = rng.uniform(1.7, 50.0) * made.guess
-    else:  # climbs, and stays there: twice and more what it was
+    else:  # rises to at least twice its value and stays there
         top = max(rng.uniform(2.5, 6.0) * loss[start], loss[start] + 0.1 * made.guess)
     climb = np.clip(after / rng.uniform(1, 3), 0, 1)
     made.series["train/loss"] = np.where(after > 0, loss[start] * (top / loss[start]) ** climb, loss) * made.noise(0.01)
@@ -52,7 +52,7 @@ def _one_spike(rng: np.random.Generator) -> Curves:
     return _spikes(draft(rng), int(rng.integers(1, 3)))
 
 
-def _too_hot(rng: np.random.Generator) -> Curves:
+def _lr_too_high(rng: np.random.Generator) -> Curves:
     made = draft(rng, shortest=20)
     if rng.random() < 0.5:
         return _spikes(made, int(rng.integers(3, 6)))
@@ -203,7 +203,7 @@ def _too_short(rng: np.random.Generator) -> Curves:
 _PLANTERS: dict[Code, Callable[[np.random.Generator], Curves]] = {
     Code.NAN: _nan,
     Code.DIVERGED: _diverged,
-    Code.LR_TOO_HIGH: _too_hot,
+    Code.LR_TOO_HIGH: _lr_too_high,
     Code.GRAD_EXPLODE: _exploding,
     Code.GRAD_VANISH: _vanishing,
     Code.CHANCE: _chance,

@@ -1,4 +1,4 @@
-"""Curves of healthy runs with realistic noise, and the drafts of them that `planted_problems` bends."""
+"""Curves of healthy runs with realistic noise, and drafts that `planted_problems` modifies."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Array = npt.NDArray[np.float64]
 
 @dataclass
 class Draft:
-    """A run before it is frozen: what a planted problem bends."""
+    """A run that can still be modified."""
 
     rng: np.random.Generator
     classes: int
     examples: int
     warmup: float
-    rate: Array  # learning rate over its peak
+    rate: Array  # learning rate / peak
     wobble: float  # noise of the validation loss, relative
     series: dict[str, Array]
     facts: dict[str, Any]
@@ -60,7 +60,7 @@ class Draft:
 
 
 def draft(rng: np.random.Generator, shortest: int = 8, longest: int = 60, least_examples: int = 300) -> Draft:
-    """A healthy run: learns most of what it can within the budget, and does not turn."""
+    """Return a healthy run: it learns most of what it can within the budget, and its losses do not rise."""
     n = int(rng.integers(shortest, longest + 1))
     classes = int(rng.choice([2, 4, 10, 100]))
     t = np.arange(1, n + 1) / n
@@ -71,13 +71,13 @@ def draft(rng: np.random.Generator, shortest: int = 8, longest: int = 60, least_
     examples = int(rng.integers(least_examples, max(least_examples + 1, 5000)))
     made = Draft(rng, classes, examples, warmup, ramp * tail, float(rng.uniform(0.003, 0.025)), {}, {})
     _losses(made)
-    _signals(made)
+    _step_metrics(made)
     return made
 
 
 def _losses(made: Draft) -> None:
     rng, n, guess = made.rng, made.n, made.guess
-    # Means of an epoch: the model has moved by its middle.
+    # A mean over an epoch is close to the value at its middle.
     middle = np.maximum(made.t - 0.5 / n - 0.5 * made.warmup / n, 0.2 / n)
     if rng.random() < 0.5:
         left = np.exp(-middle / rng.uniform(0.08, 0.3))
@@ -87,7 +87,7 @@ def _losses(made: Draft) -> None:
     floor = guess * rng.uniform(0.02, 0.4)
     train = floor + (start - floor) * left
     gap = floor * rng.uniform(0.05, 0.5) * (1 - left)
-    # Noise from epoch to epoch shrinks with the learning rate and is correlated in part.
+    # Noise between epochs shrinks with the learning rate and is partly correlated.
     shocks = rng.standard_normal(n)
     phi = rng.uniform(0.0, 0.5)
     for i in range(1, n):
@@ -96,17 +96,17 @@ def _losses(made: Draft) -> None:
     best = 1 - (1 - 1 / made.classes) * 0.7 * floor / guess
     right = best - (best - 1 / made.classes) * left
     spread = 0.5 * np.sqrt(right * (1 - right) / made.examples)
-    luck = rng.standard_normal() * spread  # of the draw of examples, the same in every epoch
+    offset = rng.standard_normal() * spread  # sampling noise of the examples, the same in every epoch
     made.series |= {
         "train/loss": train * made.noise(rng.uniform(0.003, 0.015)),
         "val/nll": val,
-        "val/accuracy": np.clip(right + luck + spread * rng.standard_normal(n), 0.0, 1.0),
+        "val/accuracy": np.clip(right + offset + spread * rng.standard_normal(n), 0.0, 1.0),
     }
     if rng.random() < 0.5:
         made.series["train/nll_eval"] = train * made.noise(0.005)
 
 
-def _signals(made: Draft) -> None:
+def _step_metrics(made: Draft) -> None:
     rng, n = made.rng, made.n
     norm = 10 ** rng.uniform(-1, 0.7) * np.exp(rng.uniform(-0.7, 0.7) * made.t + 0.1 * rng.standard_normal(n))
     clips = rng.random() < 0.5

@@ -1,4 +1,4 @@
-"""The rules on real trainings of a second or two, and how the rows of a database become curves."""
+"""The rules on real trainings of a second or two, and the conversion of database rows to curves."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def codes(findings: Sequence[Finding]) -> set[Code]:
 
 
 class Shuffled:
-    """Digits whose labels say nothing about the images."""
+    """Digits with shuffled labels."""
 
     classes = 10
 
@@ -71,18 +71,18 @@ BLOWN = {Code.NAN, Code.DIVERGED, Code.LR_TOO_HIGH}
 
 
 @pytest.mark.usefixtures("_one_thread")
-def test_a_real_run_that_is_well() -> None:
+def test_a_healthy_training_has_no_alarm() -> None:
     assert [one for one in trained(SANE, digits) if one.alarm] == []
 
 
 @pytest.mark.usefixtures("_one_thread")
 @pytest.mark.parametrize("optimizer", [{"kind": "adamw", "lr": 1.5}, {"kind": "sgd", "lr": 30.0}])
-def test_a_real_run_that_is_too_hot(optimizer: dict[str, Any]) -> None:
+def test_a_training_with_too_high_a_learning_rate(optimizer: dict[str, Any]) -> None:
     assert BLOWN & codes(trained({"optimizer": optimizer}, digits)[:MOST_FINDINGS])
 
 
 @pytest.mark.usefixtures("_one_thread")
-def test_a_real_run_on_shuffled_labels() -> None:
+def test_a_training_on_shuffled_labels() -> None:
     found = trained({**SANE, "signals": {"train_rescored": True}}, lambda recipe: Training(recipe, Shuffled(), 0))
     assert {Code.CHANCE, Code.OVERFIT} & codes(found[:MOST_FINDINGS])
 

@@ -27,10 +27,10 @@ from analysis.statistics.intervals import (
 VALUES = st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=30)
 
 
-def test_an_interval_excludes_and_lies_inside() -> None:
+def test_excludes_and_inside() -> None:
     assert Interval(0.1, 0.2).excludes(0.0)
     assert Interval(-0.2, -0.1).excludes()
-    assert not Interval(0.0, 0.2).excludes(0.0)  # an end belongs to it
+    assert not Interval(0.0, 0.2).excludes(0.0)  # the ends belong to the interval
     assert Interval(-0.1, 0.2).inside(0.3)
     assert not Interval(-0.1, 0.3).inside(0.3)
     assert not Interval(-inf, inf).inside(1e300)
@@ -60,15 +60,15 @@ def test_wilson_equals_statsmodels(n: int, level: float) -> None:
         assert wilson(successes, n, level) == pytest.approx(expected, abs=1e-12)
 
 
-def test_wilson_takes_half_successes_and_stays_in_its_range() -> None:
+def test_wilson_with_half_successes_is_within_0_and_1() -> None:
     assert wilson(5, 10).low < wilson(5.5, 10).low < wilson(6, 10).low
     assert wilson(0, 3).low == 0.0
     assert wilson(3, 3).high == 1.0
 
 
-def test_sd_upper_by_its_definition() -> None:
+def test_sd_upper_by_definition() -> None:
     x = np.random.default_rng(0).normal(0, 2.0, 8)
-    # At the limit, as small a sample variance as this one has probability 1 - level.
+    # At the limit, a sample variance this small or smaller has probability 1 - level.
     limit = sd_upper(x, 0.8)
     assert stats.chi2.cdf(7 * x.var(ddof=1) / limit**2, 7) == pytest.approx(0.2)
     assert sd_upper(x, 0.5) < limit < sd_upper(x, 0.99)
@@ -76,7 +76,7 @@ def test_sd_upper_by_its_definition() -> None:
 
 
 def power_by_integration(sd: float, effect: float, n: int, alpha: float) -> float:
-    """P(|T| > t) as an expectation over the sample sd, by adaptive quadrature."""
+    """Return P(|T| > t) as an expectation over the sample sd, by adaptive quadrature."""
     noncentrality, t = effect / sd * sqrt(n), stats.t.ppf(1 - alpha / 2, n - 1)
 
     def integrand(s: float) -> float:
@@ -133,7 +133,7 @@ def test_pairs_needed_at_the_ends() -> None:
     assert pairs_needed(0.0, 0.1) == 2
     assert pairs_needed(1.0, 1e-6) is None
     assert pairs_needed(1.0, 0.5, most=20) is None
-    assert pairs_needed(1.0, 0.5, most=34) == 34  # the textbook's 34 pairs for half a standard deviation
+    assert pairs_needed(1.0, 0.5, most=34) == 34  # the textbook value for half a standard deviation
     assert pairs_needed(1.0, 0.5, power=0.04) == 2
 
 
@@ -150,24 +150,24 @@ def test_detectable_at_the_ends() -> None:
 
 
 @pytest.mark.parametrize(
-    ("call", "law"),
+    ("call", "message"),
     [
-        (lambda: t_interval([1.0]), "at least 2 values are needed, found 1"),
-        (lambda: t_interval([1.0, nan]), "finite, found nan"),
+        (lambda: t_interval([1.0]), "at least 2 values are required, found 1"),
+        (lambda: t_interval([1.0, nan]), "must be finite, found nan"),
         (lambda: t_interval([[1.0, 2.0]]), r"shape \(n,\)"),
-        (lambda: t_interval([1.0, 2.0], 1.0), "0 < level < 1, found 1.0"),
-        (lambda: wilson(0, 0), "n >= 1"),
-        (lambda: wilson(3, 2), "successes <= n = 2, found 3"),
+        (lambda: t_interval([1.0, 2.0], 1.0), "0 < level < 1 is required, found 1.0"),
+        (lambda: wilson(0, 0), "n must be >= 1"),
+        (lambda: wilson(3, 2), "successes <= n = 2 is required, found 3"),
         (lambda: sd_upper([1.0]), "at least 2"),
         (lambda: sd_upper([1.0, 2.0], 0.0), "0 < level < 1"),
-        (lambda: power(-1.0, 1.0, 5), "sd is finite and >= 0"),
-        (lambda: power(1.0, 1.0, 1), "n >= 2 pairs"),
+        (lambda: power(-1.0, 1.0, 5), "sd must be finite and >= 0"),
+        (lambda: power(1.0, 1.0, 1), "at least 2 pairs are required"),
         (lambda: power(1.0, 1.0, 5, 0.0), "0 < alpha < 1"),
-        (lambda: pairs_needed(1.0, 0.0), "effect > 0"),
+        (lambda: pairs_needed(1.0, 0.0), "effect must be > 0"),
         (lambda: pairs_needed(1.0, 1.0, power=1.0), "0 < power < 1"),
-        (lambda: detectable(nan, 5), "sd is finite"),
+        (lambda: detectable(nan, 5), "sd must be finite"),
     ],
 )
-def test_the_laws(call: object, law: str) -> None:
-    with pytest.raises(ValueError, match=law):
+def test_invalid_arguments(call: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         call()  # type: ignore[operator]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
-from statsmodels.stats.contingency_tables import mcnemar as mcnemar_oracle
+from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 
@@ -115,9 +115,9 @@ def test_permutation_by_number_of_pairs() -> None:
     assert sign_flip_p(np.ones(16), rng()) == 2 / 2**16
     assert sign_flip_p(np.ones(40), rng()) == 1 / 20_000  # never 0
     assert sign_flip_p(np.zeros(8), rng()) == 1.0
-    assert sign_flip_p([0.1, 0.2, -0.3, 0.1, 0.2, -0.3], rng()) == 1.0  # a sum of 0, but for rounding
+    assert sign_flip_p([0.1, 0.2, -0.3, 0.1, 0.2, -0.3], rng()) == 1.0  # the sum is 0 up to rounding
     assert compare_deltas(np.ones(30), "minimize", rng(), permutations=0).p_permutation is None
-    with pytest.raises(ValueError, match="permutations >= 1"):
+    with pytest.raises(ValueError, match="permutations must be >= 1"):
         sign_flip_p(np.ones(6), rng(), 0)
 
 
@@ -184,7 +184,7 @@ def test_how_many_more_pairs() -> None:
 
 @settings(deadline=None)
 @given(seed=SEEDS, n=st.integers(1, 20))
-def test_arms_change_places(seed: int, n: int) -> None:
+def test_exchanging_the_arms_mirrors_the_result(seed: int, n: int) -> None:
     control, treatment = arms(seed, n)
     one, two = compare(control, treatment, "minimize", rng()), compare(treatment, control, "minimize", rng())
     assert two.delta == pytest.approx(-one.delta)
@@ -234,11 +234,11 @@ def test_two_pairs() -> None:
 @pytest.mark.parametrize("n", [3, 8])
 def test_equal_deltas_have_no_t_test(n: int) -> None:
     control = np.linspace(0.1, 0.7, n)
-    same = compare(control, control + 0.1, "minimize", rng(), margin=0.01)  # equal but for rounding
+    same = compare(control, control + 0.1, "minimize", rng(), margin=0.01)  # equal up to rounding
     assert (same.sd, same.interval, same.p_t, same.needed, same.detectable) == (0.0, None, None, None, None)
     assert same.rho == pytest.approx(1.0)
     assert same.p == same.p_permutation == (None if n < 6 else 2 / 2**n)
-    # Five equal deltas of a coarse metric are no evidence; from 6 pairs on the sign-flip test decides.
+    # Below 6 pairs equal deltas are inconclusive; from 6 pairs on the sign-flip test decides.
     assert judge(same) == (Verdict.INCONCLUSIVE if n < 6 else Verdict.WORSE)
     assert judge(dataclasses.replace(same, alpha=0.001)) == Verdict.INCONCLUSIVE
 
@@ -260,25 +260,25 @@ def test_constant_arms() -> None:
 
 
 @pytest.mark.parametrize(
-    ("call", "law"),
+    ("call", "message"),
     [
-        (lambda: compare([], [], "minimize", rng()), "at least 1 values of the control are needed, found 0"),
+        (lambda: compare([], [], "minimize", rng()), "at least 1 values of the control are required, found 0"),
         (lambda: compare([1.0], [1.0, 2.0], "minimize", rng()), "in every pair, found 1 and 2"),
-        (lambda: compare([1.0, 2.0], [1.0, nan], "minimize", rng()), "values of the treatment are finite"),
-        (lambda: compare([1.0], [2.0], "min", rng()), "goal is maximize or minimize, found 'min'"),
-        (lambda: of(1.0, margin=0.0), "margin > 0"),
-        (lambda: of(1.0, margin=inf), "margin > 0 and finite"),
-        (lambda: of(1.0, alpha=0.5), "0 < 2 alpha < 1"),
+        (lambda: compare([1.0, 2.0], [1.0, nan], "minimize", rng()), "values of the treatment must be finite"),
+        (lambda: compare([1.0], [2.0], "min", rng()), "goal must be maximize or minimize, found 'min'"),
+        (lambda: of(1.0, margin=0.0), "margin must be > 0"),
+        (lambda: of(1.0, margin=inf), "margin must be > 0 and finite"),
+        (lambda: of(1.0, alpha=0.5), "0 < 2 alpha < 1 is required"),
         (of, "at least 1 deltas"),
         (lambda: holm([0.1, 1.2]), r"\[0, 1\], found 1.2"),
-        (lambda: mcnemar(-1, 2), "counts are >= 0"),
-        (lambda: instability(3, 0, 2), "diverged runs <= n = 2, found 3"),
+        (lambda: mcnemar(-1, 2), "counts must be >= 0"),
+        (lambda: instability(3, 0, 2), "diverged runs <= n = 2 is required, found 3"),
         (lambda: worst_rank([], [], "minimize"), "n >= 1"),
         (lambda: worst_rank([1.0], [1.0, 2.0], "minimize"), r"found \(1,\) and \(2,\)"),
         (lambda: two_level([1.0, 2.0]), "shape"),
         (lambda: two_level([[1.0, 2.0]]), "at least 2"),
         (lambda: two_level([[1.0, 2.0], [nan, 1.0]]), "finite"),
-        (lambda: contrast({"a": [1.0], "b": [2.0]}, {"a": 1.0, "c": -1.0}), "over the arms a, b, found c"),
+        (lambda: contrast({"a": [1.0], "b": [2.0]}, {"a": 1.0, "c": -1.0}), "must use the arms a, b, found c"),
         (lambda: contrast({"a": [1.0]}, {}), "found none"),
         (lambda: contrast({"a": [1.0], "b": [2.0]}, {"a": 1.0, "b": 1.0}), "sum to 0, found 2"),
         (lambda: contrast({"a": [1.0], "b": [2.0, 3.0]}, {"a": 1.0, "b": -1.0}), "different length"),
@@ -286,8 +286,8 @@ def test_constant_arms() -> None:
         (lambda: improvement(1.0, "up"), "goal"),  # type: ignore[arg-type]
     ],
 )
-def test_the_laws(call: Callable[[], object], law: str) -> None:
-    with pytest.raises(ValueError, match=law):
+def test_invalid_arguments(call: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         call()
 
 
@@ -295,14 +295,14 @@ def test_the_laws(call: Callable[[], object], law: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def _little_garbage() -> Iterator[None]:
-    """The oracle collects garbage in every call: there is little when what is there already does not count."""
+def _cheap_garbage_collection() -> Iterator[None]:
+    """Make garbage collection cheap: the reference implementation collects garbage in every call."""
     gc.freeze()
     yield
     gc.unfreeze()
 
 
-@pytest.mark.usefixtures("_little_garbage")
+@pytest.mark.usefixtures("_cheap_garbage_collection")
 @settings(deadline=None)
 @given(p=st.lists(st.floats(0.0, 1.0), min_size=1, max_size=8))
 def test_holm_equals_statsmodels(p: list[float]) -> None:
@@ -338,17 +338,17 @@ def test_verdict_by_interval(deltas: tuple[float, ...], margin: float | None, ve
     assert judge(of(*deltas, margin=margin, goal="maximize")) == mirrored
 
 
-def test_the_family_has_a_say() -> None:
+def test_the_adjusted_p_value_is_required() -> None:
     assert judge(of(*FAR), p_adjusted=0.05) == Verdict.WORSE
     assert judge(of(*FAR), p_adjusted=0.051) == Verdict.INCONCLUSIVE
     assert judge(of(*NEAR, margin=0.1), p_adjusted=0.051) == Verdict.EQUIVALENT
-    assert judge(of(*WIDE), p_adjusted=0.01) == Verdict.INCONCLUSIVE  # never without the interval
+    assert judge(of(*WIDE), p_adjusted=0.01) == Verdict.INCONCLUSIVE  # the interval must exclude 0, too
     look = of(*FAR, alpha=0.0194)
     assert judge(look, p_adjusted=0.04) == Verdict.INCONCLUSIVE
     assert judge(look, p_adjusted=0.04, family_alpha=0.05) == Verdict.WORSE
 
 
-def test_the_confidence_sequence_stands_in_for_the_intervals() -> None:
+def test_the_confidence_sequence_replaces_the_intervals() -> None:
     x = rng(1).normal(1.0, 1.0, 8)
     assert judge(of(*x)) == Verdict.WORSE
     assert judge(of(*x), interval=Interval(-0.1, 2.0)) == Verdict.INCONCLUSIVE
@@ -420,7 +420,7 @@ def test_two_level_reduces_to_t_when_examples_agree() -> None:
     assert found.df == pytest.approx(5)
 
 
-def test_two_level_floors_its_variance() -> None:
+def test_two_level_variance_has_a_lower_bound() -> None:
     found = two_level([[1.0, -1.0, 0.5], [-1.0, 1.2, -0.4]])
     assert found.v_seed + found.v_example < found.v_residual
     assert found.variance == max(found.v_seed, found.v_example)
@@ -435,11 +435,11 @@ def test_two_level_without_variation() -> None:
 @settings(deadline=None)
 @given(b=st.integers(0, 60), c=st.integers(0, 60))
 def test_mcnemar_equals_statsmodels(b: int, c: int) -> None:
-    expected = 1.0 if b == c else mcnemar_oracle([[5, b], [c, 5]], exact=True).pvalue
+    expected = 1.0 if b == c else statsmodels_mcnemar([[5, b], [c, 5]], exact=True).pvalue
     assert mcnemar(b, c) == pytest.approx(expected)
 
 
-def test_a_failed_run_is_worse_than_any() -> None:
+def test_a_failed_run_is_worse_than_any_finished_run() -> None:
     control, treatment = [1.0, nan, 2.0, nan, 3.0, 1.0], [2.0, 9.0, nan, inf, 3.0, 0.5]
     found = worst_rank(control, treatment, "minimize")
     assert (found.n, found.wins, found.ties, found.losses) == (6, 2, 2, 2)
@@ -454,7 +454,7 @@ def test_the_sensitivity_line() -> None:
     assert found.favours == "treatment"
     assert found.p == pytest.approx(stats.binomtest(7, 8).pvalue)
     assert str(found) == (
-        "failed runs as worst: treatment wins 7, ties 0, loses 1 of 8 pairs "
+        "failed runs ranked as worst: treatment wins 7, ties 0, loses 1 of 8 pairs "
         "(failed: control 0, treatment 1; sign test p=0.0703)"
     )
     assert worst_rank([0.9, 1.0], [1.0, nan], "minimize").favours == "control"

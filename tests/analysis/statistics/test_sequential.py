@@ -39,7 +39,7 @@ def test_the_next_look() -> None:
 
 
 def found_at_some_look(looks: tuple[int, ...], level: float, seed: int, studies: int) -> int:
-    """Studies without a difference in which scipy's t-test finds one, from raw normal deltas."""
+    """Return the number of studies without a difference in which the t-test of scipy finds one."""
     deltas = np.random.default_rng(seed).normal(size=(studies, looks[-1]))
     p = [stats.ttest_1samp(deltas[:, :n], 0.0, axis=1).pvalue for n in looks]
     return int((np.min(p, axis=0) <= level).sum())
@@ -55,18 +55,18 @@ def test_look_alpha_spends_alpha(looks: tuple[int, ...], alpha: float) -> None:
 
 def test_look_alpha_of_the_standard_plan() -> None:
     assert look_alpha() == look_alpha(list(LOOKS)) == LOOK_ALPHA == 0.0194
-    # The constant is rounded; what is computed for the same plan agrees with it.
+    # The constant is rounded; the computed level for the same plan agrees with it.
     assert look_alpha(LOOKS, np.nextafter(0.05, 1.0)) == pytest.approx(LOOK_ALPHA, rel=0.01)
 
 
-def test_look_alpha_lies_between_all_and_a_share() -> None:
+def test_look_alpha_is_between_bonferroni_and_alpha() -> None:
     assert look_alpha((7,), 0.03) == 0.03
     for looks in ((5, 10), (5, 10, 20), (2, 3, 4, 5, 6)):
         assert 0.05 / len(looks) < look_alpha(looks) < 0.05
-    assert look_alpha(LOOKS, 1e-7) == pytest.approx(1e-7 / 3)  # fewer than the simulation can tell: Bonferroni
+    assert look_alpha(LOOKS, 1e-7) == pytest.approx(1e-7 / 3)  # too small for the simulation: Bonferroni
 
 
-def test_testing_after_every_pair_finds_what_is_not_there() -> None:
+def test_testing_after_every_pair_has_many_false_positives() -> None:
     assert overall_p(0.05, range(2, 21)) == pytest.approx(0.26, abs=0.005)
 
 
@@ -165,7 +165,7 @@ def test_a_clear_difference_stops_at_the_first_look() -> None:
     assert judge(comparison, found.p, family_alpha=0.05) == Verdict.WORSE
 
 
-def test_nothing_goes_on_to_the_last_look() -> None:
+def test_no_difference_continues_to_the_last_look() -> None:
     x = np.tile([1.0, -1.1], 15)
     assert decide(x[:12]).next_n == 20
     found = decide(x)
@@ -203,7 +203,7 @@ def test_more_arms_stop_later(rule: str | tuple[int, ...]) -> None:
     assert one.history[-1].interval == six.history[len(one.history) - 1].interval
 
 
-def test_equal_deltas_stop_when_the_sign_flip_test_says_so() -> None:
+def test_equal_deltas_stop_by_the_sign_flip_test() -> None:
     found = decide(np.full(9, 0.1))
     assert (found.stopped_at, found.next_n, found.p) == (None, 10, 1.0)
     assert (found.history[0].interval, found.history[0].p) == (None, None)
@@ -212,7 +212,7 @@ def test_equal_deltas_stop_when_the_sign_flip_test_says_so() -> None:
     comparison = compare_deltas(np.full(10, 0.1), "minimize", np.random.default_rng(0), alpha=later.alpha)
     assert judge(comparison, later.p, family_alpha=0.05) == Verdict.WORSE
     assert decide(np.zeros(20)).history[-1].stop == "last look"
-    process = decide(np.full(9, 0.1), "e_process")  # its e-value takes normal deltas at their word
+    process = decide(np.full(9, 0.1), "e_process")  # equal deltas are not evidence for the e-process
     assert (process.stopped_at, process.p) == (None, 1.0)
 
 
@@ -224,21 +224,21 @@ def test_nothing_is_found_between_looks() -> None:
 
 
 @pytest.mark.parametrize(
-    ("call", "law"),
+    ("call", "message"),
     [
-        (lambda: look_alpha(()), "looks increase from at least 2 pairs"),
-        (lambda: look_alpha((1, 5)), "looks increase"),
+        (lambda: look_alpha(()), "looks must increase from at least 2 pairs"),
+        (lambda: look_alpha((1, 5)), "looks must increase"),
         (lambda: look_alpha((5, 5)), r"found \(5, 5\)"),
-        (lambda: look_alpha(LOOKS, 0.0), "0 < alpha < 1"),
+        (lambda: look_alpha(LOOKS, 0.0), "0 < alpha < 1 is required"),
         (lambda: overall_p(1.5), "found 1.5"),
         (lambda: e_value([1.0]), "at least 2 deltas"),
-        (lambda: e_value([1.0, nan]), "finite"),
-        (lambda: e_value([1.0, 2.0], 0.0), "g > 0"),
-        (lambda: e_interval([1.0, 2.0], threshold=1.0), "threshold > 1"),
+        (lambda: e_value([1.0, nan]), "must be finite"),
+        (lambda: e_value([1.0, 2.0], 0.0), "g must be > 0"),
+        (lambda: e_interval([1.0, 2.0], threshold=1.0), "threshold must be > 1"),
         (lambda: decide([1.0], "daily"), "found 'daily'"),
-        (lambda: decide([1.0], arms=0), "arms >= 1"),
+        (lambda: decide([1.0], arms=0), "arms must be >= 1"),
     ],
 )
-def test_the_laws(call: object, law: str) -> None:
-    with pytest.raises(ValueError, match=law):
+def test_invalid_arguments(call: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         call()  # type: ignore[operator]

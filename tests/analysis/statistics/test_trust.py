@@ -1,6 +1,6 @@
-"""Thousands of simulated studies through the public functions: do they err as often as they say?
+"""Error rates and coverage of the public functions in thousands of simulated studies.
 
-The bands come from the number of simulations: outside them a correct function falls once in ten thousand runs.
+The tolerances follow from the number of simulations: a correct function fails once in ten thousand runs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SMALL = (Verdict.EQUIVALENT, Verdict.NEGLIGIBLE)
 
 
 def check(found: Iterable[bool], probability: float, *, at_most: bool = False) -> float:
-    """Check a rate against its nominal probability; returns the rate."""
+    """Assert that a rate agrees with its nominal probability, and return the rate."""
     outcomes = list(found)
     low, high = stats.binom.ppf([0.5e-4, 1 - 0.5e-4], len(outcomes), probability)
     assert sum(outcomes) <= high, f"{np.mean(outcomes):.4f} of {len(outcomes)}, nominal {probability}"
@@ -32,7 +32,7 @@ def check(found: Iterable[bool], probability: float, *, at_most: bool = False) -
 
 
 def studies(seed: int, count: int, n: int, effect: float = 0.0) -> Iterable[Comparison]:
-    """Comparisons of arms that share the luck of their seeds."""
+    """Yield comparisons of arms whose pairs share the effect of their seed."""
     rng = np.random.default_rng(seed)
     for _ in range(count):
         control = rng.normal(0.0, 1.0, n)
@@ -83,7 +83,7 @@ def test_the_pairs_that_are_needed_find_the_margin() -> None:
 
 
 def stats_power(n: int) -> float:
-    """By scipy's noncentral t, one side: the other never happens."""
+    """Return the power by the noncentral t of scipy; the other tail is negligible."""
     return float(stats.nct.sf(stats.t.ppf(0.975, n - 1), n - 1, 0.2 / 0.3 * np.sqrt(n)))
 
 
@@ -96,7 +96,7 @@ def test_the_upper_limit_of_the_sd_covers() -> None:
 
 
 def family(arms: int, n: int, rng: np.random.Generator, effects: tuple[float, ...]) -> list[Verdict]:
-    """The verdicts of arms that share one control."""
+    """Return the verdicts of arms that share one control."""
     control = rng.normal(0.0, 1.0, n)
     compared = [
         compare(control, control + effects[arm] + rng.normal(0.0, 0.3, n), "minimize", rng, permutations=0)
@@ -107,18 +107,18 @@ def family(arms: int, n: int, rng: np.random.Generator, effects: tuple[float, ..
 
 @pytest.mark.parametrize("arms", [3, 6])
 @pytest.mark.parametrize("real", [0, 1])
-def test_the_family_errs_as_often_as_one(arms: int, real: int) -> None:
-    """With a real effect in some arms, the others still err together at .05."""
+def test_the_familywise_error_rate_is_that_of_one_arm(arms: int, real: int) -> None:
+    """With a real effect in some arms, the familywise error rate of the others is still .05."""
     rng = np.random.default_rng(600 + arms)
     effects = tuple([3.0] * real + [0.0] * (arms - real))
     found = [family(arms, 8, rng, effects) for _ in range(2_500)]
     rate = check((any(verdict in DIFFERENT for verdict in verdicts[real:]) for verdicts in found), 0.05, at_most=True)
-    assert rate > 0.035  # not by being blind
+    assert rate > 0.035  # the tests have power
     assert all(verdict is Verdict.WORSE for verdicts in found for verdict in verdicts[:real])
 
 
 @pytest.mark.parametrize("rule", [LOOKS, "e_process"])
-def test_the_family_errs_as_often_as_one_when_every_arm_stops_on_its_own(rule: str) -> None:
+def test_the_familywise_error_rate_when_arms_stop_at_different_looks(rule: str) -> None:
     rng = np.random.default_rng(700)
 
     def errs() -> bool:
@@ -158,7 +158,7 @@ def test_false_positives_of_planned_looks(looks: tuple[int, ...]) -> None:
 
 
 def test_false_positives_of_the_e_process() -> None:
-    """Looking after every pair up to 40, and up to more: the bound of .05 holds for any number."""
+    """The bound of .05 holds for any number of looks."""
     check(stops("e_process", 900, 3_000, 40), 0.023)
     rng = np.random.default_rng(901)
     check((max(e_path(rng.normal(size=80))) >= E_STOP for _ in range(2_000)), 0.05, at_most=True)
@@ -175,8 +175,8 @@ def test_the_confidence_sequence_covers_at_every_pair_at_once() -> None:
     check((misses() for _ in range(2_000)), 0.05, at_most=True)
 
 
-def test_testing_after_every_pair_would_not_do() -> None:
-    """The anchor of the method: 26 % false positives, which is why there are looks."""
+def test_testing_after_every_pair_has_too_many_false_positives() -> None:
+    """Testing after every pair has 26 % false positives, which is why looks are planned."""
     rng = np.random.default_rng(1_100)
 
     def finds() -> bool:
@@ -209,11 +209,11 @@ def test_the_interval_covers_for_new_seeds_and_new_examples(
 
     outcomes = [covers(inside) for _ in range(2_500)]
     check((not outcome for outcome in outcomes), 0.06, at_most=True)  # 94 % at least: Satterthwaite is approximate
-    check(outcomes, 0.985, at_most=True)  # and not by being wide
+    check(outcomes, 0.985, at_most=True)  # the intervals are not too wide
 
 
-def test_a_mean_over_examples_alone_would_not_do() -> None:
-    """The naive interval over pairs is too narrow for new examples, which is why there are two levels."""
+def test_the_interval_over_pairs_alone_is_too_narrow_for_new_examples() -> None:
+    """The interval over pairs alone is too narrow for new examples, which is why two_level exists."""
     rng = np.random.default_rng(1_300)
 
     def naive() -> bool:
