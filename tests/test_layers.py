@@ -102,6 +102,7 @@ FOLDERS = {
     "analysis": ("statistics", "calibration", "diagnosis", "sweep", "ablation", "figures", "report"),
 }
 MOST_MODULES = 14  # directly in one folder
+MOST_LINES = 45  # of code, in one function
 
 
 def folder_breaches(source: str, path: str) -> list[str]:
@@ -136,6 +137,23 @@ def test_every_folder_has_its_place_and_its_sentence() -> None:
 def test_no_folder_is_a_heap() -> None:
     folders = Counter(str(Path(path).parent) for path in files() if not path.endswith("__init__.py"))
     assert {folder: count for folder, count in folders.items() if count > MOST_MODULES} == {}
+
+
+def code_lines(source: str) -> Iterator[tuple[str, int]]:
+    """Yield the name of each function and its lines without docstring, comments and blank lines."""
+    lines = source.splitlines()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0]
+            text = range(first.lineno, (first.end_lineno or 0) + 1) if ast.get_docstring(node) else ()
+            own = [lines[at - 1].strip() for at in range(node.lineno, (node.end_lineno or 0) + 1) if at not in text]
+            yield node.name, sum(bool(line) and not line.startswith("#") for line in own)
+
+
+def test_no_function_is_long() -> None:
+    sources = {path: (ROOT / path).read_text(encoding="utf-8") for path in files()}
+    assert [(path, *one) for path in sources for one in code_lines(sources[path]) if one[1] > MOST_LINES] == []
+    assert list(code_lines('def f():\n    """Text."""\n    # why\n\n    return 1')) == [("f", 2)]
 
 
 def circle(sources: dict[str, str]) -> tuple[str, ...]:

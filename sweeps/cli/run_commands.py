@@ -74,41 +74,50 @@ def _flagged(spec: SpaceSpec, force: bool) -> tuple[str, ...]:
     return tuple(str(flag.code) for flag in errors)
 
 
+_Ablation = Annotated[
+    str | None,
+    typer.Argument(metavar="[ABLATION]", help="Name of a shipped ablation (wd_exclusion, ...) or path of a YAML file."),
+]
+_Winner = Annotated[
+    str | None,
+    typer.Option("--from", metavar="best:SWEEP", help="Ablate the winner of a sweep, instead of a file."),
+]
+_Toggle = Annotated[
+    str,
+    typer.Option(
+        "--toggle",
+        metavar="FIELDS",
+        help="With --from: comma-separated fields to reset to the baseline. Default: all.",
+    ),
+]
+_Pairs = Annotated[
+    int | None,
+    typer.Option("--pairs", min=1, help="Number of pairs (seeds per arm); fixed before the first result."),
+]
+_AddPairs = Annotated[
+    int,
+    typer.Option(
+        "--add-pairs", min=0, help="Number of pairs to add to a finished ablation; the e-process then decides."
+    ),
+]
+_Fields = Annotated[
+    list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Set a field of the base recipe.")
+]
+_Design = Annotated[str | None, typer.Option("--design", help="Design: matched, retuned or both.")]
+_Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed for all random streams.")]
+_NewName = Annotated[str | None, typer.Option("--name", help="Name of the ablation. Default: name of the file.")]
+
+
 def ablate(
-    ablation: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[ABLATION]", help="Name of a shipped ablation (wd_exclusion, ...) or path of a YAML file."
-        ),
-    ] = None,
-    source: Annotated[
-        str | None,
-        typer.Option("--from", metavar="best:SWEEP", help="Ablate the winner of a sweep, instead of a file."),
-    ] = None,
-    toggle: Annotated[
-        str,
-        typer.Option(
-            "--toggle",
-            metavar="FIELDS",
-            help="With --from: comma-separated fields to reset to the baseline. Default: all.",
-        ),
-    ] = "",
-    pairs: Annotated[
-        int | None,
-        typer.Option("--pairs", min=1, help="Number of pairs (seeds per arm); fixed before the first result."),
-    ] = None,
-    add_pairs: Annotated[
-        int,
-        typer.Option(
-            "--add-pairs", min=0, help="Number of pairs to add to a finished ablation; the e-process then decides."
-        ),
-    ] = 0,
-    design: Annotated[str | None, typer.Option("--design", help="Design: matched, retuned or both.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Set a field of the base recipe.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed for all random streams.")] = None,
-    name: Annotated[str | None, typer.Option("--name", help="Name of the ablation. Default: name of the file.")] = None,
+    ablation: _Ablation = None,
+    source: _Winner = None,
+    toggle: _Toggle = "",
+    pairs: _Pairs = None,
+    add_pairs: _AddPairs = 0,
+    design: _Design = None,
+    settings: _Fields = None,
+    seed: _Seed = None,
+    name: _NewName = None,
     to: Folder = None,
     storage: Storage = DEFAULT_URL,
     address: Address = None,
