@@ -1,1 +1,1 @@
-"""What the pairs of an ablation say: evidence, claims, findings, in numbers and sentences. Start with findings.py."""
+"""Analysis of an ablation: evidence, claims, findings and sentences. Start with findings.py."""

@@ -1,4 +1,4 @@
-"""How well each arm knows what it knows: calibration before and after temperature scaling, averaged over pairs."""
+"""Calibration of each arm before and after temperature scaling, averaged over pairs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,21 +14,21 @@ from trainers.reports import Predictions
 
 @dataclass(frozen=True)
 class ArmCalibration:
-    """The calibration of one arm's predictions on `test`, means over pairs.
+    """Calibration of one arm's predictions on `test`; metrics are means over pairs.
 
     Attributes:
-        pairs: How many.
-        nll: Nats.
-        accuracy: Share of examples.
-        brier: Brier score in [0, 2]; None where it was not recorded.
-        ece: Plug-in, 15 bins of equal width: biased upwards, so it stands beside its null band.
-        ece_mass: ECE with bins of equal mass.
-        mce: Over bins of at least 30 examples; None where there are none.
-        gap: Mean confidence minus accuracy: above 0 is overconfident.
-        debiased: Squared calibration error without the plug-in's bias; signed.
+        pairs: Number of pairs.
+        nll: Negative log-likelihood, in nats.
+        accuracy: Share of correct examples.
+        brier: Brier score, in [0, 2]; None if it was not recorded.
+        ece: ECE in 15 bins of equal width. It is biased upwards, so reports show it with its null band.
+        ece_mass: ECE in bins of equal mass.
+        mce: Maximum calibration error of bins with at least 30 examples; None without such bins.
+        gap: Mean confidence minus accuracy; positive is overconfident.
+        debiased: Debiased squared calibration error; signed.
         aurc: Area under the risk-coverage curve.
-        null_mean: ECE that calibrated models with these confidences score.
-        null_upper: What 95 % of them stay below.
+        null_mean: Mean ECE of calibrated models with these confidences.
+        null_upper: 95 % quantile of the ECE of calibrated models with these confidences.
         diagram: Reliability diagram of the first pair.
     """
 
@@ -49,16 +49,16 @@ class ArmCalibration:
 
 @dataclass(frozen=True)
 class CalibrationRow:
-    """One arm in one design.
+    """Calibration of one arm in one design.
 
     Attributes:
         design: `matched` or `retuned`.
         arm: Name of the arm.
         before: Calibration as trained.
-        after: Calibration with the temperature fitted on a part of `val`; None for an arm with other evaluations.
+        after: Calibration with the temperature that was fitted on a part of `val`; None if it was not evaluated.
         temperature: Mean temperature over pairs.
-        calibration_part: Part of the NLL that the temperature removes.
-        refinement: What is left.
+        calibration_part: Part of the NLL that temperature scaling removes.
+        refinement: NLL after temperature scaling.
     """
 
     design: str
@@ -71,7 +71,7 @@ class CalibrationRow:
 
 
 def calibration_rows(evidence: Evidence) -> tuple[CalibrationRow, ...]:
-    """Return a row for each arm whose predictions are stored."""
+    """Return one row for each arm with stored predictions."""
     rows = []
     for design in evidence.spec.designs:
         for arm in evidence.spec.all_arms:
@@ -106,24 +106,24 @@ def _arm_calibration(evidence: Evidence, design: str, arm: str, weights: str) ->
     found = [(number, one) for number in numbers if (one := evidence.predictions.get((number, weights))) is not None]
     if not found:
         return None
-    # Each run has a stream of its own, so that one that is missing leaves the others' bands as they are.
-    pages = [_summary(one, number) for number, one in found]
+    # Each run has its own random stream, so a missing run does not change the bands of the others.
+    metrics = [_summary(one, number) for number, one in found]
     briers = [evidence.finals.get(number, {}).get(read_from("test/brier", weights)) for number, _ in found]
     first_number, first = found[0]
     rng = np.random.default_rng([1, first_number])
     return ArmCalibration(
-        pairs=len(pages),
-        nll=_mean([page.nll for page in pages]),
-        accuracy=_mean([page.accuracy for page in pages]),
+        pairs=len(metrics),
+        nll=_mean([each.nll for each in metrics]),
+        accuracy=_mean([each.accuracy for each in metrics]),
         brier=_mean_of_known(briers),
-        ece=_mean([page.ece for page in pages]),
-        ece_mass=_mean([page.ece_mass for page in pages]),
-        mce=_mean_of_known([page.mce for page in pages]),
-        gap=_mean([page.gap for page in pages]),
-        debiased=_mean_of_known([page.debiased for page in pages]),
-        aurc=_mean([page.aurc for page in pages]),
-        null_mean=_mean([page.null.mean for page in pages]),
-        null_upper=_mean([page.null.upper95 for page in pages]),
+        ece=_mean([each.ece for each in metrics]),
+        ece_mass=_mean([each.ece_mass for each in metrics]),
+        mce=_mean_of_known([each.mce for each in metrics]),
+        gap=_mean([each.gap for each in metrics]),
+        debiased=_mean_of_known([each.debiased for each in metrics]),
+        aurc=_mean([each.aurc for each in metrics]),
+        null_mean=_mean([each.null.mean for each in metrics]),
+        null_upper=_mean([each.null.upper95 for each in metrics]),
         diagram=reliability(first.confidence, first.predicted == first.label, rng),
     )
 

@@ -1,17 +1,18 @@
-"""What the design of an ablation does not let one say, in words; each line follows from its file or its runs."""
+"""The limits of what an ablation shows; each sentence follows from its file or its runs."""
 
 from collections.abc import Sequence
 
 from analysis.ablation.claims import Claim
 from analysis.ablation.evidence import Evidence
 from analysis.ablation.pairing import fingerprint_counts
+from analysis.wording import counted, part_of
 from search_spaces import MATCHED, RETUNED, AblationSpec
 
-FEW_PAIRS = 6  # below it the sign-flip test cannot reach .05
+FEW_PAIRS = 6  # with fewer pairs the sign-flip test cannot reach .05
 
 
 def caveats(evidence: Evidence, claims: Sequence[Claim]) -> tuple[str, ...]:
-    """Return the caveats, the widest first."""
+    """Return the caveats, the most general first."""
     spec = evidence.spec
     return (
         *_scope(spec),
@@ -24,18 +25,19 @@ def caveats(evidence: Evidence, claims: Sequence[Claim]) -> tuple[str, ...]:
 
 
 def _scope(spec: AblationSpec) -> list[str]:
-    lines = [f"One task, {spec.space.task}, and one test set: another task is another ablation."]
+    lines = [f"One task, {spec.space.task}, and one test set: other tasks need their own ablation."]
     if MATCHED in spec.designs and not spec.nuisance:
-        lines.append("The matched design holds at this recipe; another learning rate may give another answer.")
+        lines.append("The matched design holds for this recipe; with another learning rate, the result may differ.")
     if RETUNED not in spec.designs:
-        lines.append("No arm was re-tuned: a recipe that was tuned for the control favours it.")
+        lines.append("No arm was re-tuned: a recipe that was tuned for the control favours the control.")
     return lines
 
 
 def _pairs(evidence: Evidence) -> list[str]:
     if not 0 < evidence.pairs < FEW_PAIRS:
         return []
-    return [f"With {evidence.pairs} pairs the sign-flip test cannot reach .05; the t interval rests on normal deltas."]
+    pairs = counted(evidence.pairs, "pair")
+    return [f"With {pairs} the sign-flip test cannot reach .05, and the t interval assumes normal deltas."]
 
 
 def _pairing(evidence: Evidence, claims: Sequence[Claim]) -> list[str]:
@@ -44,24 +46,25 @@ def _pairing(evidence: Evidence, claims: Sequence[Claim]) -> list[str]:
         known, total = fingerprint_counts(evidence, design, evidence.pairs)
         if known < total:
             lines.append(
-                f"{total - known} of {total} runs ({design}) recorded no fingerprint, as a training loop of one's own "
-                "does not: that their pairs share their random streams is assumed."
+                f"{part_of(total - known, total, 'run', 'has', 'have')} no fingerprint ({design}), as with a custom "
+                "training loop: the report assumes that their pairs share all random streams."
             )
     for claim in claims:
         comparison = claim.comparison
         if comparison is not None and comparison.efficiency is not None and comparison.efficiency >= 1:
-            lines.append(f"Pairing bought nothing for {claim.contrast.name!r} ({claim.design}): its arms move apart.")
+            which = f"{claim.contrast.name!r} ({claim.design})"
+            lines.append(f"Pairing did not help for {which}: its arms are not positively correlated.")
     return lines
 
 
 def _looks(spec: AblationSpec) -> list[str]:
     if spec.looks_taken:
         taken = ", ".join(str(pairs) for pairs in spec.looks_taken)
-        return [f"Pairs were added after the result at {taken} had been seen, so the e-process judges, at any number."]
+        return [f"Pairs were added after the result at {taken} was seen, so the e-process decides, which allows this."]
     if spec.looks == "e_process":
-        return ["The e-process allows a look after every pair; its intervals are wider than those of one test."]
+        return ["The e-process allows a look after every pair; its intervals are wider than those of a single test."]
     if isinstance(spec.looks, tuple):
-        return [f"Looks were planned at {', '.join(map(str, spec.looks))} pairs; each has a share of the 5 %."]
+        return [f"Looks were planned at {', '.join(map(str, spec.looks))} pairs; each uses a part of the 5 %."]
     return []
 
 
@@ -70,7 +73,7 @@ def _budgets(spec: AblationSpec) -> list[str]:
     if len(set(budgets.values())) < 2:
         return []
     words = (
-        f"{arm!r} {one.epochs} epochs of {one.batch_size * one.accumulation} examples a step"
+        f"{arm!r} has {counted(one.epochs, 'epoch')} with {one.batch_size * one.accumulation} examples per step"
         for arm, one in budgets.items()
     )
     return [f"The arms differ in their budget by design: {', '.join(words)}."]
@@ -78,9 +81,9 @@ def _budgets(spec: AblationSpec) -> list[str]:
 
 def _arms(spec: AblationSpec) -> list[str]:
     own = [arm for arm, one in spec.all_arms.items() if one.seeds == "own"]
-    lines = [f"{arm!r} has seeds of its own: its pairs are pairs in name only, a measure of the noise." for arm in own]
+    lines = [f"{arm!r} has its own seeds: its pairs are not matched and only measure the noise." for arm in own]
     shared = [arm for arm, owner in spec.trained_as().items() if arm != owner]
     if shared:
         names = ", ".join(repr(arm) for arm in shared)
-        lines.append(f"{names}: another evaluation of the same training, so the arms share all but the weights read.")
+        lines.append(f"{names}: another evaluation of the same training; only the evaluated weights differ.")
     return lines

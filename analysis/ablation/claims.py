@@ -1,4 +1,4 @@
-"""What the pairs of an ablation say of each treatment: one claim a contrast, on the primary metric."""
+"""One claim for each treatment of an ablation, on the primary metric."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,22 +34,22 @@ ALPHA = 0.05
 
 @dataclass(frozen=True)
 class Claim:
-    """One treatment against its control in one design, on the primary metric.
+    """Comparison of a treatment with its control in one design, on the primary metric.
 
     Attributes:
         design: `matched` or `retuned`.
-        contrast: What is compared.
-        verdict: Verdict in one word.
-        comparison: Over the complete pairs; None when there are none.
-        interval: Interval behind the verdict: of the paired t, or the confidence sequence of the e-process.
-        p: Adjusted by Holm over the treatments of this design, and for the looks that were taken.
-        decision: The looks that were taken; None when the test was planned once.
-        pairs: Complete in every arm of the contrast.
-        started: Pairs of which every run has ended.
-        failed: Arm -> pairs in which its run diverged or failed.
-        worst_rank: The sensitivity line, where a run failed and two arms are compared.
-        two_level: Result for new seeds and new examples, where the metric is a mean over examples.
-        mismatches: What the runs of a pair should share and do not, a line each.
+        contrast: The compared arms.
+        verdict: The verdict.
+        comparison: Comparison over the complete pairs; None if there are none.
+        interval: Interval that decides the verdict: paired t, or the confidence sequence of the e-process.
+        p: p-value, adjusted by Holm over the treatments of this design and for the looks taken.
+        decision: Looks taken; None for a single test.
+        pairs: Number of pairs that are complete in every arm of the contrast.
+        started: Number of pairs in which every run has ended.
+        failed: Arm -> number of pairs in which its run diverged or failed.
+        worst_rank: Sensitivity analysis for failed runs; None without failures, or for more than two arms.
+        two_level: Result for new seeds and new examples, if the metric is a mean over examples.
+        mismatches: What the runs of a pair should share but do not, one text each.
     """
 
     design: str
@@ -68,7 +68,7 @@ class Claim:
 
 
 def claims(evidence: Evidence) -> tuple[Claim, ...]:
-    """Return every treatment's claim: design by design, in the order of the arms."""
+    """Return the claims of all treatments, by design and in the order of the arms."""
     spec = evidence.spec
     drafts = {design: [_draft(evidence, design, one) for one in _treatments(spec)] for design in spec.designs}
     adjusted = {design: _adjusted(drafts[design]) for design in spec.designs}
@@ -81,9 +81,9 @@ def claims(evidence: Evidence) -> tuple[Claim, ...]:
 
 
 def settled(spec: AblationSpec, finals: Finals, pairs: int) -> bool:
-    """Return whether a look at this number of pairs ends the ablation: every treatment of every design is decided.
+    """Return whether a look at this number of pairs decides all treatments of all designs, which ends the ablation.
 
-    Pairs of which a run failed do not count, so a look may see fewer than it planned for, and decide less.
+    Pairs with a failed run do not count, so a look may have fewer pairs than planned.
     """
     rule = look_rule(spec)
     if rule is None:
@@ -99,7 +99,7 @@ def settled(spec: AblationSpec, finals: Finals, pairs: int) -> bool:
 
 
 def look_rule(spec: AblationSpec) -> StoppingRule | None:
-    """Return the looks that the statistics must account for; None for a test that was planned once."""
+    """Return the stopping rule of the ablation; None for a single test."""
     return None if spec.looks == "none" else spec.looks
 
 
@@ -108,7 +108,7 @@ def _treatments(spec: AblationSpec) -> list[Contrast]:
 
 
 def _complete(values: Mapping[str, Floats]) -> dict[str, Floats]:
-    """Each arm in the pairs that are complete in all of them."""
+    """Return the values of each arm in the pairs that are complete in all arms."""
     finite = np.all([np.isfinite(arm) for arm in values.values()], axis=0)
     return {name: arm[finite] for name, arm in values.items()}
 
@@ -131,12 +131,12 @@ def compare_contrast(
     margin: float | None = None,
     limit: int | None = None,
 ) -> Comparison | None:
-    """Compare a contrast over its complete pairs, or the first `limit` of them; None when there are none."""
+    """Return the comparison of a contrast over its complete pairs, or the first `limit` of them; None without pairs."""
     values = _complete({arm: evidence.values(design, arm, metric, evidence.pairs) for arm in one.coefficients})
     values = {arm: found[:limit] for arm, found in values.items()}
     if not len(next(iter(values.values()))):
         return None
-    # The stream depends on what is compared and on nothing else: a report comes out the same each time.
+    # The stream depends only on what is compared, so a report is the same each time.
     rng = np.random.default_rng([len(metric), *metric.encode(), *design.encode(), *one.name.encode()])
     if one.simple is None:
         return compare_deltas(contrast(values, one.coefficients), goal, rng, margin, alpha)
@@ -159,7 +159,7 @@ def _draft(evidence: Evidence, design: str, one: Contrast) -> _Draft:
         deltas = _deltas(evidence.table, evidence.finals, design, one, pairs)
         decision = decide(deltas, rule, metrics.margin, len(_treatments(spec)), ALPHA)
         alpha = decision.alpha
-    # Between two planned looks the pairs since the last one are no evidence yet, and before the first there is none.
+    # Pairs after the last look taken do not count yet; before the first look, no pair does.
     limit = decision.history[-1].n if decision and decision.history else None
     margin = None if decision and not decision.history else metrics.margin
     comparison = compare_contrast(evidence, design, one, metrics.primary, metrics.goal, alpha, margin, limit)
@@ -228,7 +228,7 @@ def _failed(evidence: Evidence, design: str, arm: str, pairs: int) -> int:
 
 
 def _two_level(evidence: Evidence, design: str, one: Contrast, pairs: int) -> TwoLevel | None:
-    """Return the contrast over pairs and test examples, where the metric is a mean over stored examples."""
+    """Return the contrast over pairs and test examples; None if the metric is not a mean over stored examples."""
     name = evidence.spec.metrics.primary
     if name not in ("test/nll", "test/accuracy"):
         return None

@@ -1,4 +1,4 @@
-"""Two factors, each on and off: the four means behind an interaction."""
+"""The means of the primary metric for two factors on and off, which show an interaction."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from search_spaces import AblationSpec
 
 @dataclass(frozen=True)
 class Crossing:
-    """Two factors, on and off.
+    """Means for two factors on and off.
 
     Attributes:
         design: `matched` or `retuned`.
-        first: Name of a factor.
-        second: Name of another.
-        means: Whether each is on -> mean of the primary metric, over the arms that are so.
+        first: Name of the first factor.
+        second: Name of the second factor.
+        means: (first is on, second is on) -> mean of the primary metric over these arms.
     """
 
     design: str
@@ -26,11 +26,11 @@ class Crossing:
 
 
 def crossings(spec: AblationSpec, means: Mapping[tuple[str, str], float | None]) -> tuple[Crossing, ...]:
-    """Return the crossing of every two factors whose interaction the arrangement tells.
+    """Return the crossing of every two factors whose interaction the arrangement estimates.
 
     Args:
         spec: The ablation.
-        means: (design, arm) -> mean of the primary metric; a design in which an arm has none has no crossings.
+        means: (design, arm) -> mean of the primary metric; a design with a missing mean has no crossings.
     """
     signs = {one.name: one.coefficients for one in spec.contrasts if one.kind == "treatment"}
     found = []

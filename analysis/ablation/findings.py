@@ -1,6 +1,6 @@
-"""Everything that a report says of an ablation, as numbers and sentences; what it looks like is the report's business.
+"""Everything that the report of an ablation states, as numbers and sentences.
 
-A pure function of what the database holds: the same database gives the same findings, to the last digit.
+The findings depend only on the database: the same database gives exactly the same findings.
 """
 
 import hashlib
@@ -38,20 +38,20 @@ HEALTH_METRICS = (
 
 @dataclass(frozen=True)
 class ArmFacts:
-    """One arm in one design.
+    """Facts about one arm in one design.
 
     Attributes:
         design: `matched` or `retuned`.
         arm: Name of the arm.
-        settings: What it changes, as `field value` texts.
-        weights: Which evaluation it reads.
-        trained_as: The arm whose training it reads; itself where it has its own.
-        states: How many of its runs ended in which way.
-        values: The primary metric in each pair; NaN where the run is not complete.
-        mean: Mean of `values`, if there are any.
-        epochs: Trained, all runs together.
-        seconds: Seconds of training over all runs.
-        health: What its runs reported of their training in the last epoch, means over pairs.
+        settings: Changes of the base recipe, as `field value` texts.
+        weights: Evaluated weights.
+        trained_as: Arm whose training is evaluated; the arm itself if it has its own training.
+        states: Number of its runs in each state.
+        values: Primary metric in each pair; NaN if the run is not complete.
+        mean: Mean of `values`; None if no run is complete.
+        epochs: Number of trained epochs of all runs.
+        seconds: Training seconds of all runs.
+        health: Training metrics of the last epoch, means over pairs.
     """
 
     design: str
@@ -69,14 +69,14 @@ class ArmFacts:
 
 @dataclass(frozen=True)
 class Exploratory:
-    """A contrast that nothing was claimed about beforehand: a secondary metric, or an interaction.
+    """A contrast without a claim declared in advance: a secondary metric, or an interaction.
 
     Attributes:
         design: `matched` or `retuned`.
-        contrast: What is compared.
+        contrast: The compared arms.
         metric: Name of the metric.
-        delta: Mean over pairs.
-        interval: Paired t, 95 %, not adjusted for how many there are; None without spread.
+        delta: Mean change over pairs.
+        interval: Paired t interval at 95 %, not adjusted for multiple comparisons; None if all deltas are equal.
         pairs: Number of complete pairs.
     """
 
@@ -90,16 +90,16 @@ class Exploratory:
 
 @dataclass(frozen=True)
 class ArmCurve:
-    """A metric of one arm along the training, over pairs.
+    """Learning curve of one arm over pairs.
 
     Attributes:
         design: `matched` or `retuned`.
         arm: Name of the arm.
         metric: Name of the metric.
         epochs: Epochs, from 1.
-        mean: Over the pairs that reached the epoch.
-        low: The least of them.
-        high: The largest of them.
+        mean: Mean over the pairs that reached the epoch.
+        low: Minimum over these pairs.
+        high: Maximum over these pairs.
     """
 
     design: str
@@ -113,14 +113,14 @@ class ArmCurve:
 
 @dataclass(frozen=True)
 class PowerCurve:
-    """The power of more pairs.
+    """Power by number of pairs.
 
     Attributes:
         design: `matched` or `retuned`.
-        contrast: What is compared.
-        effect: The difference to be detected: the margin, or else what these pairs detect with power .8.
+        contrast: The compared arms.
+        effect: Difference to detect: the margin, or the one that these pairs detect with power .8.
         pairs: Numbers of pairs.
-        power: Probability of detecting the effect with so many, at this claim's spread.
+        power: Probability of detecting the effect with each number of pairs, at the observed standard deviation.
     """
 
     design: str
@@ -132,30 +132,30 @@ class PowerCurve:
 
 @dataclass(frozen=True, eq=False)
 class AblationFindings:
-    """Everything that the report of one ablation says.
+    """Everything that the report of one ablation states.
 
     Attributes:
-        spec: The ablation, as it is stored.
-        created_at: UTC.
-        provenance: Versions, machine and commit of its first driver.
-        digest: 12 hexadecimal digits that stand for the file.
-        pairs: Pairs of which every run has ended.
-        claims: One a treatment and design, on the primary metric.
-        sentences: What each claim comes to, in the order of `claims`.
-        wider: Statements that include new examples, where the data allow one; in the same order.
-        secondary: Other metrics.
-        interactions: Interactions of factors.
-        crossings: The means behind them, where every arm has one.
-        arms: One an arm and design.
-        calibration: One an arm and design.
-        tunings: One a trained arm, in the re-tuned design.
-        curves: Curves of some metrics.
-        power: One a claim that has a spread.
+        spec: Stored ablation.
+        created_at: Time of creation, in UTC.
+        provenance: Versions, machine and commit of the first driver.
+        digest: First 12 hexadecimal digits of the SHA-256 of the file.
+        pairs: Number of pairs in which every run has ended.
+        claims: One claim per treatment and design, on the primary metric.
+        sentences: Verdict of each claim as a sentence, in the order of `claims`.
+        wider: Result for new seeds and new examples as a sentence, in the order of `claims`; None if unknown.
+        secondary: Exploratory results on other metrics.
+        interactions: Exploratory interactions of factors.
+        crossings: Means behind the interactions, if every arm has one.
+        arms: Facts about each arm in each design.
+        calibration: Calibration of each arm in each design.
+        tunings: Tuning of each trained arm, for the re-tuned design.
+        curves: Learning curves.
+        power: Power curve of each claim with a positive standard deviation.
         failures: Runs that diverged or failed.
-        caveats: What the design does not let one say.
-        commands: Commands that repeat the ablation.
-        runs: Every run.
-        finals: What the complete runs reported in their last epoch, by run number.
+        caveats: Limits of what the ablation shows.
+        commands: Commands that repeat it.
+        runs: All runs.
+        finals: Metrics of the last epoch of each complete run, by run number.
     """
 
     spec: AblationSpec
@@ -182,7 +182,7 @@ class AblationFindings:
 
 
 def ablation_findings(evidence: Evidence) -> AblationFindings:
-    """Return what the evidence of an ablation comes to."""
+    """Return the findings of an ablation."""
     spec = evidence.spec
     found = claims(evidence)
     arms = tuple(_arm(evidence, design, arm) for design in spec.designs for arm in spec.all_arms)
@@ -290,5 +290,5 @@ def _power(claim: Claim) -> PowerCurve | None:
 def _commands(spec: AblationSpec) -> tuple[str, ...]:
     return (
         f"sweeps ablate ablation.yaml --name {spec.name}    # ablation.yaml is in the folder of this report",
-        f"sweeps report {spec.name}    # this report again, from the database alone",
+        f"sweeps report {spec.name}    # write this report again from the database",
     )

@@ -1,6 +1,7 @@
-"""Whether the runs of a pair share what a pair must share: asserted from what each training recorded of itself."""
+"""Checks that the runs of a pair share split, order and initial weights, by the fingerprints of the trainings."""
 
 from analysis.ablation.evidence import Evidence
+from analysis.wording import counted
 from search_spaces import Contrast
 from sweeps.store.records import RunRecord
 
@@ -8,29 +9,29 @@ _WORDS = {"split": "the same split", "order": "the same order of the examples", 
 
 
 def mismatches(evidence: Evidence, design: str, one: Contrast, pairs: int) -> tuple[str, ...]:
-    """Return a line for each thing that the arms of a contrast should share in some pair and do not.
+    """Return a text for each thing that the arms of a contrast should share but do not in some pair.
 
-    Arms whose models differ start from different weights; an arm with seeds of its own shares nothing by design.
+    Arms with different models start from different weights, and an arm with its own seeds shares nothing by design.
 
     Args:
         evidence: The ablation.
         design: `matched` or `retuned`.
-        one: The arms that are compared.
-        pairs: How many of the first pairs are looked at.
+        one: The compared arms.
+        pairs: Number of first pairs to check.
     """
     paired = [arm for arm in one.coefficients if evidence.spec.all_arms[arm].seeds == "paired"]
     lines = []
     for part, words in _WORDS.items():
         if part == "weights" and len({_model(evidence, arm) for arm in paired}) > 1:
             continue
-        wrong = [pair for pair in range(pairs) if len(_marks(evidence, design, pair, paired, part)) > 1]
+        wrong = [pair for pair in range(pairs) if len(_fingerprints(evidence, design, pair, paired, part)) > 1]
         if wrong:
-            lines.append(f"the runs of {len(wrong)} of {pairs} pairs, the first one {wrong[0]}, do not have {words}")
+            lines.append(f"runs in {len(wrong)} of {counted(pairs, 'pair')}, first {wrong[0]}, do not have {words}")
     return tuple(lines)
 
 
 def fingerprint_counts(evidence: Evidence, design: str, pairs: int) -> tuple[int, int]:
-    """Return ``(runs with a fingerprint, runs)`` of the first pairs; a user's own training loop has none."""
+    """Return ``(runs with a fingerprint, runs)`` for the first pairs; custom training loops record no fingerprint."""
     runs = [
         run
         for pair in range(pairs)
@@ -45,6 +46,6 @@ def _model(evidence: Evidence, arm: str) -> str:
     return f"{recipe.model!r} {sorted(recipe.custom.items())!r}"
 
 
-def _marks(evidence: Evidence, design: str, pair: int, arms: list[str], part: str) -> set[str]:
+def _fingerprints(evidence: Evidence, design: str, pair: int, arms: list[str], part: str) -> set[str]:
     runs: list[RunRecord | None] = [evidence.run(design, pair, arm) for arm in arms]
     return {run.fingerprint[part] for run in runs if run is not None and part in run.fingerprint}

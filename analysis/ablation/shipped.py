@@ -1,4 +1,4 @@
-"""Where the ablations lie that come with the package."""
+"""Path of the shipped ablations."""
 
 from pathlib import Path
 

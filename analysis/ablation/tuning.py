@@ -1,4 +1,4 @@
-"""Whether every arm was tuned alike, and what the winner's score was worth on fresh seeds."""
+"""The tuning of each arm, and the score of its best try on fresh seeds."""
 
 import math
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ class Try:
     Attributes:
         index: Index of the try; 0 is the arm's own recipe.
         point: Tuned field -> value.
-        value: Value of the selection metric; None where the run is not complete.
+        value: Value of the selection metric; None if the run is not complete.
         state: State of the run.
     """
 
@@ -37,19 +37,19 @@ class Tuning:
     """The tuning of one arm.
 
     Attributes:
-        arm: One that was trained.
-        metric: What the best try was chosen by.
-        tries: Tries in order.
-        best: Index of the best one.
-        positions: Tuned numeric field -> where the best point lies in its (log) range, 0 at the lower end, 1 at the
-            upper; a value outside is below 0 or above 1.
+        arm: Name of the arm.
+        metric: Metric by which the best try was selected.
+        tries: All tries, in order.
+        best: Index of the best try.
+        positions: Tuned numeric field -> position of the best point in its (log) range: 0 at the lower end, 1 at the
+            upper end, outside below 0 or above 1.
         edges: Fields whose best value is at an edge of the range, or outside.
         infeasible: Share of the tries that diverged or failed.
-        selection: The best try's own score: optimistic, since it was chosen for it.
+        selection: Score of the best try in the tuning; optimistic, because the try was selected by it.
         confirmation: Mean of the same metric over the pairs, on fresh seeds.
         best_of_n: Expected best score of 1 .. N tries.
-        epochs: Epochs of training.
-        seconds: Seconds of training.
+        epochs: Number of trained epochs.
+        seconds: Training seconds.
     """
 
     arm: str
@@ -67,7 +67,7 @@ class Tuning:
 
 
 def tunings(evidence: Evidence) -> tuple[Tuning, ...]:
-    """Return how each trained arm was tuned; nothing for a matched design, or before all tries ended."""
+    """Return the tuning of each trained arm; empty for a matched design, or before all tries have ended."""
     spec, table = evidence.spec, evidence.table
     done = len(evidence.runs) >= table.tries and all(run.state.finished for run in evidence.runs[: table.tries])
     if spec.retune is None or not done:

@@ -1,1 +1,1 @@
-"""What the runs of a sweep say: evidence, checks, findings, and what to run next. Start with findings.py."""
+"""Analysis of a sweep: evidence, checks, findings and next steps. Start with findings.py."""

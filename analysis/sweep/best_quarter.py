@@ -1,4 +1,4 @@
-"""Which runs are the best quarter, and how much of an axis bad runs may take from them."""
+"""The best quarter of the runs, and the range of an axis that bad runs do not distort."""
 
 import math
 from collections.abc import Sequence
@@ -8,18 +8,18 @@ import numpy as np
 
 from analysis.statistics.comparison import Goal
 
-REACH = 1.5  # times the way from the median to the best, on the bad side of the median
-ROOM = 0.1  # of what is shown, below it: for what lies beyond
-MIN_VALUES = 8  # values: of fewer all are shown
+REACH = 1.5  # length of the axis beyond the median, as a multiple of the distance from the median to the best
+ROOM = 0.1  # share of the shown range, left free for the values beyond it
+MIN_VALUES = 8  # with fewer values, all are shown
 
 
 class Window(NamedTuple):
-    """The values that an axis covers.
+    """Range of an axis.
 
     Attributes:
-        low: End.
-        high: The other.
-        beyond: How many values lie outside, all on the bad side.
+        low: Lower end.
+        high: Upper end.
+        beyond: Number of values outside, all on the bad side.
     """
 
     low: float
@@ -28,19 +28,20 @@ class Window(NamedTuple):
 
 
 def best_quarter(scores: Sequence[float | None], goal: Goal) -> tuple[int, ...]:
-    """Return the places of the best quarter of the scores, one at least, the best first, the earlier of two equal."""
+    """Return the indices of the best quarter of the scores, at least one, best first; the earlier one in a tie."""
     sign = -1.0 if goal == "maximize" else 1.0
     known = [(sign * score, index) for index, score in enumerate(scores) if score is not None]
     return tuple(index for _, index in sorted(known)[: math.ceil(len(known) / 4)])
 
 
 def window(values: Sequence[float], goal: Goal, reach: float = REACH) -> Window | None:
-    """Return the ends of the axis; None where a few bad values do not compress the rest.
+    """Return the range that shows the good values in detail; None if all values can be shown.
 
     Args:
-        values: What an axis is to show.
-        goal: Which side is the good one: all of it is shown.
-        reach: How far the axis goes beyond the median on the other side, in ways from the median to the best.
+        values: Values to show.
+        goal: Which side is the good one; it is always shown completely.
+        reach: Length of the axis beyond the median on the other side, as a multiple of the distance from the median
+            to the best value.
     """
     sign = 1.0 if goal == "maximize" else -1.0
     turned = sign * np.asarray([value for value in values if math.isfinite(value)], dtype=np.float64)

@@ -1,20 +1,21 @@
-"""What a sweep does not let one say, in words; each line follows from its file or its runs."""
+"""The limits of what a sweep shows; each sentence follows from its file or its runs."""
 
 from collections.abc import Sequence
 
 from analysis.sweep.evidence import SweepEvidence
 from analysis.sweep.importance import Importances
+from analysis.wording import counted, part_of
 from sweeps.run_state import RunState
 
 
 def sweep_caveats(evidence: SweepEvidence, importances: Sequence[Importances]) -> tuple[str, ...]:
-    """Return the caveats, the widest first."""
+    """Return the caveats, the most general first."""
     spec = evidence.spec
     lines = [
-        f"Every score is {spec.metric.name}, on the data that the winner was chosen by, so the winner's is optimistic;"
-        " sweeps confirm gives the honest one.",
+        f"All scores are {spec.metric.name} on the data by which the winner was selected, so its score is optimistic;"
+        " sweeps confirm measures it on fresh seeds and the test split.",
         *_seeds(evidence),
-        f"One task, {spec.task}, and one budget of {evidence.budget} epochs: with another, other recipes may be best.",
+        f"One task, {spec.task}, and one budget of {evidence.budget} epochs: for others, other recipes may be best.",
         *_stopping(evidence),
         *_sampler(evidence),
         *_importance(importances),
@@ -25,8 +26,8 @@ def sweep_caveats(evidence: SweepEvidence, importances: Sequence[Importances]) -
 def _seeds(evidence: SweepEvidence) -> list[str]:
     recipes = {run.recipe_hash for run in evidence.runs}
     if len(recipes) == len(evidence.runs):
-        return ["Each recipe was trained with one seed: two runs that are close may change places with another."]
-    return [f"{len(evidence.runs)} runs of {len(recipes)} recipes: most scores rest on one seed."]
+        return ["Each recipe was trained with one seed: with another seed, the order of two close runs may change."]
+    return [f"There are {len(evidence.runs)} runs of {counted(len(recipes), 'recipe')}: most scores are from one seed."]
 
 
 def _stopping(evidence: SweepEvidence) -> list[str]:
@@ -34,8 +35,9 @@ def _stopping(evidence: SweepEvidence) -> list[str]:
     if not stopped:
         return []
     return [
-        f"{stopped} of {len(evidence.runs)} runs were stopped at a rung: recipes that start slowly, with a long warmup"
-        " or a small learning rate, are at a disadvantage there, and the last values of runs do not compare."
+        f"{part_of(stopped, len(evidence.runs), 'run', 'was', 'were')} stopped at a rung: recipes that start slowly,"
+        " with a long warmup or a small learning rate, are at a disadvantage there, and the last values of runs are not"
+        " comparable."
     ]
 
 
@@ -43,23 +45,21 @@ def _sampler(evidence: SweepEvidence) -> list[str]:
     if not evidence.spec.sampler.traits.adaptive:
         return []
     return [
-        f"The sampler, {evidence.spec.sampler.kind}, went where scores were good: runs are no even sample of the space,"
-        " and the expected best of n treats them as one."
+        f"The sampler, {evidence.spec.sampler.kind}, prefers regions with good scores: the runs are not an even sample"
+        " of the space, but the expected best of n treats them as one."
     ]
 
 
 def _importance(importances: Sequence[Importances]) -> list[str]:
     lines = [
-        f"{one.evaluator} leaves {field} out: it {why}."
-        for one in importances[:1]
-        for field, why in one.left_out.items()
+        f"{one.evaluator} leaves {field} out: {why}." for one in importances[:1] for field, why in one.left_out.items()
     ]
     leaders = [one.fields[0].field for one in importances if one.fields]
     if len(set(leaders)) > 1:
-        named = ", ".join(f"{one.evaluator} says {one.fields[0].field}" for one in importances if one.fields)
-        lines.append(f"The evaluators differ about the most important field: {named}.")
+        named = ", ".join(f"{one.fields[0].field} by {one.evaluator}" for one in importances if one.fields)
+        lines.append(f"The evaluators disagree about the most important field: {named}.")
     if importances and all(one.fields and not any(field.above_chance for field in one.fields) for one in importances):
         lines.append(
-            "No field's importance is above what shuffled scores give: with so few runs, none can be distinguished."
+            "No field is more important than with shuffled scores: with so few runs, no field can be distinguished."
         )
     return lines

@@ -1,4 +1,4 @@
-"""A run of a sweep as the curve rules want it."""
+"""Curves and diagnoses of the runs of a sweep."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -29,14 +29,14 @@ def run_curves(evidence: SweepEvidence, numbers: Collection[int] | None = None) 
 
 
 def diagnoses(evidence: SweepEvidence) -> Mapping[int, tuple[Finding, ...]]:
-    """Return the findings of every run that reported an epoch; runs of the same optimizer are its neighbours."""
+    """Return the findings of every run that reported an epoch; runs with the same optimizer are its neighbours."""
     curves = run_curves(evidence)
     runs = {run.number: run for run in evidence.runs}
 
-    def alike(run: RunSnapshot) -> list[Curves]:
+    def same_optimizer(run: RunSnapshot) -> list[Curves]:
         kind = run.recipe.optimizer.kind
         return [
             one for number, one in curves.items() if number != run.number and runs[number].recipe.optimizer.kind == kind
         ]
 
-    return {number: diagnose(one, alike(runs[number])) for number, one in curves.items()}
+    return {number: diagnose(one, same_optimizer(runs[number])) for number, one in curves.items()}

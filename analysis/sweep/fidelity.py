@@ -1,26 +1,27 @@
-"""Runs that trained for different times cannot be compared by their last values: at which epoch they can be."""
+"""Scores after the same number of epochs: the last values of runs that stopped at different epochs do not compare."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from analysis.sweep.evidence import SweepEvidence
+from analysis.wording import counted
 from sweeps.run_state import RunState
 
-ENOUGH_RUNS = 20  # runs: below it a later epoch is not worth the runs that it costs
-MIN_RUNS = 8  # runs: below it nothing is ranked at all
+ENOUGH_RUNS = 20  # with fewer runs, a later epoch is not preferred to an earlier one with more runs
+MIN_RUNS = 8  # with fewer runs, nothing is compared
 
 
 @dataclass(frozen=True)
 class Fidelity:
-    """The scores of a sweep after the same number of epochs.
+    """Scores of a sweep after the same number of epochs.
 
     Attributes:
-        epoch: After which.
-        scores: Run number -> the sweep's metric after that epoch. A run that diverged at or before it is as bad as the
-            worst of the others: that a recipe diverges is a result. One that failed tells nothing of its recipe.
-        diverged: How many of them diverged.
-        of: Runs that the sweep has.
+        epoch: Number of epochs.
+        scores: Run number -> the sweep's metric after that epoch. A run that diverged at or before it counts as the
+            worst of the others, because divergence is a result. A failed run gives no information about its recipe.
+        diverged: Number of them that diverged.
+        of: Number of runs of the sweep.
     """
 
     epoch: int
@@ -30,21 +31,21 @@ class Fidelity:
 
     @property
     def words(self) -> str:
-        """Name the comparison in a sentence."""
-        some = f", {self.diverged} of them diverged and counted as the worst" if self.diverged else ""
-        return f"after epoch {self.epoch}, which {len(self.scores)} of {self.of} runs reached{some}"
+        """The epoch and the number of runs, for a sentence."""
+        some = f" ({self.diverged} of them diverged and count as the worst)" if self.diverged else ""
+        return f"after epoch {self.epoch}, which {len(self.scores)} of {counted(self.of, 'run')} reached{some}"
 
 
 def comparable_scores(evidence: SweepEvidence, wanted: int = ENOUGH_RUNS, least: int = MIN_RUNS) -> Fidelity | None:
     """Return the scores at the latest rung, or at the full budget, that enough runs reached.
 
-    A later epoch says more about the final score, and has fewer runs, selected by an earlier score. With fewer than
-    `wanted` at every epoch, the one with the most runs is taken; None where that has fewer than `least`.
+    A later epoch is closer to the final score, but has fewer runs, which were selected by an earlier score. If no
+    epoch has `wanted` runs, the one with the most runs is used; None if it has fewer than `least`.
 
     Args:
         evidence: The sweep.
-        wanted: Runs that a later epoch must have.
-        least: Runs that any epoch must have.
+        wanted: Sufficient number of runs for the latest epoch.
+        least: Minimum number of runs.
     """
     found = [scores_after(evidence, epoch) for epoch in (*evidence.rungs, evidence.budget)]
     enough = [one for one in found if len(one.scores) >= wanted]
@@ -55,7 +56,7 @@ def comparable_scores(evidence: SweepEvidence, wanted: int = ENOUGH_RUNS, least:
 
 
 def scores_after(evidence: SweepEvidence, epoch: int) -> Fidelity:
-    """Return the scores after one epoch."""
+    """Return the scores after this epoch."""
     scores = dict(evidence.at(epoch))
     lost = [
         run.number

@@ -1,6 +1,6 @@
-"""Everything that a report says of a sweep, as numbers and sentences; what it looks like is the report's business.
+"""Everything that the report of a sweep states, as numbers and sentences.
 
-A pure function of what the database holds: the same database gives the same findings, to the last digit.
+The findings depend only on the database: the same database gives exactly the same findings.
 """
 
 import hashlib
@@ -38,9 +38,9 @@ class BestRun:
 
     Attributes:
         rank: Rank, from 1.
-        run: Itself, with its recipe.
-        changes: Recipe field -> `(baseline, here)`, where they differ.
-        gain: Over the baseline's score, positive where better; None where the baseline is not complete.
+        run: The run.
+        changes: Recipe field -> `(baseline, this run)`, for the fields that differ.
+        gain: Improvement over the baseline's score, positive if better; None if the baseline is not complete.
     """
 
     rank: int
@@ -51,7 +51,7 @@ class BestRun:
 
 @dataclass(frozen=True)
 class LedgerRow:
-    """The cost of the runs in one state."""
+    """Cost of the runs in one state."""
 
     state: RunState
     runs: int
@@ -61,32 +61,32 @@ class LedgerRow:
 
 @dataclass(frozen=True, eq=False)
 class SweepFindings:
-    """Everything that the report of one sweep says.
+    """Everything that the report of one sweep states.
 
     Attributes:
-        spec: The sweep, as it is stored.
-        created_at: UTC.
-        provenance: Versions, machine and commit of its first driver.
-        digest: 12 hexadecimal digits that stand for the file.
+        spec: Stored space of the sweep.
+        created_at: Time of creation, in UTC.
+        provenance: Versions, machine and commit of the first driver.
+        digest: First 12 hexadecimal digits of the SHA-256 of the file.
         best: The best complete runs.
-        checks: What to act on.
-        ranges: Suggested for a follow-up sweep.
-        importances: fANOVA, then PED-ANOVA.
-        rungs: How well early scores rank runs.
-        fidelity: After which epoch runs are compared; None where too few share one.
-        best_of_n: Expected best of 1 .. N of the runs compared, in units of the metric.
-        noise: Noise of a final score; None where it is unknown.
-        optimism: Expected bias of the winner's score from selection; None likewise.
-        epochs_spent: Trained, all runs together.
-        epochs_saved: Epochs that stopped runs did not train.
-        ledger: One row a state that any run is in.
-        diagnosis: Which curves have which problem, and where in the space.
-        findings: The same run by run.
+        checks: Checks of the search.
+        ranges: Suggested ranges for a follow-up sweep.
+        importances: Importance of the fields by fANOVA and by PED-ANOVA.
+        rungs: Rank correlations of early and later scores.
+        fidelity: Scores after the same epoch; None if too few runs share one.
+        best_of_n: Expected best of 1 .. N of the compared runs, in units of the metric.
+        noise: Noise of a final score; None if unknown.
+        optimism: Expected optimism of the winner's score through selection; None if unknown.
+        epochs_spent: Number of trained epochs of all runs.
+        epochs_saved: Number of epochs that stopped runs did not train.
+        ledger: Cost by state, for states with at least one run.
+        diagnosis: Counts of the findings of all curves, by region of the space.
+        findings: Findings of each run.
         data: The runs as columns.
         curves: Run number -> epoch -> the sweep's metric.
-        failures: Runs that failed, with their tracebacks.
-        caveats: What the sweep does not let one say.
-        commands: What to do next.
+        failures: Failed runs, with their tracebacks.
+        caveats: Limits of what the sweep shows.
+        commands: Next commands.
     """
 
     spec: SpaceSpec
@@ -115,12 +115,12 @@ class SweepFindings:
 
 
 def sweep_findings(evidence: SweepEvidence, top: int = TOP, repeats: int | None = None) -> SweepFindings:
-    """Return what the evidence of a sweep comes to; its random draws are seeded by the sweep's name and seed.
+    """Return the findings of a sweep; random draws are seeded by the sweep's name and seed.
 
     Args:
         evidence: The sweep.
-        top: Number of best runs to report.
-        repeats: Bootstrap repeats of each importance; `analysis.sweep.importance.REPEATS` by default.
+        top: Number of best runs to include.
+        repeats: Number of bootstrap resamples for each importance; `analysis.sweep.importance.REPEATS` by default.
     """
     spec, runs, compared = evidence.spec, evidence.runs, comparable_scores(evidence)
     importances = tuple(rank_fields(evidence, one, _seed(evidence, one), repeats) for one in ("fANOVA", "PED-ANOVA"))
@@ -195,8 +195,8 @@ def _diagnosis(evidence: SweepEvidence, data: SpaceData, findings: Mapping[int, 
 
 def _commands(name: str, edge: bool) -> tuple[str, ...]:
     return (
-        f"sweeps apply {name} --top 1 > best.yaml    # the winner's recipe as a space of its own",
-        *((f"sweeps extend {name} --edge    # search on beyond the edges",) if edge else ()),
-        f"sweeps confirm {name} --top 3 --pairs 10    # an unbiased score: fresh seeds, test split",
-        f"sweeps diagnose {name}    # what the curves of the runs show",
+        f"sweeps apply {name} --top 1 > best.yaml    # the recipe of the best run as a space file",
+        *((f"sweeps extend {name} --edge    # continue the search beyond the edges",) if edge else ()),
+        f"sweeps confirm {name} --top 3 --pairs 10    # the score on fresh seeds and the test split",
+        f"sweeps diagnose {name}    # all findings of all runs",
     )

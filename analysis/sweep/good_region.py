@@ -1,4 +1,4 @@
-"""Where the good runs of a sweep lie: how many there are, and whether the best point lies at an edge of the space."""
+"""The good runs of a sweep, and whether the best point is at an edge of the space."""
 
 import math
 from collections.abc import Mapping
@@ -13,10 +13,10 @@ from analysis.sweep.score_noise import score_noise
 from search_spaces import Choice, Constant, Value
 from sweeps.study.snapshot import RunSnapshot
 
-GOOD = 0.25  # of the way from the best score to the median
-SIGMAS = 2.0  # of the noise: runs that differ by less are equally good
+GOOD = 0.25  # share of the distance from the best score to the median
+SIGMAS = 2.0  # runs that differ by fewer standard deviations of the noise are equally good
 THIRD = 1.0 / 3.0
-FEW = 4  # good runs: three beside the best can speak against an edge
+FEW = 4  # with fewer good runs, they cannot contradict an edge
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class GoodRegion:
     """The runs that are about as good as the best one.
 
     Attributes:
-        runs: Their numbers, the best of the complete runs always among them.
-        tolerance: How far below the best score a good run may be.
-        words: How they were found, for a sentence.
+        runs: Run numbers, including the best complete run.
+        tolerance: Largest difference from the best score.
+        words: The compared scores, for a sentence.
     """
 
     runs: tuple[int, ...]
@@ -36,15 +36,15 @@ class GoodRegion:
 
 @dataclass(frozen=True)
 class Edge:
-    """The position of the best point in one range, where that is close to an end.
+    """A field whose best value is close to an end of its range.
 
     Attributes:
         field: Dotted path.
         value: Value of the best run.
-        place: 0 at the lower end of the (log) range, 1 at the upper; below 0 or above 1 outside.
-        upper: Which end.
-        near: Good runs in the third at that end, the best one included.
-        good: Good runs that have the field.
+        place: Position in the (log) range: 0 at the lower end, 1 at the upper end, outside below 0 or above 1.
+        upper: Whether the upper end is the close one.
+        near: Number of good runs in the third at that end, including the best one.
+        good: Number of good runs that have the field.
     """
 
     field: str
@@ -56,26 +56,26 @@ class Edge:
 
     @property
     def backed(self) -> bool:
-        """Return whether the other good runs are consistent with it.
+        """Whether the other good runs support the edge, or are too few to contradict it.
 
-        Of five fields that do nothing, the best point lies within a tenth of an end of some range in two sweeps of
-        three. Where the score does want to leave the space, half of the other good runs lie at that end, too.
+        With five fields without effect, the best point is within a tenth of an end of some range in two of three
+        sweeps. If the optimum is beyond the edge, at least half of the other good runs are at that end, too.
         """
-        others, near = self.good - 1, self.near - 1  # without the best, which is there by what an edge is
+        others, near = self.good - 1, self.near - 1  # without the best run, which is at the edge by definition
         return self.good < FEW or 2 * near >= others
 
 
 def good_region(evidence: SweepEvidence) -> GoodRegion | None:
-    """Return the runs whose score, after equally many epochs, is within a quarter of the way from best to median.
+    """Return the runs whose scores at one epoch are within a tolerance of the best; None without a complete run.
 
-    Or within two standard deviations of the noise, where that is more. None without a complete run.
+    The tolerance is a quarter of the distance from best to median, or two standard deviations of the noise if larger.
     """
     best = evidence.best
     if best is None:
         return None
     compared = comparable_scores(evidence, least=1)
     if compared is None:
-        return GoodRegion((best.number,), 0.0, "no other run reached the same epoch")
+        return GoodRegion((best.number,), 0.0, "(no other run reached the same epoch)")
     turned = {number: evidence.sign * score for number, score in compared.scores.items()}
     top, found = max(turned.values()), score_noise(evidence)
     tolerance = max(GOOD * (top - float(np.median(list(turned.values())))), SIGMAS * found.sd if found else 0.0)
@@ -84,7 +84,7 @@ def good_region(evidence: SweepEvidence) -> GoodRegion | None:
 
 
 def range_positions(evidence: SweepEvidence, run: RunSnapshot) -> Mapping[str, float]:
-    """Return where a run lies in each range that has a between: 0 at the lower end, 1 at the upper."""
+    """Return the position of a run in each numeric range: 0 at the lower end, 1 at the upper end."""
     found = {}
     for field, value in run.values.items():
         distribution = evidence.spec.search[field]
@@ -97,7 +97,7 @@ def range_positions(evidence: SweepEvidence, run: RunSnapshot) -> Mapping[str, f
 
 
 def edges(evidence: SweepEvidence, region: GoodRegion) -> tuple[Edge, ...]:
-    """Return the fields whose best value lies within 10 % of an end of the (log) range, or beyond it."""
+    """Return the fields whose best value is within 10 % of an end of the (log) range, or outside of it."""
     best = evidence.best
     if best is None:
         return ()

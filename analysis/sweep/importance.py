@@ -1,4 +1,6 @@
-"""Hyperparameter importance by two evaluators, among runs that trained equally long."""
+"""Hyperparameter importance by two evaluators, from scores after the same number of epochs."""
+
+from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +12,7 @@ from analysis.statistics.comparison import Goal
 from analysis.statistics.intervals import Floats, Interval
 from analysis.sweep.evidence import SweepEvidence
 from analysis.sweep.fidelity import Fidelity, comparable_scores
+from analysis.wording import part_of
 from search_spaces import Constant, Distribution, Value
 from search_spaces.search.distributions import contains
 from sweeps.study.importance import importances
@@ -17,21 +20,21 @@ from sweeps.study.importance import importances
 Evaluator = Literal["fANOVA", "PED-ANOVA"]
 
 REPEATS: Mapping[Evaluator, int] = {"fANOVA": 20, "PED-ANOVA": 60}  # a forest takes ten times as long
-TREES, FEWER_TREES = 64, 8  # of the shares themselves; of each repeat
-TOP = 8  # runs: PED-ANOVA asks what the best ones have in common, and wants five of them at least
-LEVEL = (0.05, 0.95)  # of twenty repeats nothing further out can be read
+TREES, FEWER_TREES = 64, 8  # for the shares; for each repeat
+TOP = 8  # number of best runs for PED-ANOVA, which needs at least five
+LEVEL = (0.05, 0.95)  # twenty repeats do not give more extreme quantiles
 
 
 @dataclass(frozen=True)
 class FieldImportance:
-    """One field.
+    """Importance of one field.
 
     Attributes:
         field: Dotted path.
-        share: Share of all fields' importance; the shares of a table sum to 1.
-        interval: 5 % to 95 % quantile over resampled runs; None where no resample could be judged.
-        chance: The share, at its 95 % quantile, that the field gets where the scores are shuffled over the runs: one
-            below it may belong to a field without influence.
+        share: Share of the importance of all fields; the shares of an evaluator sum to 1.
+        interval: From the 5 % to the 95 % quantile over resampled runs; None if no resample could be evaluated.
+        chance: 95 % quantile of the share if the scores are shuffled over the runs. A share below it cannot be
+            distinguished from that of a field without effect.
     """
 
     field: str
@@ -41,23 +44,23 @@ class FieldImportance:
 
     @property
     def above_chance(self) -> bool:
-        """Return whether it is above what shuffled scores give."""
+        """Whether the share is larger than with shuffled scores."""
         return self.chance is not None and self.share > self.chance
 
 
 @dataclass(frozen=True)
 class Importances:
-    """The importances by one evaluator.
+    """Importance of all fields by one evaluator.
 
     Attributes:
         evaluator: `fANOVA`: share of the variance of the score over the whole space (Hutter, Hoos, Leyton-Brown, "An
-            Efficient Approach for Assessing Hyperparameter Importance", ICML 2014). `PED-ANOVA`: what sets the best
-            runs apart (Watanabe, Bansal, Hutter, IJCAI 2023).
-        fidelity: Which scores it is about; None where there are too few.
-        repeats: Repeats of the bootstrap and of the shuffling.
-        fields: The most important one first; empty where nothing can be said.
-        left_out: Field -> why.
-        words: What it is about, and how far to trust it.
+            Efficient Approach for Assessing Hyperparameter Importance", ICML 2014). `PED-ANOVA`: what distinguishes
+            the best runs (Watanabe, Bansal, Hutter, IJCAI 2023).
+        fidelity: The compared scores; None if there are too few.
+        repeats: Number of bootstrap resamples, and of shuffles.
+        fields: Fields, the most important one first; empty if the importance could not be computed.
+        left_out: Field -> reason for leaving it out.
+        words: Description of the evaluator and its limits.
     """
 
     evaluator: Evaluator
@@ -71,18 +74,18 @@ class Importances:
 def rank_fields(evidence: SweepEvidence, evaluator: Evaluator, seed: int, repeats: int | None = None) -> Importances:
     """Return the importance of every searched field.
 
-    Only runs that lie in the ranges count: a baseline outside of them does not.
+    Only runs inside all ranges count; the baseline may be outside.
 
     Args:
         evidence: The sweep.
-        evaluator: Evaluator that defines the importance.
+        evaluator: Definition of importance.
         seed: Seed for the forest, the bootstrap and the shuffling.
-        repeats: Repeats of the bootstrap and of the shuffling; `REPEATS` by default.
+        repeats: Number of bootstrap resamples, and of shuffles; `REPEATS` by default.
     """
     count = REPEATS[evaluator] if repeats is None else repeats
     compared = comparable_scores(evidence)
     if compared is None:
-        return Importances(evaluator, None, 0, (), {}, "Fewer than 8 runs reached the same epoch: too few to tell.")
+        return Importances(evaluator, None, 0, (), {}, "Fewer than 8 runs reached the same epoch, too few to compare.")
     search, left_out = _fields(evidence, compared)
     runs = [run for run in evidence.runs if run.number in compared.scores]
     inside = [run for run in runs if all(contains(search[field], run.values[field]) for field in search)]
@@ -91,7 +94,11 @@ def rank_fields(evidence: SweepEvidence, evaluator: Evaluator, seed: int, repeat
     evaluation = _Evaluation(evaluator, search, points, evidence.spec.metric.goal, seed)
     shares = evaluation.shares(range(len(points)), scores, TREES) if len(search) > 1 and len(points) > 1 else {}
     if not shares:
-        why = "Too many scores are alike to tell." if len(search) > 1 else "There are fewer than two fields to compare."
+        why = (
+            "Too many scores are equal to compare."
+            if len(search) > 1
+            else "There are fewer than two fields to compare."
+        )
         return Importances(evaluator, compared, 0, (), left_out, why)
     rng = np.random.default_rng(seed)
     drawn = [rng.integers(0, len(points), len(points)).tolist() for _ in range(count)]
@@ -107,7 +114,7 @@ def rank_fields(evidence: SweepEvidence, evaluator: Evaluator, seed: int, repeat
 
 @dataclass(frozen=True)
 class _Evaluation:
-    """Everything about an evaluation but the scores."""
+    """An evaluator with its fixed inputs."""
 
     evaluator: Evaluator
     search: Mapping[str, Distribution]
@@ -116,7 +123,7 @@ class _Evaluation:
     seed: int
 
     def shares(self, order: Sequence[int], scores: Floats, trees: int) -> Mapping[str, float]:
-        """Return the importances from these points, which may repeat, with a score each."""
+        """Return the share of each field, for the points in this order (which may repeat some) and their scores."""
         return importances(
             self.evaluator,
             self.search,
@@ -130,7 +137,7 @@ class _Evaluation:
 
 
 def _best_share(runs: int) -> float:
-    """A tenth of the runs, as its authors have it, but no fewer than `TOP` of them, and no more than half."""
+    """Return the share of best runs: a tenth, as the authors use, but at least `TOP` runs and at most half."""
     return min(0.5, max(0.1, TOP / runs))
 
 
@@ -141,9 +148,10 @@ def _fields(evidence: SweepEvidence, compared: Fidelity) -> tuple[dict[str, Dist
     for field, distribution in sorted(evidence.search.items()):
         having = sum(field in run.values for run in runs)
         if isinstance(distribution, Constant) or len(set(distribution.edges())) < 2:
-            left_out[field] = "has one value only"
+            left_out[field] = "it has one value only"
         elif having < len(runs):
-            left_out[field] = f"only {having} of {len(runs)} runs have it: it is conditional on another field"
+            some = part_of(having, len(runs), "run", "has", "have")
+            left_out[field] = f"only {some} it, because it depends on another field"
         else:
             search[field] = distribution
     return search, left_out
@@ -164,9 +172,9 @@ def _words(evaluator: Evaluator, compared: Fidelity, inside: int, repeats: int) 
     about = (
         "share of the variance of the score over the space"
         if evaluator == "fANOVA"
-        else f"what sets the best {_best_share(inside):.0%} of the runs apart from all of them"
+        else f"what distinguishes the best {_best_share(inside):.0%} of the runs from all runs"
     )
     return (
-        f"{evaluator}: {about}, {compared.words}. The intervals are of {repeats} resamples of the runs and say how much"
-        " depends on single runs; what helps early in training may not help at its end."
+        f"{evaluator}: {about}, {compared.words}. The intervals are from {repeats} resamples of the runs and show the"
+        " influence of single runs. What helps early in training may not help at its end."
     )

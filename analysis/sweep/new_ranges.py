@@ -1,4 +1,4 @@
-"""The range to try next where the best point lies at an edge of the space."""
+"""New ranges for fields whose best value is at an edge of the space."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -19,17 +19,17 @@ from search_spaces import (
     resolve,
 )
 
-SHIFT = 1.0 / 3.0  # of the (log) range
+SHIFT = 1.0 / 3.0  # share of the (log) range
 _SHRINKS = (1.0, 0.5, 0.25, 0.125)
 
 
 @dataclass(frozen=True)
 class NewRange:
-    """An edge, and where to look next.
+    """An edge, and the range to search next.
 
     Attributes:
         edge: Position of the best point.
-        distribution: Distribution to search next; None where the recipe allows no values beyond the end.
+        distribution: Distribution to search next; None if the recipe allows no values beyond the edge.
     """
 
     edge: Edge
@@ -37,12 +37,12 @@ class NewRange:
 
 
 def suggested_ranges(evidence: SweepEvidence) -> Mapping[str, Distribution]:
-    """Return a new distribution for each field whose best value lies at an edge that the other good runs back.
+    """Return a new distribution for each field whose best value is at an edge that the other good runs support.
 
-    The rule: the end at the edge moves outwards by a third of the (log) range, and so that the best value has a third
-    of the old range above it; the other end follows by as much unless a good run lies in what it would leave. An end
-    that the recipe refuses is taken back by halves; where even an eighth of the step is refused, nothing is suggested.
-    A normal distribution keeps its spread and moves its mean to the best value. Log ends have two digits.
+    The end at the edge moves outwards by a third of the (log) range, or to a third of it beyond a best value outside.
+    The other end follows by as much, unless this would exclude a good run. If the recipe refuses the new end, the step
+    is halved; if an eighth of the step is refused, too, nothing is suggested. A normal distribution keeps its standard
+    deviation and moves its mean to the best value. Ends of log ranges are rounded to two digits.
     """
     return {
         one.edge.field: one.distribution
@@ -52,11 +52,11 @@ def suggested_ranges(evidence: SweepEvidence) -> Mapping[str, Distribution]:
 
 
 def new_ranges(evidence: SweepEvidence) -> tuple[NewRange, ...]:
-    """Return every edge with the range that `suggested_ranges` would give it, whether the good runs back it or not."""
+    """Return every edge with the range of `suggested_ranges`, whether or not the good runs support it."""
     region = good_region(evidence)
     if region is None:
         return ()
-    # The range of an alternative is part of its `one_of`, and is widened there by hand.
+    # The range of an alternative is part of its `one_of`, and has to be widened there by hand.
     plain = (edge for edge in edges(evidence, region) if edge.field in evidence.spec.search)
     return tuple(NewRange(edge, _moved(evidence, region, edge)) for edge in plain)
 
@@ -76,7 +76,7 @@ def _moved(evidence: SweepEvidence, region: GoodRegion, edge: Edge) -> Distribut
         low, high = (0.0 if left else step, 1.0 + step) if edge.upper else (-step, 1.0 if left else 1.0 - step)
         try:
             moved = _between(distribution, low, high, edge.value)
-        except UsageError:  # no such range
+        except UsageError:  # an invalid range
             continue
         if moved is not None and moved != distribution and _is_valid(recipe, edge.field, moved.edges()):
             return moved
@@ -84,7 +84,7 @@ def _moved(evidence: SweepEvidence, region: GoodRegion, edge: Edge) -> Distribut
 
 
 def _between(old: Distribution, low: float, high: float, best: Value) -> Distribution | None:
-    """Return the part of the old range between two positions; 0 and 1 are its ends."""
+    """Return the range between two positions, where 0 and 1 are the ends of the old range."""
     if isinstance(old, LogUniform):
         a, width = math.log(old.low), math.log(old.high) - math.log(old.low)
         ends = (_end(old, place, math.exp(a + width * place)) for place in (low, high))
@@ -103,13 +103,13 @@ def _between(old: Distribution, low: float, high: float, best: Value) -> Distrib
 
 
 def _outwards(place: float, steps: int) -> int:
-    """A place in whole steps; one beyond an end is a step away from it at least."""
+    """Return a position in whole steps; a position beyond an end is at least one step away from it."""
     at = place * steps
     return math.floor(at) if place < 0 else math.ceil(at) if place > 1 else round(at)
 
 
 def _end(old: Uniform | LogUniform, place: float, value: float) -> float:
-    """An end that stays is left as it was written; one that moves gets two digits, of itself or of the width."""
+    """Return an end of the new range: unchanged, or rounded to two digits of the value or of the width."""
     if place in (0.0, 1.0):
         return old.low if place == 0.0 else old.high
     scale = abs(value) if isinstance(old, LogUniform) else old.high - old.low

@@ -1,4 +1,4 @@
-"""Does the score at a rung tell the final one? Rank correlations of the same runs at two epochs."""
+"""Rank correlations of the scores of the same runs at two epochs, such as a rung and the full budget."""
 
 import itertools
 from dataclasses import dataclass
@@ -11,22 +11,22 @@ from analysis.sweep.evidence import SweepEvidence
 from search_spaces import Asha
 from sweeps.plan.asha import rung_epochs
 
-MIN_RUNS = 6  # runs: of five, one order in 120 alone is perfect
+MIN_RUNS = 6  # with five runs, one order in 120 is perfect by chance
 REPEATS = 1000
 
 
 @dataclass(frozen=True)
 class RungCorrelation:
-    """The rank correlation of runs after two numbers of epochs.
+    """Rank correlation of the scores at two epochs.
 
     Attributes:
-        rung: The earlier epoch.
-        later: The later one: the next rung, or the full budget.
-        runs: How many have a value at both.
-        spearman: Rank correlation, -1 to 1; None of fewer than `MIN_RUNS` runs, or where all values at one are alike.
-        kendall: Tau-b: pairs ranked alike less pairs ranked otherwise, as a share; None likewise.
-        interval: Interval of `spearman`, 95 %, percentile bootstrap over runs; None likewise.
-        stopped: Whether runs were stopped at the rung, so that the better ones alone are compared, which lowers it.
+        rung: Earlier epoch.
+        later: Later epoch: the next rung, or the full budget.
+        runs: Number of runs with a value at both epochs.
+        spearman: Spearman's rank correlation; None with fewer than `MIN_RUNS` runs, or equal values at one epoch.
+        kendall: Kendall's tau-b; None in the same cases.
+        interval: 95 % interval of `spearman`, by percentile bootstrap over runs; None in the same cases.
+        stopped: Whether runs were stopped at the rung. Only the better ones are compared then, which lowers it.
     """
 
     rung: int
@@ -39,13 +39,13 @@ class RungCorrelation:
 
 
 def rung_correlations(evidence: SweepEvidence, rng: np.random.Generator) -> tuple[RungCorrelation, ...]:
-    """Return each rung against the full budget, and each rung against the next.
+    """Return the correlations of each rung with the full budget, and of each rung with the next.
 
-    A sweep that stops nothing is asked about the rungs that the default rule would have had.
+    For a sweep without early stopping, the rungs of the default rule are used.
 
     Args:
         evidence: The sweep.
-        rng: Random generator of the bootstrap.
+        rng: Generator for the bootstrap.
     """
     rungs = evidence.rungs or rung_epochs(Asha(), evidence.budget)
     final = [(rung, evidence.budget) for rung in rungs]
@@ -64,11 +64,11 @@ def _row(evidence: SweepEvidence, rung: int, later: int, rng: np.random.Generato
 
 
 def spearman(x: Floats, y: Floats) -> Floats:
-    """Return the correlation of ranks along the last axis, ties sharing their mean rank; NaN where one is constant.
+    """Return the correlation of ranks along the last axis, with mean ranks for ties; NaN if an input is constant.
 
     Args:
-        x: Shape `(..., n)`.
-        y: Array of the same shape.
+        x: Values of shape `(..., n)`.
+        y: Values of the same shape.
     """
     a, b = (stats.rankdata(values, axis=-1) for values in (x, y))
     a, b = (ranks - ranks.mean(axis=-1, keepdims=True) for ranks in (a, b))

@@ -1,4 +1,4 @@
-"""The runs of a sweep as columns: what slices, contours and parallel coordinates are drawn from."""
+"""The runs of a sweep as columns, for slices, contours and parallel coordinates."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from sweeps.run_state import RunState
 
 @dataclass(frozen=True)
 class FieldAxis:
-    """The scale of one searched field.
+    """Axis of one searched field.
 
     Attributes:
         field: Dotted path.
-        kind: `log` and `linear` have ends, `options` a list.
-        low: The lower end; None of options.
-        high: The upper end; None of options.
-        options: Options as texts, in the order of the space; empty of a range.
+        kind: `log` or `linear` for a range, `options` for a list.
+        low: Lower end; None for options.
+        high: Upper end; None for options.
+        options: Options as texts, in the order of the space; empty for a range.
     """
 
     field: str
@@ -33,19 +33,19 @@ class FieldAxis:
 
 @dataclass(frozen=True)
 class SpaceData:
-    """One entry a run in every column, by number.
+    """Columns with one entry per run, in the order of the run numbers.
 
     Attributes:
-        axes: Axes of the searched fields with more than one value.
-        numbers: Numbers of the runs.
+        axes: Axes of all searched fields with more than one value.
+        numbers: Run numbers.
         states: States of the runs.
-        epochs: Trained.
-        values: The last value of the sweep's metric, each after its own number of epochs: not to be compared.
-        scores: The metric after the same number of epochs, `epoch`; None of a run that did not get there.
-        epoch: Epoch of `scores`; None where too few runs share one.
-        columns: Field -> the value of each run; None where its recipe has no use for the field.
-        places: Field -> where that lies on the axis, 0 to 1: of options, evenly spaced.
-        contour: The two fields that matter most, both ranges; None where there are no two.
+        epochs: Numbers of trained epochs.
+        values: Last values of the sweep's metric, after different numbers of epochs, so not comparable.
+        scores: Values of the metric after `epoch` epochs; None for a run that did not reach it.
+        epoch: Epoch of `scores`; None if too few runs share one.
+        columns: Field -> value of each run; None if its recipe does not use the field.
+        places: Field -> position on the axis, 0 to 1; options are evenly spaced.
+        contour: The two most important fields with a range; None if there are fewer than two.
     """
 
     axes: tuple[FieldAxis, ...]
@@ -65,7 +65,7 @@ def space_data(evidence: SweepEvidence, compared: Fidelity | None, ranking: tupl
 
     Args:
         evidence: The sweep.
-        compared: Which scores are comparable.
+        compared: Scores after the same epoch.
         ranking: Fields, the most important one first.
     """
     axes = tuple(axis for field in evidence.search if (axis := _axis(evidence, field)) is not None)

@@ -1,1 +1,1 @@
-"""Checks of a finished search: PASS, WARN or FAIL, each with its evidence."""
+"""Checks of a search: PASS, WARN or FAIL, each with its evidence."""

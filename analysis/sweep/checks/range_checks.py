@@ -1,4 +1,4 @@
-"""Checks of the space: edges, the good region, what was covered, and where runs blow up."""
+"""Checks of the space: edges, good region, coverage, and where runs diverge or fail."""
 
 import math
 from collections.abc import Sequence
@@ -9,30 +9,32 @@ from analysis.statistics.intervals import Floats
 from analysis.sweep.evidence import INFEASIBLE, SweepEvidence
 from analysis.sweep.good_region import good_region, range_positions
 from analysis.sweep.new_ranges import NewRange, new_ranges
+from analysis.wording import counted, part_of
 from search_spaces import Choice, Distribution
 from search_spaces.search.distributions import canonical
 from search_spaces.values import show
 from trainers.check import Check, Outcome, failed, passed, warned
 
-ENOUGH = 5  # good runs
-MANY = 0.25  # of the runs infeasible
-APART = 0.8  # probability that an infeasible run lies further out than another: a field that explains it
+ENOUGH = 5  # number of good runs
+MANY = 0.25  # share of infeasible runs
+APART = 0.8  # minimum P(an infeasible run is further out than another run) for a field that explains it
 THIRDS = ("lower", "middle", "upper")
-COVERED_FROM = 9  # runs: fewer cannot be asked to be everywhere
+COVERED_FROM = 9  # minimum number of sampled runs for the check
 
 
 def edge_checks(evidence: SweepEvidence) -> tuple[Check, ...]:
-    """Return a check for each field whose best value lies near an end of its range, or one that says there is none.
+    """Return one check for each field whose best value is near an end of its range, or one check if there is none.
 
-    Source: Godbole et al., "Deep Learning Tuning Playbook", 2023: a best point near a boundary says that the space
-    was too small.
+    Source: Godbole et al., "Deep Learning Tuning Playbook", 2023: a best point near a boundary suggests that the space
+    is too small.
     """
     best = evidence.best
     if best is None:
         return ()
     found = new_ranges(evidence)
     if not found:
-        return (passed("edge of the space", f"Run {best.number}, the best, is inside every range by over 10 %."),)
+        text = f"The best run, {best.number}, is more than 10 % away from the ends of every range."
+        return (passed("edge of the space", text),)
     return tuple(_edge_check(evidence, best.number, one) for one in found)
 
 
@@ -41,15 +43,15 @@ def _edge_check(evidence: SweepEvidence, number: int, found: NewRange) -> Check:
     old = evidence.search[edge.field]
     end = old.edges()[-1 if edge.upper else 0]
     evidence_text = (
-        f"Run {number}, the best, has {edge.field} {_number(edge.value)}, at the {'upper' if edge.upper else 'lower'} "
-        f"end of {show(list(old.edges()))} ({_place(edge.place)}); of {edge.good} good runs {edge.near} are in the "
-        "third at that end"
+        f"The best run, {number}, has {edge.field} {_number(edge.value)}, near the {'upper' if edge.upper else 'lower'}"
+        f" end of {show(list(old.edges()))} ({_place(edge.place)});"
+        f" {part_of(edge.near, edge.good, 'good run', 'is', 'are')} in the third at that end"
     )
     if found.distribution is None:
-        text = f"{evidence_text}. The recipe allows nothing beyond {_number(end)}, so the space must end there."
-        return passed(f"edge of {edge.field}", text)
+        limit = f"{evidence_text}. The recipe allows nothing beyond {_number(end)}, so the range cannot be extended."
+        return passed(f"edge of {edge.field}", limit)
     if not edge.backed:
-        chance = f"{evidence_text}: the others lie elsewhere, so chance may have put the best one there."
+        chance = f"{evidence_text}. The others are elsewhere, so the position of the best run may be chance."
         return passed(f"edge of {edge.field}", chance)
     next_step = f"Search {search_line(edge.field, found.distribution)} next: sweeps extend {evidence.spec.name} --edge."
     return warned(f"edge of {edge.field}", f"{evidence_text}.", next_step)
@@ -62,22 +64,23 @@ def search_line(field: str, distribution: Distribution) -> str:
 
 
 def good_region_check(evidence: SweepEvidence) -> Check:
-    """Check whether enough runs are about as good as the best one; with few, its value may be luck."""
+    """Check whether enough runs are about as good as the best one; otherwise its score may be the luck of one point."""
     region = good_region(evidence)
     name = "runs in the good region"
     if region is None:
-        return failed(name, "No run is complete, so no region is good.", "Look at the failures first.")
+        return failed(name, "No run is complete, so there is no good region.", "Look at the failures first.")
     count = len(region.runs)
-    text = f"{count} of {len(evidence.runs)} runs are within {region.tolerance:.3g} of the best score {region.words}."
+    some = part_of(count, len(evidence.runs), "run", "is", "are")
+    text = f"{some} within {region.tolerance:.3g} of the best score {region.words}."
     if count >= ENOUGH:
         return passed(name, text)
     hull = _hull(evidence, region.runs)
-    more = f"Run more, or narrow the space around them{hull}: {ENOUGH} good runs at least tell a region from a point."
+    more = f"Add runs, or narrow the space around the good ones{hull}; at least {ENOUGH} good runs make a region."
     return warned(name, text, more)
 
 
 def _hull(evidence: SweepEvidence, numbers: Sequence[int]) -> str:
-    """Return the ranges of the good runs, field by field; nothing for a single run."""
+    """Return the range of the good runs in each field; empty for a single run."""
     spans = []
     for field in evidence.search if len(numbers) > 1 else ():
         values = [value for number in numbers if (value := evidence.runs[number].values.get(field)) is not None]
@@ -92,19 +95,19 @@ def infeasible_check(evidence: SweepEvidence) -> Check:
     name, ended = "infeasible runs", evidence.finished
     bad = [run for run in ended if run.state in INFEASIBLE]
     if not ended:
-        return warned(name, "No run has ended yet.", "Wait for the first ones.")
+        return warned(name, "No run has finished yet.", "Wait for the first runs.")
     failed = sum(run.error is not None for run in bad)
-    share = f"{len(bad)} of {len(ended)} runs ({len(bad) / len(ended):.0%})"
+    share = f"{len(bad)} of {counted(len(ended), 'run')} ({len(bad) / len(ended):.0%})"
     text = f"{share} diverged ({len(bad) - failed}) or failed ({failed})"
-    where = _blow_up(evidence, {run.number for run in bad})
+    where = _infeasible_side(evidence, {run.number for run in bad})
     if len(bad) <= MANY * len(ended):
         return passed(name, f"{text}{where}.")
-    next_step = "Leave the part of the space that blows up out, or add warmup and clipping, and read sweeps diagnose."
+    next_step = "Exclude the part of the space where runs diverge, or add warmup and clipping; see sweeps diagnose."
     return Check(name, Outcome.FAIL if len(bad) == len(ended) else Outcome.WARN, f"{text}{where}.", next_step)
 
 
-def _blow_up(evidence: SweepEvidence, bad: set[int]) -> str:
-    """Return the field on one side of which the infeasible runs are, if there is one."""
+def _infeasible_side(evidence: SweepEvidence, bad: set[int]) -> str:
+    """Return the field, and the side of its range, that separates the infeasible runs best; empty if there is none."""
     found: list[tuple[float, str]] = []
     spots = {run.number: range_positions(evidence, run) for run in evidence.finished}
     for field in evidence.search:
@@ -117,22 +120,22 @@ def _blow_up(evidence: SweepEvidence, bad: set[int]) -> str:
         if max(above, 1.0 - above) >= APART and values:
             side = f"{field} {min(values):.2g} and above" if above > 0.5 else f"{field} {max(values):.2g} and below"
             found.append((max(above, 1.0 - above), side))
-    return f"; they lie at {max(found)[1]}" if found else ""
+    return f"; they are at {max(found)[1]}" if found else ""
 
 
 def _probability_above(inside: Floats, others: Floats) -> float:
-    """P(one of the first > one of the second), ties counting half."""
+    """Return P(a value of the first > a value of the second); ties count one half."""
     gaps = inside[:, None] - others[None, :]
     return float((gaps > 0).mean() + 0.5 * (gaps == 0).mean())
 
 
 def coverage_check(evidence: SweepEvidence) -> Check:
-    """Check whether the sampler has covered the space: each third of each range, and each option."""
+    """Check whether the sampler covered each third of each range and each option."""
     name = "coverage"
     sampled = [run for run in evidence.runs if run.number > 0]
     if len(sampled) < COVERED_FROM:
-        few = f"{len(sampled)} sampled runs are too few to be everywhere in {len(evidence.search)} fields."
-        return warned(name, few, f"Run {COVERED_FROM + 1} or more.")
+        few = f"{counted(len(sampled), 'sampled run')}: too few to cover {counted(len(evidence.search), 'field')}."
+        return warned(name, few, f"Use at least {COVERED_FROM + 1} runs.")
     missed: list[str] = []
     least = len(sampled)
     for field, distribution in evidence.search.items():
@@ -140,14 +143,14 @@ def coverage_check(evidence: SweepEvidence) -> Check:
         missed += [f"{region} of {field}" for region, count in counts.items() if not count]
         least = min(least, *counts.values()) if counts else least
     if not missed:
-        return passed(name, f"Every third of every range, and every option, has {least} runs or more.")
-    text = f"Of {len(sampled)} sampled runs none is in the {', nor in the '.join(missed)}."
-    next_step = "Use more runs, more sampler.startup, or sampler: {kind: qmc}, which fills a space evenly."
+        return passed(name, f"Every third of every range, and every option, has at least {counted(least, 'run')}.")
+    text = f"Not covered by any of {len(sampled)} sampled runs: {', '.join(missed)}."
+    next_step = "Use more runs, a larger sampler.startup, or sampler: {kind: qmc}, which covers a space evenly."
     return warned(name, text, next_step)
 
 
 def _counts(evidence: SweepEvidence, field: str, distribution: Distribution) -> dict[str, int]:
-    """Region -> sampled runs; nothing for a field with more options than runs could try."""
+    """Return the number of sampled runs in each region; empty for a field with too many options for the runs."""
     runs = [run for run in evidence.runs if run.number > 0 and field in run.values]
     if isinstance(distribution, Choice):
         if 3 * distribution.size > len(runs):
@@ -164,7 +167,7 @@ def _counts(evidence: SweepEvidence, field: str, distribution: Distribution) -> 
 
 def _place(place: float) -> str:
     if not 0.0 <= place <= 1.0:
-        return "outside of the range"
+        return "outside the range"
     return f"at {place:.0%} of its scale"
 
 

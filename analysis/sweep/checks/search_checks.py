@@ -1,4 +1,4 @@
-"""Every check of a finished sweep: did it search enough, in the right place, for long enough, and is its winner real?
+"""All checks of a sweep: whether it searched enough, in the right place, for long enough, and whether its lead is real.
 
 for check in check_sweep(read_sweep(url, "finetune")): print(check.outcome, check.name, check.evidence)
 """
@@ -14,16 +14,17 @@ from analysis.sweep.evidence import SweepEvidence
 from analysis.sweep.fidelity import comparable_scores
 from analysis.sweep.rung_correlation import rung_correlations
 from analysis.sweep.score_noise import score_noise, selection_optimism
+from analysis.wording import counted, part_of
 from search_spaces import derive_seed
 from sweeps.run_state import RunState
 from trainers.check import Check, failed, passed, warned
 
 CLEAR = 2.0  # standard deviations of the difference of two runs
-WORTH = 0.1  # of everything that searching gained
+WORTH = 0.1  # share of the whole gain of the search
 
 
 def check_sweep(evidence: SweepEvidence) -> tuple[Check, ...]:
-    """Return every check, the ones that void the others first. The same evidence gives the same checks."""
+    """Return all checks, the most serious first. The same evidence gives the same checks."""
     rng = np.random.default_rng(derive_seed("rungs", evidence.spec.name, evidence.spec.sampler.seed))
     found = [
         ended_check(evidence),
@@ -41,34 +42,34 @@ def check_sweep(evidence: SweepEvidence) -> tuple[Check, ...]:
 
 
 def ended_check(evidence: SweepEvidence) -> Check:
-    """Check whether every planned run has ended, and one is complete."""
+    """Check whether every planned run has finished, and at least one is complete."""
     name, ended, complete = "runs that ended", len(evidence.finished), len(evidence.ranked)
     planned = max(evidence.spec.runs, len(evidence.runs))
-    text = f"{ended} of {planned} runs have ended, {complete} of them complete."
+    text = f"{part_of(ended, planned, 'run', 'has', 'have')} finished, {complete} of them complete."
     if not complete:
-        return failed(name, text, "Without a complete run there is no winner: read sweeps diagnose.")
+        return failed(name, text, "Without a complete run there is no winner: see sweeps diagnose.")
     if ended < planned:
-        go_on = f"Everything below is about the runs so far; the command that began {evidence.spec.name} continues it."
-        return warned(name, text, go_on)
+        resume = f"The other checks cover the runs so far; the command that started {evidence.spec.name} resumes it."
+        return warned(name, text, resume)
     return passed(name, text)
 
 
 def baseline_check(evidence: SweepEvidence) -> Check:
-    """Check whether the best run beats the baseline recipe, run 0."""
+    """Check whether the best run is better than the baseline recipe, run 0."""
     name, best, metric = "better than the baseline", evidence.best, evidence.spec.metric.name
     if best is None or best.value is None:
         return failed(name, "No run is complete.", "Look at the failures first.")
     baseline = evidence.runs[0]
     if baseline.state is not RunState.COMPLETE or baseline.value is None:
-        state = baseline.state.value.lower()
-        text = f"The baseline, run 0, is {state}, so {metric} {best.value:.4g} cannot be compared with it."
-        return warned(name, text, "Make the base recipe one that trains.")
+        state = baseline.state.value
+        text = f"The baseline, run 0, is not complete ({state}), so {metric} {best.value:.4g} cannot be compared."
+        return warned(name, text, "Use a base recipe that trains.")
     others = [run for run in evidence.ranked if run.number]
     if best.number == 0:
-        second = f"the next, run {others[0].number}, has {others[0].value:.4g}" if others else "no other is complete"
-        of = f"the best of {len(evidence.ranked)} complete runs"
+        second = f"the second, run {others[0].number}, has {others[0].value:.4g}" if others else "no other is complete"
+        of = f"the best of {counted(len(evidence.ranked), 'complete run')}"
         text = f"The baseline is {of} with {metric} {best.value:.4g}; {second}."
-        next_step = "Keep the baseline, or search around it: narrower ranges, more runs, a later first rung."
+        next_step = "Keep the baseline, or search around it with narrower ranges, more runs or a later first rung."
         return failed(name, text, next_step)
     gain = abs(best.value - baseline.value)
     text = f"Run {best.number} has {metric} {best.value:.4g}, the baseline {baseline.value:.4g}: better by {gain:.3g}."
@@ -76,42 +77,43 @@ def baseline_check(evidence: SweepEvidence) -> Check:
 
 
 def optimism_check(evidence: SweepEvidence) -> Check:
-    """Check whether the winner's lead over the baseline exceeds what its selection explains."""
+    """Check whether the winner's lead over the baseline exceeds the effect of selection (statistics of maxima)."""
     name, best, found = "selection optimism", evidence.best, score_noise(evidence)
     confirm = (
-        f"sweeps confirm {evidence.spec.name} trains the finalists and the baseline on fresh seeds, and tests them."
+        f"sweeps confirm {evidence.spec.name} trains finalists and baseline on fresh seeds and uses the test split."
     )
     if best is None or best.value is None or not best.number:
-        return passed(name, "No run was selected over the baseline, so no score was flattered.")
+        return passed(name, "No run was selected over the baseline, so no score is optimistic.")
     if found is None:
         text = "The noise of a score is unknown: no recipe was repeated, and no complete run has 8 evaluations."
-        return warned(name, text, f"The winner's score is flattered by an unknown amount: {confirm}")
+        return warned(name, text, f"The winner's score is optimistic by an unknown amount: {confirm}")
     scores = [run.value for run in evidence.ranked if run.value is not None]
     optimism = selection_optimism(scores, found.sd, evidence.maximize)
     baseline = evidence.runs[0].value if evidence.runs[0].state is RunState.COMPLETE else None
     gain = evidence.sign * (best.value - baseline) if baseline is not None else math.nan
     text = (
-        f"The best of {len(scores)} complete runs is flattered by {'at least ' if found.bound else ''}about"
-        f" {optimism:.2g} (noise sd {found.sd:.2g} from {found.method}); its lead over the baseline is {gain:.3g}."
-        f"{' Choosing at the rungs adds to it.' if evidence.rungs else ''}"
+        f"The best score of {counted(len(scores), 'complete run')} is optimistic by"
+        f"{' at least' if found.bound else ''} about {optimism:.2g} (noise sd {found.sd:.2g} from {found.method});"
+        f" its lead over the baseline is {f'{gain:.3g}' if math.isfinite(gain) else 'unknown'}."
+        f"{' Selection at the rungs adds to the optimism.' if evidence.rungs else ''}"
     )
     if gain - optimism > CLEAR * math.sqrt(2.0) * found.sd:
-        return passed(name, text, f"For an unbiased score, {confirm}")
-    return warned(name, text, f"The lead may be luck: {confirm}")
+        return passed(name, text, f"For a score without selection: {confirm}")
+    return warned(name, text, f"The lead may be chance: {confirm}")
 
 
 def length_check(evidence: SweepEvidence) -> Check:
-    """Check whether the later runs still improved the expected best of n (Dodge et al., EMNLP 2019)."""
+    """Check whether the second half of the runs still helped, by the expected best of n (Dodge et al., EMNLP 2019)."""
     name, compared = "number of runs", comparable_scores(evidence)
     if compared is None:
-        return warned(name, "Fewer than 8 runs reached the same epoch: too few to tell.", "Run more.")
+        return warned(name, "Fewer than 8 runs reached the same epoch, too few to compare.", "Add runs.")
     curve = evidence.sign * expected_best(list(compared.scores.values()), evidence.spec.metric.goal)
     half, found = len(curve) // 2, score_noise(evidence)
     gain, whole = float(curve[-1] - curve[half - 1]), float(curve[-1] - curve[0])
     text = (
         f"Going from {half} to {len(curve)} runs improved the expected best score by {gain:.3g} of {whole:.3g}"
-        f" in all, {compared.words}."
+        f" in total, {compared.words}."
     )
     if gain > max(WORTH * whole, found.sd if found else 0.0):
-        return warned(name, text, f"More runs would still pay: --runs {2 * evidence.spec.runs}.")
+        return warned(name, text, f"More runs would still help: --runs {2 * evidence.spec.runs}.")
     return passed(name, text)

@@ -1,1 +1,1 @@
-"""What to run next after a sweep."""
+"""Next steps after a sweep: the winner's recipe, follow-up sweeps and confirming ablations."""

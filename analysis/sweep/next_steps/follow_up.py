@@ -1,4 +1,6 @@
-"""What to run after a sweep: its winner as a file, a sweep beyond its edges, and a test on fresh seeds."""
+"""Next steps after a sweep: the winner as a space file, a follow-up sweep, and an ablation on fresh seeds."""
+
+from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,6 +10,7 @@ from pydantic import ValidationError
 from analysis.sweep.evidence import SweepEvidence
 from analysis.sweep.good_region import good_region
 from analysis.sweep.new_ranges import suggested_ranges
+from analysis.wording import counted
 from search_spaces import (
     AblationSpec,
     Arm,
@@ -31,48 +34,48 @@ from sweeps.study.snapshot import RunSnapshot
 
 BASELINE = "baseline"
 STARTS = 3
-_LONGEST = 64  # characters of a name
+_LONGEST = 64  # maximum number of characters in a name
 
 
 def apply(evidence: SweepEvidence, top: int = 1) -> str:
-    """Return the YAML of the winner's recipe as a space without a search: one run of it.
+    """Return the recipe of a complete run as the YAML of a space with a single run.
 
     Args:
         evidence: The sweep.
-        top: 1 for the best complete run, 2 for the next, and so on.
+        top: Rank of the run: 1 for the best complete run, 2 for the next, and so on.
 
     Raises:
-        UsageError: No such run.
+        UsageError: There is no such run.
     """
     complete = evidence.ranked
     if not complete:
         raise UsageError(f"no run of {evidence.spec.name!r} is complete, so it has no winner yet")
     if not 1 <= top <= len(complete):
-        raise UsageError(f"--top: {evidence.spec.name!r} has {len(complete)} complete runs, found {top}")
+        raise UsageError(f"--top: {evidence.spec.name!r} has {counted(len(complete), 'complete run')}, found {top}")
     run, spec = complete[top - 1], evidence.spec
-    said = f"# Run {run.number} of {spec.name}: {spec.metric.name} {run.value:.4g} on the data that it was chosen by.\n"
+    said = f"# Run {run.number} of {spec.name}: {spec.metric.name} {run.value:.4g} on the data used for selection.\n"
     return said + dump_space(one_recipe(spec, run.recipe, spec.name, spec.sampler.seed))
 
 
 def extend(evidence: SweepEvidence, edge: bool = True, runs: int | None = None, name: str | None = None) -> SpaceSpec:
-    """Return a follow-up sweep that starts from the best runs of this one, as far as its ranges hold them.
+    """Return a follow-up sweep that starts from those best runs of this one that are inside its ranges.
 
     Args:
         evidence: The sweep.
-        edge: Search the ranges of `suggested_ranges`; otherwise the same ranges again.
-        runs: Number of runs of the follow-up; as many as before by default.
+        edge: Whether to replace the ranges by those of `suggested_ranges`; otherwise they stay the same.
+        runs: Number of runs of the follow-up; same as before by default.
         name: Name of the follow-up; the old name with a suffix by default.
 
     Raises:
-        UsageError: No run is complete, nothing is at an edge, or the new ranges do not fit each other.
+        UsageError: No run is complete, no value is at an edge, or the new ranges contradict each other.
     """
     spec, best = evidence.spec, evidence.best
     if best is None:
-        raise UsageError(f"no run of {spec.name!r} is complete, so there is no point to search from")
+        raise UsageError(f"no run of {spec.name!r} is complete, so there is no best run to extend from")
     ranges = suggested_ranges(evidence) if edge else {}
     if edge and not ranges:
         raise UsageError(
-            f"{spec.name}: no best value at an edge of its range, so there is nothing to extend; --no-edge continues"
+            f"{spec.name}: no best value is at an edge of its range, so there is nothing to extend; --no-edge continues"
             " with the same ranges"
         )
     ending = "-edge" if edge else "-more"
@@ -82,7 +85,7 @@ def extend(evidence: SweepEvidence, edge: bool = True, runs: int | None = None, 
     changes = {
         "name": name,
         "search": search,
-        # Other points than the first sweep's, whose random ones would lie at the same shares of each range.
+        # Another seed: with the same one, random points would be at the same positions of each range as before.
         "sampler": Sampler(**{**dict(spec.sampler), "seed": derive_seed("extend", name, spec.sampler.seed) % 2**32}),
         "runs": min(wanted, 1 + grid_points(search)) if spec.sampler.traits.exhaustive else wanted,
     }
@@ -106,7 +109,7 @@ _KEPT = (
 
 
 def _starts(evidence: SweepEvidence, spec: SpaceSpec) -> tuple[Mapping[str, Value], ...]:
-    """Points of the best complete runs, then of the good ones that were stopped, that the new ranges hold."""
+    """Return points inside the new ranges: those of the best complete runs, then those of good stopped runs."""
     region = good_region(evidence)
     good = [evidence.runs[number] for number in region.runs] if region is not None else []
     good.sort(key=lambda run: (-run.epoch, -evidence.sign * (run.value or 0.0), run.number))
@@ -122,23 +125,23 @@ def _starts(evidence: SweepEvidence, spec: SpaceSpec) -> tuple[Mapping[str, Valu
 def confirm(evidence: SweepEvidence, top: int = 3, pairs: int = 10) -> AblationSpec:
     """Return the ablation that compares the finalists with the baseline, on fresh seeds and the test split.
 
-    Its control is the baseline. The finalists are the best complete runs; where there are too few, the stopped runs
-    that came furthest follow, which this trains to the end for the first time.
+    The control is the baseline. The finalists are the best complete runs; if there are too few, the stopped runs with
+    the most epochs follow, and the ablation trains them to the end for the first time.
 
     Args:
         evidence: The sweep.
-        top: Finalists, at most.
-        pairs: Seeds of each arm: an ablation's are never those of a sweep.
+        top: Maximum number of finalists.
+        pairs: Number of seeds of each arm; an ablation never uses the seeds of a sweep.
 
     Raises:
-        UsageError: There is nothing but the baseline to confirm.
+        UsageError: There is no finalist other than the baseline.
     """
     spec = evidence.spec
     metric, weights = metric_and_weights(spec)
     finalists = _finalists(evidence)[: max(0, top)]
     if not finalists:
         raise UsageError(
-            f"{spec.name!r} has no finalist besides its baseline, so there is nothing to confirm; --top {top}"
+            f"{spec.name!r} has no finalist other than its baseline with --top {top}, so there is nothing to confirm"
         )
     arms = {BASELINE: Arm(weights=weights, says="The baseline recipe")}
     arms |= {f"run {run.number}": _arm(evidence, run, weights) for run in finalists}
@@ -174,10 +177,10 @@ def _finalists(evidence: SweepEvidence) -> tuple[RunSnapshot, ...]:
 
 
 def _arm(evidence: SweepEvidence, run: RunSnapshot, weights: str) -> Arm:
-    """Return the differences of a run's recipe from the baseline."""
+    """Return the arm with the recipe of a run, as changes of the baseline."""
     before, now = flatten(evidence.spec.recipe), flatten(run.recipe)
     changed = {field for field, value in now.items() if before.get(field) != value}
-    # A new kind starts from its own defaults: what the two kinds share by name has to be said again.
+    # A new kind starts from its own defaults, so fields that both kinds have must be set again.
     sections = [field.removesuffix("kind") for field in changed if field.endswith(".kind")]
     settings = {
         field: value
@@ -186,14 +189,14 @@ def _arm(evidence: SweepEvidence, run: RunSnapshot, weights: str) -> Arm:
     }
     if resolve(evidence.spec.recipe, settings) != run.recipe:
         raise UsageError(
-            f"run {run.number} of {evidence.spec.name!r} differs from the baseline by more than settings say"
+            f"run {run.number} of {evidence.spec.name!r} differs from the baseline by more than its settings"
         )
     after = "" if run.state is RunState.COMPLETE else f", which was stopped after epoch {run.epoch}"
     return Arm(settings=settings, weights=weights, says=f"The recipe of run {run.number}{after}")
 
 
 def one_recipe(spec: SpaceSpec, recipe: Recipe, name: str, seed: int) -> SpaceSpec:
-    """Return one recipe with the task, metric and resources of a sweep; nothing is searched and nothing stopped."""
+    """Return a space with one recipe and the task, metric and resources of a sweep, without search or stopping."""
     return SpaceSpec(
         name=name,
         task=spec.task,

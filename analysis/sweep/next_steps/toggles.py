@@ -1,4 +1,4 @@
-"""From a sweep's winner back to its baseline, one field at a time: which of the changes does the gain come from?"""
+"""An ablation that resets the winner of a sweep to its baseline, one field at a time."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -30,16 +30,16 @@ PAIRS = 10
 
 
 def toggle_ablation(url: str, source: str, fields: Sequence[str], overrides: Overrides) -> AblationSpec:
-    """Return the ablation that takes the winner of a sweep as its control and each field back to the baseline.
+    """Return the ablation whose control is the winner of a sweep and whose arms each reset one field to the baseline.
 
     Args:
         url: URL of the database.
-        source: `best:NAME`, the sweep.
-        fields: Dotted fields; all searched ones in which winner and baseline differ where there are none.
-        overrides: Options of the command; `design` has to be matched.
+        source: `best:NAME`, with the name of the sweep.
+        fields: Dotted fields to reset; if empty, all searched fields in which winner and baseline differ.
+        overrides: Options of the command; `design` must be matched.
 
     Raises:
-        UsageError: There is no such sweep, it has no winner, or a field cannot be taken back.
+        UsageError: There is no such sweep, it has no winner, or a field cannot be reset.
     """
     kind, _, name = source.partition(":")
     if kind != "best" or not name:
@@ -60,9 +60,9 @@ def toggle_ablation(url: str, source: str, fields: Sequence[str], overrides: Ove
         "metrics": Metrics(primary=f"test/{metric}", goal=space.metric.goal),
     }
     if len(arms) < 2:
-        raise UsageError(f"--from {source}: the winner is the baseline recipe, so there is nothing to take back")
+        raise UsageError(f"--from {source}: the winner has the baseline recipe, so there is no field to reset")
     if overrides.design not in (None, "matched"):
-        raise UsageError(f"--design: {overrides.design} needs ranges, which --from has none of; write a file")
+        raise UsageError(f"--design: {overrides.design} needs tuning ranges, which --from does not have; write a file")
     try:
         return AblationSpec(**parts)
     except ValidationError as error:

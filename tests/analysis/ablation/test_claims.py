@@ -1,4 +1,4 @@
-"""What pairs with known effects are said to come to, in a word and in a sentence."""
+"""Verdicts and sentences for pairs with known effects."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def claim_of(score: Score, text: str = TEXT, **changes: object) -> tuple[Ablatio
     [
         (-0.2, 0.01, Verdict.BETTER, "Smoothing the labels lowers test NLL by 0.2"),
         (0.2, 0.01, Verdict.WORSE, "Smoothing the labels raises test NLL by 0."),
-        (0.0, 0.005, Verdict.EQUIVALENT, "which is within the margin 0.05 either way"),
-        (-0.03, 0.002, Verdict.NEGLIGIBLE, "real, and within the margin 0.05"),
+        (0.0, 0.005, Verdict.EQUIVALENT, "which is within the margin ±0.05"),
+        (-0.03, 0.002, Verdict.NEGLIGIBLE, "real, but within the margin 0.05"),
         (-0.05, 0.4, Verdict.INCONCLUSIVE, "more pairs would detect the margin 0.05"),
     ],
 )
@@ -43,7 +43,7 @@ def test_verdicts(effect: float, spread: float, verdict: Verdict, words: str) ->
     assert (claim.pairs, claim.started, claim.failed) == (10, 10, {"control": 0, "treatment": 0})
 
 
-def test_the_goal_turns_the_verdict_around() -> None:
+def test_the_verdict_depends_on_the_goal() -> None:
     _, claim = claim_of(seeded(0.2), TEXT.replace("goal: minimize", "goal: maximize"))
     assert claim.verdict is Verdict.BETTER
 
@@ -61,10 +61,10 @@ def test_a_sentence_has_effect_interval_pairs_p_margin_and_scope() -> None:
 def test_identical_arms() -> None:
     spec, claim = claim_of(seeded(0.0, 0.0))
     assert claim.verdict is Verdict.IDENTICAL
-    assert "was the switch wired?" in verdict_sentence(spec, claim)
+    assert "is the setting used at all?" in verdict_sentence(spec, claim)
 
 
-def test_a_run_that_diverged_never_leaves_its_pair_silently() -> None:
+def test_a_diverged_run_is_never_ignored() -> None:
     good = seeded(-0.2)
     spec, claim = claim_of(
         lambda design, arm, pair: None if arm == "treatment" and pair < 3 else good(design, arm, pair)
@@ -73,12 +73,12 @@ def test_a_run_that_diverged_never_leaves_its_pair_silently() -> None:
     assert (claim.pairs, claim.failed) == (7, {"control": 0, "treatment": 3})
     sentence = verdict_sentence(spec, claim)
     assert "'control' in 0, 'treatment' in 3 of 10 pairs" in sentence
-    assert "Over the pairs that are left: lowers test NLL" in sentence
+    assert "In the complete pairs, it lowers test NLL" in sentence
     assert claim.worst_rank is not None
     assert (claim.worst_rank.wins, claim.worst_rank.losses) == (7, 3)
 
 
-def test_as_many_failures_in_both_arms_confound_nothing() -> None:
+def test_equal_numbers_of_failures_are_no_instability() -> None:
     good = seeded(-0.2)
     _, claim = claim_of(lambda design, arm, pair: None if pair < 2 else good(design, arm, pair))
     assert (claim.verdict, claim.pairs) == (Verdict.BETTER, 8)
@@ -97,10 +97,10 @@ def test_runs_that_should_share_a_split_and_do_not() -> None:
     evidence = evidence_of(spec, seeded(-0.2), marks)
     [claim] = claims(evidence)
     assert claim.verdict is Verdict.NOT_COMPARABLE
-    assert "the runs of 1 of 10 pairs, the first one 1, do not have the same split" in verdict_sentence(spec, claim)
+    assert "runs in 1 of 10 pairs, first 1, do not have the same split" in verdict_sentence(spec, claim)
 
 
-def test_models_that_differ_start_from_other_weights() -> None:
+def test_different_models_may_start_from_different_weights() -> None:
     spec = spec_of(TEXT.replace("regularization.label_smoothing: 0.1", "model.width: 32"))
     marks = {
         number: {"split": f"matched {number // 2}", "order": f"matched {number // 2}", "weights": str(number)}
@@ -110,13 +110,13 @@ def test_models_that_differ_start_from_other_weights() -> None:
     assert claim.verdict is Verdict.BETTER
 
 
-def test_an_arm_with_seeds_of_its_own_shares_nothing() -> None:
+def test_an_arm_with_its_own_seeds_shares_nothing() -> None:
     spec = spec_of(TEXT.replace("says: Smoothing", "seeds: own, says: Smoothing"))
     marks = {number: {"split": "x", "order": "x", "weights": "x"} for number in range(1, 20, 2)}
     evidence = evidence_of(spec, seeded(-0.2), marks)
     [claim] = claims(evidence)
     assert claim.mismatches == ()
-    assert any("pairs in name only" in line for line in caveats(evidence, [claim]))
+    assert any("its pairs are not matched" in line for line in caveats(evidence, [claim]))
 
 
 def test_holm_over_the_arms() -> None:
@@ -136,7 +136,7 @@ def test_planned_looks_are_judged_at_their_own_level() -> None:
     _, claim = claim_of(seeded(-0.2), TEXT.replace("pairs: 10", "pairs: 20\nlooks: [5, 10, 20]"))
     assert claim.verdict is Verdict.BETTER
     assert claim.decision is not None
-    assert (claim.decision.stopped_at, claim.pairs) == (5, 5)  # what came after the look that ended it is no evidence
+    assert (claim.decision.stopped_at, claim.pairs) == (5, 5)  # pairs after the look that stopped do not count
     assert claim.comparison is not None
     assert claim.comparison.alpha == pytest.approx(0.0194)
 
@@ -150,12 +150,12 @@ def test_the_e_process() -> None:
     assert claim.interval.high < 0
 
 
-def test_looks_end_an_ablation_when_every_arm_is_settled() -> None:
+def test_looks_end_an_ablation_when_every_arm_is_decided() -> None:
     spec = spec_of(TEXT.replace("pairs: 10", "pairs: 20\nlooks: [5, 10, 20]"))
     clear, unclear = (evidence_of(spec, seeded(effect, spread)) for effect, spread in ((-0.2, 0.01), (-0.1, 0.4)))
     assert settled(spec, clear.finals, 5)
     assert not settled(spec, unclear.finals, 5)
-    assert not settled(spec_of(), clear.finals, 5)  # no looks, no early end
+    assert not settled(spec_of(), clear.finals, 5)  # without looks there is no early end
     arms = spec_of(TEXT.replace("pairs: 10", "  third: {regularization.dropout: 0.1}\npairs: 20\nlooks: [5, 10, 20]"))
 
     def third_unclear(design: str, arm: str, pair: int) -> float:
@@ -177,11 +177,11 @@ def test_designs_that_disagree_depend_on_tuning() -> None:
     matched, retuned = claims(evidence_of(spec, score))
     assert (matched.design, matched.verdict) == ("matched", Verdict.TUNING_DEPENDENT)
     assert (retuned.design, retuned.verdict) == ("retuned", Verdict.WORSE)
-    assert "the other way when each arm is tuned for itself" in verdict_sentence(spec, matched)
+    assert "has the opposite effect if each arm is tuned" in verdict_sentence(spec, matched)
     assert "each arm at the best of 3 tries" in verdict_sentence(spec, retuned)
 
 
-def test_a_factorial_finds_the_effects_that_were_put_in() -> None:
+def test_a_factorial_finds_the_true_effects() -> None:
     text = TEXT[: TEXT.index("arms:")] + (
         "factors:\n  drop: {regularization.dropout: 0.2}\n  smooth: {regularization.label_smoothing: 0.1}\n"
         "pairs: 10\nmetrics: {primary: test/nll, goal: minimize, margin: 0.01}\n"

@@ -1,4 +1,4 @@
-"""Every shipped ablation is a question with a reason, can be read, and comes to verdicts when it is run."""
+"""Every shipped ablation has a question and sources, can be loaded, and gives verdicts when it is run."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def comments(name: str) -> str:
 
 
 def without_a_browser(drawings: Sequence[Drawing], _: Path) -> str:
-    """Everything up to the browser, which takes longer than the training and is checked elsewhere."""
+    """Prepare the drawings without the browser, which takes longer than the training and is tested elsewhere."""
     assert all(drawing.titled.to_dict() for drawing in drawings)
     return "they are pictures, and take a browser"
 
@@ -118,14 +118,14 @@ class TestFile:
         url = f"sqlite:///{tmp_path / 'sweeps.db'}"
         assert ablate(spec, Options(url, local=True), Console(file=io.StringIO()), time.monotonic(), to=tmp_path) == 0
         evidence = read_evidence(url, name)
-        # A diverged run is a result of an ablation about instability; a failed one is a mistake in the file.
+        # A diverged run is a result of an ablation about instability; a failed run is an error in the file.
         assert not [run.error for run in evidence.runs if run.state is RunState.FAILED]
         assert evidence.pairs == 2
         found = claims(evidence)
         assert len(found) == len(spec.designs) * sum(one.kind == "treatment" for one in spec.contrasts)
         for claim in found:
             assert claim.verdict is not Verdict.NOT_COMPARABLE, claim.mismatches
-            # Of 2 epochs the last one is mostly the best one, too: two readings of one training may agree.
+            # With 2 epochs, the last one is often the best one, so two evaluations of one training may agree.
             trained = {spec.trained_as()[arm] for arm in claim.contrast.coefficients}
             assert claim.verdict is not Verdict.IDENTICAL or len(trained) == 1, claim.contrast.name
             assert claim.comparison is not None or any(claim.failed.values())

@@ -1,4 +1,4 @@
-"""The re-tuned design: what was tried, where the best point lies, what its score was worth."""
+"""The re-tuned design: tries, position of the best point, and its score on fresh seeds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.analysis.made_evidence import TEXT, evidence_of, seeded, spec_of
 RETUNED = f"{TEXT}retune: {{runs: 4, over: [optimizer.lr]}}\n"
 
 
-def test_every_arm_is_tuned_alike() -> None:
+def test_every_arm_is_tuned_in_the_same_way() -> None:
     def score(design: str, arm: str, pair: int) -> float | None:
         if design != "tuning":
             return seeded(-0.2)(design, arm, pair)
@@ -46,7 +46,7 @@ def test_positions_and_edges() -> None:
     assert position(Choice(["a", "b"]), "a") is None
     evidence = evidence_of(spec_of(RETUNED), lambda design, arm, pair: [0.1, 0.2, 0.3, 0.4][pair % 4])
     [control, _] = tunings(evidence)
-    assert (control.best, control.edges) == (0, ())  # 1e-3 lies in the middle of 1e-4 .. 1e-1
+    assert (control.best, control.edges) == (0, ())  # 1e-3 is at a third of 1e-4 .. 1e-1
     assert control.positions == {"optimizer.lr": pytest.approx(1 / 3)}
 
 
@@ -58,7 +58,7 @@ def test_expected_best_is_the_mean_over_every_subset(goal: str) -> None:
     assert expected_best(values, goal) == pytest.approx(expected)  # type: ignore[arg-type]
 
 
-def test_a_try_that_failed_is_as_bad_as_the_worst() -> None:
+def test_a_failed_try_counts_as_the_worst() -> None:
     assert expected_best([1.0, np.nan, 3.0], "maximize").tolist() == pytest.approx([5 / 3, 7 / 3, 3.0])
     with pytest.raises(ValueError, match="needs a finite value"):
         expected_best([np.nan], "minimize")

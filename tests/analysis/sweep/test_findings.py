@@ -1,4 +1,4 @@
-"""A database with a finished sweep -> everything that a report says of it."""
+"""The findings of a finished sweep in a database."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_every_run_is_diagnosed(findings: SweepFindings) -> None:
     assert {region.field for region in findings.diagnosis.regions} == set(space().search)
 
 
-def test_the_curve_of_the_best_of_n(findings: SweepFindings) -> None:
+def test_the_expected_best_of_n(findings: SweepFindings) -> None:
     assert findings.fidelity is not None
     scores = list(findings.fidelity.scores.values())
     assert findings.best_of_n == pytest.approx(expected_best(scores, "maximize").tolist())
@@ -116,8 +116,8 @@ def test_an_edge_becomes_a_range_and_a_command() -> None:
     assert 0 < found.optimism < 0.01
 
 
-def test_a_sweep_of_which_nothing_is_left() -> None:
-    """No complete run, and no epoch of most."""
+def test_a_sweep_without_complete_runs() -> None:
+    """No run is complete, and most have no epoch."""
     evidence = made_sweep(
         lambda places, share, rng: math.nan, spec_of(runs=9, early_stopping=Asha(grace_epochs=1, reduction_factor=3))
     )
@@ -130,7 +130,7 @@ def test_a_sweep_of_which_nothing_is_left() -> None:
 
 
 def test_a_single_recipe() -> None:
-    """A space that searches nothing, as a winner's file is."""
+    """A space without a search, as in the file of a winner."""
     evidence = made_sweep(lambda places, share, rng: 0.5 + share / 10, spec_of(runs=1, search={}))
     found = sweep_findings(evidence, repeats=2)
     assert len(found.best) == 1

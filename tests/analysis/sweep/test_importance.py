@@ -1,4 +1,4 @@
-"""Sweeps in which it is known what matters -> what the evaluators say."""
+"""Importance of the fields in sweeps with known effects."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_what_matters_comes_first(evaluator: Evaluator) -> None:
 
 @pytest.mark.parametrize("evaluator", EVALUATORS)
 def test_noise_gives_no_field_more_than_chance(evaluator: Evaluator) -> None:
-    """At most one of four fields, in each of two sweeps: the bar lets one in twenty pass."""
+    """At most one of four fields in each of two sweeps; the chance level lets one in twenty pass."""
     for seed in range(2):
         evidence = made_sweep(lambda places, share, rng: float(rng.normal()), seed=seed)
         found = rank_fields(evidence, evaluator, seed=0, repeats=12)
@@ -55,7 +55,7 @@ def test_the_same_seed_gives_the_same_numbers(evaluator: Evaluator) -> None:
 
 @pytest.mark.parametrize("evaluator", EVALUATORS)
 def test_stopped_runs_are_compared_at_their_rung(evaluator: Evaluator) -> None:
-    """Their last values would say that whatever ASHA stopped is bad."""
+    """Their last values would make every stopped run look bad."""
     evidence = made_sweep(peak(0.6), spec_of(early_stopping=Asha(grace_epochs=2, reduction_factor=3)))
     found = rank_fields(evidence, evaluator, 0, repeats=2)
     assert found.fidelity is not None
@@ -64,7 +64,7 @@ def test_stopped_runs_are_compared_at_their_rung(evaluator: Evaluator) -> None:
 
 
 def test_a_diverged_run_counts_as_the_worst() -> None:
-    """Nothing but divergence tells runs apart: at high learning rates."""
+    """Runs differ only by divergence, at high learning rates."""
 
     def score(places: Mapping[str, float], share: float, rng: np.random.Generator) -> float:
         return float("nan") if places[LR] > 0.7 else 0.8 + 0.001 * rng.normal()
@@ -75,7 +75,7 @@ def test_a_diverged_run_counts_as_the_worst() -> None:
     assert found.fidelity.diverged > 5
 
 
-def test_what_is_constant_or_conditional_is_left_out() -> None:
+def test_constant_and_conditional_fields_are_left_out() -> None:
     from dataclasses import replace
 
     search: dict[str, Distribution] = {
@@ -101,8 +101,8 @@ def test_a_baseline_outside_of_the_ranges_is_left_out() -> None:
     assert rank_fields(made_sweep(peak(0.6), inside), "PED-ANOVA", 0, repeats=2).fields
 
 
-@pytest.mark.parametrize(("runs", "words"), [(4, "too few"), (20, "scores are alike"), (21, "fewer than two fields")])
-def test_what_cannot_be_told_is_said(runs: int, words: str) -> None:
+@pytest.mark.parametrize(("runs", "words"), [(4, "too few"), (20, "scores are equal"), (21, "fewer than two fields")])
+def test_missing_importance_has_a_reason(runs: int, words: str) -> None:
     search: dict[str, Distribution] = {LR: LogUniform(1e-5, 1e-1), WARMUP: Uniform(0.0, 0.3)}
     spec = spec_of(runs=runs, search={LR: search[LR]} if runs == 21 else search)
     evidence = made_sweep(lambda places, share, rng: 0.5, spec)
@@ -128,7 +128,7 @@ SEARCH: dict[str, Distribution] = {
 def test_every_kind_of_field_can_matter(
     evaluator: Literal["fANOVA", "PED-ANOVA"], goal: Literal["maximize", "minimize"], field: str
 ) -> None:
-    """The score falls with the field's own scale; the log range matters in its first decades, too."""
+    """The score rises with the field on its own scale, for a log range also in its first decades."""
     points = [random_point(SEARCH, 7, number) for number in range(60)]
     grid = SEARCH[field].edges() if field == "e" else ()
 
@@ -145,8 +145,8 @@ def test_every_kind_of_field_can_matter(
     assert importances(evaluator, SEARCH, points, scores, goal, trees=16) == found
 
 
-def test_a_log_range_is_judged_by_its_logarithm() -> None:
-    """A step in the middle of five decades: on a linear scale it would be one in the first thousandth of the range."""
+def test_a_log_range_is_evaluated_by_its_logarithm() -> None:
+    """A step in the middle of five decades, which is in the first thousandth of the range on a linear scale."""
     search: dict[str, Distribution] = {"a": SEARCH["a"], "b": SEARCH["b"]}
     points = [random_point(search, 1, number) for number in range(60)]
     scores = [float(point["a"] > 3e-4) + 0.5 * float(point["b"]) for point in points]  # type: ignore[arg-type, operator]
@@ -154,7 +154,7 @@ def test_a_log_range_is_judged_by_its_logarithm() -> None:
     assert found["a"] > 0.8  # variances 1/4 and 1/48
 
 
-def test_scores_that_are_all_alike_say_nothing() -> None:
+def test_equal_scores_give_no_importance() -> None:
     points = [random_point(SEARCH, 0, number) for number in range(5)]
     assert importances("fANOVA", SEARCH, points, [0.5] * 5, "maximize") == {}
     assert importances("PED-ANOVA", SEARCH, points, [0.5, 0.5, 0.5, 0.5, 0.4], "maximize", best=0.9) == {}

@@ -1,4 +1,4 @@
-"""Sweeps of known truth -> what each check says of them."""
+"""The checks on sweeps with known effects."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def outcome(evidence: SweepEvidence, name: str) -> Outcome:
 
 @pytest.fixture(scope="module")
 def healthy() -> SweepEvidence:
-    """The best learning rate in the middle, the baseline a decade from it, and nothing else matters."""
+    """Return a sweep in which only the learning rate matters, with the baseline a decade below the best one."""
     return made_sweep(peak(0.6), spec_of(recipe=spec_of().recipe.model_copy(update={"optimizer": _adamw(1e-4)})))
 
 
@@ -78,7 +78,7 @@ def test_the_evidence_is_what_the_sweep_recorded(sqlite_url: str, tmp_path: Path
     assert {run.state for run in evidence.runs} >= {RunState.COMPLETE, RunState.STOPPED, RunState.DIVERGED}
 
 
-def test_an_unknown_sweep_is_refused_with_a_name_that_exists(sqlite_url: str, tmp_path: Path) -> None:
+def test_an_unknown_sweep_is_refused_with_a_suggestion(sqlite_url: str, tmp_path: Path) -> None:
     run_sweep(space(runs=2), sqlite_url, tmp_path)
     with pytest.raises(UsageError, match="no sweep 'tyo' in the database: did you mean toy"):
         read_sweep(sqlite_url, "tyo")
@@ -110,7 +110,7 @@ def test_the_words(healthy: SweepEvidence, sqlite_url: str, tmp_path: Path) -> N
 
 @pytest.mark.parametrize(("at", "new"), [(1.0, LogUniform(2.2e-4, 2.2)), (0.0, LogUniform(4.6e-7, 4.6e-3))])
 def test_an_optimum_at_an_end_moves_the_range(at: float, new: LogUniform) -> None:
-    """By a third of four decades; the good runs lie at that end, so that the other end follows."""
+    """It moves by a third of four decades; the good runs are at that end, so the other end follows."""
     evidence = made_sweep(peak(at))
     ranges = suggested_ranges(evidence)
     assert ranges == {LR: new}
@@ -119,8 +119,8 @@ def test_an_optimum_at_an_end_moves_the_range(at: float, new: LogUniform) -> Non
     assert f"{LR}: {{loguniform: [{new.low}, {new.high}]}}" in check.next_step
 
 
-def test_a_best_point_that_alone_lies_at_an_end_is_put_down_to_chance() -> None:
-    """The weight decay does nothing; the best run is made to have the highest."""
+def test_a_best_point_at_an_edge_without_other_good_runs_may_be_chance() -> None:
+    """The weight decay has no effect, but the best run has the highest one."""
     points = {5: {LR: 1e-3, WD: 0.99, WARMUP: 0.15, BETA: 0.98}}
 
     def score(places: Mapping[str, float], share: float, rng: np.random.Generator) -> float:
@@ -143,8 +143,8 @@ def _by(field: str, at: float) -> Score:
     return score
 
 
-def test_an_end_that_is_a_law_is_not_an_edge() -> None:
-    """There is no warmup below none."""
+def test_a_limit_of_the_recipe_is_not_an_edge() -> None:
+    """The warmup cannot be negative."""
     evidence = made_sweep(_by(WARMUP, 0.0))
     check = checks_of(evidence)[f"edge of {WARMUP}"]
     assert check.outcome is Outcome.PASS
@@ -156,7 +156,7 @@ def test_an_end_that_is_a_law_is_not_an_edge() -> None:
     ("field", "old", "new"),
     [
         (WARMUP, Uniform(0.0, 0.3), Uniform(0.1, 0.4)),
-        (WARMUP, Uniform(0.0, 0.9), Uniform(0.1, 0.98)),  # taken back by halves, until below 1
+        (WARMUP, Uniform(0.0, 0.9), Uniform(0.1, 0.98)),  # the step is halved until the end is below 1
         ("budget.batch_size", RandInt(16, 64), RandInt(32, 80)),
         (WARMUP, QUniform(0.0, 0.3, 0.05), QUniform(0.1, 0.4, 0.05)),
     ],
@@ -181,7 +181,7 @@ def _line(evidence: SweepEvidence, field: str) -> str:
 @pytest.mark.slow
 @pytest.mark.parallel
 def test_edges_are_found_and_chance_is_not() -> None:
-    """Over random points: most planted edges, and few where an optimum inside, or nothing, decides."""
+    """With random points, most planted edges are found, and few if the optimum is inside or nothing matters."""
 
     def flat(places: Mapping[str, float], share: float, rng: np.random.Generator) -> float:
         return 0.8 + 0.01 * rng.normal()
@@ -211,7 +211,7 @@ def test_a_range_with_a_good_run_at_its_other_end_only_grows() -> None:
     assert (field, moved) == (LR, LogUniform(1e-5, 2.2))
 
 
-def test_a_baseline_outside_of_the_ranges_gets_into_the_new_one() -> None:
+def test_a_baseline_outside_the_ranges_is_inside_the_new_one() -> None:
     recipe = spec_of().recipe.model_copy(update={"optimizer": _adamw(1e-1)})
     evidence = made_sweep(
         peak(1.0), spec_of(recipe=recipe, search={LR: LogUniform(1e-6, 1e-2), WD: LogUniform(1e-4, 1)})
@@ -221,7 +221,7 @@ def test_a_baseline_outside_of_the_ranges_gets_into_the_new_one() -> None:
     assert moved.low < 1e-1 < moved.high
 
 
-def test_options_and_bell_curves() -> None:
+def test_choices_and_normal_distributions() -> None:
     search = {LR: LogUniform(1e-5, 1e-1), WD: Normal(0.5, 0.1), BETA: Choice([0.95, 0.999])}
     assert suggested_ranges(made_sweep(peak(), spec_of(search=search))) == {}
 
@@ -250,13 +250,13 @@ def test_pure_noise_is_one_large_good_region() -> None:
     assert outcome(evidence, "selection optimism") is Outcome.WARN
 
 
-def test_runs_that_blow_up_are_counted_and_placed(healthy: SweepEvidence) -> None:
-    def hot(places: Mapping[str, float], share: float, rng: np.random.Generator) -> float:
+def test_infeasible_runs_are_counted_and_located(healthy: SweepEvidence) -> None:
+    def unstable_above(places: Mapping[str, float], share: float, rng: np.random.Generator) -> float:
         return math.nan if places[LR] > 0.6 else peak(0.4)(places, share, rng)
 
-    check = checks_of(made_sweep(hot))["infeasible runs"]
+    check = checks_of(made_sweep(unstable_above))["infeasible runs"]
     assert check.outcome is Outcome.WARN
-    assert f"they lie at {LR}" in check.evidence
+    assert f"they are at {LR}" in check.evidence
     assert "and above" in check.evidence
     assert outcome(healthy, "infeasible runs") is Outcome.PASS
     failed = made_sweep(peak(), states=dict.fromkeys(range(1, 12), RunState.FAILED))
@@ -274,12 +274,12 @@ def test_a_sweep_without_a_complete_run_fails() -> None:
     assert suggested_ranges(evidence) == {}
 
 
-def test_a_sweep_under_way() -> None:
+def test_a_running_sweep() -> None:
     evidence = made_sweep(peak(), states={39: RunState.RUNNING})
     assert outcome(evidence, "runs that ended") is Outcome.WARN
 
 
-def test_a_corner_that_nobody_visited() -> None:
+def test_an_uncovered_region() -> None:
     points = {n: {LR: 1e-4 * (1 + n / 100), WD: 0.01, WARMUP: 0.1, BETA: 0.98} for n in range(1, 40)}
     check = checks_of(made_sweep(peak(), points=points))["coverage"]
     assert check.outcome is Outcome.WARN
@@ -292,8 +292,8 @@ def test_a_corner_that_nobody_visited() -> None:
 # --- the winner -------------------------------------------------------------------------------------------------
 
 
-def test_a_baseline_that_nothing_beats(healthy: SweepEvidence) -> None:
-    evidence = made_sweep(peak(0.5, noise=0.0))  # which is where the baseline lies
+def test_a_baseline_that_is_the_best_run(healthy: SweepEvidence) -> None:
+    evidence = made_sweep(peak(0.5, noise=0.0))  # the position of the baseline
     assert outcome(evidence, "better than the baseline") is Outcome.FAIL
     assert outcome(evidence, "selection optimism") is Outcome.PASS
     assert outcome(healthy, "better than the baseline") is Outcome.PASS
@@ -309,8 +309,8 @@ def test_the_expected_maximum() -> None:
 
 
 @pytest.mark.parametrize(("runs", "quality"), [(10, 0.005), (30, 0.005), (100, 0.005), (30, 0.02)])
-def test_optimism_is_what_a_simulation_finds(runs: int, quality: float) -> None:
-    """Scores with noise .005: the winner's score less its quality, and the estimate from the scores alone."""
+def test_optimism_agrees_with_a_simulation(runs: int, quality: float) -> None:
+    """With noise .005: the winner's score minus its quality, and the estimate from the scores alone."""
     rng = np.random.default_rng(1)
     true, estimated = [], []
     for _ in range(400):
@@ -322,7 +322,7 @@ def test_optimism_is_what_a_simulation_finds(runs: int, quality: float) -> None:
     assert np.mean(estimated) == pytest.approx(np.mean(true), rel=0.25)
 
 
-def test_the_noise_comes_from_repeats_where_there_are_any() -> None:
+def test_the_noise_is_estimated_from_repeats_if_possible() -> None:
     points = {n: {LR: 1e-3, WD: 0.01, WARMUP: 0.1, BETA: 0.98} for n in range(1, 31)}
     rng = np.random.default_rng(5)
     shift = {n: 0.03 * rng.normal() for n in range(31)}
@@ -337,14 +337,14 @@ def test_the_noise_comes_from_repeats_where_there_are_any() -> None:
     assert found is not None
     assert found.sd == pytest.approx(0.03, rel=0.3)
     assert not found.bound
-    assert found.method == "30 repeats of 1 recipes"
+    assert found.method == "30 repeats of 1 recipe"
     along = score_noise(made_sweep(peak(0.5, noise=0.01)))
     assert along is not None
     assert along.bound
     assert along.sd == pytest.approx(0.01, rel=0.3)
 
 
-def test_a_search_that_still_pays(healthy: SweepEvidence) -> None:
+def test_a_search_that_still_improves(healthy: SweepEvidence) -> None:
     def steep(places: Mapping[str, float], share: float, rng: np.random.Generator) -> float:
         return 0.3 + 0.6 * float(np.prod(list(places.values()))) * saturating(share)
 
@@ -356,11 +356,11 @@ def test_a_search_that_still_pays(healthy: SweepEvidence) -> None:
 
 
 def crossing(places: Mapping[str, float], share: float, rng: np.random.Generator) -> float:
-    """High learning rates lead at first, and low ones end higher."""
+    """Return a score in which high learning rates are better at first and low ones at the end."""
     return 0.5 + 0.3 * (places[LR] - 0.5) * math.cos(math.pi * share) + 0.001 * rng.normal()
 
 
-def test_rungs_that_rank_runs_the_wrong_way_round(healthy: SweepEvidence) -> None:
+def test_rungs_with_a_negative_rank_correlation(healthy: SweepEvidence) -> None:
     name = "rank correlation of the rungs"
     wrong = checks_of(made_sweep(crossing))[name]
     assert wrong.outcome is Outcome.FAIL
@@ -412,23 +412,23 @@ def test_a_budget_that_is_too_long_or_too_short(healthy: SweepEvidence) -> None:
     assert outcome(healthy, "still improving at the end") is Outcome.PASS
 
 
-def test_a_short_budget_cannot_be_judged() -> None:
+def test_a_short_budget_cannot_be_checked() -> None:
     recipe = spec_of().recipe
     short = recipe.model_copy(update={"budget": recipe.budget.model_copy(update={"epochs": 3})})
     assert outcome(made_sweep(peak(), spec_of(recipe=short)), "best epoch") is Outcome.WARN
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_plateau_with_noise_raises_no_alarm(seed: int) -> None:
+def test_a_noisy_plateau_passes(seed: int) -> None:
     found = checks_of(made_sweep(peak(0.6, noise=0.01), seed=seed))
     assert found["best epoch"].outcome is Outcome.PASS
     assert found["still improving at the end"].outcome is Outcome.PASS
 
 
-# --- at matched fidelity ----------------------------------------------------------------------------------------
+# --- after the same epoch ---------------------------------------------------------------------------------------
 
 
-def test_runs_are_compared_where_enough_of_them_are() -> None:
+def test_runs_are_compared_at_an_epoch_with_enough_runs() -> None:
     asha = Asha(grace_epochs=1, reduction_factor=3)
     evidence = made_sweep(peak(0.6), spec_of(early_stopping=asha, runs=30))
     found = comparable_scores(evidence)

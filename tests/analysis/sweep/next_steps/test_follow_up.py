@@ -1,4 +1,4 @@
-"""A finished sweep -> its winner as a file, the sweep after it, and the test of its winner."""
+"""Next steps after a sweep: the winner as a space file, a follow-up sweep, and an ablation on fresh seeds."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from tests.analysis.made_sweeps import BETA, LR, made_sweep, peak, spec_of
 from tests.fakes import run_sweep, space
 
 
-def test_the_winner_is_a_space_of_its_own(sqlite_url: str, tmp_path: Path) -> None:
+def test_the_winner_as_a_space_file(sqlite_url: str, tmp_path: Path) -> None:
     run_sweep(space(), sqlite_url, tmp_path)
     evidence = read_sweep(sqlite_url, "toy")
     text = apply(evidence)
@@ -48,12 +48,12 @@ def test_the_winner_is_a_space_of_its_own(sqlite_url: str, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("top", [0, -1, 41])
-def test_there_is_no_such_winner(top: int) -> None:
+def test_an_invalid_rank_is_refused(top: int) -> None:
     with pytest.raises(UsageError, match="40 complete runs"):
         apply(made_sweep(peak()), top=top)
 
 
-def test_without_a_complete_run_nothing_follows() -> None:
+def test_without_a_complete_run_there_is_no_next_step() -> None:
     evidence = made_sweep(peak(), states=dict.fromkeys(range(40), RunState.FAILED))
     for follow in (apply, extend, confirm):
         with pytest.raises(UsageError):
@@ -86,7 +86,7 @@ def test_it_starts_from_the_best_points() -> None:
         resolve(spec.recipe, point)
 
 
-def test_stopped_runs_are_points_to_start_from() -> None:
+def test_stopped_runs_are_starting_points() -> None:
     evidence = made_sweep(peak(0.6), spec_of(early_stopping=Asha(grace_epochs=1, reduction_factor=3)))
     complete = [run for run in evidence.ranked if run.number]
     starts = extend(evidence, edge=False).starts
@@ -112,7 +112,7 @@ def test_a_grid_has_no_more_runs_than_points() -> None:
     assert extend(made_sweep(score, spec), edge=False, runs=50).runs == 4
 
 
-def test_a_long_name_is_cut() -> None:
+def test_a_long_name_is_truncated() -> None:
     evidence = made_sweep(peak(1.0), spec_of(name="x" * 64))
     assert extend(evidence).name == "x" * 59 + "-edge"
     assert confirm(evidence).name == "x" * 56 + "-confirm"
@@ -134,7 +134,7 @@ def test_the_finalists_against_the_baseline() -> None:
     assert parse_ablation(dump_ablation(spec), "f.yaml", spec.name) == spec
 
 
-def test_its_seeds_are_none_of_the_sweeps() -> None:
+def test_it_uses_no_seed_of_the_sweep() -> None:
     evidence = made_sweep(peak(0.6))
     spec = confirm(evidence, pairs=4)
     plan = AblationPlan(spec, lambda finals, pairs: False)
@@ -153,7 +153,7 @@ def test_runs_that_were_stopped_follow_the_complete_ones() -> None:
     assert "stopped after epoch" in last.says
 
 
-def test_weights_of_an_average_are_read_as_such() -> None:
+def test_averaged_weights_are_evaluated() -> None:
     spec = spec_of(metric=Metric(name="val/nll@ema", goal="minimize"))
 
     def score(places: Mapping[str, float], share: float, rng: np.random.Generator) -> float:
@@ -164,7 +164,7 @@ def test_weights_of_an_average_are_read_as_such() -> None:
     assert {arm.weights for arm in found.all_arms.values()} == {"ema"}
 
 
-def test_a_new_kind_of_optimizer_is_said_in_full() -> None:
+def test_a_new_kind_of_optimizer_has_all_settings() -> None:
     evidence = made_sweep(peak(0.6), spec_of(runs=9))
     best = evidence.ranked[0]
     recipe = resolve(best.recipe, {"optimizer.kind": "sgd", "optimizer.lr": 0.2, "optimizer.weight_decay": 0.01})
@@ -173,7 +173,7 @@ def test_a_new_kind_of_optimizer_is_said_in_full() -> None:
     assert found.recipe(f"run {best.number}") == recipe
 
 
-def test_a_baseline_without_a_rival_is_refused() -> None:
+def test_a_sweep_without_finalists_is_refused() -> None:
     evidence = made_sweep(peak(), states=dict.fromkeys(range(1, 40), RunState.FAILED))
     with pytest.raises(UsageError, match="nothing to confirm"):
         confirm(evidence)
