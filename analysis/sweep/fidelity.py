@@ -32,7 +32,7 @@ class Fidelity:
     @property
     def words(self) -> str:
         """The epoch and the number of runs, for a sentence."""
-        some = f" ({self.diverged} of them diverged and count as the worst)" if self.diverged else ""
+        some = f" ({self.diverged} of them diverged, counted as the worst)" if self.diverged else ""
         return f"after epoch {self.epoch}, which {len(self.scores)} of {counted(self.of, 'run')} reached{some}"
 
 

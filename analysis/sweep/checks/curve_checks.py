@@ -44,10 +44,10 @@ def rung_check(evidence: SweepEvidence, correlations: Sequence[RungCorrelation])
     if rho >= TELLS:
         return passed(name, text)
     better = next((one.rung for one in known[1:] if (one.spearman or 0.0) >= TELLS), None)
-    later = f"grace_epochs: {better}" if better else "a longer grace_epochs, or early_stopping: {kind: none}"
+    later = f"grace_epochs: {better}" if better else "a longer grace_epochs or early_stopping: {kind: none}"
     # Promoted runs alone cannot fail the check: the stopped runs would have increased the correlation.
     wrong = rho <= 0.0 and not row.stopped and row.interval is not None and row.interval.high < TELLS
-    next_step = f"Stop later, with {later}: a score that does not rank runs stops the wrong ones."
+    next_step = f"Stop later, with {later}; a score that does not rank runs stops the wrong ones."
     return Check(name, Outcome.FAIL if wrong else Outcome.WARN, text, next_step)
 
 
@@ -120,14 +120,15 @@ def _shape(number: int, epochs: Sequence[int], scores: Floats) -> _Shape:
 def _best_epoch(shapes: Sequence[_Shape]) -> Check:
     name = "best epoch"
     where = ", ".join(f"{one.epoch} of {one.of} (run {one.number})" for one in shapes)
-    text = f"The smoothed score of {counted(len(shapes), 'best complete run')} is best at epoch {where}."
+    text = f"The smoothed score of the {counted(len(shapes), 'best complete run')} is best at epoch {where}."
     early, late = (sum(flags) for flags in ([one.early for one in shapes], [one.late for one in shapes]))
     if 2 * early > len(shapes):
         next_step = "The budget is too long: shorten it so that the schedule ends earlier, or lower the learning rate."
         text += f" {part_of(early, len(shapes), 'best epoch', 'is', 'are')} in the first 10 %."
         return warned(name, text, next_step)
     if 2 * late > len(shapes):
-        text += f" {part_of(late, len(shapes), 'best epoch', 'is', 'are')} in the last 25 %, by more than the noise."
+        some = part_of(late, len(shapes), "best epoch", "is", "are")
+        text += f" {some} in the last 25 %, and better there by more than the noise of the curve."
         return warned(name, text, "Train longer: raise budget.epochs by half, and grace_epochs with it.")
     return passed(name, text)
 

@@ -75,7 +75,7 @@ def good_region_check(evidence: SweepEvidence) -> Check:
     if count >= ENOUGH:
         return passed(name, text)
     hull = _hull(evidence, region.runs)
-    more = f"Add runs, or narrow the space around the good ones{hull}; at least {ENOUGH} good runs make a region."
+    more = f"Add runs, or narrow the space around the good ones{hull}; a region needs at least {ENOUGH} good runs."
     return warned(name, text, more)
 
 

@@ -80,7 +80,7 @@ def optimism_check(evidence: SweepEvidence) -> Check:
     """Check whether the winner's lead over the baseline exceeds the effect of selection (statistics of maxima)."""
     name, best, found = "selection optimism", evidence.best, score_noise(evidence)
     confirm = (
-        f"sweeps confirm {evidence.spec.name} trains finalists and baseline on fresh seeds and uses the test split."
+        f"sweeps confirm {evidence.spec.name} trains finalists and baseline on fresh seeds, and measures them on test."
     )
     if best is None or best.value is None or not best.number:
         return passed(name, "No run was selected over the baseline, so no score is optimistic.")
