@@ -60,7 +60,7 @@ def _effect(spec: AblationSpec, claim: Claim) -> str:
         return ""
     delta = comparison.delta
     verb = "lowers" if delta < 0 else "raises" if delta > 0 else "leaves"
-    size = "" if claim.interval is None else f" {between(_turned(claim.interval, delta))}"
+    size = "" if claim.interval is None else f" {between(_as_size(claim.interval, delta))}"
     wins = max(comparison.wins, comparison.losses)
     details = [f"{wins} of {counted(comparison.n, 'pair')}"]
     if claim.p is not None:
@@ -69,7 +69,7 @@ def _effect(spec: AblationSpec, claim: Claim) -> str:
     return f"{verb} {metric_words(spec.metrics.primary)}{amount}{size} ({', '.join(details)})"
 
 
-def _turned(interval: Interval, delta: float) -> Interval:
+def _as_size(interval: Interval, delta: float) -> Interval:
     """Return the interval of the size of a change, which is positive for a fall, too."""
     return Interval(-interval.high, -interval.low) if delta < 0 else interval
 

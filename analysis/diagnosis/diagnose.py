@@ -38,8 +38,6 @@ from search_spaces.recipe.schedules import Cyclical, OneCycle
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["RULES", "Code", "Curves", "Finding", "Severity", "curves_of", "diagnose"]
-
 EVALS = 8
 STEPS = 200
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
-_MAD_TO_SIGMA = 1.4826  # median absolute value of a centred normal -> its standard deviation
+MAD_TO_SIGMA = 1.4826  # median absolute value of a centred normal -> its standard deviation
 _SECOND_DIFFERENCE = np.sqrt(6.0)  # a - 2b + c of independent noise has the variance 6 sigma^2
 _NORMAL_975 = 1.959964
 
@@ -45,7 +45,7 @@ def noise(values: FloatArray) -> float:
     """
     if len(values) < 3:
         return 0.0
-    return float(_MAD_TO_SIGMA * np.median(np.abs(np.diff(values, 2))) / _SECOND_DIFFERENCE)
+    return float(MAD_TO_SIGMA * np.median(np.abs(np.diff(values, 2))) / _SECOND_DIFFERENCE)
 
 
 def centred_mean(values: FloatArray) -> FloatArray:

@@ -44,14 +44,14 @@ def window(values: Sequence[float], goal: Goal, reach: float = REACH) -> Window 
             to the best value.
     """
     sign = 1.0 if goal == "maximize" else -1.0
-    turned = sign * np.asarray([value for value in values if math.isfinite(value)], dtype=np.float64)
-    if len(turned) < MIN_VALUES:
+    oriented = sign * np.asarray([value for value in values if math.isfinite(value)], dtype=np.float64)
+    if len(oriented) < MIN_VALUES:
         return None
-    middle, top = float(np.median(turned)), float(turned.max())
+    middle, top = float(np.median(oriented)), float(oriented.max())
     floor = middle - reach * (top - middle)
-    inside = turned[turned >= floor]
-    if top == middle or len(inside) == len(turned):
+    inside = oriented[oriented >= floor]
+    if top == middle or len(inside) == len(oriented):
         return None
     worst = float(inside.min())
     ends = (sign * (worst - ROOM * (top - worst)), sign * top)
-    return Window(min(ends), max(ends), len(turned) - len(inside))
+    return Window(min(ends), max(ends), len(oriented) - len(inside))

@@ -13,10 +13,10 @@ from analysis.sweep.score_noise import score_noise
 from search_spaces import Choice, Constant, Value
 from sweeps.study.snapshot import RunSnapshot
 
-GOOD = 0.25  # share of the distance from the best score to the median
+GOOD_SHARE = 0.25  # share of the distance from the best score to the median
 SIGMAS = 2.0  # runs that differ by fewer standard deviations of the noise are equally good
 THIRD = 1.0 / 3.0
-FEW = 4  # with fewer good runs, they cannot contradict an edge
+MIN_TO_CONTRADICT = 4  # with fewer good runs, they cannot contradict an edge
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Edge:
         sweeps. If the optimum is beyond the edge, at least half of the other good runs are at that end, too.
         """
         others, near = self.good - 1, self.near - 1  # without the best run, which is at the edge by definition
-        return self.good < FEW or 2 * near >= others
+        return self.good < MIN_TO_CONTRADICT or 2 * near >= others
 
 
 def good_region(evidence: SweepEvidence) -> GoodRegion | None:
@@ -76,10 +76,10 @@ def good_region(evidence: SweepEvidence) -> GoodRegion | None:
     compared = comparable_scores(evidence, least=1)
     if compared is None:
         return GoodRegion((best.number,), 0.0, "(no other run reached the same epoch)")
-    turned = {number: evidence.sign * score for number, score in compared.scores.items()}
-    top, found = max(turned.values()), score_noise(evidence)
-    tolerance = max(GOOD * (top - float(np.median(list(turned.values())))), SIGMAS * found.sd if found else 0.0)
-    runs = {number for number, score in turned.items() if score >= top - tolerance} | {best.number}
+    oriented = {number: evidence.sign * score for number, score in compared.scores.items()}
+    top, found = max(oriented.values()), score_noise(evidence)
+    tolerance = max(GOOD_SHARE * (top - float(np.median(list(oriented.values())))), SIGMAS * found.sd if found else 0.0)
+    runs = {number for number, score in oriented.items() if score >= top - tolerance} | {best.number}
     return GoodRegion(tuple(sorted(runs)), tolerance, compared.words)
 
 

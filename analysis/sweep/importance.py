@@ -21,7 +21,7 @@ Evaluator = Literal["fANOVA", "PED-ANOVA"]
 
 REPEATS: Mapping[Evaluator, int] = {"fANOVA": 20, "PED-ANOVA": 60}  # a forest takes ten times as long
 TREES, FEWER_TREES = 64, 8  # for the shares; for each repeat
-TOP = 8  # number of best runs for PED-ANOVA, which needs at least five
+MIN_BEST = 8  # number of best runs for PED-ANOVA, which needs at least five
 LEVEL = (0.05, 0.95)  # twenty repeats do not give more extreme quantiles
 
 
@@ -137,8 +137,8 @@ class _Evaluation:
 
 
 def _best_share(runs: int) -> float:
-    """Return the share of best runs: a tenth, as the authors use, but at least `TOP` runs and at most half."""
-    return min(0.5, max(0.1, TOP / runs))
+    """Return the share of best runs: a tenth, as the authors use, but at least `MIN_BEST` runs and at most half."""
+    return min(0.5, max(0.1, MIN_BEST / runs))
 
 
 def _fields(evidence: SweepEvidence, compared: Fidelity) -> tuple[dict[str, Distribution], dict[str, str]]:

@@ -8,13 +8,12 @@ from itertools import combinations
 import numpy as np
 from scipy import special
 
-from analysis.diagnosis.smoothing import noise
+from analysis.diagnosis.smoothing import MAD_TO_SIGMA, noise
 from analysis.statistics.intervals import Floats
 from analysis.sweep.evidence import SweepEvidence
 from analysis.wording import counted
 from sweeps.study.snapshot import RunSnapshot
 
-_MAD_TO_SIGMA = 1.4826  # median absolute value of a centred normal -> its standard deviation
 _COMPARED = 20  # number of complete runs whose pairs are compared
 _TAIL = 4  # minimum number of evaluations in the second half of a curve
 
@@ -106,7 +105,7 @@ def selection_optimism(scores: Sequence[float], sd: float, maximize: bool) -> fl
         sd: Standard deviation of the noise.
         maximize: Whether a larger score is better.
     """
-    turned = np.asarray(scores, dtype=np.float64) * (1.0 if maximize else -1.0)
-    above = turned[turned >= np.median(turned)] - np.median(turned)
-    spread = max(_MAD_TO_SIGMA * float(np.median(above)), sd)
-    return expected_maximum(len(turned)) * sd * sd / spread if spread else 0.0
+    oriented = np.asarray(scores, dtype=np.float64) * (1.0 if maximize else -1.0)
+    above = oriented[oriented >= np.median(oriented)] - np.median(oriented)
+    spread = max(MAD_TO_SIGMA * float(np.median(above)), sd)
+    return expected_maximum(len(oriented)) * sd * sd / spread if spread else 0.0

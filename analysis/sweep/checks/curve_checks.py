@@ -17,11 +17,11 @@ from analysis.wording import counted, part_of
 from sweeps.run_state import RunState
 from trainers.check import Check, Outcome, passed, warned
 
-TELLS = 0.5  # minimum rank correlation for early stopping by a score
+MIN_CORRELATION = 0.5  # minimum rank correlation for early stopping by a score
 TOP = 5  # number of best complete runs that are checked
 EVALS = 8
 FIRST, LAST = 0.1, 0.25
-WORTH = 0.005  # share of the score: a cosine schedule improves slightly until its end
+MIN_GAIN = 0.005  # share of the score: a cosine schedule improves slightly until its end
 CLEAR = 2.0  # standard deviations of a difference
 
 
@@ -41,12 +41,12 @@ def rung_check(evidence: SweepEvidence, correlations: Sequence[RungCorrelation])
     row = known[0]
     text = f"{_sentence(row)}{' Runs were stopped there, and the promoted runs differ less.' if row.stopped else ''}"
     rho = row.spearman or 0.0
-    if rho >= TELLS:
+    if rho >= MIN_CORRELATION:
         return passed(name, text)
-    better = next((one.rung for one in known[1:] if (one.spearman or 0.0) >= TELLS), None)
+    better = next((one.rung for one in known[1:] if (one.spearman or 0.0) >= MIN_CORRELATION), None)
     later = f"grace_epochs: {better}" if better else "a longer grace_epochs or early_stopping: {kind: none}"
     # Promoted runs alone cannot fail the check: the stopped runs would have increased the correlation.
-    wrong = rho <= 0.0 and not row.stopped and row.interval is not None and row.interval.high < TELLS
+    wrong = rho <= 0.0 and not row.stopped and row.interval is not None and row.interval.high < MIN_CORRELATION
     next_step = f"Stop later, with {later}; a score that does not rank runs stops the wrong ones."
     return Check(name, Outcome.FAIL if wrong else Outcome.WARN, text, next_step)
 
@@ -83,7 +83,7 @@ def stopped_ahead_check(evidence: SweepEvidence) -> Check | None:
 
 
 @dataclass(frozen=True)
-class _Shape:
+class _BestEpoch:
     """Epoch at which the smoothed score of one complete run is best."""
 
     number: int
@@ -99,35 +99,35 @@ def budget_checks(evidence: SweepEvidence) -> tuple[Check, ...]:
     if not runs:
         text = f"No complete run has {EVALS} evaluations, so the effect of another budget is unknown."
         return (warned("best epoch", text, f"Train for at least {EVALS} epochs."),)
-    shapes = [_shape(run.number, list(run.curve), _turned(evidence, run.curve.values())) for run in runs]
-    return _best_epoch(shapes), _improving(evidence, [run.number for run in runs])
+    found = [_find_best_epoch(run.number, list(run.curve), _oriented(evidence, run.curve.values())) for run in runs]
+    return _best_epoch(found), _improving(evidence, [run.number for run in runs])
 
 
-def _turned(evidence: SweepEvidence, values: Iterable[float]) -> Floats:
+def _oriented(evidence: SweepEvidence, values: Iterable[float]) -> Floats:
     return evidence.sign * np.array(list(values), dtype=np.float64)
 
 
-def _shape(number: int, epochs: Sequence[int], scores: Floats) -> _Shape:
+def _find_best_epoch(number: int, epochs: Sequence[int], scores: Floats) -> _BestEpoch:
     """Return the best epoch; one in the last quarter counts if it is better by more than the noise and by 0.5 %."""
     smooth = centred_mean(scores)
     best, before = int(np.argmax(smooth)), int(np.ceil((1.0 - LAST) * len(smooth)))
     gain = float(smooth[before:].max() - smooth[:before].max())
-    bar = max(noise(scores[len(scores) // 2 :]), WORTH * abs(float(smooth[best])))
+    bar = max(noise(scores[len(scores) // 2 :]), MIN_GAIN * abs(float(smooth[best])))
     late = best >= before and gain > bar
-    return _Shape(number, epochs[best], epochs[-1], best < max(1.0, FIRST * len(smooth)), late)
+    return _BestEpoch(number, epochs[best], epochs[-1], best < max(1.0, FIRST * len(smooth)), late)
 
 
-def _best_epoch(shapes: Sequence[_Shape]) -> Check:
+def _best_epoch(found: Sequence[_BestEpoch]) -> Check:
     name = "best epoch"
-    where = ", ".join(f"{one.epoch} of {one.of} (run {one.number})" for one in shapes)
-    text = f"The smoothed score of the {counted(len(shapes), 'best complete run')} is best at epoch {where}."
-    early, late = (sum(flags) for flags in ([one.early for one in shapes], [one.late for one in shapes]))
-    if 2 * early > len(shapes):
+    where = ", ".join(f"{one.epoch} of {one.of} (run {one.number})" for one in found)
+    text = f"The smoothed score of the {counted(len(found), 'best complete run')} is best at epoch {where}."
+    early, late = sum(one.early for one in found), sum(one.late for one in found)
+    if 2 * early > len(found):
         next_step = "The budget is too long: shorten it so that the schedule ends earlier, or lower the learning rate."
-        text += f" {part_of(early, len(shapes), 'best epoch', 'is', 'are')} in the first 10 %."
+        text += f" {part_of(early, len(found), 'best epoch', 'is', 'are')} in the first 10 %."
         return warned(name, text, next_step)
-    if 2 * late > len(shapes):
-        some = part_of(late, len(shapes), "best epoch", "is", "are")
+    if 2 * late > len(found):
+        some = part_of(late, len(found), "best epoch", "is", "are")
         text += f" {some} in the last 25 %, and better there by more than the noise of the curve."
         return warned(name, text, "Train longer: raise budget.epochs by half, and grace_epochs with it.")
     return passed(name, text)

@@ -15,11 +15,11 @@ from search_spaces.search.distributions import canonical
 from search_spaces.values import show
 from trainers.check import Check, Outcome, failed, passed, warned
 
-ENOUGH = 5  # number of good runs
-MANY = 0.25  # share of infeasible runs
-APART = 0.8  # minimum P(an infeasible run is further out than another run) for a field that explains it
+MIN_GOOD = 5  # number of good runs
+MAX_INFEASIBLE = 0.25  # share of infeasible runs
+MIN_SEPARATION = 0.8  # minimum P(an infeasible run is further out than another run) for a field that explains it
 THIRDS = ("lower", "middle", "upper")
-COVERED_FROM = 9  # minimum number of sampled runs for the check
+MIN_SAMPLED = 9  # minimum number of sampled runs for the check
 
 
 def edge_checks(evidence: SweepEvidence) -> tuple[Check, ...]:
@@ -72,14 +72,14 @@ def good_region_check(evidence: SweepEvidence) -> Check:
     count = len(region.runs)
     some = part_of(count, len(evidence.runs), "run", "is", "are")
     text = f"{some} within {region.tolerance:.3g} of the best score {region.words}."
-    if count >= ENOUGH:
+    if count >= MIN_GOOD:
         return passed(name, text)
-    hull = _hull(evidence, region.runs)
-    more = f"Add runs, or narrow the space around the good ones{hull}; a region needs at least {ENOUGH} good runs."
+    spans = _spans(evidence, region.runs)
+    more = f"Add runs, or narrow the space around the good ones{spans}; a region needs at least {MIN_GOOD} good runs."
     return warned(name, text, more)
 
 
-def _hull(evidence: SweepEvidence, numbers: Sequence[int]) -> str:
+def _spans(evidence: SweepEvidence, numbers: Sequence[int]) -> str:
     """Return the range of the good runs in each field; empty for a single run."""
     spans = []
     for field in evidence.search if len(numbers) > 1 else ():
@@ -100,7 +100,7 @@ def infeasible_check(evidence: SweepEvidence) -> Check:
     share = f"{len(bad)} of {counted(len(ended), 'run')} ({len(bad) / len(ended):.0%})"
     text = f"{share} diverged ({len(bad) - failed}) or failed ({failed})"
     where = _infeasible_side(evidence, {run.number for run in bad})
-    if len(bad) <= MANY * len(ended):
+    if len(bad) <= MAX_INFEASIBLE * len(ended):
         return passed(name, f"{text}{where}.")
     next_step = "Exclude the part of the space where runs diverge, or add warmup and clipping; see sweeps diagnose."
     return Check(name, Outcome.FAIL if len(bad) == len(ended) else Outcome.WARN, f"{text}{where}.", next_step)
@@ -117,7 +117,7 @@ def _infeasible_side(evidence: SweepEvidence, bad: set[int]) -> str:
             continue
         above = _probability_above(inside, others)
         values = [float(value) for number in bad if isinstance(value := evidence.runs[number].values.get(field), float)]
-        if max(above, 1.0 - above) >= APART and values:
+        if max(above, 1.0 - above) >= MIN_SEPARATION and values:
             side = f"{field} {min(values):.2g} and above" if above > 0.5 else f"{field} {max(values):.2g} and below"
             found.append((max(above, 1.0 - above), side))
     return f"; they are at {max(found)[1]}" if found else ""
@@ -133,9 +133,9 @@ def coverage_check(evidence: SweepEvidence) -> Check:
     """Check whether the sampler covered each third of each range and each option."""
     name = "coverage"
     sampled = [run for run in evidence.runs if run.number > 0]
-    if len(sampled) < COVERED_FROM:
+    if len(sampled) < MIN_SAMPLED:
         few = f"{counted(len(sampled), 'sampled run')}: too few to cover {counted(len(evidence.search), 'field')}."
-        return warned(name, few, f"Use at least {COVERED_FROM + 1} runs.")
+        return warned(name, few, f"Use at least {MIN_SAMPLED + 1} runs.")
     missed: list[str] = []
     least = len(sampled)
     for field, distribution in evidence.search.items():

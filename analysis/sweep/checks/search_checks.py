@@ -20,7 +20,7 @@ from sweeps.run_state import RunState
 from trainers.check import Check, failed, passed, warned
 
 CLEAR = 2.0  # standard deviations of the difference of two runs
-WORTH = 0.1  # share of the whole gain of the search
+MIN_GAIN = 0.1  # share of the whole gain of the search
 
 
 def check_sweep(evidence: SweepEvidence) -> tuple[Check, ...]:
@@ -114,6 +114,6 @@ def length_check(evidence: SweepEvidence) -> Check:
         f"Going from {half} to {len(curve)} runs improved the expected best score by {gain:.3g} of {whole:.3g}"
         f" in total, {compared.words}."
     )
-    if gain > max(WORTH * whole, found.sd if found else 0.0):
+    if gain > max(MIN_GAIN * whole, found.sd if found else 0.0):
         return warned(name, text, f"More runs would still help: --runs {2 * evidence.spec.runs}.")
     return passed(name, text)
