@@ -26,9 +26,7 @@ def mismatches(evidence: Evidence, design: str, one: Contrast, pairs: int) -> tu
             continue
         wrong = [pair for pair in range(pairs) if len(_fingerprints(evidence, design, pair, paired, part)) > 1]
         if wrong:
-            lines.append(
-                f"runs in {len(wrong)} of {counted(pairs, 'pair')} (first: pair {wrong[0]}) do not have {words}"
-            )
+            lines.append(f"runs in {len(wrong)} of {counted(pairs, 'pair')} (first: {wrong[0]}) do not have {words}")
     return tuple(lines)
 
 

@@ -97,7 +97,7 @@ def test_runs_that_should_share_a_split_and_do_not() -> None:
     evidence = evidence_of(spec, seeded(-0.2), marks)
     [claim] = claims(evidence)
     assert claim.verdict is Verdict.NOT_COMPARABLE
-    assert "runs in 1 of 10 pairs (first: pair 1) do not have the same split" in verdict_sentence(spec, claim)
+    assert "runs in 1 of 10 pairs (first: 1) do not have the same split" in verdict_sentence(spec, claim)
 
 
 def test_different_models_may_start_from_different_weights() -> None:
