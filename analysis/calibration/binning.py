@@ -69,8 +69,8 @@ def simulated_correct(
     Args:
         confidence: Confidences from which `bins` was made, shape `(n,)`.
         bins: Bins of either kind.
-        rng: Draws `n * repeats` numbers; 10,000 examples a thousand times take about 0.05 s.
-        repeats: Number of worlds.
+        rng: Generator of the `n * repeats` random numbers; 10,000 examples and 1000 repeats take about 0.05 s.
+        repeats: Number of simulations.
 
     Returns:
         Counts of shape `(repeats, bins)`.
@@ -93,7 +93,7 @@ def simulated_correct(
 
 
 def checked_predictions(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> tuple[FloatArray, BoolArray]:
-    """Return both as arrays.
+    """Return both as arrays, after checking them.
 
     Raises:
         ValueError: There are no examples, the shapes differ, a confidence is outside [0, 1], or `correct` is not bool.

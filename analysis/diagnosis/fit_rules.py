@@ -63,7 +63,7 @@ def underfit(curves: Curves) -> Finding | None:
         Severity.WARNING,
         f"The mean training loss of the last {LAST_EVALS} epochs, up to {curves.at(-1)}, is {reached:.3g}, within 10 %"
         f" of ln K = {guess:.3g}.",
-        "Raise the learning rate if the loss never moved, lower it if it jumped; then a larger model or more epochs.",
+        "Raise the learning rate if the loss never moved, lower it if it jumped; then enlarge the model or add epochs.",
         int(curves.epochs[-1]),
     )
 

@@ -77,7 +77,7 @@ class Comparison:
 
     @property
     def p(self) -> float | None:
-        """Return the p-value for `holm`: of the t-test, so that it agrees with the interval.
+        """The p-value for `holm`: that of the t-test, so that it agrees with the interval.
 
         Without spread there is no t-test, and the sign-flip test replaces it from 6 pairs on.
         """
@@ -85,12 +85,12 @@ class Comparison:
 
     @property
     def improvement(self) -> float:
-        """Return the mean delta, positive when the treatment is better."""
+        """Mean delta, positive when the treatment is better."""
         return improvement(self.delta, self.goal)
 
     @property
     def beyond_margin(self) -> bool:
-        """Return whether the interval is entirely outside +-margin, on either side."""
+        """Whether the interval is entirely outside +-margin, on either side."""
         if self.interval is None or self.margin is None:
             return False
         return self.interval.low >= self.margin or self.interval.high <= -self.margin
@@ -221,9 +221,8 @@ def contrast(values: Mapping[str, ArrayLike], coefficients: Mapping[str, float])
         raise ValueError("all arms must have a value in every pair, found arms of different length")
     terms = weights[:, np.newaxis] * np.stack(arms)
     total = np.asarray(terms.sum(axis=0), dtype=np.float64)
-    total[np.abs(total) <= 4.0 * np.finfo(np.float64).eps * np.abs(terms).sum(axis=0)] = (
-        0.0  # this is rounding, not an effect
-    )
+    rounding = 4.0 * np.finfo(np.float64).eps * np.abs(terms).sum(axis=0)
+    total[np.abs(total) <= rounding] = 0.0
     return total
 
 

@@ -56,11 +56,11 @@ def e_interval(deltas: ArrayLike, g: float = 1.0, threshold: float = E_STOP) -> 
 
     Args:
         deltas: Deltas in the order of the pairs, shape (n,), n >= 2.
-        g: As for `e_value`.
-        threshold: 1 / alpha.
+        g: Standard deviation of the effect, as for `e_value`.
+        threshold: Value of the e-process at which a mean is rejected, 1 / alpha.
 
     Returns:
-        The shifts m with e_value(deltas - m) < threshold, in metric units: the whole line if no shift can reach it,
+        The shifts m with e_value(deltas - m) < threshold, in metric units: the whole real line if no shift reaches it,
         as below 5 pairs at the standard threshold. None if all deltas are equal, as for the t interval.
 
     Raises:

@@ -18,11 +18,11 @@ class Interval(NamedTuple):
     high: float
 
     def excludes(self, value: float = 0.0) -> bool:
-        """Return whether the value is strictly outside."""
+        """Return whether the value is strictly outside the interval."""
         return self.low > value or self.high < value
 
     def inside(self, margin: float) -> bool:
-        """Return whether all of it is strictly between -margin and +margin."""
+        """Return whether the whole interval is strictly between -margin and +margin."""
         return -margin < self.low and self.high < margin
 
 
@@ -153,7 +153,7 @@ def pairs_needed(sd: float, effect: float, alpha: float = 0.05, power: float = 0
         sd: Standard deviation of the deltas; use `sd_upper` of the existing pairs rather than their sd.
         effect: Smallest mean delta that matters (the margin), in the unit of sd.
         alpha: Level of the test.
-        power: Probability wanted.
+        power: Required probability of detection.
         most: Largest number of pairs to consider.
 
     Returns:

@@ -61,7 +61,7 @@ class LookResult:
         p: p-value of the paired t-test; without spread that of the sign-flip test, from 6 pairs on. None without
             either, and for the e-process.
         e: The e-process; None for planned looks.
-        threshold: What p has to be at most, or e at least, to find a difference.
+        threshold: Largest p, or smallest e, at which a difference is found.
         interval: Interval of the mean: t at level 1 - look_alpha, or the confidence sequence; None without spread.
         stop: Reason to stop here; None to continue.
     """
@@ -81,9 +81,9 @@ class Decision:
 
     Attributes:
         history: The looks up to the one that stopped, or to the last that was reached.
-        stopped_at: Pairs of the look that stopped; the pairs after them are not part of the analysis. None to continue.
-        next_n: How many pairs the next look needs; None when stopped.
-        alpha: Level of the comparison at a look: what `compare` takes for the pairs of the last look.
+        stopped_at: Number of pairs at the look that stopped; later pairs are not part of the result. None to continue.
+        next_n: Number of pairs at the next look; None when stopped.
+        alpha: Level of the comparison at a look; pass it to `compare` for the pairs of the last look.
         p: p-value of the study so far, for `holm` and for `judge` with family_alpha .05: `overall_p` of the last look,
             or 1 / e. It is 1 before the first look, so that no difference is found before it.
     """
@@ -161,8 +161,8 @@ def decide(
         deltas: Deltas in the planned order of the pairs, not in that of their completion; shape (n,), n >= 0.
         rule: Planned looks, or "e_process", which looks after every pair from the second on and has no last look.
         margin: Smallest delta that matters, in metric units; None to stop for a difference alone.
-        arms: Treatment arms of the ablation. A difference then stops an arm at alpha / arms, so that `holm` over the
-            arms agrees with it; the intervals stay those of one arm.
+        arms: Number of treatment arms of the ablation. A difference then stops an arm at alpha / arms, so that `holm`
+            over the arms agrees with it; the intervals remain those of one arm.
         alpha: Error rate of the whole study.
 
     Raises:

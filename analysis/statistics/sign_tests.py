@@ -51,7 +51,7 @@ class WorstRank:
 
     @property
     def favours(self) -> Literal["treatment", "control", "neither"]:
-        """Return the arm that wins more pairs."""
+        """The arm that wins more pairs."""
         if self.wins == self.losses:
             return "neither"
         return "treatment" if self.wins > self.losses else "control"

@@ -14,8 +14,8 @@ class TwoLevel:
     """A mean delta with crossed random effects of pairs and examples.
 
     Attributes:
-        pairs: P.
-        examples: E.
+        pairs: Number of pairs, P.
+        examples: Number of examples, E.
         delta: Mean over pairs and examples, in metric units.
         v_seed: Variance of the mean from pairs, residual included: that of the pair means over P.
         v_example: Variance of the mean from examples, residual included: that of the example means over E.

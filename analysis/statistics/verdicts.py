@@ -71,11 +71,11 @@ def judge(
     printed, but decides only if all deltas are equal, because there is no t-test then.
 
     Args:
-        comparison: At the level of the look, where looks were planned.
+        comparison: Comparison to judge; with planned looks, at the level of the look.
         p_adjusted: Result of `holm` over the treatment arms (of `Comparison.p`, or of `sequential.overall_p` when the
             number of pairs was decided while looking); None for the only arm.
-        interval: Replaces both intervals of the comparison: the confidence sequence of the e-process.
-        family_alpha: What p_adjusted is compared with; the comparison's alpha when None. With planned looks, .05.
+        interval: Interval that replaces both of the comparison, such as the confidence sequence of the e-process.
+        family_alpha: Level for p_adjusted, .05 with planned looks; None for the comparison's alpha.
         comparable: Whether both arms had the same budget, steps and data.
         unstable: Result of `instability`.
         retuned: The same treatment in the re-tuned design; the comparison is then the matched one.
@@ -135,9 +135,9 @@ def instability(diverged_control: int, diverged_treatment: int, n: int) -> bool:
     detect nothing (3 of 5 against 0 of 5 has p = .17). `worst_rank` shows whether the selection matters.
 
     Args:
-        diverged_control: Diverged or failed runs of the control.
-        diverged_treatment: Number of diverged runs of the treatment.
-        n: Pairs that were started.
+        diverged_control: Number of diverged or failed runs of the control.
+        diverged_treatment: Number of diverged or failed runs of the treatment.
+        n: Number of started pairs.
 
     Raises:
         ValueError: A count is outside [0, n].

@@ -112,7 +112,7 @@ def test_mce_is_at_least_ece_in_full_bins(seed: int) -> None:
     assert largest >= ece(bins)
 
 
-def test_mce_leaves_small_bins_out() -> None:
+def test_mce_excludes_small_bins() -> None:
     confidence, correct = np.repeat([0.5, 0.9], [30, 29]), np.repeat([True, False], [30, 29])
     bins = bins_equal_width(confidence, correct)
     assert mce(bins) == pytest.approx(0.5)
@@ -158,7 +158,7 @@ def test_debiased_finds_the_true_error() -> None:
 # The null band
 
 
-def test_null_band_holds_calibrated_models() -> None:
+def test_null_band_covers_calibrated_models() -> None:
     rng = np.random.default_rng(3)
     inside = []
     for _ in range(400):
@@ -179,7 +179,7 @@ def test_null_band_of_a_large_sample() -> None:
     assert ece(bins_equal_width(confidence, np.roll(correct, 1) & correct)) > band.upper95
 
 
-def test_null_band_of_certainty() -> None:
+def test_null_band_of_certain_predictions() -> None:
     assert null_band([0.0, 1.0, 1.0], np.random.default_rng(0), repeats=50) == (0.0, 0.0)
 
 

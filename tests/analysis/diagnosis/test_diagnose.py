@@ -41,13 +41,13 @@ def has(code: Code, of: Curves) -> bool:
     return code in codes(diagnose(of))
 
 
-def test_at_most_one_clean_run_in_twenty_is_alarmed() -> None:
+def test_at_most_one_healthy_run_in_twenty_has_an_alarm() -> None:
     rng = np.random.default_rng(20)
     assert sum(any(one.alarm for one in diagnose(healthy(rng))) for _ in range(200)) <= 10
 
 
 @pytest.mark.parametrize("code", Code)
-def test_nine_of_ten_planted_problems_are_caught(code: Code) -> None:
+def test_nine_of_ten_planted_problems_are_found(code: Code) -> None:
     rng = np.random.default_rng(21)
     runs = [diagnose(planted(code, rng)) for _ in range(100)]
     assert sum(code in codes(found) for found in runs) >= 90
@@ -55,7 +55,7 @@ def test_nine_of_ten_planted_problems_are_caught(code: Code) -> None:
     assert all(one.evidence.endswith(".") and one.next_step.endswith(".") for found in runs for one in found)
 
 
-def test_no_rule_has_many_findings_on_clean_runs() -> None:
+def test_no_rule_has_many_findings_on_healthy_runs() -> None:
     rng = np.random.default_rng(22)
     counts = Counter(code for _ in range(200) for code in codes(diagnose(healthy(rng))))
     assert all(count <= 4 for code, count in counts.items() if code not in (Code.UNDERTRAINED, Code.PLATEAU)), counts

@@ -7,7 +7,7 @@ from scipy import stats
 from analysis.diagnosis.smoothing import centred_mean, ema, first_streak, noise, theil_sen
 
 
-def test_theil_sen_is_scipys() -> None:
+def test_theil_sen_equals_scipy() -> None:
     rng = np.random.default_rng(3)
     for n in (3, 5, 8, 15, 40):
         values = rng.standard_normal(n) + 0.1 * np.arange(n)
