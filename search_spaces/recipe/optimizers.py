@@ -3,6 +3,7 @@
 `Lookahead` wraps the optimizer; `ParameterGroups` says which parameters it trains.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, get_args
 
 from pydantic import Field, StringConstraints
@@ -70,8 +71,10 @@ Optimizer = Annotated[
     Field(discriminator="kind"),
 ]
 
-OPTIMIZERS: tuple[type[OptimizerKind], ...] = get_args(get_args(Optimizer)[0])
-"""Every class of `Optimizer`."""
+OPTIMIZERS: Mapping[str, type[OptimizerKind]] = {
+    one.model_fields["kind"].default: one for one in get_args(get_args(Optimizer)[0])
+}
+"""Class of each kind of optimizer."""
 
 
 class Lookahead(Part):

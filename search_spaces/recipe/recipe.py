@@ -198,23 +198,28 @@ class Recipe(Part):
     budget: Budget = Budget()
     custom: Mapping[_CustomName, Annotated[CustomValue, PlainValidator(_check_custom)]] = {}
 
+    @property
+    def optimizers(self) -> Mapping[str, Optimizer]:
+        """Optimizer in each section that has one: `optimizer`, and `switch.to` if there is a switch."""
+        return {"optimizer": self.optimizer, **({"switch.to": self.switch.to} if self.switch else {})}
+
     @model_validator(mode="after")
     def _curvature_needs_the_true_loss(self) -> Self:
-        if self.precision.kind == "fp16" and any(one.SECOND_ORDER for one in self._optimizers()):
-            raise ValueError("sophia measures curvature, which the loss scale of fp16 falsifies; use precision bf16")
+        second_order = [one.kind for one in self.optimizers.values() if one.SECOND_ORDER]
+        if self.precision.kind == "fp16" and second_order:
+            raise ValueError(
+                f"{second_order[0]} measures curvature, which the loss scaling of fp16 distorts; use precision bf16"
+            )
         return self
 
     @model_validator(mode="after")
     def _width_scaling_fits_the_optimizer(self) -> Self:
-        # Of Table 8 of Yang et al. 2022 the models implement the column of Adam, in a form that needs steps which do
-        # not depend on the scale of an item's gradient. SGD has another column, and norms of whole layers have none.
-        others = [one.kind for one in self._optimizers() if not one.ENTRYWISE]
+        # The models implement the Adam column of Table 8 of Yang et al. (2022), which needs steps that do not depend on
+        # the scale of a gradient entry. SGD has another column, and optimizers that use norms of layers have none.
+        others = [one.kind for one in self.optimizers.values() if not one.ENTRYWISE]
         if self.model.mup_base is not None and others:
             raise ValueError(
                 f"model.mup_base scales widths for Adam's family, found optimizer {others[0]}; set it to null, or use"
-                f" one of {', '.join(one.model_fields['kind'].default for one in OPTIMIZERS if one.ENTRYWISE)}"
+                f" one of {', '.join(kind for kind, one in OPTIMIZERS.items() if one.ENTRYWISE)}"
             )
         return self
-
-    def _optimizers(self) -> tuple[Optimizer, ...]:
-        return (self.optimizer, *((self.switch.to,) if self.switch else ()))

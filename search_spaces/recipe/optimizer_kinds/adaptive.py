@@ -126,6 +126,7 @@ class RAdam(OptimizerKind):
 
     TYPICAL_RATES = TypicalRates(1e-4, 1e-3, 1e-5, "Liu et al., ICLR 2020")
     ENTRYWISE = True
+    BUILT_IN_WARMUP = True
 
     kind: Literal["radam"] = "radam"
     lr: Positive = 1e-3

@@ -1,6 +1,6 @@
 """Optimizers that shape the step by more than one number per weight's past: Sophia, Shampoo and Muon."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from search_spaces.recipe.optimizer_kinds.adaptive import AdamW
 from search_spaces.recipe.optimizer_kinds.optimizer_kind import OptimizerKind, TypicalRates
@@ -25,7 +25,7 @@ class Sophia(OptimizerKind):
         eps: Smallest curvature.
     """
 
-    # Rates of lr * clip, the largest step of a weight, which compares with the rate of AdamW.
+    # These are rates of lr * clip, the largest step of a weight, which is comparable with the rate of AdamW.
     TYPICAL_RATES = TypicalRates(1e-4, 3e-3, 1e-5, "Liu et al., ICLR 2024")
     BOUNDED_STEP = True
     SECOND_ORDER = True
@@ -41,10 +41,8 @@ class Sophia(OptimizerKind):
     decay_embeddings: bool = True
 
     def typical_rates(self) -> TypicalRates:
-        low, high, gentle = (
-            rate / self.clip for rate in (self.TYPICAL_RATES.low, self.TYPICAL_RATES.high, self.TYPICAL_RATES.gentle)
-        )
-        return TypicalRates(low, high, gentle, self.TYPICAL_RATES.source)
+        low, high, gentle, source = self.TYPICAL_RATES
+        return TypicalRates(low / self.clip, high / self.clip, gentle / self.clip, source)
 
 
 class Shampoo(OptimizerKind):
@@ -95,6 +93,7 @@ class Muon(OptimizerKind):
     """
 
     TYPICAL_RATES = TypicalRates(5e-3, 5e-2, 5e-4, "Jordan et al., 2024")
+    OTHER_RATES: ClassVar = {"adamw_lr": "adamw"}
 
     kind: Literal["muon"] = "muon"
     lr: Positive = 0.02

@@ -17,14 +17,16 @@ from search_spaces import (
     parse_space,
     shipped_spaces,
 )
-from search_spaces.lint.lint import RULES, Flag, LintCode, lint, lint_arms, lint_lines
-from search_spaces.lint.rules import SEVERITIES
+from search_spaces.lint.context import read_context
+from search_spaces.lint.lint import lint, lint_arms, lint_lines
+from search_spaces.lint.rules import LINT_RULES, LINT_SEVERITIES, LintCode, LintFinding
 from search_spaces.recipe.optimizers import OPTIMIZERS
 from search_spaces.recipe.typical_rates import rates
 from search_spaces.search.distributions import Constant, Distribution
+from search_spaces.specs.builtin_tasks import BUILTIN_TASKS
 from search_spaces.specs.space import Metric
 
-TYPICAL_RATES = {kind().kind: kind.TYPICAL_RATES for kind in OPTIMIZERS}
+TYPICAL_RATES = {kind: one.TYPICAL_RATES for kind, one in OPTIMIZERS.items()}
 
 PAGE = Path(__file__).parents[3] / "docs" / "lint.md"
 OWN = "my_package.my_module:MyTask"
@@ -41,7 +43,9 @@ def space(task: str, recipe: dict[str, Any], search: dict[str, Distribution] | N
     )
 
 
-def found(task: str, recipe: dict[str, Any], search: dict[str, Distribution] | None = None) -> dict[LintCode, Flag]:
+def found(
+    task: str, recipe: dict[str, Any], search: dict[str, Distribution] | None = None
+) -> dict[LintCode, LintFinding]:
     return {flag.code: flag for flag in lint(space(task, recipe, search))}
 
 
@@ -225,7 +229,7 @@ SOUND: list[tuple[LintCode, Any]] = [
 @pytest.mark.parametrize(("code", "field", "case"), BROKEN)
 def test_a_rule_speaks(code: LintCode, field: str, case: Any) -> None:
     flag = next(flag for flag in lint(space(*case)) if flag.code is code and flag.field == field)
-    assert (flag.severity, bool(flag.evidence), bool(flag.fix)) == (RULES[code].severity, True, True)
+    assert (flag.severity, bool(flag.evidence), bool(flag.fix)) == (LINT_RULES[code].severity, True, True)
 
 
 @pytest.mark.parametrize(("code", "case"), SOUND)
@@ -277,7 +281,7 @@ def test_all_planted_flags_of_one_space_are_found(tmp_path: Path) -> None:
     flags = lint(load_space(str(path)))
     elsewhere = {LintCode.ADAM_FOR_TRANSFORMER, LintCode.CLIP_TOO_LOW, LintCode.SHARED_RANGE}
     assert {flag.code for flag in flags} == set(LintCode) - elsewhere
-    severities = [SEVERITIES.index(flag.severity) for flag in flags]
+    severities = [LINT_SEVERITIES.index(flag.severity) for flag in flags]
     assert severities == sorted(severities)
     assert lint(load_space(str(path))) == flags
 
@@ -285,18 +289,18 @@ def test_all_planted_flags_of_one_space_are_found(tmp_path: Path) -> None:
 def test_run_0_alone_is_enough_for_a_flag_and_the_share_of_the_search_is_told() -> None:
     recipe = {"optimizer": {"kind": "adamw", "lr": 0.5}}
     flag = found("mnist1d", recipe, ADAM_AND_DECAY)[LintCode.RATE_OUT_OF_RANGE]
-    assert flag.evidence == "adamw at 0.5, usual are 0.0001 to 0.003; the baseline and 0 % of the search"
+    assert flag.evidence == "adamw at 0.5, typical rates are 0.0001 to 0.003; the baseline and 0 % of the search"
 
 
 def test_the_bulk_of_a_range_is_enough_for_a_flag() -> None:
     search = {**ADAM_AND_DECAY, "optimizer.lr": LogUniform(1e-3, 1e3)}
     evidence = found("mnist1d", {}, search)[LintCode.RATE_OUT_OF_RANGE].evidence
-    assert re.match(r"loguniform: \[0\.001, 1000\.0\], 75 % of it like adamw at [\d.e+]+, usual are", evidence)
+    assert re.match(r"loguniform: \[0\.001, 1000\.0\], 75 % of it like adamw at [\d.e+]+, typical rates are", evidence)
 
 
 def test_a_fixed_fault_is_told_without_a_share() -> None:
     flag = found("digits", {"optimizer": {**SGD, "nesterov": False}}, {"optimizer.momentum": Uniform(0.5, 0.9)})
-    assert flag[LintCode.NO_NESTEROV].evidence == "momentum 0.9 without the look-ahead"
+    assert flag[LintCode.NO_NESTEROV].evidence == "momentum 0.9 without Nesterov's look-ahead"
 
 
 def test_points_that_the_recipe_refuses_are_left_out() -> None:
@@ -322,7 +326,7 @@ def test_optimizers_that_share_a_range() -> None:
     [flag] = lint_arms(RIVALS, {"adam": SHARED, "momentum": SHARED})
     assert (flag.code, flag.severity) == (LintCode.SHARED_RANGE, "warning")
     assert flag.evidence == "adam (adamw), momentum (sgd) share loguniform: [1e-05, 0.1]"
-    assert flag.fix == "give each arm a range of its own: adamw 0.0001 to 0.003, sgd 0.01 to 0.1"
+    assert flag.fix == "give each arm its own range: adamw 0.0001 to 0.003, sgd 0.01 to 0.1"
 
 
 def test_optimizers_that_share_one_rate() -> None:
@@ -350,7 +354,13 @@ def test_lines_that_a_person_reads() -> None:
     assert lint_lines(()) == ()
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("name", BUILTIN_TASKS)
+def test_the_context_of_a_built_in_task_is_known(name: str) -> None:
+    context = read_context(space(name, {}))
+    assert (context.family, context.pretrained, context.new_head) == BUILTIN_TASKS[name][1:4]
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS.values())
 def test_every_optimizer_has_typical_rates_and_its_default_is_one_of_them(kind: type[Any]) -> None:
     for rate in rates(Recipe(optimizer=kind())):
         assert 0 < rate.typical.gentle <= rate.typical.low <= rate.value * 1.001
@@ -362,7 +372,7 @@ def test_the_page_has_a_row_for_every_rule() -> None:
     table = {cells[0]: cells[1:] for cells in rows if len(cells) == 5 and cells[0] in set(LintCode)}
     assert table.keys() == set(LintCode)
     for code, (severity, meaning, fix, source) in table.items():
-        assert (severity, source) == RULES[LintCode(code)], code
+        assert (severity, source) == LINT_RULES[LintCode(code)], code
         assert meaning
         assert fix
 
