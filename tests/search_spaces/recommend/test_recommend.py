@@ -11,64 +11,64 @@ import pytest
 
 from search_spaces import SpaceSpec, UsageError, lookup, parse_space
 from search_spaces.lint.lint import lint, lint_lines
-from search_spaces.recommend.decisions import Model, Start, Wish
-from search_spaces.recommend.recommend import Advice, Situation, advise, ask
+from search_spaces.recommend.decisions import Approach, Architecture, Priority, Situation
+from search_spaces.recommend.recommend import Recommendation, ask_situation, recommend_space
 from search_spaces.search.distributions import Choice, LogUniform, Uniform
 from search_spaces.specs.builtin_tasks import BUILTIN_TASKS
 from trainers.task_checks import prepare
 
-MODELS: tuple[Model, ...] = get_args(Model)
+MODELS: tuple[Architecture, ...] = get_args(Architecture)
 
 
 @cache
 def spec(situation: Situation) -> SpaceSpec:
-    return parse_space(advise(situation).text, "advice.yaml", "advice")
+    return parse_space(recommend_space(situation).text, "advice.yaml", "advice")
 
 
-def every(model: Model) -> Iterator[Situation]:
+def every(model: Architecture) -> Iterator[Situation]:
     sizes = itertools.product((16, 128, 16384), (500, 50_000), (None, 2))
-    for task, wish, (batch, data, epochs) in itertools.product(get_args(Start), get_args(Wish), sizes):
+    for task, wish, (batch, data, epochs) in itertools.product(get_args(Approach), get_args(Priority), sizes):
         yield Situation(model, task, batch, data, epochs, wish)
 
 
-def body(advice: Advice) -> str:
+def body(advice: Recommendation) -> str:
     """The text without what lint does not read: the title, comments, epochs and the tail."""
     lines = [line for line in advice.text.splitlines() if "#" not in line and "early_stopping" not in line]
     return re.sub(r"epochs: \d+", "", "\n".join(lines))
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_every_advice_is_a_space_that_lint_is_silent_about(model: Model) -> None:
+def test_every_advice_is_a_space_that_lint_is_silent_about(model: Architecture) -> None:
     linted = set()
     for situation in every(model):
-        advice = advise(situation)
-        assert spec(situation).task.partition("?")[0] == advice.placeholder
+        advice = recommend_space(situation)
+        assert spec(situation).task.partition("?")[0] == advice.task
         if body(advice) not in linted:
             assert lint_lines(lint(spec(situation))) == (), situation
             linted.add(body(advice))
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_every_advice_gives_its_reasons_as_comments(model: Model) -> None:
+def test_every_advice_gives_its_reasons_as_comments(model: Architecture) -> None:
     for situation in every(model):
-        advice = advise(situation)
+        advice = recommend_space(situation)
         comments = " ".join(re.findall(r"^ *# (.*)$", advice.text, re.MULTILINE))
         assert all(reason in comments for reason in advice.reasons)
         assert len(advice.reasons) >= 6
         assert all(len(line) <= 120 for line in advice.text.splitlines())
-        assert f"task: {advice.placeholder}" in advice.text.replace("{", "")
+        assert f"task: {advice.task}" in advice.text.replace("{", "")
         assert "my_package.my_module:MyTask" in comments
-        assert advise(situation) == advice
+        assert recommend_space(situation) == advice
 
 
 def test_the_person_s_own_task_can_take_the_place_of_the_built_in_one() -> None:
-    text = advise(Situation("cnn")).text.replace("task: digits", "task: my_package.my_module:MyTask")
+    text = recommend_space(Situation("cnn")).text.replace("task: digits", "task: my_package.my_module:MyTask")
     assert parse_space(text, "mine.yaml", "mine").task == "my_package.my_module:MyTask"
 
 
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("task", get_args(Start))
-def test_the_placeholder_is_of_the_family(model: Model, task: Start) -> None:
+@pytest.mark.parametrize("task", get_args(Approach))
+def test_the_placeholder_is_of_the_family(model: Architecture, task: Approach) -> None:
     found = spec(Situation(model, task))
     facts = BUILTIN_TASKS[found.task.partition("?")[0]]
     kinds = {"vit": "transformer", "rl": "mlp"}
@@ -80,8 +80,8 @@ def test_the_placeholder_is_of_the_family(model: Model, task: Start) -> None:
 @pytest.mark.slow
 @pytest.mark.parallel
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("task", get_args(Start))
-def test_the_file_can_be_trained_as_it_is(model: Model, task: Start) -> None:
+@pytest.mark.parametrize("task", get_args(Approach))
+def test_the_file_can_be_trained_as_it_is(model: Architecture, task: Approach) -> None:
     found = spec(Situation(model, task))
     prepare(found.task, found.recipe, found.sampler.seed)
 
@@ -95,7 +95,7 @@ def test_the_file_can_be_trained_as_it_is(model: Model, task: Start) -> None:
         (Situation("transformer"), "adamw", 3e-4, 0.1),
         (Situation("vit"), "adamw", 5e-4, 0.05),
         (Situation("cnn"), "sgd", 0.1, 5e-4),
-        (Situation("cnn", wish="fast"), "adamw", 1e-3, 0.01),
+        (Situation("cnn", priority="fast"), "adamw", 1e-3, 0.01),
         (Situation("cnn", batch=16), "adamw", 1e-3, 0.01),
         (Situation("rnn"), "adam", 1e-3, None),
         (Situation("mlp"), "adamw", 1e-3, 0.01),
@@ -120,7 +120,7 @@ def test_the_optimizer(situation: Situation, kind: str, lr: float | None, decay:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_the_baseline_lies_inside_every_range(model: Model) -> None:
+def test_the_baseline_lies_inside_every_range(model: Architecture) -> None:
     for situation in every(model):
         optimizer = spec(situation).recipe.optimizer
         search = spec(situation).search
@@ -165,9 +165,9 @@ def test_the_learning_rate_follows_large_batches(situation: Situation, batch: in
 
 
 def test_fast_searches_less_than_best() -> None:
-    for model, task in itertools.product(MODELS, get_args(Start)):
+    for model, task in itertools.product(MODELS, get_args(Approach)):
         best = Situation(model, task, batch=16)
-        fast = replace(best, wish="fast")
+        fast = replace(best, priority="fast")
         assert spec(fast).runs < spec(best).runs
         assert spec(fast).search.keys() <= spec(best).search.keys()
         assert len(spec(fast).search) >= 2
@@ -202,17 +202,17 @@ class Person:
 
 def test_the_questions_in_their_order() -> None:
     person = Person("transformer", "finetune", "32", "12,000", "4", "fast")
-    assert ask(person) == Situation("transformer", "finetune", 32, 12_000, 4, "fast")
+    assert ask_situation(person) == Situation("transformer", "finetune", 32, 12_000, 4, "fast")
     assert [answers[0] for _, answers in person.asked] == ["cnn", "scratch", "64", "5000", "0", "best"]
     assert person.asked[0][1] == MODELS
 
 
 def test_nothing_typed_is_the_default() -> None:
-    assert ask(Person(*[""] * 6)) == Situation("cnn", "scratch", 64, 5000, None, "best")
+    assert ask_situation(Person(*[""] * 6)) == Situation("cnn", "scratch", 64, 5000, None, "best")
 
 
 def test_an_answer_that_cannot_be_used_is_asked_for_again() -> None:
     person = Person("gan", " RNN ", "scratch", "0", "many", "8", "", "-3", "2", "best")
-    assert ask(person) == Situation("rnn", "scratch", 8, 5000, 2, "best")
-    assert person.asked[1][0] == "What is the model? One of cnn, transformer, vit, rnn, mlp, rl."
-    assert person.asked[4][0] == "How many examples does a batch have? A whole number from 1 on."
+    assert ask_situation(person) == Situation("rnn", "scratch", 8, 5000, 2, "best")
+    assert person.asked[1][0] == "Which model architecture? Enter one of cnn, transformer, vit, rnn, mlp, rl."
+    assert person.asked[4][0] == "How many examples per batch? Enter a whole number of at least 1."
