@@ -113,7 +113,7 @@ def test_wandb_distributions(parameter: str, expected: object) -> None:
         ("x: 3", "must be a section"),
         ("x: {values: [[1, 2], [3]]}", "null"),
         ("x: {}", "unknown distribution 'none'"),
-        ("random_seed: {values: [1]}\n  seed: {values: [1]}", "seeds are the sweep's own"),
+        ("random_seed: {values: [1]}\n  seed: {values: [1]}", "a sweep sets the seeds of its runs itself"),
     ],
 )
 def test_what_cannot_be_mapped_is_said(parameter: str, words: str) -> None:
@@ -127,7 +127,7 @@ def test_optimizers_to_choose_from_become_one_of_them_and_a_comment() -> None:
     spec, text = wandb("optimizer: {values: [adamw, sgd]}\n  momentum: {min: 0.5, max: 0.9}")
     assert isinstance(spec.recipe.optimizer, AdamW)
     assert spec.search == {}
-    assert "left out: optimizer: a kind is not searched; this space has adamw" in text
+    assert "left out: optimizer: kinds are not searched; this space uses adamw" in text
     assert "left out: momentum: momentum belongs to" in text
     spec, _ = wandb("momentum: {min: 0.5, max: 0.9}")
     assert isinstance(spec.recipe.optimizer, SGD)
@@ -138,8 +138,8 @@ def test_what_a_field_refuses_becomes_custom() -> None:
         "dropout: {min: 0.5, max: 1.5}\n  lr: {min: 0.1, max: 0.2}\n  learning_rate: {min: 0.3, max: 0.4}"
     )
     assert set(spec.search) == {"custom.dropout", "optimizer.lr", "custom.learning_rate"}
-    assert "as regularization.dropout it is refused" in text
-    assert "optimizer.lr is taken by another name" in text
+    assert "invalid as regularization.dropout" in text
+    assert "optimizer.lr is already set by another parameter" in text
 
 
 def test_two_warmups_do_not_exclude_each_other() -> None:
@@ -306,7 +306,7 @@ hydra:
         ("a: 1", "must be a W&B sweep"),
         ("kind: sweep\nparameters: {}", "must be a W&B sweep"),
         ("method: magic\nparameters: {x: {value: 1}}", "method: must be random, grid or bayes"),
-        ("hydra: {sweeper: {n_trials: 3}}", "nothing is swept over"),
+        ("hydra: {sweeper: {n_trials: 3}}", "there is nothing to sweep over"),
         ("a: [", "not valid YAML"),
     ],
 )
