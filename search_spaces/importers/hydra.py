@@ -43,7 +43,7 @@ def read_hydra(tree: Mapping[str, Any]) -> Imported:
     elif isinstance(space := sweeper.get("search_space"), Mapping):
         parameters = tuple(_described(name, entry) for name, entry in space.items())
     else:
-        raise UsageError("hydra.sweeper.params: is required, and missing: there is nothing to sweep over")
+        raise UsageError("hydra.sweeper.params: is required but missing: there is nothing to sweep over")
     notes = [
         f"hydra.sweeper.{name} has no counterpart: {show(v)}" for name, v in sweeper.items() if name not in _IGNORED
     ]

@@ -74,7 +74,7 @@ def test_the_same_kind_keeps_the_section() -> None:
         ("optimizer.betas.1", 1, "must be less than 1, found 1"),
         ("optimizer.betas.2", 0.5, "optimizer.betas has the items 0 to 1, found 2"),
         ("optimizer.betas.x", 0.5, "optimizer.betas has the items 0 to 1, found x"),
-        ("optimizer.betas", (0.5,), "is required, and missing"),
+        ("optimizer.betas", (0.5,), "is required but missing"),
         ("optimizer.lrr", 1, "did you mean lr?"),
         ("optimizer.lr.x", 1, "unknown field of adamw"),
         (
