@@ -72,7 +72,7 @@ def test_every_field_is_documented(part: type[Part]) -> None:
 
 
 @pytest.mark.parametrize("part", KINDS)
-def test_decay_comes_whole_or_with_a_hint(part: type[Part]) -> None:
+def test_all_decay_fields_exist_or_have_a_hint(part: type[Part]) -> None:
     fields = {"weight_decay", "decay", "decay_embeddings"}
     assert fields <= part.model_fields.keys() or fields == part.HINTS.keys()
 
@@ -124,11 +124,11 @@ def test_refused(part: type[Part], values: dict[str, Any]) -> None:
         part(**values)
 
 
-def test_lists_stand_for_tuples() -> None:
+def test_lists_are_accepted_for_tuples() -> None:
     assert ParameterGroups(frozen=["a", "b"]).frozen == ("a", "b")  # type: ignore[arg-type]  # as YAML gives it
 
 
-def test_parts_that_do_nothing_keep_the_hash() -> None:
+def test_parts_that_are_off_do_not_change_the_hash() -> None:
     bare = recipe_hash(Recipe())
     assert recipe_hash(Recipe(lookahead=Lookahead(), groups=ParameterGroups())) == bare
     assert recipe_hash(Recipe(lookahead=Lookahead(k=5))) != bare

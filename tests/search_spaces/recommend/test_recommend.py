@@ -22,7 +22,7 @@ MODELS: tuple[Architecture, ...] = get_args(Architecture)
 
 @cache
 def spec(situation: Situation) -> SpaceSpec:
-    return parse_space(recommend_space(situation).text, "advice.yaml", "advice")
+    return parse_space(recommend_space(situation).text, "space.yaml", "space")
 
 
 def every(model: Architecture) -> Iterator[Situation]:
@@ -31,44 +31,44 @@ def every(model: Architecture) -> Iterator[Situation]:
         yield Situation(model, task, batch, data, epochs, wish)
 
 
-def body(advice: Recommendation) -> str:
-    """The text without what lint does not read: the title, comments, epochs and the tail."""
-    lines = [line for line in advice.text.splitlines() if "#" not in line and "early_stopping" not in line]
+def body(space: Recommendation) -> str:
+    """Return the lines that lint reads: without the title, comments, epochs and the end."""
+    lines = [line for line in space.text.splitlines() if "#" not in line and "early_stopping" not in line]
     return re.sub(r"epochs: \d+", "", "\n".join(lines))
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_every_advice_is_a_space_that_lint_is_silent_about(model: Architecture) -> None:
+def test_lint_finds_nothing_in_a_recommended_space(model: Architecture) -> None:
     linted = set()
     for situation in every(model):
-        advice = recommend_space(situation)
-        assert spec(situation).task.partition("?")[0] == advice.task
-        if body(advice) not in linted:
+        space = recommend_space(situation)
+        assert spec(situation).task.partition("?")[0] == space.task
+        if body(space) not in linted:
             assert lint_lines(lint(spec(situation))) == (), situation
-            linted.add(body(advice))
+            linted.add(body(space))
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_every_advice_gives_its_reasons_as_comments(model: Architecture) -> None:
+def test_the_reasons_are_comments_of_the_space(model: Architecture) -> None:
     for situation in every(model):
-        advice = recommend_space(situation)
-        comments = " ".join(re.findall(r"^ *# (.*)$", advice.text, re.MULTILINE))
-        assert all(reason in comments for reason in advice.reasons)
-        assert len(advice.reasons) >= 6
-        assert all(len(line) <= 120 for line in advice.text.splitlines())
-        assert f"task: {advice.task}" in advice.text.replace("{", "")
+        space = recommend_space(situation)
+        comments = " ".join(re.findall(r"^ *# (.*)$", space.text, re.MULTILINE))
+        assert all(reason in comments for reason in space.reasons)
+        assert len(space.reasons) >= 6
+        assert all(len(line) <= 120 for line in space.text.splitlines())
+        assert f"task: {space.task}" in space.text.replace("{", "")
         assert "my_package.my_module:MyTask" in comments
-        assert recommend_space(situation) == advice
+        assert recommend_space(situation) == space
 
 
-def test_the_person_s_own_task_can_take_the_place_of_the_built_in_one() -> None:
+def test_the_example_task_can_be_replaced_by_the_user_s_own() -> None:
     text = recommend_space(Situation("cnn")).text.replace("task: digits", "task: my_package.my_module:MyTask")
     assert parse_space(text, "mine.yaml", "mine").task == "my_package.my_module:MyTask"
 
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("task", get_args(Approach))
-def test_the_placeholder_is_of_the_family(model: Architecture, task: Approach) -> None:
+def test_the_example_task_is_of_the_same_family(model: Architecture, task: Approach) -> None:
     found = spec(Situation(model, task))
     facts = BUILTIN_TASKS[found.task.partition("?")[0]]
     kinds = {"vit": "transformer", "rl": "mlp"}
@@ -81,12 +81,12 @@ def test_the_placeholder_is_of_the_family(model: Architecture, task: Approach) -
 @pytest.mark.parallel
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("task", get_args(Approach))
-def test_the_file_can_be_trained_as_it_is(model: Architecture, task: Approach) -> None:
+def test_the_space_can_be_trained_without_changes(model: Architecture, task: Approach) -> None:
     found = spec(Situation(model, task))
     prepare(found.task, found.recipe, found.sampler.seed)
 
 
-# --- the decision tree ------------------------------------------------------------------------------------------
+# --- decisions -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_the_optimizer(situation: Situation, kind: str, lr: float | None, decay:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_the_baseline_lies_inside_every_range(model: Architecture) -> None:
+def test_the_baseline_is_inside_every_range(model: Architecture) -> None:
     for situation in every(model):
         optimizer = spec(situation).recipe.optimizer
         search = spec(situation).search
@@ -133,7 +133,7 @@ def test_the_baseline_lies_inside_every_range(model: Architecture) -> None:
             assert decays.low <= lookup(spec(situation).recipe, "optimizer.weight_decay") <= decays.high  # type: ignore[operator]
 
 
-def test_little_data_wants_much_decay() -> None:
+def test_little_data_needs_much_decay() -> None:
     assert spec(Situation("mlp", data=500)).search["optimizer.weight_decay"] == LogUniform(0.1, 1.0)
     assert spec(Situation("cnn", "finetune", data=999)).search["optimizer.weight_decay"] == LogUniform(0.1, 1.0)
     assert spec(Situation("mlp", data=1000)).search["optimizer.weight_decay"] != LogUniform(0.1, 1.0)
@@ -180,16 +180,16 @@ def test_epochs() -> None:
 
 
 @pytest.mark.parametrize(("field", "value"), [("batch", 0), ("data", -1), ("epochs", 0)])
-def test_numbers_have_a_law(field: str, value: int) -> None:
+def test_numbers_below_one_are_refused(field: str, value: int) -> None:
     with pytest.raises(UsageError, match=f"{field} must be at least 1, found {value}"):
         replace(Situation("cnn"), **{field: value})  # type: ignore[arg-type]
 
 
-# --- questions --------------------------------------------------------------------------------------------------
+# --- questions -----------------------------------------------------------------------------------------------------
 
 
 class Person:
-    """Types prepared answers, and keeps what was asked."""
+    """Gives prepared answers, and records the questions."""
 
     def __init__(self, *answers: str) -> None:
         self._answers = iter(answers)
@@ -207,11 +207,11 @@ def test_the_questions_in_their_order() -> None:
     assert person.asked[0][1] == MODELS
 
 
-def test_nothing_typed_is_the_default() -> None:
+def test_an_empty_answer_is_the_default() -> None:
     assert ask_situation(Person(*[""] * 6)) == Situation("cnn", "scratch", 64, 5000, None, "best")
 
 
-def test_an_answer_that_cannot_be_used_is_asked_for_again() -> None:
+def test_an_invalid_answer_is_asked_for_again() -> None:
     person = Person("gan", " RNN ", "scratch", "0", "many", "8", "", "-3", "2", "best")
     assert ask_situation(person) == Situation("rnn", "scratch", 8, 5000, 2, "best")
     assert person.asked[1][0] == "Which model architecture? Enter one of cnn, transformer, vit, rnn, mlp, rl."
