@@ -1,1 +1,1 @@
-"""Turn the sweep files of W&B and Hydra into a space."""
+"""Convert the sweep files of W&B and Hydra into a space file."""

@@ -43,17 +43,17 @@ _ACCURACIES = {f"{split}_{name}" for split in ("val", "valid", "validation", "ev
 
 
 def field_of(name: str, recipe: Recipe) -> str | None:
-    """Return the field of a recipe that a foreign name means: the field itself, or by the table its last part."""
+    """Return the recipe field for another tool's name: the name itself if it is a field, else a match of its end."""
     if unknown_field(recipe, name) is None or name in ("optimizer.kind", "schedule.kind"):
         return name
     leaf = name.rpartition(".")[2].lower().replace("-", "_")
     if name.lower() in ("optimizer.name", "optimizer.type", "scheduler.name", "scheduler.type"):
         leaf = name.partition(".")[0].lower()
-    return _FIELDS.get(leaf)  # maybe of a kind that is not in force: its refusal then says so
+    return _FIELDS.get(leaf)  # it may belong to another kind; the caller reports that
 
 
 def kind_of(section: str, value: object) -> str | None:
-    """Return the kind of ours that a foreign value such as `AdamW` or `torch.optim.SGD` names."""
+    """Return the kind that a value such as `AdamW` or `torch.optim.SGD` names, or None if there is no such kind."""
     if not isinstance(value, str):
         return None
     word = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", "_", value.rpartition(".")[2]).lower().replace("-", "_")
@@ -61,19 +61,18 @@ def kind_of(section: str, value: object) -> str | None:
 
 
 def metric_of(name: str | None, goal: str) -> tuple[str, str]:
-    """Return our metric for a foreign one, and what is to be said about it."""
+    """Return the metric that corresponds to another tool's metric, and a comment on it."""
     if name is None:
         guess = "val/accuracy" if goal == "maximize" else "val/nll"
         return guess, "guessed: the file names no metric"
     word = re.sub(r"\W", "_", name, flags=re.ASCII).strip("_").lower()
     if word in _LOSSES or word == "loss":
-        return "val/nll", f"there: {name}"
+        return "val/nll", f"from {name}"
     if word in _ACCURACIES or word in ("accuracy", "acc"):
-        return "val/accuracy", f"there: {name}"
+        return "val/accuracy", f"from {name}"
     split, _, rest = name.partition("/")
     own = re.sub(r"[^\w.@+-]", "_", rest or name, flags=re.ASCII)
     own = re.sub(r"^(val|valid|validation|eval)_(?=[A-Za-z_])", "", own)
     own = own if re.match(r"[A-Za-z_]", own) else f"_{own}"
-    return f"val/{own}", f"guessed, there: {name}; your task has to report it" + (
-        "" if split not in ("train", "test") else f"; it was of {split}, and sweeps select on val"
-    )
+    selects = f"; it was measured on {split}, but sweeps select by val" if split in ("train", "test") else ""
+    return f"val/{own}", f"guessed from {name}; your task must report it{selects}"

@@ -1,6 +1,6 @@
-"""A Hydra configuration with the Optuna sweeper -> `Imported`.
+"""Read a Hydra configuration with the Optuna sweeper.
 
-Source: "Optuna Sweeper plugin", hydra.cc: `range(1, 10)` is handed to Optuna as bounds, so that 10 is included;
+Source: "Optuna Sweeper plugin", hydra.cc: `range(1, 10)` is passed to Optuna as bounds, so 10 is included;
 `interval(1, 10)` is a float unless it is cast, `int(interval(1, 10))`; a tag `log` makes either logarithmic.
 """
 
@@ -35,7 +35,7 @@ def read_hydra(tree: Mapping[str, Any]) -> Imported:
     """Read a configuration.
 
     Raises:
-        UsageError: It has no parameters to sweep over.
+        UsageError: There are no parameters to sweep over.
     """
     sweeper: Mapping[str, Any] = _sweeper(tree)
     if isinstance(params := sweeper.get("params"), Mapping):
@@ -43,13 +43,13 @@ def read_hydra(tree: Mapping[str, Any]) -> Imported:
     elif isinstance(space := sweeper.get("search_space"), Mapping):
         parameters = tuple(_described(name, entry) for name, entry in space.items())
     else:
-        raise UsageError("hydra.sweeper.params: is required, and missing: nothing is swept over")
+        raise UsageError("hydra.sweeper.params: is required but missing: there is nothing to sweep over")
     notes = [
         f"hydra.sweeper.{name} has no counterpart: {show(v)}" for name, v in sweeper.items() if name not in _IGNORED
     ]
     direction = sweeper.get("direction", "minimize")
     if isinstance(direction, list):
-        notes.append(f"one metric is optimized here, the first of {show(direction)}")
+        notes.append(f"only one metric is optimized, the first of {show(direction)}")
         direction = direction[0] if direction else "minimize"
     sampler, more = _sampler(tree, sweeper.get("sampler"))
     trials = sweeper.get("n_trials", _DEFAULT_TRIALS)
@@ -80,7 +80,7 @@ def _leaves(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Value]]
 
 
 def _sampler(tree: Mapping[str, Any], section: object) -> tuple[dict[str, str | int], tuple[str, ...]]:
-    """Return our sampler for the one that the section or the list of defaults names."""
+    """Return the sampler that the section or the list of defaults names, and notes."""
     found = section if isinstance(section, Mapping) else {}
     name = str(found.get("_target_", "")).rpartition(".")[2].removesuffix("Sampler").lower()
     defaults = tree.get("defaults")
@@ -88,12 +88,12 @@ def _sampler(tree: Mapping[str, Any], section: object) -> tuple[dict[str, str | 
         if isinstance(entry, Mapping):
             name = next((str(v) for k, v in entry.items() if k.endswith("hydra/sweeper/sampler") and not name), name)
     sampler: dict[str, str | int] = {"kind": _SAMPLERS.get(name or "tpe", "tpe")}
-    for theirs, ours in (("seed", "seed"), ("n_startup_trials", "startup")):
-        value = found.get(theirs)
+    for key, name_here in (("seed", "seed"), ("n_startup_trials", "startup")):
+        value = found.get(key)
         if isinstance(value, int) and 0 <= value < 2**32:
-            sampler[ours] = value
+            sampler[name_here] = value
     notes = (
-        () if (name or "tpe") in _SAMPLERS else (f"the sampler {show(name)} has no counterpart, tpe took its place",)
+        () if (name or "tpe") in _SAMPLERS else (f"the sampler {show(name)} has no counterpart; tpe is used instead",)
     )
     return sampler, notes
 
@@ -111,7 +111,7 @@ def _override(name: str, value: Any) -> Parameter:
 
 def _swept(name: str, term: Term, tags: frozenset[str] = frozenset(), cast: str | None = None) -> Parameter:
     if not isinstance(term, Call):
-        return made(name, lambda: Constant(term))  # type: ignore[arg-type]  # it checks what it is given
+        return made(name, lambda: Constant(term))  # type: ignore[arg-type]  # Constant checks the value
     match term.name:
         case "tag":
             named = "sweep" in term.named
@@ -121,7 +121,7 @@ def _swept(name: str, term: Term, tags: frozenset[str] = frozenset(), cast: str 
         case "shuffle" | "sort":
             inner = term.arguments[0] if len(term.arguments) == 1 else Call("choice", term.arguments)
             found = _swept(name, inner, tags, cast)
-            return Parameter(name, found.distribution, (*found.notes, f"{term.name}() says nothing to a sampler"))
+            return Parameter(name, found.distribution, (*found.notes, f"{term.name}() has no effect on a sampler"))
         case word if word in _CASTS and term.arguments:
             return _swept(name, term.arguments[0], tags, word)
         case "choice":

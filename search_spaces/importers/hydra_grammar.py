@@ -1,6 +1,6 @@
-"""The values of Hydra's sweep overrides: `tag(log, interval(1e-5, 1e-1))`, `choice(a, b)`, `1,2,3`.
+"""Parse the values of Hydra's sweep overrides: `tag(log, interval(1e-5, 1e-1))`, `choice(a, b)`, `1,2,3`.
 
-Source: "Extended override syntax", hydra.cc. Only what sweeps need: calls, lists, quoted texts and plain words.
+Source: "Extended override syntax", hydra.cc. Only calls, lists, quoted text and plain words are supported.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ Term = Call | list["Term"] | Scalar
 
 
 def parse_override(text: str) -> Term:
-    """Return what an override's value says; plain values with commas between them are `choice` of them.
+    """Return the parsed value of an override. Plain values separated by commas are a `choice`.
 
     Raises:
-        ValueError: It is not written so.
+        ValueError: The value is not valid.
     """
     reader = _Reader(_tokens(text))
     terms = [reader.term()]
@@ -49,14 +49,14 @@ def _tokens(text: str) -> list[str]:
     while position < end:
         match = _TOKEN.match(text, position)
         if match is None:
-            raise ValueError(f"cannot be read from {text[position : position + 20]!r} on")
+            raise ValueError(f"cannot be read, starting at {text[position : position + 20]!r}")
         tokens.append(match[1].strip())
         position = match.end()
     return tokens
 
 
 class _Reader:
-    """Takes the tokens one by one."""
+    """Parser that consumes a list of tokens."""
 
     def __init__(self, tokens: Sequence[str]) -> None:
         self.rest = list(tokens)

@@ -9,7 +9,7 @@ from search_spaces.errors import UsageError
 from search_spaces.search.distributions import Choice, Constant, Distribution, LogUniform, QUniform, RandInt, Value
 
 _MOST_STEPS = 1000
-_LADDER = 10
+_MOST_CHOICES = 10
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,8 @@ class Parameter:
 
     Attributes:
         name: Name in the file; nested names are joined by dots.
-        distribution: In our words; `Constant` for one fixed value, None for what has no counterpart.
-        notes: What was changed on the way, or why nothing came of it.
+        distribution: Corresponding distribution; `Constant` for a fixed value, None if there is none.
+        notes: Changes made to the parameter, or why it has no distribution.
     """
 
     name: str
@@ -34,12 +34,12 @@ class Imported:
     Attributes:
         origin: Name of the tool, for the first line.
         parameters: In the order of the file.
-        metric: Its name there, or None.
-        goal: What to do with it.
-        sampler: Kind of ours, and its other settings.
-        points: How many runs it would make at most; None for no bound.
-        stopping: Grace and factor of ASHA, or None.
-        baseline: Values that the file's own configuration gives to parameters.
+        metric: Name of the metric in the file, or None.
+        goal: `maximize` or `minimize`.
+        sampler: Section `sampler` of the space.
+        points: Maximum number of runs; None for no limit.
+        stopping: Grace epochs and reduction factor of ASHA, or None.
+        baseline: Values of parameters in the file's own configuration.
         notes: Remarks for the user.
     """
 
@@ -60,16 +60,16 @@ def stepped(name: str, low: float, high: float, step: float, whole: bool) -> Par
     Args:
         name: Name of the parameter.
         low: First value.
-        high: Bound of the last one.
-        step: Between two of them.
-        whole: Whether they are whole numbers.
+        high: Upper bound of the last value.
+        step: Distance between two values.
+        whole: Whether the values are whole numbers.
     """
     if step <= 0 or high < low:
         return Parameter(name, None, (f"low {low:g}, high {high:g} and step {step:g} leave no value",))
     exact_low, exact_step = Fraction(repr(low)), Fraction(repr(step))
     count = int((Fraction(repr(high)) - exact_low) // exact_step)
     last = exact_low + count * exact_step
-    notes = () if last == Fraction(repr(high)) else (f"the last step ends at {float(last):g}, below {high:g}",)
+    notes = () if last == Fraction(repr(high)) else (f"the last value is {float(last):g}, below {high:g}",)
     if count == 0:
         return Parameter(name, Constant(int(last) if whole else float(last)), notes)
     if whole and step == 1:
@@ -83,11 +83,11 @@ def log_whole(name: str, low: int, high: int, step: int = 1) -> Parameter:
     """Return a parameter with whole numbers on a logarithmic scale, as a choice of values."""
     if not 0 < low <= high:
         return Parameter(name, None, (f"a logarithmic scale needs 0 < low <= high, found {low} and {high}",))
-    count = min(_LADDER, max(2, round(math.log2(high / low)) + 1))
-    ladder = [low * (high / low) ** (i / (count - 1)) for i in range(count)]
-    # Within the bounds: a step that does not divide them must not lead past them.
-    values = sorted({min(max(round(value / step) * step, low), high) for value in ladder})
-    note = "whole numbers on a logarithmic scale became a ladder of choices"
+    count = min(_MOST_CHOICES, max(2, round(math.log2(high / low)) + 1))
+    spaced = [low * (high / low) ** (i / (count - 1)) for i in range(count)]
+    # If the step does not divide the bounds, rounding must not lead outside them.
+    values = sorted({min(max(round(value / step) * step, low), high) for value in spaced})
+    note = "whole numbers on a logarithmic scale became a list of choices"
     return Parameter(name, Choice(values), (note,))
 
 
@@ -97,7 +97,7 @@ def log_between(name: str, low: float, high: float, notes: tuple[str, ...] = ())
 
 
 def made(name: str, make: Callable[[], Distribution], notes: tuple[str, ...] = ()) -> Parameter:
-    """Return a parameter with a distribution, or with the rule that its arguments break."""
+    """Return a parameter with a distribution, or with a note on why its arguments are invalid."""
     try:
         return Parameter(name, make(), notes)
     except UsageError as error:

@@ -1,4 +1,4 @@
-"""Sweep files of other tools -> a space file of ours, with comments on what was mapped, guessed or left out."""
+"""Convert sweep files of other tools into space files. Comments say what was mapped, guessed or left out."""
 
 import re
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from search_spaces.search.distributions import Constant, Distribution, LogUnifor
 from search_spaces.search.field_checks import validate_search
 from search_spaces.values import show
 
-_NOT_OURS = {"seed": "seeds are the sweep's own: --seed, and one for every run"}
+_LEFT_OUT = {"seed": "a sweep sets the seeds of its runs itself, from --seed"}
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Placed:
     """A searched parameter and its place in the space.
 
     Attributes:
-        distribution: Over the field.
+        distribution: Distribution over the field.
         comment: Origin of the parameter.
     """
 
@@ -37,7 +37,7 @@ class Placed:
 
 @dataclass
 class _Placement:
-    """Finds a place in the recipe for one parameter after the other."""
+    """Assigns one parameter after the other to a field of the recipe."""
 
     recipe: Recipe
     search: dict[str, Placed] = field(default_factory=dict)
@@ -45,37 +45,37 @@ class _Placement:
     left: list[str] = field(default_factory=list)
 
     def place(self, parameter: Parameter, baseline: Value) -> None:
-        """Put a parameter where its name says, else under `custom`, else on the list of what is left out."""
+        """Assign a parameter to the field that its name means, else to `custom`, else list it as left out."""
         distribution = parameter.distribution
         leaf = parameter.name.rpartition(".")[2].lower()
-        if distribution is None or leaf in _NOT_OURS:
-            self._leave(parameter, _NOT_OURS.get(leaf, ""))
+        if distribution is None or leaf in _LEFT_OUT:
+            self._leave(parameter, _LEFT_OUT.get(leaf, ""))
             return
         wanted = field_of(parameter.name, self.recipe)
-        reason = "no field of a recipe: your task reads recipe.custom"
+        reason = "not a field of a recipe, so your task must read it from recipe.custom"
         if wanted and wanted.endswith(".kind") and not wanted.startswith("custom."):
-            self._leave(parameter, f"a kind is not searched; this space has {getattr(self.recipe, wanted[:-5]).kind}")
+            self._leave(parameter, f"kinds are not searched; this space uses {getattr(self.recipe, wanted[:-5]).kind}")
             return
-        foreign = unknown_field(self.recipe, wanted) if wanted else None
-        if foreign:
-            self._leave(parameter, foreign)
+        unknown = unknown_field(self.recipe, wanted) if wanted else None
+        if unknown:
+            self._leave(parameter, unknown)
             return
         if wanted and (wanted in self.search or wanted in self.fixed):
-            reason = f"{wanted} is taken by another name"
+            reason = f"{wanted} is already set by another parameter"
         elif wanted:
-            refusal = self._try(wanted, parameter, distribution, baseline)
-            if refusal is None:
+            error = self._try(wanted, parameter, distribution, baseline)
+            if error is None:
                 return
-            reason = f"as {wanted} it is refused: {refusal}"
+            reason = f"invalid as {wanted}: {error}"
         custom = f"custom.{self._custom(parameter.name)}"
-        refusal = self._try(custom, replace(parameter, notes=(*parameter.notes, reason)), distribution, baseline)
-        if refusal is not None:
-            self._leave(parameter, refusal)
+        error = self._try(custom, replace(parameter, notes=(*parameter.notes, reason)), distribution, baseline)
+        if error is not None:
+            self._leave(parameter, error)
 
     def _try(self, name: str, parameter: Parameter, distribution: Distribution, baseline: Value) -> str | None:
-        """Put a parameter at a field, or return why that is not possible."""
+        """Assign a parameter to a field, or return why that is invalid."""
         guessed = "." in parameter.name and name not in (parameter.name, f"custom.{parameter.name}")
-        guess = ["guessed by its last name"] if guessed and not name.startswith("custom.") else []
+        guess = ["guessed from the last part of its name"] if guessed and not name.startswith("custom.") else []
         comment = "; ".join([*([] if parameter.name == name else [parameter.name]), *guess, *parameter.notes])
         try:
             recipe = resolve(self.recipe, {name: baseline})
@@ -87,7 +87,7 @@ class _Placement:
                 return self._try(name, changed, whole, whole.at(whole.size // 2))
             return problem.message if isinstance(problem, Problem) else problem
         if isinstance(distribution, Constant):
-            self.recipe, self.fixed[name] = recipe, f"{show(distribution.value)}, there {comment}"
+            self.recipe, self.fixed[name] = recipe, ", from ".join(filter(None, (show(distribution.value), comment)))
             return None
         others = {other: placed.distribution for other, placed in self.search.items()}
         problems = validate_search(recipe, {name: distribution}) or validate_search(
@@ -112,7 +112,7 @@ class _Placement:
 
 
 def _whole(distribution: Distribution) -> RandInt | None:
-    """Return the whole numbers of a range that was written with floats."""
+    """Return the range of whole numbers for a range that was written with floats, or None."""
     if isinstance(distribution, Uniform) and round(distribution.low) < round(distribution.high):
         return RandInt(round(distribution.low), round(distribution.high))
     return None
@@ -122,14 +122,14 @@ def import_sweep(text: str, source: str) -> str:
     """Return the space file for a sweep of W&B, or of Hydra with Optuna.
 
     Args:
-        text: YAML of the foreign file.
-        source: Its name, for messages and for the first comment.
+        text: YAML of the sweep file.
+        source: Name of the file, for messages and for the first comment.
 
     Returns:
-        YAML that `parse_space` reads; its `task` is a placeholder.
+        Space file as YAML; its `task` is a placeholder.
 
     Raises:
-        UsageError: It is neither, or so broken that nothing can be said.
+        UsageError: The file is neither, or is invalid as a whole.
     """
     tree = plain(parse_yaml(text, source))
     if not isinstance(tree, Mapping):
@@ -148,7 +148,7 @@ def import_sweep(text: str, source: str) -> str:
     search = {name: placed.distribution for name, placed in placement.search.items()}
     comments = placement.fixed | {name: placed.comment for name, placed in placement.search.items()}
     written = space_text(found, source, placement.recipe, search, comments, placement.left)
-    parse_space(written, f"{source} (imported)", "imported")  # what cannot be read back is not handed out
+    parse_space(written, f"{source} (imported)", "imported")  # raises if the result is not a valid space
     return written
 
 
@@ -162,7 +162,7 @@ def _placed(found: Imported) -> _Placement:
 
 
 def _start(found: Imported) -> Recipe:
-    """Return the recipe with the kinds that the file names: of the optimizer and of the schedule."""
+    """Return the recipe with the kinds of optimizer and schedule that the file names."""
     recipe = Recipe()
     for section in SECTIONS:
         named = [one for one in found.parameters if field_of(one.name, recipe) == f"{section}.kind"]
@@ -182,7 +182,7 @@ def _start(found: Imported) -> Recipe:
 
 
 def _middle(distribution: Distribution | None) -> Value:
-    """Return a value from the middle of a range, in few digits."""
+    """Return the middle of a range, rounded to two digits."""
     if distribution is None:
         return None
     value = distribution.from_unit(0.5)

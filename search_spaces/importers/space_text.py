@@ -29,23 +29,23 @@ def space_text(
     """Write a space file.
 
     Args:
-        found: What the foreign file says.
-        source: Its name.
+        found: The sweep of the other tool.
+        source: Name of its file.
         recipe: The baseline.
         search: Distribution of each searched field.
-        comments: On searched and on fixed fields.
-        left: A line on each parameter that has no place.
+        comments: Comments on searched and on fixed fields.
+        left: A line about each parameter that is left out.
     """
     metric, about = metric_of(found.metric, found.goal)
     sampler, runs, notes = _runs(found, search)
     lines = [
-        _comment(f"{found.origin}, imported from {source}. Every comment that says `guessed` wants a look."),
+        _comment(f"Imported from {source}, {found.origin}. Check every comment that says `guessed`."),
         *map(_comment, (*found.notes, *notes)),
         "kind: sweep",
-        f"task: {_TASK} # to fill in: your task or training loop, or a built-in one",
+        f"task: {_TASK} # replace with your task or training loop, or a built-in task",
         f"metric: {{name: {_flow(metric)}, goal: {found.goal}}}{_aside(about)}",
         "",
-        "# Run 0: guessed from the middle of the ranges where the file says nothing. Put what you use today here.",
+        "# Run 0, the baseline. Missing values are guessed as the middle of their range; write those you use today.",
         "recipe:",
         *_recipe_lines(recipe),
         *(_comment(f"{name}: {comment}", "  ") for name, comment in comments.items() if name not in search),
@@ -56,13 +56,13 @@ def space_text(
         "",
         f"sampler: {_flow(sampler)}",
         _stopping(found.stopping),
-        f"runs: {runs} # run 0, the baseline, is one of them",
+        f"runs: {runs} # including run 0, the baseline",
     ]
     return "\n".join(lines) + "\n"
 
 
 def _runs(found: Imported, search: Mapping[str, Distribution]) -> tuple[Mapping[str, str | int], int, tuple[str, ...]]:
-    """Return the sampler, the number of runs, and what is to be said about them."""
+    """Return the sampler, the number of runs, and notes on them."""
     if SAMPLERS[str(found.sampler["kind"])].exhaustive:
         try:
             points = grid_points(search)
@@ -72,7 +72,7 @@ def _runs(found: Imported, search: Mapping[str, Distribution]) -> tuple[Mapping[
             return {**found.sampler, "kind": "random"}, runs, (note,)
         return found.sampler, 1 + min(points, found.points or points, _MOST_RUNS - 1), ()
     if found.points is None:
-        return found.sampler, _RUNS, ("guessed: the file has no bound on the number of runs",)
+        return found.sampler, _RUNS, ("guessed: the file does not limit the number of runs",)
     return found.sampler, min(_MOST_RUNS, 1 + found.points), ()
 
 
@@ -92,7 +92,7 @@ def _recipe_lines(recipe: Recipe) -> Iterator[str]:
 
 def _stopping(stopping: tuple[int, int] | None) -> str:
     if stopping is None:
-        return "early_stopping: {kind: none} # the file has none; asha saves most of the epochs"
+        return "early_stopping: {kind: none} # the file has none; asha would save most of the epochs"
     return f"early_stopping: {{kind: asha, grace_epochs: {stopping[0]}, reduction_factor: {stopping[1]}}}"
 
 
@@ -111,6 +111,6 @@ def _aside(text: str) -> str:
 
 
 def _comment(text: str, indent: str = "") -> str:
-    """Return a comment on one line, whatever the text holds."""
+    """Return a comment on one line, without characters that could end it."""
     safe = "".join(char if char.isprintable() else " " for char in text)
     return f"{indent}# {safe[:500]}"

@@ -1,4 +1,4 @@
-"""A sweep configuration of Weights & Biases -> `Imported`.
+"""Read a sweep configuration of Weights & Biases.
 
 Source: "Sweep configuration options", docs.wandb.ai. Its `log_uniform` takes exponents of e, and `log_uniform_values`
 takes values; quantised values are `round(x / q) * q`.
@@ -29,7 +29,7 @@ def read_wandb(tree: Mapping[str, Any]) -> Imported:
     """Read a sweep configuration.
 
     Raises:
-        UsageError: Its method or one of its bounds is not what their documentation allows.
+        UsageError: The method is unknown.
     """
     method = tree.get("method", "random")
     if method not in _METHODS:
@@ -40,14 +40,16 @@ def read_wandb(tree: Mapping[str, Any]) -> Imported:
     if "target" in metric:
         notes.append(f"metric.target has no counterpart: {show(metric['target'])}; a sweep ends with its last run")
     if method == "bayes":
-        notes.append("bayes is a Gaussian process there: sampler gp; tpe copes better with choices and many dimensions")
+        notes.append(
+            "bayes is a Gaussian process in W&B, so the sampler is gp; tpe handles choices and many dimensions better"
+        )
     stopping, more = _stopping(tree.get("early_terminate"))
     cap = tree.get("run_cap")
     return Imported(
         origin="a W&B sweep",
         parameters=tuple(_parameters(tree["parameters"], "")),
         metric=None if metric.get("name") is None else str(metric["name"]),
-        goal="maximize" if metric.get("goal") == "maximize" else "minimize",  # theirs by default
+        goal="maximize" if metric.get("goal") == "maximize" else "minimize",  # the default of W&B
         sampler={"kind": _METHODS[method]},
         points=cap if isinstance(cap, int) and cap > 0 else None,
         stopping=stopping,
@@ -56,7 +58,7 @@ def read_wandb(tree: Mapping[str, Any]) -> Imported:
 
 
 def _stopping(rule: object) -> tuple[tuple[int, int] | None, tuple[str, ...]]:
-    """Return grace and factor of ASHA for their hyperband: min_iter, or max_iter after s brackets."""
+    """Return grace epochs and reduction factor of ASHA for a hyperband, and notes."""
     if rule is None:
         return None, ()
     if not isinstance(rule, Mapping) or rule.get("type") != "hyperband":
@@ -68,7 +70,7 @@ def _stopping(rule: object) -> tuple[tuple[int, int] | None, tuple[str, ...]]:
         if not (isinstance(last, int) and isinstance(brackets, int)):
             return None, ("early_terminate needs min_iter, or max_iter and s",)
         first = int(last / eta**brackets)
-    note = "hyperband became asha; an iteration there is one log of the metric, taken here for an epoch"
+    note = "hyperband became asha; an iteration of W&B is one log of the metric, and counts as one epoch"
     return (max(1, first), eta), (note,)
 
 
@@ -95,7 +97,7 @@ def _parameter(name: str, entry: Mapping[str, Any]) -> Parameter:
 
 
 def _inferred(entry: Mapping[str, Any]) -> str:
-    """Return the distribution that they take when none is named."""
+    """Return the distribution that W&B uses when none is named."""
     if "value" in entry:
         return "constant"
     if "values" in entry:
@@ -111,7 +113,7 @@ def _constant(name: str, entry: Mapping[str, Any]) -> Parameter:
 
 def _categorical(name: str, entry: Mapping[str, Any]) -> Parameter:
     weights = entry.get("probabilities")
-    notes = () if weights is None else (f"options are equally likely here; there: {show(weights)}",)
+    notes = () if weights is None else (f"all options are equally likely; the probabilities were {show(weights)}",)
     return made(name, lambda: Choice(entry["values"]), notes)
 
 
@@ -134,7 +136,7 @@ def _quantised(name: str, low: float, high: float, q: float) -> Parameter:
     """Return the multiples of q from the one nearest to low to the one nearest to high."""
     ends = float(f"{round(low / q) * q:.12g}"), float(f"{round(high / q) * q:.12g}")
     found = stepped(name, *ends, q, whole=q.is_integer())
-    note = f"multiples of {q:g}; there, the first and the last are half as likely as the others"
+    note = f"multiples of {q:g}; in W&B, the first and the last are half as likely as the others"
     return Parameter(name, found.distribution, (*found.notes, note))
 
 
@@ -144,7 +146,7 @@ def _q_uniform(name: str, entry: Mapping[str, Any]) -> Parameter:
 
 def _log_uniform(name: str, entry: Mapping[str, Any]) -> Parameter:
     low, high = entry["min"], entry["max"]
-    note = f"there the bounds are exponents of e: exp({low:g}) to exp({high:g})"
+    note = f"the bounds are exponents of e in W&B: exp({low:g}) to exp({high:g})"
     return log_between(name, float(f"{math.exp(low):.6g}"), float(f"{math.exp(high):.6g}"), (note,))
 
 
@@ -154,7 +156,7 @@ def _log_uniform_values(name: str, entry: Mapping[str, Any]) -> Parameter:
 
 def _inv_log_uniform(name: str, entry: Mapping[str, Any]) -> Parameter:
     low, high = math.exp(-entry["max"]), math.exp(-entry["min"])
-    note = "there log(1/x) is uniform between the bounds"
+    note = "in W&B, log(1/x) is uniform between the bounds"
     return log_between(name, float(f"{low:.6g}"), float(f"{high:.6g}"), (note,))
 
 
@@ -174,7 +176,7 @@ def _q_log_uniform_values(name: str, entry: Mapping[str, Any]) -> Parameter:
 
 
 def _normal(name: str, entry: Mapping[str, Any]) -> Parameter:
-    note = "truncated here at four standard deviations"
+    note = "truncated at four standard deviations"
     return made(name, lambda: Normal(entry.get("mu", 0.0), entry.get("sigma", 1.0)), (note,))
 
 
@@ -186,7 +188,7 @@ def _q_normal(name: str, entry: Mapping[str, Any]) -> Parameter:
 def _log_normal(name: str, entry: Mapping[str, Any]) -> Parameter:
     mu, sigma = entry.get("mu", 0.0), entry.get("sigma", 1.0)
     low, high = float(f"{math.exp(mu - 2 * sigma):.3g}"), float(f"{math.exp(mu + 2 * sigma):.3g}")
-    note = f"guessed: a log-normal of mu {mu:g} and sigma {sigma:g} became its middle 95 %, all magnitudes alike"
+    note = f"guessed: a log-normal with mu {mu:g} and sigma {sigma:g} became log-uniform over its middle 95 %"
     return log_between(name, low, high, (note,))
 
 

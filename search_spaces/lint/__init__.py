@@ -1,1 +1,1 @@
-"""Red flags of a space, found before it costs machine hours."""
+"""Likely mistakes in a space, found before it costs machine hours."""

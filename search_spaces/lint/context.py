@@ -1,4 +1,4 @@
-"""Facts about a space besides its recipe: model family, pretrained or not, searched fields."""
+"""Facts about a space besides its recipe: model family, whether it is pretrained, and searched fields."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,13 +38,12 @@ def read_context(spec: SpaceSpec) -> Context:
     """Return the facts about a space."""
     facts = BUILTIN_TASKS.get(read_reference(spec.task)[0])
     kind = spec.recipe.model.kind
-    family = _FAMILIES[kind] if kind is not None else facts.family if facts else None
     groups = spec.recipe.groups
     # Only pretrained layers are frozen, adapted or trained more slowly.
-    signs = spec.recipe.model.lora_rank is not None or bool(groups.frozen) or groups.layer_decay < 1
+    fine_tunes = spec.recipe.model.lora_rank is not None or bool(groups.frozen) or groups.layer_decay < 1
     return Context(
-        family=family,
-        pretrained=True if signs else facts.pretrained if facts else None,
+        family=_FAMILIES[kind] if kind is not None else facts.family if facts else None,
+        pretrained=True if fine_tunes else facts.pretrained if facts else None,
         new_head=facts.new_head if facts else None,
         varied=frozenset(field for field, values in spec.search.items() if len(set(values.edges())) > 1),
     )

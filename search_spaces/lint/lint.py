@@ -1,11 +1,10 @@
-"""The red flags of a space: settings that an expert would question before the sweep costs machine hours.
+"""Find likely mistakes in a space before it costs machine hours. docs/lint.md lists every rule.
 
-A rule about recipes is asked about the baseline and about a spread of the search's points, and speaks when the
-baseline breaks it or when most of the points do: a range may well reach beyond what is usual, as long as its bulk
-does not lie there. docs/lint.md lists every rule.
+A rule about recipes is checked on the baseline and on points spread over the search. It reports a finding if the
+baseline violates it, or if most of the points do: a range may contain unusual values as long as they are a minority.
 
-Two red flags of the field are impossible here, and have no rule: fp16 without a loss scaler, which
-`precision.kind: fp16` brings along; and runs compared by their training loss, as no space may select by `train/*`.
+Two common mistakes have no rule because they cannot happen here. `precision.kind: fp16` always scales the loss, and
+runs cannot be compared by their training loss because no space may select by `train/*`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +13,7 @@ from dataclasses import dataclass, replace
 from search_spaces.errors import UsageError
 from search_spaces.lint.context import Context, read_context
 from search_spaces.lint.recipe_rules import RECIPE_RULES
-from search_spaces.lint.rules import RULES, SEVERITIES, Flag, LintCode, LintFinding, LintSeverity, make_flag
+from search_spaces.lint.rules import LINT_SEVERITIES, LintCode, LintFinding
 from search_spaces.lint.search_rules import SEARCH_RULES, shared_ranges, spelled
 from search_spaces.recipe.fields import flatten, resolve
 from search_spaces.recipe.recipe import Recipe
@@ -23,43 +22,41 @@ from search_spaces.search.parameters import Parameter, Parameters
 from search_spaces.seeds import derive_seed
 from search_spaces.specs.space import SpaceSpec
 
-__all__ = ["RULES", "Flag", "LintCode", "LintSeverity", "lint", "lint_arms", "lint_lines"]
-
 _POINTS = 32
 _MOST = 0.5
 
 Place = tuple[LintCode, str]
+"""Rule and dotted field of a finding."""
 
 
-def lint(spec: SpaceSpec) -> tuple[Flag, ...]:
-    """Return the red flags of a space's baseline and of its search: errors first, then warnings, then infos.
+def lint(spec: SpaceSpec) -> tuple[LintFinding, ...]:
+    """Return the findings about a space: errors first, then warnings, then infos.
 
-    Each alternative of a `one_of` is judged by itself: what most points of one of them break is not made right by
-    the others.
+    Each alternative of a `one_of` is checked separately, so that the others cannot outvote its violations.
     """
     parameters = spec.parameters
     cases = [*_cases(spec, parameters)]
-    if not any(case.own for case in cases):  # no alternative is the baseline's
+    if not any(case.is_baseline for case in cases):  # no alternative has the kinds of the baseline
         cases.append(_Case(spec.recipe, True, replace(read_context(spec), varied=frozenset()), {}, ()))
-    flags = [flag for case in cases for flag in _flags(case)]
-    flags += [make_flag(finding) for finding in _shared(spec, parameters)]
-    return _ranked(list(dict.fromkeys(flags)))
+    findings = [finding for case in cases for finding in _check(case)]
+    findings += _shared(spec, parameters)
+    return _ranked(list(dict.fromkeys(findings)))
 
 
 @dataclass(frozen=True)
 class _Case:
-    """One combination of alternatives; a space without any has one case.
+    """One combination of alternatives; a space without alternatives has one case.
 
     Attributes:
-        recipe: The baseline, or these alternatives in it.
-        own: Whether it is the baseline.
-        context: What the rules may know.
-        ranges: Distribution of each field that varies here.
-        draws: Recipes of this part of the search.
+        recipe: The baseline, with the kinds of this case.
+        is_baseline: Whether these are the kinds of the baseline.
+        context: What the rules can use besides the recipe.
+        ranges: Distribution of each field that varies in this case.
+        draws: Recipes from this part of the search.
     """
 
     recipe: Recipe
-    own: bool
+    is_baseline: bool
     context: Context
     ranges: Mapping[str, Distribution]
     draws: Sequence[Recipe]
@@ -71,31 +68,31 @@ def _cases(spec: SpaceSpec, parameters: Parameters) -> Iterator[_Case]:
         here = [one for one in parameters.every if one.field not in kinds and _possible(one, kinds)]
         ranges = {one.field: one.distribution for one in here}
         varied = frozenset(field for field, values in ranges.items() if len(set(values.edges())) > 1)
-        own = all(base[field] == kind for field, kind in kinds.items())
-        recipe = spec.recipe if own else parameters.with_kinds(kinds)
+        is_baseline = all(base[field] == kind for field, kind in kinds.items())
+        recipe = spec.recipe if is_baseline else parameters.with_kinds(kinds)
         draws = _draws(parameters, kinds, {one.name: one.distribution for one in here})
-        if not draws and not own:
+        if not draws and not is_baseline:
             draws = (recipe,)
-        yield _Case(recipe, own, replace(read_context(spec), varied=varied), ranges, draws)
+        yield _Case(recipe, is_baseline, replace(read_context(spec), varied=varied), ranges, draws)
 
 
 def _possible(parameter: Parameter, kinds: Mapping[str, Value]) -> bool:
     return all(field not in kinds or kinds[field] in values for field, values in parameter.when.items())
 
 
-def _flags(case: _Case) -> Iterator[Flag]:
-    base = _by_place(case.recipe, case.context) if case.own else {}
+def _check(case: _Case) -> Iterator[LintFinding]:
+    base = _by_place(case.recipe, case.context) if case.is_baseline else {}
     drawn = [_by_place(recipe, case.context) for recipe in case.draws]
     for place in dict.fromkeys(place for found in (base, *drawn) for place in found):
-        flag = _weighed(place, base, drawn, case.ranges)
-        if flag:
-            yield flag
+        finding = _summary(place, base, drawn, case.ranges)
+        if finding:
+            yield finding
     for rule in SEARCH_RULES:
-        yield from (make_flag(finding) for finding in rule(case.recipe, case.draws, case.context))
+        yield from rule(case.recipe, case.draws, case.context)
 
 
 def _shared(spec: SpaceSpec, parameters: Parameters) -> Iterator[LintFinding]:
-    """Find alternatives of the optimizer that have one range of learning rates between them."""
+    """Find alternatives of the optimizer that share one range of learning rates."""
     ones = spec.one_of.get("optimizer", ())
     recipes = {one.kind: parameters.with_kinds({"optimizer.kind": one.kind}) for one in ones}
     ranges = {
@@ -106,37 +103,39 @@ def _shared(spec: SpaceSpec, parameters: Parameters) -> Iterator[LintFinding]:
 
 def lint_arms(
     recipes: Mapping[str, Recipe], ranges: Mapping[str, Mapping[str, Distribution]] | None = None
-) -> tuple[Flag, ...]:
-    """Return the red flags of a comparison, which are about its arms together.
+) -> tuple[LintFinding, ...]:
+    """Return the findings about the arms of a comparison taken together.
 
-    One arm may break every rule of a single recipe: that may be what the comparison is about.
+    The rules about a single recipe are not checked: a violation may be what the ablation examines.
 
     Args:
         recipes: Recipe of each arm.
-        ranges: Ranges of each arm's tuned fields, from `tuning_ranges`; without any, the rates are compared.
+        ranges: Tuned fields of each arm, as returned by `tuning_ranges`; without them, learning rates are compared.
     """
-    return _ranked([make_flag(finding) for finding in shared_ranges(recipes, ranges or {})])
+    return _ranked([*shared_ranges(recipes, ranges or {})])
 
 
-def lint_lines(flags: Sequence[Flag]) -> tuple[str, ...]:
-    """Return two lines of text for each flag."""
+def lint_lines(findings: Sequence[LintFinding]) -> tuple[str, ...]:
+    """Return the text of the findings, two lines each."""
     return tuple(
         line
-        for flag in flags
+        for one in findings
         for line in (
-            f"{flag.severity.upper()} {flag.code}  {flag.field}: {flag.evidence}",
-            f"  fix: {flag.fix} ({flag.source})",
+            f"{one.severity.upper()} {one.code}  {one.field}: {one.evidence}",
+            f"  fix: {one.fix} ({one.source})",
         )
     )
 
 
-def _ranked(flags: Sequence[Flag]) -> tuple[Flag, ...]:
+def _ranked(findings: Sequence[LintFinding]) -> tuple[LintFinding, ...]:
     codes = list(LintCode)
-    return tuple(sorted(flags, key=lambda flag: (SEVERITIES.index(flag.severity), codes.index(flag.code), flag.field)))
+    return tuple(
+        sorted(findings, key=lambda one: (LINT_SEVERITIES.index(one.severity), codes.index(one.code), one.field))
+    )
 
 
 def _draws(parameters: Parameters, kinds: Mapping[str, Value], search: Mapping[str, Distribution]) -> Sequence[Recipe]:
-    """Return recipes of the search: a Latin hypercube, so that a field's share of bad values is that of the points."""
+    """Return recipes of the search from a Latin hypercube, so that each range is covered evenly."""
     if not search:
         return ()
     orders = {name: sorted(range(_POINTS), key=lambda i: derive_seed("lint", name, i)) for name in search}
@@ -154,7 +153,7 @@ def _draws(parameters: Parameters, kinds: Mapping[str, Value], search: Mapping[s
 
 
 def _resolved(recipe: Recipe, point: Mapping[str, Value]) -> Iterator[Recipe]:
-    """Yield the recipe of a point, or nothing if two valid values are invalid together: that run reports it."""
+    """Yield the recipe of a point, or nothing if its values are invalid together: such a run reports that itself."""
     try:
         yield resolve(recipe, point)
     except UsageError:
@@ -165,23 +164,23 @@ def _by_place(recipe: Recipe, context: Context) -> dict[Place, LintFinding]:
     return {(finding.code, finding.field): finding for rule in RECIPE_RULES for finding in rule(recipe, context)}
 
 
-def _weighed(
+def _summary(
     place: Place,
     base: Mapping[Place, LintFinding],
     drawn: Sequence[Mapping[Place, LintFinding]],
     ranges: Mapping[str, Distribution],
-) -> Flag | None:
-    """Return the flag of what was found at one place, if the baseline or most of the search has it."""
+) -> LintFinding | None:
+    """Return one finding for a place if the baseline or most of the search has one there."""
     hits = [found[place] for found in drawn if place in found]
     share = len(hits) / len(drawn) if drawn else 0.0
     percent = f"{100 * share:.0f} %"
     if place in base:
-        partial = bool(drawn) and share < 1
-        evidence = f"{base[place].found}; the baseline and {percent} of the search" if partial else None
-        return make_flag(base[place], evidence)
+        if not drawn or share == 1:
+            return base[place]
+        return replace(base[place], evidence=f"{base[place].evidence}; the baseline and {percent} of the search")
     if share <= _MOST:
         return None
     hit = hits[len(hits) // 2]
     field = place[1]
     where = f"{spelled(ranges[field])}, {percent} of it like" if field in ranges else f"{percent} of the search:"
-    return make_flag(hit, f"{where} {hit.found}")
+    return replace(hit, evidence=f"{where} {hit.evidence}")

@@ -1,4 +1,4 @@
-"""The codes of the lint rules, their severities, and what a rule reports."""
+"""The lint rules by name, and the form of a finding."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Literal, NamedTuple
 
 LintSeverity = Literal["error", "warning", "info"]
-SEVERITIES: tuple[LintSeverity, ...] = ("error", "warning", "info")
+LINT_SEVERITIES: tuple[LintSeverity, ...] = ("error", "warning", "info")
 
 
 class LintCode(StrEnum):
@@ -33,13 +33,18 @@ class LintCode(StrEnum):
 
 
 class LintRule(NamedTuple):
-    """What all flags of a code share."""
+    """What all findings of a rule have in common.
+
+    Attributes:
+        severity: `error` for a certain mistake, `warning` for a rule with exceptions, `info` for what needs a reason.
+        source: Publication that the rule is based on.
+    """
 
     severity: LintSeverity
     source: str
 
 
-RULES: Mapping[LintCode, LintRule] = {
+LINT_RULES: Mapping[LintCode, LintRule] = {
     LintCode.ADAM_WITH_DECAY: LintRule("error", "Loshchilov and Hutter, ICLR 2019"),
     LintCode.RATE_OUT_OF_RANGE: LintRule("error", "the optimizer's own paper"),
     LintCode.ADAM_FOR_TRANSFORMER: LintRule("error", "Loshchilov and Hutter, ICLR 2019"),
@@ -62,45 +67,29 @@ RULES: Mapping[LintCode, LintRule] = {
 
 
 @dataclass(frozen=True)
-class Flag:
-    """A setting that an expert would question.
+class LintFinding:
+    """One violation of a rule.
 
     Attributes:
         code: The rule.
-        severity: An `error` is never intended; a `warning` has exceptions; an `info` needs a reason.
         field: Dotted field of the recipe.
-        evidence: What was found, with values.
+        evidence: What was found, with its values.
         fix: What to write instead.
-        source: Publication that supports the rule.
+        own_source: Publication that this finding is based on, if it is another than the rule's.
     """
 
     code: LintCode
-    severity: LintSeverity
     field: str
     evidence: str
     fix: str
-    source: str
+    own_source: str | None = None
 
+    @property
+    def severity(self) -> LintSeverity:
+        """Severity of the rule."""
+        return LINT_RULES[self.code].severity
 
-class LintFinding(NamedTuple):
-    """What a rule says about one recipe.
-
-    Attributes:
-        code: The rule.
-        field: Dotted field of the recipe.
-        found: Evidence, with values.
-        fix: What to write instead.
-        source: Publication, if it is not that of the rule.
-    """
-
-    code: LintCode
-    field: str
-    found: str
-    fix: str
-    source: str | None = None
-
-
-def make_flag(finding: LintFinding, evidence: str | None = None) -> Flag:
-    """Return the flag of a finding, with the given evidence if there is some."""
-    code, field, found, fix, source = finding
-    return Flag(code, RULES[code].severity, field, evidence or found, fix, source or RULES[code].source)
+    @property
+    def source(self) -> str:
+        """Publication that the finding is based on."""
+        return self.own_source or LINT_RULES[self.code].source

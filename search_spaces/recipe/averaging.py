@@ -8,7 +8,7 @@ from search_spaces.recipe.part import Fraction, Part, Positive
 
 
 class NoAverage(Part):
-    """The last step's weights alone."""
+    """Only the weights of the last step."""
 
     kind: Literal["none"] = "none"
 
@@ -19,9 +19,8 @@ class EMA(Part):
     Source: Polyak and Juditsky, "Acceleration of Stochastic Approximation by Averaging", 1992; Izmailov et al., 2018.
 
     Attributes:
-        decay: Share of the old average that a step keeps; it remembers about `1 / (1 - decay)` steps.
-        start: Fraction of all optimizer steps before which the average only follows the weights, so that the initial
-            ones do not stay in it.
+        decay: Share of the average that is kept at each step; it covers about `1 / (1 - decay)` steps.
+        start: Fraction of all optimizer steps before averaging starts, so that the initial weights have no influence.
     """
 
     kind: Literal["ema"] = "ema"
@@ -30,13 +29,13 @@ class EMA(Part):
 
 
 class SWA(Part):
-    """The plain mean of the weights at the ends of the last epochs; BatchNorm's statistics are computed anew.
+    """The mean of the weights at the ends of the last epochs; BatchNorm's statistics are recomputed.
 
     Source: Izmailov et al., "Averaging Weights Leads to Wider Optima and Better Generalization", UAI 2018.
 
     Attributes:
-        last: Fraction of the budget's epochs that are averaged, at least one.
-        lr: Constant learning rate of these epochs; None leaves the schedule as it is.
+        last: Fraction of the budget's epochs that are averaged, at least one epoch.
+        lr: Constant learning rate in these epochs; None keeps the schedule.
     """
 
     kind: Literal["swa"] = "swa"
@@ -47,7 +46,7 @@ class SWA(Part):
 class Best(Part):
     """The weights of the epoch with the lowest `val/nll` so far, evaluated in addition to those of the last step.
 
-    Unlike `patience.restore_best` it neither ends the training nor changes what it ends with.
+    Unlike `patience.restore_best`, this neither stops the training nor changes its final weights.
 
     Source: Prechelt, "Early Stopping - But When?", 1998.
     """

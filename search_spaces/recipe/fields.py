@@ -1,4 +1,4 @@
-"""Base recipe + {dotted field: value} -> Recipe, and the hash that a run is known by."""
+"""Read and set the values of a recipe by dotted fields such as `optimizer.betas.1`."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from search_spaces.recipe.validation import invalid_values, kinds_of
 from search_spaces.values import Value
 
 KINDS = {name: kinds for name in Recipe.model_fields if len(kinds := kinds_of(Recipe, name)) > 1}
-"""Section of a recipe -> its kinds; sections without kinds are left out."""
+"""Class of each kind, for each section of a recipe that has kinds."""
 _KIND_FIELDS = frozenset(f"{section}.kind" for section in KINDS)
 
 
@@ -21,11 +21,11 @@ def flatten(recipe: Recipe) -> dict[str, Value]:
 
 
 def _flat(part: BaseModel, prefix: str) -> Iterator[tuple[str, Value]]:
-    for name, value in sorted(part, key=lambda item: item[0] != "kind"):  # the kind says what the rest means
+    for name, value in sorted(part, key=lambda item: item[0] != "kind"):  # the kind determines the other fields
         path = f"{prefix}{name}"
         if isinstance(value, BaseModel):
             yield from _flat(value, f"{path}.")
-        elif isinstance(value, tuple) and value:  # an empty one is a value, with no items to name
+        elif isinstance(value, tuple) and value:  # an empty tuple has no items
             yield from ((f"{path}.{index}", item) for index, item in enumerate(value))
         elif isinstance(value, Mapping):
             yield from ((f"{path}.{key}", value[key]) for key in sorted(value))
@@ -50,10 +50,10 @@ def lookup(recipe: Recipe, field: str) -> Value:
 
 
 def unknown_field(recipe: Recipe, field: str) -> str | None:
-    """Return why a recipe has no such dotted field, or None if it has.
+    """Return an error message if a recipe has no such dotted field, else None.
 
     Args:
-        recipe: The recipe whose kinds are in force.
+        recipe: Recipe whose kinds determine the fields.
         field: Dotted path such as `optimizer.lr`, `optimizer.betas` or `optimizer.betas.1`.
     """
     known = flatten(recipe)
@@ -67,15 +67,15 @@ def unknown_field(recipe: Recipe, field: str) -> str | None:
     section, _, name = field.partition(".")
     names = [other.partition(".")[2] for other in known if other.startswith(f"{section}.")]
     if section in KINDS and name:
-        return _foreign(section, str(known[f"{section}.kind"]), name, names)
+        return _unknown_to_kind(section, str(known[f"{section}.kind"]), name, names)
     if section == "custom" and name:
-        return f"recipe.custom has no such name, so that the baseline would lack it; {suggest(name, names)}"
+        return f"recipe.custom has no such name, so the baseline would have no value; {suggest(name, names)}"
     nearby = [other for other in known if other.startswith(f"{section}.")]
     return f"unknown field of a recipe; {suggest(field, nearby or known)}"
 
 
-def _foreign(section: str, kind: str, name: str, names: Sequence[str]) -> str:
-    """Return why the kind in force has no such field, and which other kind has."""
+def _unknown_to_kind(section: str, kind: str, name: str, names: Sequence[str]) -> str:
+    """Return an error message that names the kinds with this field."""
     first = name.partition(".")[0]
     if first in KINDS[section][kind].HINTS:
         return KINDS[section][kind].HINTS[first]
@@ -89,13 +89,12 @@ def _foreign(section: str, kind: str, name: str, names: Sequence[str]) -> str:
 def resolve(recipe: Recipe, values: Mapping[str, Value]) -> Recipe:
     """Return the recipe with some fields set.
 
-    A new `optimizer.kind` or `schedule.kind` replaces that whole section by the defaults of the new kind,
-    before the other fields are set: a learning rate of AdamW means nothing to SGD.
+    A new `optimizer.kind` or `schedule.kind` first resets its section to the defaults of the new kind, because the
+    learning rate of AdamW, for example, has no meaning for SGD.
 
     Args:
         recipe: Recipe with all other values.
-        values: Value of each dotted field; `optimizer.betas.1` is an item of a tuple, and `custom.NAME` may
-            be new.
+        values: Value of each dotted field; `optimizer.betas.1` is an item of a tuple. `custom.NAME` may be new.
 
     Raises:
         UsageError: One problem for each field that does not exist or whose value is invalid.
@@ -123,7 +122,7 @@ def _with_kinds(recipe: Recipe, kinds: Mapping[str, Value]) -> Recipe:
 
 
 def _validated(tree: dict[str, Any], problems: Sequence[Problem] = ()) -> Recipe:
-    """Return the recipe, or raise its problems after those that are known already."""
+    """Return the recipe, or raise its problems together with the given ones."""
     try:
         recipe = Recipe.model_validate(tree)
     except ValidationError as error:
@@ -142,7 +141,7 @@ def _set(tree: dict[str, Any], field: str, value: Value) -> None:
         items = list(tree[section])
         items[int(rest)] = value
         tree[section] = tuple(items)
-    elif section == "custom":  # its names are checked with the rest of the recipe
+    elif section == "custom":  # validation checks its names
         tree[section][rest] = value
     else:
         _set(tree[section], rest, value)

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from search_spaces.recipe.recipe import Recipe
 
-_FIRST = ("optimizer", "schedule")  # their kinds are part of every hash; a later section's default must not be
+_FIRST = ("optimizer", "schedule")  # their kinds are in every hash; those of sections added later must not be
 
 
 def recipe_hash(recipe: Recipe) -> str:
@@ -20,7 +20,7 @@ def recipe_hash(recipe: Recipe) -> str:
 
 
 def _essence(part: BaseModel) -> dict[str, object]:
-    """Return what is not default. An empty section is left out, as is a section that a later release adds."""
+    """Return the values that differ from their defaults, without sections that would be empty."""
     essence: dict[str, object] = {}
     for name, value in part:
         if isinstance(value, BaseModel):

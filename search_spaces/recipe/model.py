@@ -11,25 +11,25 @@ Init = Literal["he", "xavier", "orthogonal", "identity", "default"]
 class Model(Part):
     """Architecture, size, normalization and initial weights of a built-in task's model.
 
-    A task with a pretrained network of its own refuses what it cannot obey.
+    A task with its own pretrained network rejects values that it does not support.
 
     Attributes:
-        kind: Architecture; None is the task's own.
-        width: Units of a layer: hidden units, channels of the first convolution, or size of a token.
-        depth: Layers before the output layer.
+        kind: Architecture; None uses that of the task.
+        width: Size of a layer: hidden units, channels of the first convolution, or dimension of a token.
+        depth: Number of layers before the output layer.
         norm: Normalization after every layer, or inside every block of a transformer. Batch (Ioffe and Szegedy,
             2015), layer (Ba et al., 2016), group (Wu and He, 2018), instance (Ulyanov et al., 2016), root mean
             square (Zhang and Sennrich, 2019).
         init: Initial weights; biases start at 0. He et al. (2015) for ReLU, Glorot and Bengio (2010)
             for tanh, orthogonal (Saxe et al., 2014), identity (Le et al., 2015); "default" is torch's own.
-        mup_base: Width at which the learning rate was tuned. Given, a model of any width takes that rate: maximal
-            update parametrization (Yang et al., "Tensor Programs V", 2022), for mlp and transformer under an
-            optimizer of Adam's family. None is the standard parametrization.
+        mup_base: Width at which the learning rate was tuned, so that it can be used at any width: maximal update
+            parametrization (Yang et al., "Tensor Programs V", 2022), for mlp and transformer with an optimizer of
+            Adam's family. None uses the standard parametrization.
         lora_rank: Rank of low-rank adapters, with the rest of the network frozen (Hu et al., "LoRA", 2022). None
             trains every weight. For tasks with a pretrained transformer.
         lora_alpha: Adapters are scaled by lora_alpha / lora_rank.
-        sync_batch_norm: Whether the BatchNorm layers of a run in several processes take their statistics over the
-            micro-batches of all of them, of any task's model. On CUDA only; a run in one process has nothing to do.
+        sync_batch_norm: Whether the BatchNorm layers of a run in several processes share their statistics over the
+            micro-batches of all processes. On CUDA only; without effect in a single process.
     """
 
     kind: Literal["logistic", "mlp", "cnn", "gru", "lstm", "transformer"] | None = None

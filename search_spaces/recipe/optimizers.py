@@ -3,6 +3,7 @@
 `Lookahead` wraps the optimizer; `ParameterGroups` says which parameters it trains.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, get_args
 
 from pydantic import Field, StringConstraints
@@ -70,20 +71,22 @@ Optimizer = Annotated[
     Field(discriminator="kind"),
 ]
 
-OPTIMIZERS: tuple[type[OptimizerKind], ...] = get_args(get_args(Optimizer)[0])
-"""Every class of `Optimizer`."""
+OPTIMIZERS: Mapping[str, type[OptimizerKind]] = {
+    one.model_fields["kind"].default: one for one in get_args(get_args(Optimizer)[0])
+}
+"""Class of each kind of optimizer."""
 
 
 class Lookahead(Part):
-    """Slow weights around any optimizer: every `k` steps they move towards the fast ones, which then restart there.
+    """Slow weights around any optimizer: every `k` steps they move towards the fast weights, which then restart there.
 
-    It is a section of its own and not a kind of optimizer, so that `optimizer.lr` keeps its name.
+    It is a separate section and not a kind of optimizer, so that `optimizer.lr` keeps its name.
 
     Source: Zhang et al., "Lookahead Optimizer: k steps forward, 1 step back", NeurIPS 2019: k 5, alpha 0.5.
 
     Attributes:
-        k: Optimizer steps between two moves of the slow weights; 0 is off.
-        alpha: How far the slow weights move; 1 would be no lookahead.
+        k: Number of optimizer steps between two moves of the slow weights; 0 is off.
+        alpha: Step size of the slow weights, as a fraction of the distance; 1 would be no lookahead.
     """
 
     k: Steps = 0
@@ -94,20 +97,18 @@ _Prefix = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
 class ParameterGroups(Part):
-    """Which parameters train, and with which share of the learning rate.
+    """Learning rates by layer, and frozen parameters.
 
-    A model is a row of blocks from its input to its head; `trainers/optim/layer_groups.py` says what a block is.
+    A model is a sequence of blocks from its input to its head; `trainers/optim/layer_groups.py` defines a block.
 
     Source of the layer-wise decay: Howard and Ruder, "Universal Language Model Fine-tuning for Text
     Classification", ACL 2018; Clark et al., ELECTRA, ICLR 2020.
 
     Attributes:
-        layer_decay: Learning rate of a block as a factor of that of the next one towards the head; 1 gives
-            all the same.
-        head_lr_scale: Learning rate of the head as a factor of `optimizer.lr`. For a backbone at 1e-5 and a
-            head at 1e-3, write lr 1e-5 and 100.
-        frozen: Names, or dotted beginnings of names, of parameters that do not train: `backbone`,
-            `encoder.layer.0`.
+        layer_decay: Learning rate of a block divided by that of the next block towards the head; with 1, all are equal.
+        head_lr_scale: Learning rate of the head divided by `optimizer.lr`. For a backbone at 1e-5 and a head at 1e-3,
+            use an lr of 1e-5 and a scale of 100.
+        frozen: Names, or dotted prefixes of names, of parameters that are not trained: `backbone`, `encoder.layer.0`.
     """
 
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0

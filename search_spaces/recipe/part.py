@@ -16,7 +16,7 @@ Steps = Annotated[int, Field(ge=0, le=10**9)]
 class Part(BaseModel):
     """Base class of every part of a spec: frozen, strict, no unknown fields, finite numbers.
 
-    `HINTS` maps the name of a field that is left out on purpose to what to use instead.
+    `HINTS` maps names of fields that are missing on purpose to a message about what to use instead.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)

@@ -1,11 +1,10 @@
-"""Every training hyperparameter of one training: a `Recipe` and its parts.
+"""Every hyperparameter of one training: a `Recipe` and its parts.
 
-All classes are frozen, refuse unknown fields and check their arguments where they are born. Numbers are
-strict: a text or a bool is not a number, 9 may stand for 9.0 but 9.0 not for 9, and NaN and infinity are
-refused.
+All classes are frozen, reject unknown fields and check their values when they are created. Numbers are strict: text
+and booleans are not numbers, 9 is accepted for 9.0 but 9.0 not for 9, and NaN and infinity are invalid.
 
-A default value is part of the meaning of `recipe_hash`, which leaves defaults out: **defaults never
-change**. A new field must arrive with the default that does what was done before it existed.
+`recipe_hash` leaves out defaults, so **a default must never change**. The default of a new field must keep the
+behavior of earlier releases.
 """
 
 import math
@@ -28,12 +27,12 @@ class Regularization(Part):
 
     Attributes:
         dropout: Probability that an activation is zeroed (Srivastava et al., JMLR 2014).
-        label_smoothing: Mass spread evenly over all classes (Szegedy et al., CVPR 2016).
-        clip_norm: Largest global gradient norm (Pascanu et al., ICML 2013); None does not clip.
-        clip_value: Largest absolute value of an item of the gradient; None does not clip.
+        label_smoothing: Probability mass that is spread evenly over all classes (Szegedy et al., CVPR 2016).
+        clip_norm: Maximum global norm of the gradient (Pascanu et al., ICML 2013); None does not clip.
+        clip_value: Maximum absolute value of an entry of the gradient; None does not clip.
         drop_path: Probability that a residual branch is skipped (Huang et al., ECCV 2016), in models that have them.
         mixup: Both parameters of the Beta distribution of mixup's weights (Zhang et al., ICLR 2018); 0 is off.
-        cutmix: The same for the areas that CutMix pastes (Yun et al., ICCV 2019). With mixup, each batch gets either.
+        cutmix: The same for the areas that CutMix pastes (Yun et al., ICCV 2019). With both, each batch uses one.
     """
 
     dropout: Fraction = 0.0
@@ -48,7 +47,7 @@ class Regularization(Part):
     def _one_clipping(self) -> Self:
         if self.clip_norm is not None and self.clip_value is not None:
             raise ValueError(
-                f"gradients are clipped one way, found clip_norm {self.clip_norm} and clip_value {self.clip_value};"
+                f"must not have both clip_norm and clip_value, found {self.clip_norm} and {self.clip_value};"
                 " set one of them to null"
             )
         return self
@@ -60,9 +59,9 @@ class Patience(Part):
     Source: Prechelt, "Early Stopping - But When?", 1998.
 
     Attributes:
-        epochs: Epochs without improvement after which the training ends; None trains the whole budget.
-        min_delta: An improvement is a fall of `val/nll` by more than this, in nats.
-        restore_best: Whether the best epoch's weights are put back at the end, and reported by the last epoch.
+        epochs: Number of epochs without improvement after which training stops; None trains the whole budget.
+        min_delta: Decrease of `val/nll` that an improvement must exceed, in nats.
+        restore_best: Whether the best epoch's weights are restored at the end, and reported by the last epoch.
     """
 
     epochs: Count | None = None
@@ -78,10 +77,9 @@ class Precision(Part):
     Attributes:
         kind: `fp32`; `bf16` autocast, which needs no loss scaling; `fp16` autocast with dynamic loss scaling, on CUDA
             only. Weights, their updates and the loss stay in fp32.
-        compile: Whether the training's forward pass goes through torch.compile.
-        deterministic: Whether every kernel has to give the same bits each time; some are slower, and an operation
-            without such a kernel fails.
-        device: `auto` is CUDA where there is one. A training that asks for what is not there fails.
+        compile: Whether the forward pass of the training is compiled by torch.compile.
+        deterministic: Whether only deterministic kernels are used. Some are slower, and an operation without one fails.
+        device: `auto` uses CUDA if it is available. A training fails if the device that it requires is not available.
     """
 
     kind: Literal["fp32", "bf16", "fp16"] = "fp32"
@@ -91,13 +89,13 @@ class Precision(Part):
 
 
 class Switch(Part):
-    """Another optimizer from some step on; it starts without state, and the schedule continues.
+    """Change of the optimizer during training. The new one starts without state, and the schedule continues.
 
     Source: Keskar and Socher, "Improving Generalization Performance by Switching from Adam to SGD", 2017.
 
     Attributes:
         at: Fraction of all optimizer steps before the switch.
-        to: The optimizer after it; its `lr` is the peak that the schedule's factor is applied to.
+        to: Optimizer after the switch; its `lr` is the peak of the schedule.
     """
 
     at: Annotated[float, Field(gt=0, lt=1)] = 0.5
@@ -105,15 +103,15 @@ class Switch(Part):
 
 
 class Signals(Part):
-    """Measurements in addition to what every epoch reports.
+    """Measurements in addition to those of every epoch.
 
     Attributes:
         train_rescored: Whether a fixed part of `train`, at most as large as `val`, is scored in eval mode after each
-            epoch: `train/nll_eval`, which unlike `train/loss` compares with `val/nll`.
-        pruning: Shares of the smallest weights that are set to zero, all matrices together, in copies of the model that
-            the last epoch evaluates: `test/accuracy@pruned50` (Han et al., NeurIPS 2015).
-        fgsm: Distances, in units of the inputs, by which every input is moved against the model before the last epoch
-            evaluates it once more: `test/accuracy@fgsm0.1` (Goodfellow et al., ICLR 2015).
+            epoch: `train/nll_eval`, which unlike `train/loss` is comparable with `val/nll`.
+        pruning: Shares of the smallest weights of all matrices that are set to zero for an additional evaluation in the
+            last epoch: `test/accuracy@pruned50` (Han et al., NeurIPS 2015).
+        fgsm: Sizes of adversarial perturbations, in units of the inputs, for an additional evaluation in the last
+            epoch: `test/accuracy@fgsm0.1` (Goodfellow et al., ICLR 2015).
     """
 
     train_rescored: bool = False
@@ -122,7 +120,7 @@ class Signals(Part):
     fgsm: Annotated[tuple[Positive, ...], Strict(False)] = ()
 
     @model_validator(mode="after")
-    def _every_evaluation_has_a_name_of_its_own(self) -> Self:
+    def _names_of_evaluations_are_unique(self) -> Self:
         names = [*map(metric_names.pruned, self.pruning), *map(metric_names.fgsm, self.fgsm)]
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
@@ -134,12 +132,12 @@ class Budget(Part):
     """Length of a training and size of its batches.
 
     Attributes:
-        epochs: Passes over the training split.
-        batch_size: Examples per micro-batch.
-        accumulation: Micro-batches per optimizer step.
-        lr_scaling: How peak learning rates follow the effective batch, `batch_size * accumulation`: not at all, in
-            proportion (Goyal et al., 2017), or with its square root (for adaptive optimizers; Malladi et al., 2022).
-        base_batch_size: Effective batch for which learning rates are meant as they are written; for `lr_scaling`.
+        epochs: Number of passes over the training split.
+        batch_size: Number of examples per micro-batch.
+        accumulation: Number of micro-batches per optimizer step.
+        lr_scaling: Scaling of the learning rates with the effective batch size, `batch_size * accumulation`: none,
+            linear (Goyal et al., 2017), or by its square root (for adaptive optimizers; Malladi et al., 2022).
+        base_batch_size: Effective batch size at which the learning rates are not scaled.
     """
 
     epochs: Count = 27
@@ -168,19 +166,19 @@ class Recipe(Part):
 
     Attributes:
         optimizer: One of the classes of `search_spaces.recipe.optimizers`.
-        groups: Shares of the learning rate by layer, and what is frozen.
+        groups: Learning rates by layer, and frozen layers.
         lookahead: Slow weights around the optimizer.
         switch: Another optimizer for the rest of the training; None keeps the first.
-        schedule: Course of the learning rate: one of the classes of `search_spaces.recipe.schedules`.
-        weight_decay_schedule: Course of the weight decay.
+        schedule: Schedule of the learning rate: one of the classes of `search_spaces.recipe.schedules`.
+        weight_decay_schedule: Schedule of the weight decay.
         regularization: Dropout, label smoothing, clipping, mixing of examples.
         averaging: `NoAverage`, `EMA`, `SWA` or `Best`: weights evaluated in addition to the last step's.
         patience: Early stopping on a plateau.
         precision: Number formats and kernels.
-        signals: What is measured in addition.
-        model: Architecture, size, normalization and initial weights, where the task leaves the choice.
+        signals: Additional measurements.
+        model: Architecture, size, normalization and initial weights, if the task supports them.
         budget: Epochs, batch size, accumulation.
-        custom: Hyperparameters of a user's own task or training loop, handed over untouched.
+        custom: Hyperparameters of a user's own task or training loop, passed on unchanged.
     """
 
     optimizer: Optimizer = AdamW()
@@ -198,23 +196,28 @@ class Recipe(Part):
     budget: Budget = Budget()
     custom: Mapping[_CustomName, Annotated[CustomValue, PlainValidator(_check_custom)]] = {}
 
+    @property
+    def optimizers(self) -> Mapping[str, Optimizer]:
+        """Optimizer in each section that has one: `optimizer`, and `switch.to` if there is a switch."""
+        return {"optimizer": self.optimizer, **({"switch.to": self.switch.to} if self.switch else {})}
+
     @model_validator(mode="after")
     def _curvature_needs_the_true_loss(self) -> Self:
-        if self.precision.kind == "fp16" and any(one.SECOND_ORDER for one in self._optimizers()):
-            raise ValueError("sophia measures curvature, which the loss scale of fp16 falsifies; use precision bf16")
+        second_order = [one.kind for one in self.optimizers.values() if one.SECOND_ORDER]
+        if self.precision.kind == "fp16" and second_order:
+            raise ValueError(
+                f"{second_order[0]} measures curvature, which the loss scaling of fp16 distorts; use precision bf16"
+            )
         return self
 
     @model_validator(mode="after")
     def _width_scaling_fits_the_optimizer(self) -> Self:
-        # Of Table 8 of Yang et al. 2022 the models implement the column of Adam, in a form that needs steps which do
-        # not depend on the scale of an item's gradient. SGD has another column, and norms of whole layers have none.
-        others = [one.kind for one in self._optimizers() if not one.ENTRYWISE]
+        # The models implement the Adam column of Table 8 of Yang et al. (2022), which needs steps that do not depend on
+        # the scale of a gradient entry. SGD has another column, and optimizers that use norms of layers have none.
+        others = [one.kind for one in self.optimizers.values() if not one.ENTRYWISE]
         if self.model.mup_base is not None and others:
             raise ValueError(
                 f"model.mup_base scales widths for Adam's family, found optimizer {others[0]}; set it to null, or use"
-                f" one of {', '.join(one.model_fields['kind'].default for one in OPTIMIZERS if one.ENTRYWISE)}"
+                f" one of {', '.join(kind for kind, one in OPTIMIZERS.items() if one.ENTRYWISE)}"
             )
         return self
-
-    def _optimizers(self) -> tuple[Optimizer, ...]:
-        return (self.optimizer, *((self.switch.to,) if self.switch else ()))

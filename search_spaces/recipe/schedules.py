@@ -1,4 +1,4 @@
-"""Every learning-rate schedule that a recipe can name; trainers/optim/schedules.py has their formulas."""
+"""Every learning-rate schedule that a recipe can name; trainers/optim/schedules.py has the formulas."""
 
 from typing import Annotated, Literal, Self
 
@@ -13,7 +13,7 @@ _AtLeastOne = Annotated[float, Field(ge=1)]
 
 
 class _Warmup(Part):
-    """Linear warmup from 0; the peak is reached exactly at its end.
+    """Linear warmup from 0, which reaches the peak exactly at its end.
 
     Attributes:
         warmup: Fraction of all optimizer steps.
@@ -27,7 +27,7 @@ class _Warmup(Part):
     def _one_warmup(self) -> Self:
         if self.warmup > 0 and self.warmup_steps is not None:
             raise ValueError(
-                f"warmup is given once, found warmup {self.warmup} and warmup_steps {self.warmup_steps};"
+                f"must not have both warmup and warmup_steps, found {self.warmup} and {self.warmup_steps};"
                 " set warmup to 0 or warmup_steps to null"
             )
         return self
@@ -58,13 +58,13 @@ class Linear(_Warmup):
 
 
 class Constant(_Warmup):
-    """The peak from the end of the warmup on."""
+    """The peak, from the end of the warmup."""
 
     kind: Literal["constant"] = "constant"
 
 
 class Polynomial(_Warmup):
-    """The linear decay's remaining share raised to a power, down to `min_factor` times the peak.
+    """Linear decay raised to a power, down to `min_factor` times the peak.
 
     Source: Chen et al., "DeepLab", TPAMI 2018, for powers below 1.
 
@@ -79,7 +79,7 @@ class Polynomial(_Warmup):
 
 
 class Step(_Warmup):
-    """The rate is multiplied by `gamma` at each milestone.
+    """Multiply the rate by `gamma` at each milestone.
 
     Source: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016.
 
@@ -100,7 +100,7 @@ class Step(_Warmup):
 
 
 class Exponential(_Warmup):
-    """Multiply by the same factor at every step, so that the last step reaches `min_factor` times the peak.
+    """Multiply the rate by the same factor at every step, so that the last step reaches `min_factor` times the peak.
 
     Attributes:
         min_factor: Final learning rate as a factor of the peak.
@@ -111,9 +111,9 @@ class Exponential(_Warmup):
 
 
 class OneCycle(Part):
-    """One rise to the peak and one fall far below where it began; the rise is its warmup.
+    """One rise to the peak, which acts as the warmup, and one fall to far below the initial rate.
 
-    Source: Smith and Topin, "Super-Convergence", 2018. The momentum is left alone.
+    Source: Smith and Topin, "Super-Convergence", 2018. The momentum is not changed.
 
     Attributes:
         rise: Fraction of all optimizer steps that the rise takes.
@@ -135,9 +135,9 @@ class Cyclical(Part):
     Source: Smith, "Cyclical Learning Rates for Training Neural Networks", WACV 2017.
 
     Attributes:
-        cycles: Triangles in the whole budget.
+        cycles: Number of triangles in the whole budget.
         min_factor: Lowest learning rate as a factor of the peak.
-        halve: Whether each triangle is half as high as the one before it ("triangular2").
+        halve: Whether each triangle is half as high as the previous one ("triangular2").
     """
 
     kind: Literal["cyclical"] = "cyclical"
@@ -153,7 +153,7 @@ class CosineRestarts(_Warmup):
 
     Attributes:
         first_cycle: Length of the first cycle as a fraction of the steps after the warmup.
-        multiplier: Each cycle is so many times as long as the one before it.
+        multiplier: Length of each cycle divided by that of the previous one.
         min_factor: Lowest learning rate as a factor of the peak.
     """
 
@@ -164,13 +164,13 @@ class CosineRestarts(_Warmup):
 
 
 class InverseSqrt(_Warmup):
-    """The rate falls with the square root of the step, whatever the budget.
+    """Decay with the inverse square root of the step, independent of the budget.
 
     Source: Vaswani et al., "Attention Is All You Need", NeurIPS 2017; Raffel et al., T5, JMLR 2020.
 
     Attributes:
-        timescale: Steps within which the rate stays near the peak; None is the warmup's length, or 10,000 without
-            a warmup.
+        timescale: Number of steps for which the rate stays near the peak; None uses the length of the warmup, or 10,000
+            without a warmup.
     """
 
     kind: Literal["inverse_sqrt"] = "inverse_sqrt"
@@ -196,13 +196,13 @@ class WarmupStableDecay(_Warmup):
 
 
 class Plateau(_Warmup):
-    """The rate is multiplied by `gamma` when `val/nll` has not improved for more than `patience` epochs.
+    """Multiply the rate by `gamma` when `val/nll` has not improved for more than `patience` epochs.
 
     Attributes:
         gamma: Factor of each reduction.
-        patience: Epochs without improvement that are put up with.
-        threshold: An improvement is more than this share of the best value.
-        cooldown: Epochs after a reduction that are not counted.
+        patience: Number of epochs without improvement that are tolerated.
+        threshold: Share of the best value that an improvement must exceed.
+        cooldown: Number of epochs after a reduction that are not counted.
         min_factor: Lowest learning rate as a factor of the peak.
     """
 
@@ -232,13 +232,13 @@ Schedule = Annotated[
 
 
 class WeightDecaySchedule(Part):
-    """The course of the weight decay of every parameter group, from its own value at the first step.
+    """Schedule of the weight decay of every parameter group, relative to its value at the first step.
 
-    Source: Caron et al., DINO, ICCV 2021, who raise it tenfold by a cosine.
+    Source: Caron et al., DINO, ICCV 2021, who increase it tenfold by a cosine.
 
     Attributes:
-        kind: Shape.
-        final_factor: Weight decay at the end, as a factor of the one at the start; may be above 1.
+        kind: Shape of the schedule.
+        final_factor: Weight decay at the end divided by that at the start; may be above 1.
     """
 
     kind: Literal["constant", "linear", "cosine"] = "constant"

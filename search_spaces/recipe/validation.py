@@ -1,4 +1,4 @@
-"""Turn validation errors of pydantic into our problems: the rule, then what was found."""
+"""Turn validation errors of pydantic into messages that state the rule, then what was found."""
 
 from collections.abc import Mapping
 from typing import NamedTuple, get_args
@@ -10,7 +10,7 @@ from search_spaces.errors import suggest
 from search_spaces.recipe.part import Part
 from search_spaces.values import show
 
-MISSING = "is required, and missing"
+MISSING = "is required but missing"
 
 _RULES = {
     "greater_than": "must be greater than {gt:g}",
@@ -37,8 +37,8 @@ class InvalidValue(NamedTuple):
     """One value that failed validation.
 
     Attributes:
-        path: Names from the model down to the value, as they were written.
-        message: The rule, and what was found.
+        path: Names from the model to the value, as in the file.
+        message: Rule, and the value that was found.
     """
 
     path: tuple[str, ...]
@@ -46,11 +46,11 @@ class InvalidValue(NamedTuple):
 
 
 def invalid_values(error: ValidationError, model: type[BaseModel]) -> tuple[InvalidValue, ...]:
-    """Return what a validation error says about each value.
+    """Return the invalid values of a validation error.
 
     Args:
-        error: What pydantic raised.
-        model: The class that was being validated.
+        error: Error from pydantic.
+        model: Class that was validated.
     """
     return tuple(_invalid_value(details, model) for details in error.errors(include_url=False))
 
@@ -87,13 +87,13 @@ def _unknown(name: str, owner: type[BaseModel] | None) -> str:
 
 
 def _follow(model: type[BaseModel], loc: tuple[int | str, ...]) -> tuple[tuple[str, ...], type[BaseModel] | None]:
-    """Return the path as it was written, without pydantic's marks, and the class that has its last name."""
+    """Return the path as in the file, without pydantic's additions, and the class that has its last name as a field."""
     path: list[str] = []
     owner: type[BaseModel] | None = None
     current: type[BaseModel] | None = model
     union: Mapping[str, type[BaseModel]] = {}
     for item in loc:
-        if union:  # pydantic puts the kind of a tagged union after its field
+        if union:  # pydantic adds the kind of a tagged union after its field
             current, union = union.get(str(item)), {}
         elif item != "[key]":
             path.append(str(item))
@@ -104,7 +104,7 @@ def _follow(model: type[BaseModel], loc: tuple[int | str, ...]) -> tuple[tuple[s
 
 
 def kinds_of(owner: type[BaseModel] | None, name: str) -> Mapping[str, type[Part]]:
-    """Return the classes that a field may hold, by their kind; a section without kinds has one, by its name."""
+    """Return the classes of a field by kind; the only class of a section without kinds is under its own name."""
     field = owner.model_fields.get(name) if owner else None
     if field is None:
         return {}

@@ -1,1 +1,1 @@
-"""Which space to start from: the questions, and the decisions behind the answer."""
+"""Recommend a space to start from: the questions, and the decisions behind it."""

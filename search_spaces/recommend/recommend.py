@@ -1,4 +1,4 @@
-"""Which space to start from: a few questions -> a space file that runs as it is, with its reasons as comments."""
+"""Recommend a space to start from: a complete space file, with the reason for each choice as a comment."""
 
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -6,100 +6,96 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeVar, get_args
 
 from search_spaces.recommend.decisions import (
-    Choice,
+    Approach,
+    Architecture,
     Line,
-    Model,
+    OptimizerChoice,
+    Priority,
     Situation,
-    Start,
-    Wish,
     choose_budget,
     choose_optimizer,
     choose_regularization,
     choose_schedule,
 )
-
-__all__ = ["Advice", "Prompt", "Situation", "advise", "ask"]
+from search_spaces.specs.builtin_tasks import BUILTIN_TASKS
 
 Prompt = Callable[[str, Sequence[str]], str]
-"""Takes a question and its answers, the default first, and returns what the person typed: nothing is the default.
-A question for a number comes with its default alone."""
+"""Takes a question and the valid answers, and returns what the user typed; an empty text selects the first answer.
+A question for a number has its default as the only answer."""
 
 _WIDTH = 118
-_MOST_DIGITS = 9  # what a recipe takes for a count
+_MOST_DIGITS = 9  # of a count in a recipe
 _Option = TypeVar("_Option", bound=str)
 
 
 @dataclass(frozen=True)
-class Advice:
+class Recommendation:
     """A space to start from.
 
     Attributes:
-        text: YAML that `parse_space` reads.
-        reasons: Why, in the order of the file.
-        placeholder: Built-in task of the same family, to be replaced by the user's own.
+        text: Space file, as YAML.
+        reasons: Reasons for the choices, in the order of the file.
+        task: Built-in task of the same model family, to be replaced by the user's own.
     """
 
     text: str
     reasons: tuple[str, ...]
-    placeholder: str
+    task: str
 
 
-class _StandIn(NamedTuple):
-    """A built-in task.
+class _Example(NamedTuple):
+    """A built-in task as an example of the user's own.
 
     Attributes:
-        task: Task, as in a space file.
-        metric: Metric that fits the task.
-        model: Section of the recipe, where the task leaves the choice.
-        note: What is different about it.
+        task: Name of the built-in task.
+        model: Section `model` of the recipe, as YAML.
+        arguments: Arguments of the task, as YAML.
+        note: Difference from what the user asked for.
     """
 
     task: str
-    metric: str = "{name: val/accuracy, goal: maximize}"
     model: str = ""
+    arguments: str = ""
     note: str = ""
 
 
-_TEXT = "{text: {length: 32}}"
-_NO_VIT = "No built-in vision transformer is pretrained; a transformer for texts is."
-_STAND_INS: Mapping[tuple[str, bool], _StandIn] = {
-    ("transformer", False): _StandIn(
-        "characters", "{name: val/nll, goal: minimize}", "{kind: transformer, width: 64, depth: 2}"
-    ),
-    ("transformer", True): _StandIn(_TEXT),
-    ("vit", False): _StandIn("digits", model="{kind: transformer, width: 64, depth: 2}"),
-    ("vit", True): _StandIn(_TEXT, note=_NO_VIT),
-    ("cnn", False): _StandIn("digits", model="{kind: cnn}"),
-    ("cnn", True): _StandIn("mnist1d_transfer"),
-    ("rnn", False): _StandIn("mnist1d", model="{kind: gru, init: orthogonal}"),
-    ("rnn", True): _StandIn("mnist1d", model="{kind: gru}", note="No built-in recurrent network is pretrained."),
-    ("mlp", False): _StandIn("mnist1d", model="{kind: mlp}"),
-    ("mlp", True): _StandIn("mnist1d", model="{kind: mlp}", note="No built-in perceptron is pretrained."),
-    ("rl", False): _StandIn("cartpole", "{name: val/return, goal: maximize}"),
-    ("rl", True): _StandIn("cartpole", "{name: val/return, goal: maximize}", note="Its policy is not pretrained."),
+_TEXT = _Example("text", arguments="{length: 32}")
+_EXAMPLES: Mapping[tuple[Architecture, bool], _Example] = {
+    ("transformer", False): _Example("characters", "{kind: transformer, width: 64, depth: 2}"),
+    ("transformer", True): _TEXT,
+    ("vit", False): _Example("digits", "{kind: transformer, width: 64, depth: 2}"),
+    ("vit", True): _TEXT._replace(note="No built-in vision transformer is pretrained, so this one reads text."),
+    ("cnn", False): _Example("digits", "{kind: cnn}"),
+    ("cnn", True): _Example("mnist1d_transfer"),
+    ("rnn", False): _Example("mnist1d", "{kind: gru, init: orthogonal}"),
+    ("rnn", True): _Example("mnist1d", "{kind: gru}", note="No built-in recurrent network is pretrained."),
+    ("mlp", False): _Example("mnist1d", "{kind: mlp}"),
+    ("mlp", True): _Example("mnist1d", "{kind: mlp}", note="No built-in perceptron is pretrained."),
+    ("rl", False): _Example("cartpole"),
+    ("rl", True): _Example("cartpole", note="Its policy is not pretrained."),
 }
+"""Example for each architecture, from scratch and pretrained."""
 
 
-def advise(situation: Situation) -> Advice:
+def recommend_space(situation: Situation) -> Recommendation:
     """Return the space to start from in a situation."""
-    stand_in = _STAND_INS[situation.model, situation.task != "scratch"]
-    blocks = (_head(situation, stand_in), _recipe(situation, stand_in), _search(situation), _tail(situation))
+    example = _EXAMPLES[situation.model, situation.approach != "scratch"]
+    blocks = (_head(example), _recipe(situation, example), _search(situation), _tail(situation))
     lines = [line for block in blocks for line in block]
     text = "\n\n".join("\n".join(_written(block)) for block in blocks)
-    task = stand_in.task if stand_in.task != _TEXT else "text"
     reasons = tuple(line.reason for line in lines if line.reason)
-    return Advice(f"# {_title(situation)}\n{text}\n", reasons, task)
+    return Recommendation(f"# {_title(situation)}\n{text}\n", reasons, example.task)
 
 
-def ask(prompt: Prompt) -> Situation:
-    """Ask what `advise` wants to know, one question after the other, again where an answer cannot be used."""
+def ask_situation(prompt: Prompt) -> Situation:
+    """Ask the user for the situation. A question is repeated until its answer is valid."""
     return Situation(
-        model=_choose(prompt, "What is the model?", get_args(Model)),
-        task=_choose(prompt, "Train from scratch, fine-tune all of it, or train adapters?", get_args(Start)),
-        batch=_count(prompt, "How many examples does a batch have?", 64),
-        data=_count(prompt, "How many training examples are there?", 5000),
-        epochs=_count(prompt, "How many epochs may a run train? 0 leaves it to the advice.", 0, low=0) or None,
-        wish=_choose(prompt, "The best result, or a good one fast?", get_args(Wish)),
+        model=_choose(prompt, "Which model architecture?", get_args(Architecture)),
+        approach=_choose(prompt, "Train from scratch, fine-tune all weights, or train adapters?", get_args(Approach)),
+        batch=_count(prompt, "How many examples per batch?", 64),
+        data=_count(prompt, "How many training examples?", 5000),
+        epochs=_count(prompt, "How many epochs per run? 0 uses the recommended number.", 0, low=0) or None,
+        priority=_choose(prompt, "The best result, or a good result fast?", get_args(Priority)),
     )
 
 
@@ -110,7 +106,7 @@ def _choose(prompt: Prompt, question: str, options: tuple[_Option, ...]) -> _Opt
         for option in options:
             if option == answer:
                 return option
-        asked = f"{question} One of {', '.join(options)}."
+        asked = f"{question} Enter one of {', '.join(options)}."
 
 
 def _count(prompt: Prompt, question: str, default: int, low: int = 1) -> int:
@@ -119,39 +115,40 @@ def _count(prompt: Prompt, question: str, default: int, low: int = 1) -> int:
         answer = prompt(asked, (str(default),)).strip().replace(",", "").replace("_", "") or str(default)
         if answer.isascii() and answer.isdecimal() and len(answer) <= _MOST_DIGITS and int(answer) >= low:
             return int(answer)
-        asked = f"{question} A whole number from {low} on."
+        asked = f"{question} Enter a whole number of at least {low}."
 
 
 def _title(s: Situation) -> str:
-    start = {"scratch": "from scratch", "finetune": "fine-tuned", "lora": "with adapters"}[s.task]
-    wish = "the best result" if s.wish == "best" else "a good result fast"
-    return f"{s.model}, {start}, batches of {s.batch:,} out of {s.data:,} examples: {wish}."
+    approach = {"scratch": "from scratch", "finetune": "fine-tuned", "lora": "with adapters"}[s.approach]
+    priority = "the best result" if s.priority == "best" else "a good result fast"
+    return f"{s.model}, {approach}, batches of {s.batch:,}, {s.data:,} training examples: {priority}."
 
 
-def _head(s: Situation, stand_in: _StandIn) -> Sequence[Line]:
-    note = f" {stand_in.note}" if stand_in.note else ""
-    why = f"A placeholder for your own task, which is written my_package.my_module:MyTask (docs/tasks.md).{note}"
-    return Line("kind", "sweep"), Line("task", stand_in.task, why), Line("metric", stand_in.metric)
+def _head(example: _Example) -> Sequence[Line]:
+    why = "An example. Replace it with your own task, written as my_package.my_module:MyTask (docs/tasks.md)."
+    task = f"{{{example.task}: {example.arguments}}}" if example.arguments else example.task
+    metric = f"{{name: {BUILTIN_TASKS[example.task].metric}, goal: {BUILTIN_TASKS[example.task].goal}}}"
+    return Line("kind", "sweep"), Line("task", task, f"{why} {example.note}".strip()), Line("metric", metric)
 
 
-def _recipe(s: Situation, stand_in: _StandIn) -> Sequence[Line]:
+def _recipe(s: Situation, example: _Example) -> Sequence[Line]:
     chosen = choose_optimizer(s)
     decay = f", weight_decay: {chosen.decay}, decay: matrices" if chosen.decay else ""
-    optimizer = f"{{kind: {chosen.kind}, lr: {chosen.rate}{decay}}}"
+    optimizer = f"{{kind: {chosen.kind}, lr: {chosen.lr}{decay}}}"
     kind = _kind(chosen)
     return (
-        Line("recipe", "", "Run 0 is this recipe, unchanged: the baseline that the sweep must beat."),
+        Line("recipe", "", "Run 0 uses this recipe unchanged. It is the baseline that the sweep must beat."),
         Line("  optimizer", optimizer, chosen.reason),
         *(_nested(line) for line in _groups(s)),
         _nested(choose_schedule(s)[0]),
         _nested(choose_regularization(s, kind)[0]),
-        *([Line("  model", stand_in.model)] if stand_in.model else _adapters(s)),
+        *([Line("  model", example.model)] if example.model else _adapters(s)),
         _nested(choose_budget(s, kind)),
         *([Line("  custom", "{updates: 4, evaluations: 8, gamma: 0.99, entropy: 0.01}")] if s.model == "rl" else []),
     )
 
 
-def _kind(chosen: Choice) -> str:
+def _kind(chosen: OptimizerChoice) -> str:
     return chosen.kind.partition(",")[0]
 
 
@@ -160,33 +157,29 @@ def _nested(line: Line) -> Line:
 
 
 def _groups(s: Situation) -> Iterator[Line]:
-    if s.task == "lora" and not s.adapters:
-        why = (
-            f"Adapters are for the linear layers of transformers: all of the {s.model} is fine-tuned, its head faster."
-        )
+    if s.approach == "lora" and not s.adapters:
+        why = f"Only transformers have adapters here, so all of the {s.model} is fine-tuned, its head at a higher rate."
     else:
-        why = "A new head has everything to learn: it takes 10 to 100 times the rate of the pretrained layers."
-    if s.task != "scratch" and not s.adapters and s.model != "rl":
+        why = "The head is untrained: it needs 10 to 100 times the rate of the pretrained layers."
+    if s.approach != "scratch" and not s.adapters and s.model != "rl":
         yield Line("groups", "{head_lr_scale: 10.0}", why)
 
 
 def _adapters(s: Situation) -> Iterator[Line]:
     if s.adapters:
-        why = "Rank 8 is the paper's usual one; alpha = 2 x rank is common."
+        why = "Rank 8 is the paper's usual choice; alpha = 2 x rank is common practice."
         yield Line("  model", "{lora_rank: 8, lora_alpha: 16.0}", why)
 
 
 def _search(s: Situation) -> Sequence[Line]:
     chosen = choose_optimizer(s)
     lines = [
-        Line(
-            "optimizer.lr", chosen.rates, "The usual range and some room: both ends are bad, so the best lies inside."
-        ),
-        Line("optimizer.weight_decay", chosen.decays, chosen.why_decay),
+        Line("optimizer.lr", chosen.lr_range, "Wider than the typical range, so that the best value is not at an end."),
+        Line("optimizer.weight_decay", chosen.decay_range, chosen.decay_reason),
         choose_schedule(s)[1],
         *_searched_policy(s),
     ]
-    if s.wish == "best":
+    if s.priority == "best":
         lines += [*_searched_optimizer(s, _kind(chosen)), *choose_regularization(s, _kind(chosen))[1]]
     return [Line("search", ""), *(_nested(line) for line in lines if line.value)]
 
@@ -194,42 +187,46 @@ def _search(s: Situation) -> Sequence[Line]:
 def _searched_policy(s: Situation) -> Iterator[Line]:
     if s.model == "rl":
         yield Line(
-            "budget.batch_size", "{choice: [4, 8, 16]}", "More episodes give a steadier gradient, and fewer steps."
+            "budget.batch_size", "{choice: [4, 8, 16]}", "More episodes give a less noisy gradient, but fewer updates."
         )
-        yield Line("custom.gamma", "{choice: [0.95, 0.98, 0.99]}", "Close to 1 looks further ahead and is noisier.")
+        yield Line(
+            "custom.gamma", "{choice: [0.95, 0.98, 0.99]}", "Values closer to 1 look further ahead, but are noisier."
+        )
 
 
 def _searched_optimizer(s: Situation, kind: str) -> Iterator[Line]:
     if kind == "sgd":
-        why = "Its effect is that of a rate of lr / (1 - momentum), so the two are tuned together."
+        why = "Tuned with the learning rate, since the effective rate is lr / (1 - momentum)."
         yield Line("optimizer.momentum", "{choice: [0.8, 0.9, 0.95, 0.99]}", why)
-    if s.task == "scratch" and s.model in ("transformer", "vit"):
+    if s.approach == "scratch" and s.model in ("transformer", "vit"):
         why = "0.95 to 0.98 is reported for long runs of transformers; 0.999 is the default."
         yield Line("optimizer.betas.1", "{choice: [0.95, 0.98, 0.999]}", why)
     if s.adapters:
         yield Line(
-            "model.lora_rank", "{choice: [4, 8, 16]}", "A higher rank has more to say, and more to overfit with."
+            "model.lora_rank", "{choice: [4, 8, 16]}", "A higher rank is more expressive, but overfits more easily."
         )
-    elif s.task != "scratch" and s.model != "rl":
+    elif s.approach != "scratch" and s.model != "rl":
         yield Line(
-            "groups.head_lr_scale", "{choice: [1.0, 10.0, 100.0]}", "As fast as the other layers, or much faster."
+            "groups.head_lr_scale",
+            "{choice: [1.0, 10.0, 100.0]}",
+            "From the same rate as the other layers to a much higher one.",
         )
 
 
 def _tail(s: Situation) -> Sequence[Line]:
-    runs, startup = (12, 4) if s.wish == "fast" else (32, 10)
+    runs, startup = (12, 4) if s.priority == "fast" else (32, 10)
     grace = 3 if s.model == "rl" else 1
-    stopping = Line("early_stopping", "{kind: none}", "Too few epochs to tell a bad run early.")
+    stopping = Line("early_stopping", "{kind: none}", "Too few epochs to recognize a bad run early.")
     if s.budget > grace * 2:
         why = "Two thirds of the runs stop at each rung: after 1, 3, 9, ... epochs."
-        why = why if grace == 1 else "Returns are noisy: no decision before epoch 3."
+        why = why if grace == 1 else "Returns are noisy, so no run is stopped before epoch 3."
         stopping = Line("early_stopping", f"{{kind: asha, grace_epochs: {grace}, reduction_factor: 3}}", why)
     sampler = Line("sampler", f"{{kind: tpe, seed: 0, startup: {startup}}}")
     return sampler, stopping, Line("runs", str(runs)), Line("resources", "{cpu: 1, gpu: 0}")
 
 
 def _written(lines: Sequence[Line]) -> Iterator[str]:
-    """Yield the lines of YAML, each under its reason."""
+    """Yield the lines of YAML, each below its reason."""
     for line in lines:
         indent = " " * (len(line.key) - len(line.key.lstrip()))
         yield from (f"{indent}# {part}" for part in textwrap.wrap(line.reason, _WIDTH - len(indent) - 2))

@@ -1,4 +1,4 @@
-"""The built-in tasks: where each is defined, and what is known of it without loading torch."""
+"""The built-in tasks: where each is defined, and what is known about it without loading torch."""
 
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
@@ -14,17 +14,21 @@ class BuiltinTask(NamedTuple):
         family: Family of the model, unless `model.kind` chooses another.
         pretrained: Whether the model is pretrained.
         new_head: Whether a pretrained model gets a new output layer.
+        metric: Metric to select runs by.
+        goal: Goal of the metric.
     """
 
     target: str
     family: Family
     pretrained: bool = False
     new_head: bool = False
+    metric: str = "val/accuracy"
+    goal: Literal["maximize", "minimize"] = "maximize"
 
 
 BUILTIN_TASKS: Mapping[str, BuiltinTask] = {
-    "cartpole": BuiltinTask("cartpole:train", "mlp"),
-    "characters": BuiltinTask("characters:Characters", "transformer"),
+    "cartpole": BuiltinTask("cartpole:train", "mlp", metric="val/return"),
+    "characters": BuiltinTask("characters:Characters", "transformer", metric="val/nll", goal="minimize"),
     "digits": BuiltinTask("digits:Digits", "cnn"),
     "images": BuiltinTask("images:ImageFolder", "cnn"),
     "mnist1d": BuiltinTask("mnist1d:Mnist1d", "mlp"),

@@ -11,8 +11,8 @@ from rich.console import Console
 from search_spaces import UsageError, load_space
 from search_spaces.lint.lint import lint as lint_space
 from search_spaces.lint.lint import lint_lines
-from search_spaces.recommend.decisions import Model, Start, Wish
-from search_spaces.recommend.recommend import Situation, advise, ask
+from search_spaces.recommend.decisions import Approach, Architecture, Priority, Situation
+from search_spaces.recommend.recommend import ask_situation, recommend_space
 from sweeps import exit_codes
 from sweeps.cli.options import Folder, Settings, Space
 
@@ -28,29 +28,34 @@ def lint(space: Space, settings: Settings = None) -> None:
 
 
 def recommend(
-    model: Annotated[str | None, typer.Option("--model", help=f"Model to train: {', '.join(get_args(Model))}.")] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help=f"Model to train: {', '.join(get_args(Architecture))}.")
+    ] = None,
     task: Annotated[
-        str, typer.Option("--task", help=f"How training starts: {', '.join(get_args(Start))}.")
+        str, typer.Option("--task", help=f"How training starts: {', '.join(get_args(Approach))}.")
     ] = "scratch",
     batch: Annotated[int, typer.Option("--batch", min=1, help="Number of examples per step, over all devices.")] = 64,
     data: Annotated[int, typer.Option("--data", min=1, help="Number of training examples.")] = 50_000,
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Number of epochs you can afford.")] = None,
-    wish: Annotated[str, typer.Option("--wish", help=f"What matters more: {', '.join(get_args(Wish))}.")] = "best",
+    wish: Annotated[str, typer.Option("--wish", help=f"What matters more: {', '.join(get_args(Priority))}.")] = "best",
     to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="File to write to. Default: print.")] = None,
 ) -> None:
     """Write the space to start from, with its reasons. Without --model, ask the questions."""
     if model is None:
         if not sys.stdin.isatty():
-            raise UsageError(
-                f"recommend: --model must be one of {', '.join(get_args(Model))}; in a terminal, it may be left out"
-            )
-        situation = ask(_prompt)
+            models = ", ".join(get_args(Architecture))
+            raise UsageError(f"recommend: --model must be one of {models}; in a terminal, it may be left out")
+        situation = ask_situation(_prompt)
     else:
-        for option, value, valid in (("model", model, Model), ("task", task, Start), ("wish", wish, Wish)):
+        for option, value, valid in (
+            ("model", model, Architecture),
+            ("task", task, Approach),
+            ("wish", wish, Priority),
+        ):
             if value not in get_args(valid):
                 raise UsageError(f"--{option} must be one of {', '.join(get_args(valid))}, found {value}")
         situation = Situation(model, task, batch, data, epochs, wish)  # type: ignore[arg-type]  # looked up above
-    text = advise(situation).text
+    text = recommend_space(situation).text
     if to is None:
         typer.echo(text, nl=False)
         return

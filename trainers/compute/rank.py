@@ -41,11 +41,10 @@ class Rank:
         """
         if self.count == 1:
             return recipe
-        optimizers = (recipe.optimizer, *((recipe.switch.to,) if recipe.switch else ()))
-        if any(one.SECOND_ORDER for one in optimizers):
+        if second_order := [one.kind for one in recipe.optimizers.values() if one.SECOND_ORDER]:
             raise UsageError(
-                "optimizer.kind: sophia differentiates the gradient, which torch does not support in several processes;"
-                f" set resources.processes to 1, found {self.count}"
+                f"optimizer.kind: {second_order[0]} differentiates the gradient, which torch does not support in"
+                f" several processes; set resources.processes to 1, found {self.count}"
             )
         budget = recipe.budget.model_copy(update={"accumulation": recipe.budget.accumulation * self.count})
         return recipe.model_copy(update={"budget": budget})

@@ -1,4 +1,4 @@
-"""Optimizers that divide each weight's step by the size of its past gradients: Adagrad, RMSprop and Adam's family."""
+"""Optimizers that divide the step of each weight by the size of its past gradients: Adagrad, RMSprop, Adam's family."""
 
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
@@ -41,10 +41,10 @@ class AdamW(OptimizerKind):
 
 
 class Adam(OptimizerKind):
-    """Adaptive moments, without any weight decay.
+    """Adaptive moments, without weight decay.
 
-    An L2 term would pass through the adaptive denominator, so that weights with large gradients are hardly
-    decayed at all. For weight decay, use `AdamW`.
+    An L2 term would be divided by the adaptive denominator, so that weights with large gradients hardly decay. For
+    weight decay, use `AdamW`.
 
     Source: Kingma and Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015.
 
@@ -66,16 +66,16 @@ class Adam(OptimizerKind):
 class AdamL2(OptimizerKind):
     """Adam on the loss plus `weight_decay / 2` times the squared norm of the weights.
 
-    Here to be compared with `AdamW`, which differs from it in one thing: the term passes through the adaptive
-    denominator, so that weights with large gradients are decayed less.
+    Provided for comparisons with `AdamW`. The only difference is that the L2 term is divided by the adaptive
+    denominator, so that weights with large gradients decay less.
 
     Source: Kingma and Ba, ICLR 2015; Loshchilov and Hutter, ICLR 2019, Algorithm 2 without the decoupling.
 
     Attributes:
         betas: Decay rates, per step, of the first and the second moment.
         eps: Added to the square root of the second moment.
-        weight_decay: Factor of the weights that are added to the gradient.
-        decay: Which parameters have the term.
+        weight_decay: Factor of the weights in the gradient.
+        decay: Which parameters have the L2 term.
     """
 
     TYPICAL_RATES = TypicalRates(1e-4, 3e-3, 1e-5, "Kingma and Ba, ICLR 2015")
@@ -91,14 +91,14 @@ class AdamL2(OptimizerKind):
 
 
 class NAdam(OptimizerKind):
-    """AdamW with Nesterov momentum, whose rate rises towards `betas[0]` during training.
+    """AdamW with Nesterov momentum, which increases to `betas[0]` during training.
 
     Source: Dozat, "Incorporating Nesterov Momentum into Adam", ICLR workshop 2016.
 
     Attributes:
         betas: Decay rates, per step, of the first and the second moment.
         eps: Added to the square root of the second moment.
-        momentum_decay: How fast the momentum reaches `betas[0]`, per step.
+        momentum_decay: Rate per step at which the momentum approaches `betas[0]`.
     """
 
     TYPICAL_RATES = TypicalRates(1e-4, 2e-3, 1e-5, "Dozat, ICLR workshop 2016")
@@ -115,7 +115,7 @@ class NAdam(OptimizerKind):
 
 
 class RAdam(OptimizerKind):
-    """AdamW that is plain momentum until its second moment has seen enough steps: a built-in warmup.
+    """AdamW with a built-in warmup: the second moment is only used after enough steps.
 
     Source: Liu et al., "On the Variance of the Adaptive Learning Rate and Beyond", ICLR 2020.
 
@@ -126,6 +126,7 @@ class RAdam(OptimizerKind):
 
     TYPICAL_RATES = TypicalRates(1e-4, 1e-3, 1e-5, "Liu et al., ICLR 2020")
     ENTRYWISE = True
+    BUILT_IN_WARMUP = True
 
     kind: Literal["radam"] = "radam"
     lr: Positive = 1e-3
@@ -137,15 +138,15 @@ class RAdam(OptimizerKind):
 
 
 class RMSprop(OptimizerKind):
-    """The gradient divided by a running root mean square, without any weight decay.
+    """The gradient divided by a running root mean square, without weight decay.
 
     Source: Tieleman and Hinton, "Lecture 6.5 - RMSProp", Coursera 2012; its learning rate is 1e-3.
 
     Attributes:
         alpha: Decay rate, per step, of the mean square.
         eps: Added to the root mean square.
-        momentum: Decay rate of the velocity; 0 has none.
-        centered: Whether the mean gradient is taken out of the mean square (Graves, 2013).
+        momentum: Decay rate of the velocity; 0 is no momentum.
+        centered: Whether the mean gradient is subtracted from the mean square (Graves, 2013).
     """
 
     HINTS: ClassVar[Mapping[str, str]] = _no_decay("rmsprop")
@@ -161,7 +162,7 @@ class RMSprop(OptimizerKind):
 
 
 class Adagrad(OptimizerKind):
-    """The gradient divided by the root of the sum of all its squares: for sparse features.
+    """The gradient divided by the root of the sum of its squares over all steps; for sparse features.
 
     Source: Duchi, Hazan and Singer, "Adaptive Subgradient Methods", JMLR 2011.
 
@@ -181,7 +182,7 @@ class Adagrad(OptimizerKind):
 
 
 class Adafactor(OptimizerKind):
-    """Second moments kept as one row and one column per matrix: for models that fill the memory.
+    """Second moments stored as one row and one column per matrix, which saves memory.
 
     The step is relative to the size of the parameter: at step t it is
     `min(lr, 1 / sqrt(t)) * max(min_rms, rms(parameter))`.
@@ -191,8 +192,8 @@ class Adafactor(OptimizerKind):
     Attributes:
         lr: Peak of the relative step.
         beta2_decay: Exponent of the second moment's decay rate, `1 - step ** beta2_decay`.
-        min_rms: Smallest size that a parameter is taken to have.
-        clip_threshold: Largest root mean square of an update, before the step size.
+        min_rms: Lower bound on the size of a parameter in this formula.
+        clip_threshold: Maximum root mean square of an update, before it is multiplied by the step size.
     """
 
     TYPICAL_RATES = TypicalRates(1e-3, 1e-2, 1e-4, "Shazeer and Stern, ICML 2018")
@@ -211,15 +212,15 @@ class Adafactor(OptimizerKind):
 class ScheduleFreeAdamW(OptimizerKind):
     """AdamW that is evaluated at an average of its iterates, instead of a decaying schedule.
 
-    Made for `schedule: {kind: constant, warmup: ...}`; a decaying schedule works, and gives the later weights
-    less say in the average.
+    Use it with `schedule: {kind: constant, warmup: ...}`. With a decaying schedule, later weights have less influence
+    on the average.
 
     Source: Defazio et al., "The Road Less Scheduled", NeurIPS 2024; its learning rate is 1 to 10 times that of
     a scheduled AdamW.
 
     Attributes:
-        betas: Place of the gradient between the path (0) and its average (1), and decay rate, per step, of the
-            second moment.
+        betas: Position between the iterates (0) and their average (1) at which the gradient is taken, and decay rate,
+            per step, of the second moment.
         eps: Added to the square root of the second moment.
     """
 
@@ -228,7 +229,7 @@ class ScheduleFreeAdamW(OptimizerKind):
 
     kind: Literal["schedule_free_adamw"] = "schedule_free_adamw"
     lr: Positive = 2.5e-3
-    # The average is read back by a division by the first one.
+    # The first value must not be 0, because the average is recovered by dividing by it.
     betas: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], Fraction], Strict(False)] = (0.9, 0.999)
     eps: Positive = 1e-8
     weight_decay: NonNegative = 0.0

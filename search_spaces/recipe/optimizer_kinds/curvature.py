@@ -1,6 +1,6 @@
-"""Optimizers that shape the step by more than one number per weight's past: Sophia, Shampoo and Muon."""
+"""Optimizers that use more than the size of past gradients of each weight: Sophia, Shampoo and Muon."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from search_spaces.recipe.optimizer_kinds.adaptive import AdamW
 from search_spaces.recipe.optimizer_kinds.optimizer_kind import OptimizerKind, TypicalRates
@@ -10,22 +10,21 @@ from search_spaces.recipe.part import Betas, Count, Decay, Fraction, NonNegative
 class Sophia(OptimizerKind):
     """Momentum divided by an estimate of the Hessian's diagonal, clipped weight by weight: Sophia-H.
 
-    No weight moves by more than `lr * clip` in a step: the default is 6e-4, which compares with the `lr` of
-    `AdamW`. Every `curvature_every` steps the gradient is differentiated once more, which costs about two
-    backward passes and the memory of the whole graph. Needs a model all of whose layers can be
-    differentiated twice.
+    No weight moves by more than `lr * clip` in a step. The default of 6e-4 is comparable with the `lr` of `AdamW`.
+    Every `curvature_every` steps the gradient itself is differentiated, which costs about two backward passes and the
+    memory of the whole graph. All layers of the model must be twice differentiable.
 
     Source: Liu et al., "Sophia: A Scalable Stochastic Second-order Optimizer for Language Model
     Pre-training", ICLR 2024.
 
     Attributes:
         betas: Decay rates, per step and per estimate, of the momentum and of the curvature.
-        clip: Largest quotient of momentum and curvature.
-        curvature_every: Steps between two estimates of the curvature.
+        clip: Maximum quotient of momentum and curvature.
+        curvature_every: Number of steps between two estimates of the curvature.
         eps: Smallest curvature.
     """
 
-    # Rates of lr * clip, the largest step of a weight, which compares with the rate of AdamW.
+    # These are rates of lr * clip, the largest step of a weight, which is comparable with the rate of AdamW.
     TYPICAL_RATES = TypicalRates(1e-4, 3e-3, 1e-5, "Liu et al., ICLR 2024")
     BOUNDED_STEP = True
     SECOND_ORDER = True
@@ -41,24 +40,22 @@ class Sophia(OptimizerKind):
     decay_embeddings: bool = True
 
     def typical_rates(self) -> TypicalRates:
-        low, high, gentle = (
-            rate / self.clip for rate in (self.TYPICAL_RATES.low, self.TYPICAL_RATES.high, self.TYPICAL_RATES.gentle)
-        )
-        return TypicalRates(low, high, gentle, self.TYPICAL_RATES.source)
+        low, high, gentle, source = self.TYPICAL_RATES
+        return TypicalRates(low / self.clip, high / self.clip, gentle / self.clip, source)
 
 
 class Shampoo(OptimizerKind):
     """The gradient multiplied, along each of its dimensions, by a root of that dimension's second moment.
 
-    The root of a dimension of size n costs a singular value decomposition of an n x n matrix: for layers
-    of up to some hundred units.
+    The root of a dimension of size n needs a singular value decomposition of an n x n matrix, which limits layers to a
+    few hundred units.
 
     Source: Gupta, Koren and Singer, "Shampoo: Preconditioned Stochastic Tensor Optimization", ICML 2018. The
-    paper tunes the learning rate per problem; like Adagrad's, its steps shrink by themselves.
+    paper tunes the learning rate per problem. As in Adagrad, the steps become smaller over time.
 
     Attributes:
         eps: Initial value of the diagonals of the second moments.
-        roots_every: Steps between two computations of the roots.
+        roots_every: Number of steps between two computations of the roots.
     """
 
     TYPICAL_RATES = TypicalRates(1e-2, 1.0, 1e-3, "Gupta et al., ICML 2018")
@@ -75,8 +72,8 @@ class Shampoo(OptimizerKind):
 class Muon(OptimizerKind):
     """Orthogonalized momentum for the weight matrices of hidden layers, AdamW for everything else.
 
-    Everything else: embedding tables, the head, biases, norms, and tensors of more than two dimensions such as
-    the kernels of convolutions. Both follow the one schedule, each from its own peak.
+    AdamW trains embedding tables, the head, biases, norms, and tensors of more than two dimensions such as the kernels
+    of convolutions. Both follow the same schedule, each from its own peak.
 
     Source: Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024; `match_rms_adamw`
     is from Liu et al., "Muon is Scalable for LLM Training", 2025.
@@ -85,16 +82,17 @@ class Muon(OptimizerKind):
         lr: Peak learning rate of the hidden matrices.
         momentum: Decay rate of the velocity.
         nesterov: Whether the gradient is taken at the look-ahead point.
-        newton_schulz_steps: Iterations of the orthogonalization.
-        adjust_lr: How the step of a matrix depends on its shape: `original`, by the root of its aspect ratio
-            where it is tall; `match_rms_adamw`, so that the `lr` and the decay of AdamW can be reused.
+        newton_schulz_steps: Number of iterations of the orthogonalization.
+        adjust_lr: Dependence of the step on the shape of the matrix: `original` scales it by the root of the aspect
+            ratio of tall matrices; with `match_rms_adamw`, the `lr` and the decay of AdamW can be reused.
         adamw_lr: Peak learning rate of everything else.
         adamw_betas: Decay rates of the moments of everything else.
         adamw_eps: Added to the square root of the second moment of everything else.
-        weight_decay: Strength of the decoupled decay of both.
+        weight_decay: Strength of the decoupled decay in both.
     """
 
     TYPICAL_RATES = TypicalRates(5e-3, 5e-2, 5e-4, "Jordan et al., 2024")
+    OTHER_RATES: ClassVar = {"adamw_lr": "adamw"}
 
     kind: Literal["muon"] = "muon"
     lr: Positive = 0.02

@@ -1,4 +1,4 @@
-"""Optimizers whose only state is a velocity: SGD and Lion."""
+"""Optimizers whose only state is the momentum: SGD and Lion."""
 
 from typing import Literal, Self
 
@@ -14,7 +14,7 @@ class SGD(OptimizerKind):
     Source: Sutskever et al., "On the importance of initialization and momentum in deep learning", ICML 2013.
 
     Attributes:
-        momentum: Decay rate of the velocity; 0 is plain SGD.
+        momentum: Decay rate of the velocity; 0 is no momentum.
         nesterov: Whether the gradient is taken at the look-ahead point; needs momentum.
         weight_decay: Strength of the decay (for SGD, L2 and decoupled decay differ only in scale).
     """
@@ -40,8 +40,8 @@ class SGD(OptimizerKind):
 class Lion(OptimizerKind):
     """The sign of an interpolated momentum: every weight moves by exactly `lr`, with half of Adam's memory.
 
-    The paper asks for a learning rate 3 to 10 times below that of `AdamW` and a decay as much above; the
-    defaults are ten times away from those of `AdamW`.
+    The paper recommends a learning rate 3 to 10 times lower than that of `AdamW` and a decay higher by the same factor.
+    The defaults here differ from those of `AdamW` by a factor of ten.
 
     Source: Chen et al., "Symbolic Discovery of Optimization Algorithms", NeurIPS 2023.
 

@@ -1,20 +1,19 @@
-"""The base class of the optimizers, with the facts that lint, `recommend` and checks use."""
+"""The base class of the optimizers, with facts about each kind for lint, `recommend` and checks."""
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal, NamedTuple
 
 from search_spaces.recipe.part import Part
 
 
-@dataclass(frozen=True)
-class TypicalRates:
-    """Typical peak learning rates.
+class TypicalRates(NamedTuple):
+    """Range of peak learning rates at which an optimizer is typically used.
 
     Attributes:
-        low: Lower end, for training from scratch.
+        low: Lower end for training from scratch.
         high: Upper end.
         gentle: Lower end for fine-tuning and for small batches.
-        source: Publication that supports them.
+        source: Publication that supports the range.
     """
 
     low: float
@@ -31,16 +30,20 @@ class OptimizerKind(Part):
         weight_decay: Strength of the decoupled decay.
         decay: Which parameters are decayed.
         decay_embeddings: Whether embedding tables count as matrices.
-        TYPICAL_RATES: Typical peak learning rates, in the units of `typical_rates`.
+        TYPICAL_RATES: Typical peak learning rates; `typical_rates` converts them where hyperparameters matter.
+        OTHER_RATES: Kind whose typical rates apply, for each other field that is a learning rate.
         ENTRYWISE: Whether each entry of the gradient is divided by its own size, or replaced by its sign.
         BOUNDED_STEP: Whether the size of a step is bounded for any gradient.
-        SECOND_ORDER: Whether the gradient is differentiated once more.
+        BUILT_IN_WARMUP: Whether the first steps are small without a warmup of the schedule.
+        SECOND_ORDER: Whether the gradient itself is differentiated.
         LR_SCALING: How the learning rate scales with the batch size.
     """
 
     TYPICAL_RATES: ClassVar[TypicalRates]
+    OTHER_RATES: ClassVar[Mapping[str, str]] = {}
     ENTRYWISE: ClassVar[bool] = False
     BOUNDED_STEP: ClassVar[bool] = False
+    BUILT_IN_WARMUP: ClassVar[bool] = False
     SECOND_ORDER: ClassVar[bool] = False
     LR_SCALING: ClassVar[Literal["linear", "sqrt"]] = "sqrt"
 

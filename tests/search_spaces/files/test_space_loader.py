@@ -120,14 +120,14 @@ def test_shipped_spaces_load_and_round_trip() -> None:
         ("task: digits", "tasc: digits", "f.yaml:2: tasc: unknown name; did you mean task? valid: " + NAMES),
         ("task: digits", "task: 3", "f.yaml:2: task: must be a text, found 3"),
         ("task: digits", "task: a b", "f.yaml:2: task: must be a built-in name or package.module:Name, found 'a b'"),
-        ("name: val/accuracy, ", "", "f.yaml:3: metric.name: is required, and missing"),
-        (", goal: maximize", "", "f.yaml:3: metric.goal: is required, and missing"),
+        ("name: val/accuracy, ", "", "f.yaml:3: metric.name: is required but missing"),
+        (", goal: maximize", "", "f.yaml:3: metric.goal: is required but missing"),
         ("maximize", "max", "f.yaml:3: metric.goal: must be maximize or minimize, found 'max'"),
         ("val/", "test/", "f.yaml:3: metric.name: must not select on test/*, which is for ablation"),
         ("lr: 1e-3", "lr: 0", "f.yaml:5: recipe.optimizer.lr: must be greater than 0, found 0"),
         ("lr: 1e-3", "lr: '1'", "f.yaml:5: recipe.optimizer.lr: must be a number, found '1'"),
         ("lr: 1e-3", "lr: yes", "f.yaml:5: recipe.optimizer.lr: must be a number, found 'yes'"),
-        ("lr: 1e-3", "betas: [0.9]", "f.yaml:5: recipe.optimizer.betas.1: is required, and missing"),
+        ("lr: 1e-3", "betas: [0.9]", "f.yaml:5: recipe.optimizer.betas.1: is required but missing"),
         ("lr: 1e-3", "betas: [1, 2, 3]", "f.yaml:5: recipe.optimizer.betas: must have 2 items, found [1, 2, 3]"),
         ("lr: 1e-3", "betas: 1", "f.yaml:5: recipe.optimizer.betas: must be a list, found 1"),
         ("lr: 1e-3", "lrr: 1", "f.yaml:5: recipe.optimizer.lrr: unknown name; did you mean lr? valid: kind, lr"),
@@ -136,7 +136,11 @@ def test_shipped_spaces_load_and_round_trip() -> None:
         ("kind: adamw", "kind: [1]", "f.yaml:5: recipe.optimizer.kind: unknown kind [1]"),
         ("{kind: adamw, lr: 1e-3}", "adamw", "f.yaml:5: recipe.optimizer: must be a section of `name: value` lines"),
         ("warmup: 0.1", "warmup: 1", "f.yaml:6: recipe.schedule.warmup: must be less than 1, found 1"),
-        ("warmup: 0.1", "warmup: 0.1, warmup_steps: 3", "f.yaml:6: recipe.schedule: warmup is given once"),
+        (
+            "warmup: 0.1",
+            "warmup: 0.1, warmup_steps: 3",
+            "f.yaml:6: recipe.schedule: must not have both warmup and warmup_steps",
+        ),
         ("optimizer.lr:", "optimizer.lrr:", "f.yaml:8: search.optimizer.lrr: unknown field of adamw; did you mean lr?"),
         ("optimizer.lr:", "optimizer.momentum:", "f.yaml:8: search.optimizer.momentum: momentum belongs to sgd"),
         ("optimizer.betas.1", "optimizer.betas.5", "f.yaml:9: search.optimizer.betas.5: optimizer.betas has the items"),
@@ -261,8 +265,8 @@ def test_a_text_that_is_no_section(text: str, line: str) -> None:
 def test_sections_of_the_wrong_type() -> None:
     lines = problems("kind: sweep\nmetric:\nsearch: 3\nrecipe: 4\n")
     assert lines == [
-        "f.yaml:1: task: is required, and missing",
-        "f.yaml:1: runs: is required, and missing",
+        "f.yaml:1: task: is required but missing",
+        "f.yaml:1: runs: is required but missing",
         "f.yaml:2: metric: must be a section of `name: value` lines, found null",
         "f.yaml:3: search: must be a section of `field: {distribution: arguments}` lines, found 3",
         "f.yaml:4: recipe: must be a section of `name: value` lines, found 4",
@@ -459,8 +463,11 @@ def test_runs_may_fix_the_file(write: Write) -> None:
         ("=9", "--set =9: unknown field of a recipe"),
         ("custom.a=9", "--set custom.a=9: custom.a: recipe.custom has no such name"),
         ("optimizer.kind=sgdd", "--set optimizer.kind=sgdd: optimizer.kind: unknown kind 'sgdd'; did you mean sgd?"),
-        ("optimizer.betas=[0.9]", "--set optimizer.betas=[0.9]: optimizer.betas.1: is required, and missing"),
-        ("schedule.warmup_steps=9", "--set schedule.warmup_steps=9: schedule: warmup is given once"),
+        ("optimizer.betas=[0.9]", "--set optimizer.betas=[0.9]: optimizer.betas.1: is required but missing"),
+        (
+            "schedule.warmup_steps=9",
+            "--set schedule.warmup_steps=9: schedule: must not have both warmup and warmup_steps",
+        ),
     ],
 )
 def test_a_setting_that_cannot_be_used(setting: str, line: str) -> None:

@@ -113,33 +113,33 @@ def test_wandb_distributions(parameter: str, expected: object) -> None:
         ("x: 3", "must be a section"),
         ("x: {values: [[1, 2], [3]]}", "null"),
         ("x: {}", "unknown distribution 'none'"),
-        ("random_seed: {values: [1]}\n  seed: {values: [1]}", "seeds are the sweep's own"),
+        ("random_seed: {values: [1]}\n  seed: {values: [1]}", "a sweep sets the seeds of its runs itself"),
     ],
 )
-def test_what_cannot_be_mapped_is_said(parameter: str, words: str) -> None:
+def test_what_cannot_be_mapped_is_reported(parameter: str, words: str) -> None:
     spec, text = wandb(parameter)
     assert "left out: " in text
     assert words in text or "must be true, false, a number or a text" in text
     assert "x" not in spec.recipe.custom
 
 
-def test_optimizers_to_choose_from_become_one_of_them_and_a_comment() -> None:
+def test_the_first_of_several_optimizers_is_used_and_a_comment_says_so() -> None:
     spec, text = wandb("optimizer: {values: [adamw, sgd]}\n  momentum: {min: 0.5, max: 0.9}")
     assert isinstance(spec.recipe.optimizer, AdamW)
     assert spec.search == {}
-    assert "left out: optimizer: a kind is not searched; this space has adamw" in text
+    assert "left out: optimizer: kinds are not searched; this space uses adamw" in text
     assert "left out: momentum: momentum belongs to" in text
     spec, _ = wandb("momentum: {min: 0.5, max: 0.9}")
     assert isinstance(spec.recipe.optimizer, SGD)
 
 
-def test_what_a_field_refuses_becomes_custom() -> None:
+def test_a_range_that_is_invalid_for_its_field_becomes_custom() -> None:
     spec, text = wandb(
         "dropout: {min: 0.5, max: 1.5}\n  lr: {min: 0.1, max: 0.2}\n  learning_rate: {min: 0.3, max: 0.4}"
     )
     assert set(spec.search) == {"custom.dropout", "optimizer.lr", "custom.learning_rate"}
-    assert "as regularization.dropout it is refused" in text
-    assert "optimizer.lr is taken by another name" in text
+    assert "invalid as regularization.dropout" in text
+    assert "optimizer.lr is already set by another parameter" in text
 
 
 def test_two_warmups_do_not_exclude_each_other() -> None:
@@ -217,7 +217,7 @@ name: "c, d"
     assert searched(spec) == {
         "optimizer.lr": {"loguniform": [1e-5, 0.1]},
         "model.width": {"choice": [64, 128, 256]},
-        "model.depth": {"randint": [1, 4]},  # the sweeper hands the stop to Optuna, which includes it
+        "model.depth": {"randint": [1, 4]},  # the sweeper passes the stop to Optuna, which includes it
         "regularization.dropout": {"quniform": [0.0, 0.4, 0.2]},
         "budget.batch_size": {"choice": [16, 32, 64, 128, 256]},
         "custom.name": {"choice": ["a b", "c, d"]},
@@ -306,17 +306,17 @@ hydra:
         ("a: 1", "must be a W&B sweep"),
         ("kind: sweep\nparameters: {}", "must be a W&B sweep"),
         ("method: magic\nparameters: {x: {value: 1}}", "method: must be random, grid or bayes"),
-        ("hydra: {sweeper: {n_trials: 3}}", "nothing is swept over"),
+        ("hydra: {sweeper: {n_trials: 3}}", "there is nothing to sweep over"),
         ("a: [", "not valid YAML"),
     ],
 )
-def test_what_is_no_sweep_of_theirs(text: str, words: str) -> None:
+def test_a_file_that_is_no_sweep_is_refused(text: str, words: str) -> None:
     with pytest.raises(UsageError, match=r"sweep\.yaml") as found:
         import_sweep(text, "sweep.yaml")
     assert words in str(found.value)
 
 
-def test_names_and_texts_cannot_break_out_of_their_place() -> None:
+def test_names_and_texts_are_quoted() -> None:
     spec, text = wandb('"a b: #c": {values: ["x # y", "}, z: 1", "\\"q\\"\\\\"]}\n  "9lives": {value: "no: [way"}')
     [distribution] = spec.search.values()
     assert list(distribution.edges()) == ["x # y", "}, z: 1", '"q"\\']
@@ -348,6 +348,6 @@ def test_the_grammar() -> None:
     )
 )
 @settings(max_examples=60, deadline=None)
-def test_whatever_is_imported_can_be_read(parameters) -> None:
+def test_every_imported_space_can_be_read(parameters) -> None:
     text = json.dumps({"method": "random", "parameters": parameters})
     assert imported(text)[0].runs == 32

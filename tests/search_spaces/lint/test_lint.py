@@ -17,14 +17,16 @@ from search_spaces import (
     parse_space,
     shipped_spaces,
 )
-from search_spaces.lint.lint import RULES, Flag, LintCode, lint, lint_arms, lint_lines
-from search_spaces.lint.rules import SEVERITIES
+from search_spaces.lint.context import read_context
+from search_spaces.lint.lint import lint, lint_arms, lint_lines
+from search_spaces.lint.rules import LINT_RULES, LINT_SEVERITIES, LintCode, LintFinding
 from search_spaces.recipe.optimizers import OPTIMIZERS
 from search_spaces.recipe.typical_rates import rates
 from search_spaces.search.distributions import Constant, Distribution
+from search_spaces.specs.builtin_tasks import BUILTIN_TASKS
 from search_spaces.specs.space import Metric
 
-TYPICAL_RATES = {kind().kind: kind.TYPICAL_RATES for kind in OPTIMIZERS}
+TYPICAL_RATES = {kind: one.TYPICAL_RATES for kind, one in OPTIMIZERS.items()}
 
 PAGE = Path(__file__).parents[3] / "docs" / "lint.md"
 OWN = "my_package.my_module:MyTask"
@@ -41,8 +43,10 @@ def space(task: str, recipe: dict[str, Any], search: dict[str, Distribution] | N
     )
 
 
-def found(task: str, recipe: dict[str, Any], search: dict[str, Distribution] | None = None) -> dict[LintCode, Flag]:
-    return {flag.code: flag for flag in lint(space(task, recipe, search))}
+def found(
+    task: str, recipe: dict[str, Any], search: dict[str, Distribution] | None = None
+) -> dict[LintCode, LintFinding]:
+    return {finding.code: finding for finding in lint(space(task, recipe, search))}
 
 
 def codes(*case: Any) -> set[LintCode]:
@@ -54,13 +58,13 @@ SGD = {"kind": "sgd", "lr": 0.1}
 
 
 def text(lr: float = 3e-5, **sections: Any) -> dict[str, Any]:
-    """A fine-tune without a red flag, and what is changed of it."""
+    """Return a fine-tune without findings, with some sections changed."""
     return {**CALM, "optimizer": {"kind": "adamw", "lr": lr}, "groups": {"head_lr_scale": 10.0}, **sections}
 
 
-# --- the rules, each with what breaks it ------------------------------------------------------------------------
+# --- each rule, with violations of it ------------------------------------------------------------------------------
 
-BROKEN: list[tuple[LintCode, str, Any]] = [
+VIOLATIONS: list[tuple[LintCode, str, Any]] = [
     (LintCode.ADAM_WITH_DECAY, "optimizer.weight_decay", ("mnist1d", {"optimizer": {"kind": "adam_l2"}})),
     (
         LintCode.ADAM_WITH_DECAY,
@@ -135,8 +139,8 @@ BROKEN: list[tuple[LintCode, str, Any]] = [
     (LintCode.EPS_MOVED, "optimizer.eps", (OWN, {"optimizer": {"kind": "adamw", "eps": 1e-3}})),
 ]
 
-# ... and what looks like it and is all right.
-SOUND: list[tuple[LintCode, Any]] = [
+# Similar recipes that violate no rule.
+VALID: list[tuple[LintCode, Any]] = [
     (LintCode.ADAM_WITH_DECAY, ("mnist1d", {"optimizer": {"kind": "adamw", "weight_decay": 0.1}})),
     (LintCode.ADAM_WITH_DECAY, ("mnist1d", {"optimizer": {"kind": "adam_l2", "weight_decay": 0.0}})),
     (LintCode.RATE_OUT_OF_RANGE, ("mnist1d", {"optimizer": {"kind": "adamw", "lr": 1e-2}})),
@@ -222,35 +226,35 @@ SOUND: list[tuple[LintCode, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("code", "field", "case"), BROKEN)
-def test_a_rule_speaks(code: LintCode, field: str, case: Any) -> None:
-    flag = next(flag for flag in lint(space(*case)) if flag.code is code and flag.field == field)
-    assert (flag.severity, bool(flag.evidence), bool(flag.fix)) == (RULES[code].severity, True, True)
+@pytest.mark.parametrize(("code", "field", "case"), VIOLATIONS)
+def test_a_rule_finds_a_violation(code: LintCode, field: str, case: Any) -> None:
+    finding = next(finding for finding in lint(space(*case)) if finding.code is code and finding.field == field)
+    assert (finding.severity, bool(finding.evidence), bool(finding.fix)) == (LINT_RULES[code].severity, True, True)
 
 
-@pytest.mark.parametrize(("code", "case"), SOUND)
-def test_a_rule_is_silent(code: LintCode, case: Any) -> None:
+@pytest.mark.parametrize(("code", "case"), VALID)
+def test_a_rule_finds_nothing_in_a_similar_recipe(code: LintCode, case: Any) -> None:
     assert code not in codes(*case)
 
 
 def test_every_rule_has_both_tests() -> None:
-    assert {code for code, *_ in BROKEN} | {LintCode.SHARED_RANGE} == set(LintCode)
-    assert {code for code, *_ in SOUND} | {LintCode.SHARED_RANGE} == set(LintCode)
+    assert {code for code, *_ in VIOLATIONS} | {LintCode.SHARED_RANGE} == set(LintCode)
+    assert {code for code, *_ in VALID} | {LintCode.SHARED_RANGE} == set(LintCode)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in TYPICAL_RATES if kind != "sophia"])
-def test_exactly_ten_times_outside_is_still_inside(kind: str) -> None:
+def test_a_factor_of_exactly_ten_is_still_allowed(kind: str) -> None:
     usual = TYPICAL_RATES[kind]
     for lr, off in ((usual.gentle / 10, 0.99), (usual.high * 10, 1.01)):
         assert LintCode.RATE_OUT_OF_RANGE not in codes(OWN, {"optimizer": {"kind": kind, "lr": float(f"{lr:.6g}")}})
         assert LintCode.RATE_OUT_OF_RANGE in codes(OWN, {"optimizer": {"kind": kind, "lr": lr * off}})
 
 
-# --- spaces -----------------------------------------------------------------------------------------------------
+# --- spaces --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", shipped_spaces())
-def test_nothing_is_said_about_a_shipped_space(name: str) -> None:
+def test_a_shipped_space_has_no_findings(name: str) -> None:
     assert lint(load_space(name)) == ()
 
 
@@ -271,43 +275,43 @@ runs: 8
 """
 
 
-def test_all_planted_flags_of_one_space_are_found(tmp_path: Path) -> None:
+def test_all_planted_mistakes_of_one_space_are_found(tmp_path: Path) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text(PLANTED)
-    flags = lint(load_space(str(path)))
+    findings = lint(load_space(str(path)))
     elsewhere = {LintCode.ADAM_FOR_TRANSFORMER, LintCode.CLIP_TOO_LOW, LintCode.SHARED_RANGE}
-    assert {flag.code for flag in flags} == set(LintCode) - elsewhere
-    severities = [SEVERITIES.index(flag.severity) for flag in flags]
+    assert {finding.code for finding in findings} == set(LintCode) - elsewhere
+    severities = [LINT_SEVERITIES.index(finding.severity) for finding in findings]
     assert severities == sorted(severities)
-    assert lint(load_space(str(path))) == flags
+    assert lint(load_space(str(path))) == findings
 
 
-def test_run_0_alone_is_enough_for_a_flag_and_the_share_of_the_search_is_told() -> None:
+def test_run_0_alone_is_enough_for_a_finding_that_reports_the_share_of_the_search() -> None:
     recipe = {"optimizer": {"kind": "adamw", "lr": 0.5}}
-    flag = found("mnist1d", recipe, ADAM_AND_DECAY)[LintCode.RATE_OUT_OF_RANGE]
-    assert flag.evidence == "adamw at 0.5, usual are 0.0001 to 0.003; the baseline and 0 % of the search"
+    finding = found("mnist1d", recipe, ADAM_AND_DECAY)[LintCode.RATE_OUT_OF_RANGE]
+    assert finding.evidence == "adamw at 0.5, typical rates are 0.0001 to 0.003; the baseline and 0 % of the search"
 
 
-def test_the_bulk_of_a_range_is_enough_for_a_flag() -> None:
+def test_most_of_a_range_is_enough_for_a_finding() -> None:
     search = {**ADAM_AND_DECAY, "optimizer.lr": LogUniform(1e-3, 1e3)}
     evidence = found("mnist1d", {}, search)[LintCode.RATE_OUT_OF_RANGE].evidence
-    assert re.match(r"loguniform: \[0\.001, 1000\.0\], 75 % of it like adamw at [\d.e+]+, usual are", evidence)
+    assert re.match(r"loguniform: \[0\.001, 1000\.0\], 75 % of it like adamw at [\d.e+]+, typical rates are", evidence)
 
 
-def test_a_fixed_fault_is_told_without_a_share() -> None:
-    flag = found("digits", {"optimizer": {**SGD, "nesterov": False}}, {"optimizer.momentum": Uniform(0.5, 0.9)})
-    assert flag[LintCode.NO_NESTEROV].evidence == "momentum 0.9 without the look-ahead"
+def test_a_finding_about_a_fixed_value_reports_no_share() -> None:
+    finding = found("digits", {"optimizer": {**SGD, "nesterov": False}}, {"optimizer.momentum": Uniform(0.5, 0.9)})
+    assert finding[LintCode.NO_NESTEROV].evidence == "momentum 0.9 without Nesterov's look-ahead"
 
 
-def test_points_that_the_recipe_refuses_are_left_out() -> None:
+def test_invalid_points_are_left_out() -> None:
     clips: dict[str, Distribution] = {
         "regularization.clip_norm": Choice([None, 1.0]),
-        "regularization.clip_value": Choice([0.5, None]),  # not both: one way of clipping
+        "regularization.clip_value": Choice([0.5, None]),  # a recipe must not have both
     }
     assert lint(space(OWN, {}, clips)) == ()
 
 
-# --- arms -------------------------------------------------------------------------------------------------------
+# --- arms ----------------------------------------------------------------------------------------------------------
 
 
 def arms(**optimizers: dict[str, Any]) -> dict[str, Recipe]:
@@ -319,15 +323,15 @@ RIVALS = arms(adam={"kind": "adamw"}, momentum={"kind": "sgd"})
 
 
 def test_optimizers_that_share_a_range() -> None:
-    [flag] = lint_arms(RIVALS, {"adam": SHARED, "momentum": SHARED})
-    assert (flag.code, flag.severity) == (LintCode.SHARED_RANGE, "warning")
-    assert flag.evidence == "adam (adamw), momentum (sgd) share loguniform: [1e-05, 0.1]"
-    assert flag.fix == "give each arm a range of its own: adamw 0.0001 to 0.003, sgd 0.01 to 0.1"
+    [finding] = lint_arms(RIVALS, {"adam": SHARED, "momentum": SHARED})
+    assert (finding.code, finding.severity) == (LintCode.SHARED_RANGE, "warning")
+    assert finding.evidence == "adam (adamw), momentum (sgd) share loguniform: [1e-05, 0.1]"
+    assert finding.fix == "give each arm its own range: adamw 0.0001 to 0.003, sgd 0.01 to 0.1"
 
 
 def test_optimizers_that_share_one_rate() -> None:
-    [flag] = lint_arms(arms(a={"kind": "adamw", "lr": 0.01}, b={"kind": "sgd", "lr": 0.01}, c={"kind": "lion"}))
-    assert flag.evidence == "a (adamw), b (sgd) share the rate 0.01"
+    [finding] = lint_arms(arms(a={"kind": "adamw", "lr": 0.01}, b={"kind": "sgd", "lr": 0.01}, c={"kind": "lion"}))
+    assert finding.evidence == "a (adamw), b (sgd) share the rate 0.01"
 
 
 def test_arms_with_ranges_of_their_own() -> None:
@@ -338,10 +342,10 @@ def test_arms_with_ranges_of_their_own() -> None:
     assert lint_arms({}) == ()
 
 
-# --- words and tables -------------------------------------------------------------------------------------------
+# --- text and tables -----------------------------------------------------------------------------------------------
 
 
-def test_lines_that_a_person_reads() -> None:
+def test_the_lines_of_a_finding() -> None:
     lines = lint_lines(lint(space("characters", {"regularization": {"clip_norm": 1.0}})))
     assert lines == (
         "WARNING transformer-without-warmup  schedule.warmup: a transformer starts at the peak of its cosine schedule",
@@ -350,7 +354,13 @@ def test_lines_that_a_person_reads() -> None:
     assert lint_lines(()) == ()
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("name", BUILTIN_TASKS)
+def test_the_context_of_a_built_in_task_is_known(name: str) -> None:
+    context = read_context(space(name, {}))
+    assert (context.family, context.pretrained, context.new_head) == BUILTIN_TASKS[name][1:4]
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS.values())
 def test_every_optimizer_has_typical_rates_and_its_default_is_one_of_them(kind: type[Any]) -> None:
     for rate in rates(Recipe(optimizer=kind())):
         assert 0 < rate.typical.gentle <= rate.typical.low <= rate.value * 1.001
@@ -362,7 +372,7 @@ def test_the_page_has_a_row_for_every_rule() -> None:
     table = {cells[0]: cells[1:] for cells in rows if len(cells) == 5 and cells[0] in set(LintCode)}
     assert table.keys() == set(LintCode)
     for code, (severity, meaning, fix, source) in table.items():
-        assert (severity, source) == RULES[LintCode(code)], code
+        assert (severity, source) == LINT_RULES[LintCode(code)], code
         assert meaning
         assert fix
 
@@ -374,7 +384,7 @@ def test_the_page_has_the_typical_rates() -> None:
     assert all(usual.gentle == pytest.approx(usual.low / 10) for usual in TYPICAL_RATES.values())
 
 
-# --- alternatives -----------------------------------------------------------------------------------------------
+# --- alternatives --------------------------------------------------------------------------------------------------
 
 ONE_OF = """
 kind: sweep
@@ -396,7 +406,7 @@ runs: 8
     ("second", "expected"),
     [
         ("{kind: sgd, lr: {loguniform: [1e-2, 1]}, weight_decay: {loguniform: [1e-5, 1e-2]}}", []),
-        # A third of all points, and every one of this alternative.
+        # A third of all points, but every point of this alternative.
         (
             "{kind: sgd, nesterov: false, lr: {loguniform: [1e-2, 1]}, weight_decay: {uniform: [0, 0.1]}}",
             [LintCode.NO_NESTEROV],
@@ -411,13 +421,13 @@ runs: 8
         ("{kind: sgd, lr: {loguniform: [1e-4, 1e-2]}, weight_decay: {uniform: [0, 0.1]}}", [LintCode.SHARED_RANGE]),
     ],
 )
-def test_each_alternative_is_judged_by_itself(second: str, expected: list[LintCode]) -> None:
+def test_each_alternative_is_checked_separately(second: str, expected: list[LintCode]) -> None:
     spec = parse_space(ONE_OF.replace("SECOND", second), "f.yaml", "mine")
-    assert [flag.code for flag in lint(spec)] == expected
+    assert [finding.code for finding in lint(spec)] == expected
 
 
-def test_a_baseline_that_is_no_alternative_is_judged_too() -> None:
+def test_a_baseline_that_is_no_alternative_is_checked_too() -> None:
     text = ONE_OF.replace("      - SECOND\n", "").replace(
         "{kind: adamw, lr: 1e-3}", "{kind: adam_l2, weight_decay: 0.1}"
     )
-    assert [flag.code for flag in lint(parse_space(text, "f.yaml", "mine"))] == [LintCode.ADAM_WITH_DECAY]
+    assert [finding.code for finding in lint(parse_space(text, "f.yaml", "mine"))] == [LintCode.ADAM_WITH_DECAY]

@@ -47,7 +47,7 @@ def test_a_whole_tuple_comes_before_its_items() -> None:
     assert lookup(resolve(Recipe(), values), "optimizer.betas") == (0.1, 0.5)
 
 
-def test_the_base_is_left_alone_and_no_values_change_nothing() -> None:
+def test_the_base_is_not_modified_and_no_values_change_nothing() -> None:
     base = Recipe(custom={"a": 1})
     resolve(base, {"custom.a": 2, "optimizer.lr": 0.5})
     assert base == Recipe(custom={"a": 1})
@@ -74,7 +74,7 @@ def test_the_same_kind_keeps_the_section() -> None:
         ("optimizer.betas.1", 1, "must be less than 1, found 1"),
         ("optimizer.betas.2", 0.5, "optimizer.betas has the items 0 to 1, found 2"),
         ("optimizer.betas.x", 0.5, "optimizer.betas has the items 0 to 1, found x"),
-        ("optimizer.betas", (0.5,), "is required, and missing"),
+        ("optimizer.betas", (0.5,), "is required but missing"),
         ("optimizer.lrr", 1, "did you mean lr?"),
         ("optimizer.lr.x", 1, "unknown field of adamw"),
         (
@@ -104,7 +104,7 @@ def test_a_problem_names_its_field(field: str, value: Value, message: str) -> No
     assert message in str(raised.value)
 
 
-def test_adam_sends_weight_decay_to_adamw() -> None:
+def test_adam_refers_to_adamw_for_weight_decay() -> None:
     with pytest.raises(UsageError, match="use kind: adamw"):
         resolve(Recipe(optimizer=Adam()), {"optimizer.weight_decay": 0.1})
 
@@ -130,7 +130,7 @@ def test_lookup_of_an_unknown_field() -> None:
 
 
 def test_hashes_are_pinned() -> None:
-    # Changing these orphans every recorded run. If a default moved, put it back.
+    # If these change, recorded runs are no longer found. If a default has changed, restore it.
     assert recipe_hash(Recipe()) == DEFAULT_HASH
     assert recipe_hash(OTHER) == "9a042e6493d91951b29b34b2e0dd9945caf2c4fbb357614bea14059599f8f5ec"
 
@@ -170,13 +170,13 @@ def test_a_hash_is_the_same_in_other_processes() -> None:
         assert done.stdout.strip() == DEFAULT_HASH
 
 
-def test_a_hash_sees_values_and_not_their_spelling() -> None:
+def test_a_hash_depends_on_values_and_not_on_their_notation() -> None:
     assert recipe_hash(Recipe(optimizer=SGD(lr=1))) == recipe_hash(Recipe(optimizer=SGD(lr=1.0)))
     assert recipe_hash(Recipe(custom={"a": 1, "b": 2})) == recipe_hash(Recipe(custom={"b": 2, "a": 1}))
     assert recipe_hash(Recipe(regularization=Regularization(clip_norm=None))) == DEFAULT_HASH
 
 
-def test_a_hash_tells_kinds_and_types_apart() -> None:
+def test_a_hash_differs_between_kinds_and_types() -> None:
     recipes = [
         Recipe(),
         Recipe(optimizer=Adam()),

@@ -31,6 +31,7 @@ from search_spaces.recipe.optimizers import (
 from search_spaces.recipe.part import Part
 from search_spaces.recipe.recipe import Recipe
 
+ROOT = Path(__file__).parents[3]
 KINDS: tuple[type[Part], ...] = get_args(get_args(Optimizer)[0])
 
 
@@ -71,9 +72,20 @@ def test_every_field_is_documented(part: type[Part]) -> None:
 
 
 @pytest.mark.parametrize("part", KINDS)
-def test_decay_comes_whole_or_with_a_hint(part: type[Part]) -> None:
+def test_all_decay_fields_exist_or_have_a_hint(part: type[Part]) -> None:
     fields = {"weight_decay", "decay", "decay_embeddings"}
     assert fields <= part.model_fields.keys() or fields == part.HINTS.keys()
+
+
+@pytest.mark.parametrize("part", [NAdam, RMSprop, Adagrad, Adafactor, Lion, Sophia, Shampoo])
+def test_an_optimizer_is_in_its_class_in_the_union_and_in_its_builder_only(part: type[Part]) -> None:
+    packages = ("search_spaces", "trainers", "sweeps", "analysis")
+    name = re.compile(rf"\b{part.__name__}\b|\"{part.model_fields['kind'].default}\"")
+    sources = (path for package in packages for path in (ROOT / package).rglob("*.py"))
+    named = {str(path.relative_to(ROOT)) for path in sources if name.search(path.read_text(encoding="utf-8"))}
+    homes = ("search_spaces/recipe/optimizer_kinds/", "search_spaces/recipe/optimizers.py", "trainers/optim/")
+    assert {home for home in homes if any(one.startswith(home) for one in named)} == set(homes)
+    assert all(one.startswith(homes) for one in named)
 
 
 @pytest.mark.parametrize(
@@ -112,11 +124,11 @@ def test_refused(part: type[Part], values: dict[str, Any]) -> None:
         part(**values)
 
 
-def test_lists_stand_for_tuples() -> None:
+def test_lists_are_accepted_for_tuples() -> None:
     assert ParameterGroups(frozen=["a", "b"]).frozen == ("a", "b")  # type: ignore[arg-type]  # as YAML gives it
 
 
-def test_parts_that_do_nothing_keep_the_hash() -> None:
+def test_parts_that_are_off_do_not_change_the_hash() -> None:
     bare = recipe_hash(Recipe())
     assert recipe_hash(Recipe(lookahead=Lookahead(), groups=ParameterGroups())) == bare
     assert recipe_hash(Recipe(lookahead=Lookahead(k=5))) != bare
@@ -128,7 +140,7 @@ def test_lookahead_can_be_searched_and_switched_on() -> None:
     assert recipe == Recipe(lookahead=Lookahead(k=5, alpha=0.8), groups=ParameterGroups(layer_decay=0.9))
 
 
-PAGE = (Path(__file__).parents[3] / "docs" / "recipes.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
 
 
 def test_the_page_of_recipes_has_every_kind_and_field() -> None:

@@ -119,23 +119,23 @@ def test_defaults_are_the_documented_ones() -> None:
         (Recipe, {"optimiser": AdamW()}),
     ],
 )
-def test_a_broken_law_is_refused(part: type[BaseModel], values: dict[str, object]) -> None:
+def test_an_invalid_value_is_refused(part: type[BaseModel], values: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         part.model_validate(values)
 
 
-def test_laws_hold_at_their_edges() -> None:
+def test_values_at_the_bounds_are_valid() -> None:
     assert SGD(momentum=0.0, nesterov=False).momentum == 0
     assert AdamW(betas=(0.0, 0.0), weight_decay=0.0).betas == (0, 0)
     assert Cosine(warmup=0.0, warmup_steps=0).warmup_steps == 0
     assert Regularization(clip_norm=None).clip_norm is None
 
 
-def test_an_int_stands_for_a_float() -> None:
+def test_an_int_is_accepted_for_a_float() -> None:
     assert type(AdamW(lr=1).lr) is float
 
 
-def test_custom_values_are_handed_over_untouched() -> None:
+def test_custom_values_are_passed_on_unchanged() -> None:
     custom = Recipe(custom={"flag": True, "count": 1, "rate": 1.0, "name": "x"}).custom
     assert [type(custom[name]) for name in ("flag", "count", "rate", "name")] == [bool, int, float, str]
 
@@ -152,7 +152,7 @@ def test_json_and_pickle_round_trips() -> None:
     assert pickle.loads(pickle.dumps(recipe)) == recipe
 
 
-def test_sophia_is_refused_in_fp16_wherever_it_stands() -> None:
+def test_sophia_is_refused_in_fp16_in_every_section() -> None:
     fp16 = {"kind": "fp16"}
     for parts in (
         {"optimizer": {"kind": "sophia"}},
@@ -174,7 +174,7 @@ def test_mup_is_refused_for_optimizers_that_it_does_not_scale() -> None:
                 Recipe.model_validate({**parts, "model": mup})
 
 
-def test_the_newer_fields_leave_the_hash_of_older_recipes_alone() -> None:
+def test_newer_fields_do_not_change_the_hash_of_older_recipes() -> None:
     digest = recipe_hash(Recipe())
     newer = {"precision": {"device": "auto"}, "model": {"sync_batch_norm": False}}
     assert recipe_hash(Recipe.model_validate(newer)) == digest

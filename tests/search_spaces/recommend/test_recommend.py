@@ -11,64 +11,64 @@ import pytest
 
 from search_spaces import SpaceSpec, UsageError, lookup, parse_space
 from search_spaces.lint.lint import lint, lint_lines
-from search_spaces.recommend.decisions import Model, Start, Wish
-from search_spaces.recommend.recommend import Advice, Situation, advise, ask
+from search_spaces.recommend.decisions import Approach, Architecture, Priority, Situation
+from search_spaces.recommend.recommend import Recommendation, ask_situation, recommend_space
 from search_spaces.search.distributions import Choice, LogUniform, Uniform
 from search_spaces.specs.builtin_tasks import BUILTIN_TASKS
 from trainers.task_checks import prepare
 
-MODELS: tuple[Model, ...] = get_args(Model)
+MODELS: tuple[Architecture, ...] = get_args(Architecture)
 
 
 @cache
 def spec(situation: Situation) -> SpaceSpec:
-    return parse_space(advise(situation).text, "advice.yaml", "advice")
+    return parse_space(recommend_space(situation).text, "space.yaml", "space")
 
 
-def every(model: Model) -> Iterator[Situation]:
+def every(model: Architecture) -> Iterator[Situation]:
     sizes = itertools.product((16, 128, 16384), (500, 50_000), (None, 2))
-    for task, wish, (batch, data, epochs) in itertools.product(get_args(Start), get_args(Wish), sizes):
+    for task, wish, (batch, data, epochs) in itertools.product(get_args(Approach), get_args(Priority), sizes):
         yield Situation(model, task, batch, data, epochs, wish)
 
 
-def body(advice: Advice) -> str:
-    """The text without what lint does not read: the title, comments, epochs and the tail."""
-    lines = [line for line in advice.text.splitlines() if "#" not in line and "early_stopping" not in line]
+def body(space: Recommendation) -> str:
+    """Return the lines that lint reads: without the title, comments, epochs and the end."""
+    lines = [line for line in space.text.splitlines() if "#" not in line and "early_stopping" not in line]
     return re.sub(r"epochs: \d+", "", "\n".join(lines))
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_every_advice_is_a_space_that_lint_is_silent_about(model: Model) -> None:
+def test_lint_finds_nothing_in_a_recommended_space(model: Architecture) -> None:
     linted = set()
     for situation in every(model):
-        advice = advise(situation)
-        assert spec(situation).task.partition("?")[0] == advice.placeholder
-        if body(advice) not in linted:
+        space = recommend_space(situation)
+        assert spec(situation).task.partition("?")[0] == space.task
+        if body(space) not in linted:
             assert lint_lines(lint(spec(situation))) == (), situation
-            linted.add(body(advice))
+            linted.add(body(space))
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_every_advice_gives_its_reasons_as_comments(model: Model) -> None:
+def test_the_reasons_are_comments_of_the_space(model: Architecture) -> None:
     for situation in every(model):
-        advice = advise(situation)
-        comments = " ".join(re.findall(r"^ *# (.*)$", advice.text, re.MULTILINE))
-        assert all(reason in comments for reason in advice.reasons)
-        assert len(advice.reasons) >= 6
-        assert all(len(line) <= 120 for line in advice.text.splitlines())
-        assert f"task: {advice.placeholder}" in advice.text.replace("{", "")
+        space = recommend_space(situation)
+        comments = " ".join(re.findall(r"^ *# (.*)$", space.text, re.MULTILINE))
+        assert all(reason in comments for reason in space.reasons)
+        assert len(space.reasons) >= 6
+        assert all(len(line) <= 120 for line in space.text.splitlines())
+        assert f"task: {space.task}" in space.text.replace("{", "")
         assert "my_package.my_module:MyTask" in comments
-        assert advise(situation) == advice
+        assert recommend_space(situation) == space
 
 
-def test_the_person_s_own_task_can_take_the_place_of_the_built_in_one() -> None:
-    text = advise(Situation("cnn")).text.replace("task: digits", "task: my_package.my_module:MyTask")
+def test_the_example_task_can_be_replaced_by_the_user_s_own() -> None:
+    text = recommend_space(Situation("cnn")).text.replace("task: digits", "task: my_package.my_module:MyTask")
     assert parse_space(text, "mine.yaml", "mine").task == "my_package.my_module:MyTask"
 
 
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("task", get_args(Start))
-def test_the_placeholder_is_of_the_family(model: Model, task: Start) -> None:
+@pytest.mark.parametrize("task", get_args(Approach))
+def test_the_example_task_is_of_the_same_family(model: Architecture, task: Approach) -> None:
     found = spec(Situation(model, task))
     facts = BUILTIN_TASKS[found.task.partition("?")[0]]
     kinds = {"vit": "transformer", "rl": "mlp"}
@@ -80,13 +80,13 @@ def test_the_placeholder_is_of_the_family(model: Model, task: Start) -> None:
 @pytest.mark.slow
 @pytest.mark.parallel
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("task", get_args(Start))
-def test_the_file_can_be_trained_as_it_is(model: Model, task: Start) -> None:
+@pytest.mark.parametrize("task", get_args(Approach))
+def test_the_space_can_be_trained_without_changes(model: Architecture, task: Approach) -> None:
     found = spec(Situation(model, task))
     prepare(found.task, found.recipe, found.sampler.seed)
 
 
-# --- the decision tree ------------------------------------------------------------------------------------------
+# --- decisions -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_the_file_can_be_trained_as_it_is(model: Model, task: Start) -> None:
         (Situation("transformer"), "adamw", 3e-4, 0.1),
         (Situation("vit"), "adamw", 5e-4, 0.05),
         (Situation("cnn"), "sgd", 0.1, 5e-4),
-        (Situation("cnn", wish="fast"), "adamw", 1e-3, 0.01),
+        (Situation("cnn", priority="fast"), "adamw", 1e-3, 0.01),
         (Situation("cnn", batch=16), "adamw", 1e-3, 0.01),
         (Situation("rnn"), "adam", 1e-3, None),
         (Situation("mlp"), "adamw", 1e-3, 0.01),
@@ -120,7 +120,7 @@ def test_the_optimizer(situation: Situation, kind: str, lr: float | None, decay:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_the_baseline_lies_inside_every_range(model: Model) -> None:
+def test_the_baseline_is_inside_every_range(model: Architecture) -> None:
     for situation in every(model):
         optimizer = spec(situation).recipe.optimizer
         search = spec(situation).search
@@ -133,7 +133,7 @@ def test_the_baseline_lies_inside_every_range(model: Model) -> None:
             assert decays.low <= lookup(spec(situation).recipe, "optimizer.weight_decay") <= decays.high  # type: ignore[operator]
 
 
-def test_little_data_wants_much_decay() -> None:
+def test_little_data_needs_much_decay() -> None:
     assert spec(Situation("mlp", data=500)).search["optimizer.weight_decay"] == LogUniform(0.1, 1.0)
     assert spec(Situation("cnn", "finetune", data=999)).search["optimizer.weight_decay"] == LogUniform(0.1, 1.0)
     assert spec(Situation("mlp", data=1000)).search["optimizer.weight_decay"] != LogUniform(0.1, 1.0)
@@ -165,9 +165,9 @@ def test_the_learning_rate_follows_large_batches(situation: Situation, batch: in
 
 
 def test_fast_searches_less_than_best() -> None:
-    for model, task in itertools.product(MODELS, get_args(Start)):
+    for model, task in itertools.product(MODELS, get_args(Approach)):
         best = Situation(model, task, batch=16)
-        fast = replace(best, wish="fast")
+        fast = replace(best, priority="fast")
         assert spec(fast).runs < spec(best).runs
         assert spec(fast).search.keys() <= spec(best).search.keys()
         assert len(spec(fast).search) >= 2
@@ -180,16 +180,16 @@ def test_epochs() -> None:
 
 
 @pytest.mark.parametrize(("field", "value"), [("batch", 0), ("data", -1), ("epochs", 0)])
-def test_numbers_have_a_law(field: str, value: int) -> None:
+def test_numbers_below_one_are_refused(field: str, value: int) -> None:
     with pytest.raises(UsageError, match=f"{field} must be at least 1, found {value}"):
         replace(Situation("cnn"), **{field: value})  # type: ignore[arg-type]
 
 
-# --- questions --------------------------------------------------------------------------------------------------
+# --- questions -----------------------------------------------------------------------------------------------------
 
 
 class Person:
-    """Types prepared answers, and keeps what was asked."""
+    """Gives prepared answers, and records the questions."""
 
     def __init__(self, *answers: str) -> None:
         self._answers = iter(answers)
@@ -202,17 +202,17 @@ class Person:
 
 def test_the_questions_in_their_order() -> None:
     person = Person("transformer", "finetune", "32", "12,000", "4", "fast")
-    assert ask(person) == Situation("transformer", "finetune", 32, 12_000, 4, "fast")
+    assert ask_situation(person) == Situation("transformer", "finetune", 32, 12_000, 4, "fast")
     assert [answers[0] for _, answers in person.asked] == ["cnn", "scratch", "64", "5000", "0", "best"]
     assert person.asked[0][1] == MODELS
 
 
-def test_nothing_typed_is_the_default() -> None:
-    assert ask(Person(*[""] * 6)) == Situation("cnn", "scratch", 64, 5000, None, "best")
+def test_an_empty_answer_is_the_default() -> None:
+    assert ask_situation(Person(*[""] * 6)) == Situation("cnn", "scratch", 64, 5000, None, "best")
 
 
-def test_an_answer_that_cannot_be_used_is_asked_for_again() -> None:
+def test_an_invalid_answer_is_asked_for_again() -> None:
     person = Person("gan", " RNN ", "scratch", "0", "many", "8", "", "-3", "2", "best")
-    assert ask(person) == Situation("rnn", "scratch", 8, 5000, 2, "best")
-    assert person.asked[1][0] == "What is the model? One of cnn, transformer, vit, rnn, mlp, rl."
-    assert person.asked[4][0] == "How many examples does a batch have? A whole number from 1 on."
+    assert ask_situation(person) == Situation("rnn", "scratch", 8, 5000, 2, "best")
+    assert person.asked[1][0] == "Which model architecture? Enter one of cnn, transformer, vit, rnn, mlp, rl."
+    assert person.asked[4][0] == "How many examples per batch? Enter a whole number of at least 1."

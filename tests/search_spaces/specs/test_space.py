@@ -145,8 +145,8 @@ def test_metrics_that_select_wrongly(name: str, rule: str) -> None:
         ("regularization.clip_norm", Choice([None, 0]), "the value 0 of choice must be greater than 0"),
         ("budget.epochs", QUniform(1, 9, 1), "must be a whole number, found 1.0; use randint or choice"),
         ("budget.epochs", RandInt(0, 9), "the value 0 of randint must be at least 1"),
-        ("custom.depth", RandInt(0, 9), "the baseline would lack it"),
-        ("schedule.warmup_steps", RandInt(0, 9), "warmup is given once"),
+        ("custom.depth", RandInt(0, 9), "the baseline would have no value"),
+        ("schedule.warmup_steps", RandInt(0, 9), "must not have both warmup and warmup_steps"),
     ],
 )
 def test_a_search_with_values_that_the_recipe_rejects(field: str, distribution: Distribution, message: str) -> None:
