@@ -25,7 +25,7 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(arguments, cwd=folder, capture_output=True, text=True, timeout=110)
+    return subprocess.run(arguments, cwd=folder, capture_output=True, text=True, timeout=300)
 
 
 SPACES = [
@@ -91,6 +91,7 @@ def commands(page: Path) -> list[list[str]]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # several sweeps and an ablation, one after the other
 def test_the_commands_of_the_readme_run_in_their_order(tmp_path: Path) -> None:
     found = [command for command in commands(ROOT / "README.md") if "dashboard" not in command]
     assert len(found) >= 5
