@@ -1,4 +1,4 @@
-"""The import direction of the packages and the doors of third-party engines, read from every import statement."""
+"""The import direction of the packages, and the places where each third-party engine is imported."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LAYERS = ("search_spaces", "trainers", "sweeps", "analysis")  # a package import
 
 UPWARD = {"sweeps/cli/": "analysis"}  # the composition root, and only inside a command
 
-DOORS: dict[str, tuple[str, ...]] = {
+ENGINE_IMPORTS: dict[str, tuple[str, ...]] = {
     "ruamel": ("search_spaces/files/",),
     "optuna": ("sweeps/study/",),
     "optuna_dashboard": ("sweeps/study/",),
@@ -69,12 +69,14 @@ def breaches(source: str, path: str) -> list[str]:
     for one in imports(source, path):
         top = one.module.partition(".")[0]
         if top in LAYERS and LAYERS.index(top) > LAYERS.index(own):
-            allowed = one.inside_function and any(path.startswith(door) and top == up for door, up in UPWARD.items())
+            allowed = one.inside_function and any(path.startswith(place) and top == up for place, up in UPWARD.items())
             if not allowed:
                 found.append(f"{path}:{one.line}: {own} may not import {one.module}")
-        doors = DOORS.get(top)
-        if doors is not None and not any(path == door or (door[-1] == "/" and path.startswith(door)) for door in doors):
-            found.append(f"{path}:{one.line}: {top} is imported in {', '.join(doors)} only")
+        places = ENGINE_IMPORTS.get(top)
+        if places is not None and not any(
+            path == place or (place[-1] == "/" and path.startswith(place)) for place in places
+        ):
+            found.append(f"{path}:{one.line}: {top} is imported in {', '.join(places)} only")
     return found
 
 
@@ -85,8 +87,8 @@ def files() -> list[str]:
 def test_there_is_something_to_check() -> None:
     assert len(files()) > 50
     assert {path.split("/")[0] for path in files()} == set(LAYERS)
-    doors = {door for each in DOORS.values() for door in each if door.endswith(".py")}
-    assert doors <= set(files())
+    places = {place for each in ENGINE_IMPORTS.values() for place in each if place.endswith(".py")}
+    assert places <= set(files())
 
 
 @pytest.mark.parametrize("path", files())
