@@ -32,7 +32,7 @@ dashboard: .venv/installed  ## serve the Optuna dashboard on http://127.0.0.1:80
 export: .venv/installed  ## export a sweep as CSV and YAML files: make export NAME=finetune
 	@$(BIN)/sweeps export $(NAME) $(ARGS)
 
-check: .venv/installed  ## run what CI runs: format, lint, types, layers and tests
+check: .venv/installed  ## run what CI runs first: format, lint, types, layers and tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
