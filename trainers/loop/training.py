@@ -23,6 +23,7 @@ from search_spaces.metric_names import RAW
 from search_spaces.recipe.averaging import NoAverage
 from search_spaces.recipe.recipe import Recipe
 from search_spaces.seeds import derive_seed
+from trainers.compute.batch_norm import recompute_statistics
 from trainers.compute.memory import peak_memory, reset_peak_memory
 from trainers.compute.precision import Arithmetic, check_precision, choose_device
 from trainers.compute.rank import ALONE, Rank
@@ -84,7 +85,7 @@ class Training:
         self._stopper = Stopper(recipe.patience)
         averages = not isinstance(recipe.averaging, NoAverage)
         self._average = Average(recipe, self.model, self._steps_per_epoch) if averages else None
-        self._scorer = Scorer(recipe.signals, self._arithmetic, self._data)
+        self._scorer = Scorer(recipe, self._arithmetic, self._data)
 
     @property
     def epoch(self) -> int:
@@ -108,10 +109,7 @@ class Training:
             metrics = self._train_epoch()
             metrics["train/samples_per_second"] = len(self._data.train) / (time.perf_counter() - started)
             self._epoch += 1
-            if self._average:
-                with self._arithmetic.autocast():
-                    self._average.after_epoch(self.model, self._epoch, self._data.train)
-
+            self._update_statistics()
             raw = self._scorer.score(RAW, self.model) if self._rank.first else None
             loss = self._rank.broadcast(raw.loss if raw else math.nan, self._device)
             if self._average:
@@ -150,7 +148,6 @@ class Training:
             if self._average:
                 self._average.after_step(self.model, steps_done + 1)
         eval_mode(self._stepper.optimizer)
-        self._rank.broadcast_buffers(self.model)
 
         # Nothing above reads a number from a tensor: that would synchronise CPU and GPU at every step.
         return {
@@ -195,6 +192,16 @@ class Training:
         loss = mixed_loss(logits, batch, self._recipe.regularization.label_smoothing)
         self._arithmetic.backward(loss / divisor, self._stepper.optimizer)
         return loss.detach()
+
+    def _update_statistics(self) -> None:
+        """Give all weights that are evaluated after this epoch BatchNorm statistics of their own."""
+        train = self._data.train
+        with self._arithmetic.autocast():
+            if self._stepper.evaluates_other_weights:
+                recompute_statistics(self.model, train.inputs, self._recipe.budget.batch_size)
+            self._rank.broadcast_buffers(self.model)
+            if self._average:
+                self._average.after_epoch(self.model, self._epoch, train)
 
     def _score(self, raw: ScoredWeights) -> tuple[dict[str, float], tuple[Predictions, ...]]:
         """Return the metrics of an epoch and, at the end of the training, the predictions."""

@@ -204,6 +204,7 @@ def _evaluate(probe: Probe, rate: float, steps: int) -> ShortTraining:
     """Evaluate a short training on `val` and on the same number of examples of `train`."""
     val = evenly_spaced(probe.data.val, SCORED_EXAMPLES)
     train = evenly_spaced(probe.data.train, len(val))
+    probe.update_statistics()
     with probe.arithmetic.autocast():
         on_val, on_train = (per_example(logits(probe.model, split), split.targets) for split in (val, train))
     counts = torch.bincount(probe.data.train.targets).double()

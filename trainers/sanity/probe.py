@@ -12,6 +12,7 @@ from torch import nn
 from search_spaces.recipe.recipe import Recipe
 from search_spaces.recipe.schedules import Constant, WeightDecaySchedule
 from search_spaces.seeds import derive_seed
+from trainers.compute.batch_norm import recompute_statistics
 from trainers.compute.precision import Arithmetic, check_precision, choose_device
 from trainers.compute.rank import ALONE, Rank
 from trainers.loop.augmentation import Mixed, Mixing, check_mixing, mixed_loss
@@ -111,6 +112,12 @@ class Probe:
                     break
         eval_mode(self._stepper.optimizer)
         return losses
+
+    def update_statistics(self) -> None:
+        """Recompute the BatchNorm statistics as after an epoch; call this before an evaluation."""
+        if self._stepper.evaluates_other_weights:
+            with self.arithmetic.autocast():
+                recompute_statistics(self.model, self.data.train.inputs, self.recipe.budget.batch_size)
 
     def training_mode(self) -> None:
         """Put the model into training mode, with its dropout layers only if dropout is active."""

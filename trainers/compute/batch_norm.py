@@ -1,0 +1,57 @@
+"""Recompute the running statistics of BatchNorm, which depend on the weights, for weights that were not trained."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from trainers.seeding import global_stream
+
+
+@torch.no_grad()
+def recompute_statistics(model: nn.Module, inputs: Tensor, batch_size: int) -> None:
+    """Recompute the running mean and variance of every BatchNorm layer as the mean over all batches.
+
+    They are those of ``torch.optim.swa_utils.update_bn``. A model without BatchNorm is not run. Dropout is active, as
+    in training, and draws from its own random stream. The mode of the model is restored.
+
+    Args:
+        model: Model with the weights to evaluate.
+        inputs: Inputs of ``train``, ``(n, ...)``.
+        batch_size: Number of examples per batch.
+    """
+    layers = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+    if not layers:
+        return
+    batches = list(torch.split(inputs, batch_size))
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        batches.pop()  # BatchNorm cannot compute a variance from one example
+    was_training = model.training
+    model.train()
+    try:
+        with _cumulative(layers), global_stream(torch.initial_seed(), "statistics"):
+            for batch in batches:
+                model(batch)
+    finally:
+        model.train(was_training)
+
+
+@contextmanager
+def _cumulative(layers: list[_BatchNorm]) -> Iterator[None]:
+    """Let BatchNorm layers start new statistics inside the block and average them over all batches."""
+    before = [(layer, layer.momentum, getattr(layer, "process_group", None)) for layer in layers]
+    try:
+        for layer in layers:
+            layer.reset_running_stats()
+            layer.momentum = None  # the plain mean
+            if isinstance(layer, nn.SyncBatchNorm):
+                # This process has all batches. Other processes may not run the model, and must not be waited for.
+                layer.process_group = distributed.GroupMember.NON_GROUP_MEMBER
+        yield
+    finally:
+        for layer, momentum, group in before:
+            layer.momentum = momentum
+            if isinstance(layer, nn.SyncBatchNorm):
+                layer.process_group = group
