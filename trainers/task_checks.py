@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from search_spaces.errors import UsageError
 from search_spaces.recipe.recipe import Recipe
 from search_spaces.seeds import derive_seed
+from trainers.compute.batches import check_batches
 from trainers.evaluation.fgsm import check_fgsm
 from trainers.loop.augmentation import check_mixing
 from trainers.seeding import global_stream
@@ -38,6 +39,7 @@ def prepare(reference: str, recipe: Recipe, seed: int, processes: int = 1) -> No
     with global_stream(seed, "init"):
         model = _call(f"{where}: model(recipe)", lambda: task.model(recipe))
     _check_model(where, task.classes, model, data.val)
+    check_batches(model, data.train.inputs, recipe.budget.batch_size)
 
 
 def _call(what: str, call: Callable[[], _T]) -> _T:

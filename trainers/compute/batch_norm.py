@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from trainers.compute.batches import split_batches
 from trainers.seeding import global_stream
 
 
@@ -25,14 +26,11 @@ def recompute_statistics(model: nn.Module, inputs: Tensor, batch_size: int) -> N
     layers = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
     if not layers:
         return
-    batches = list(torch.split(inputs, batch_size))
-    if len(batches) > 1 and len(batches[-1]) == 1:
-        batches.pop()  # BatchNorm cannot compute a variance from one example
     was_training = model.training
     model.train()
     try:
         with _cumulative(layers), global_stream(torch.initial_seed(), "statistics"):
-            for batch in batches:
+            for batch in split_batches(inputs, batch_size, at_least_two=True):
                 model(batch)
     finally:
         model.train(was_training)

@@ -12,7 +12,7 @@ bit-identical to one that was never interrupted. (On CUDA, only if the kernels o
 import copy
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -24,6 +24,7 @@ from search_spaces.recipe.averaging import NoAverage
 from search_spaces.recipe.recipe import Recipe
 from search_spaces.seeds import derive_seed
 from trainers.compute.batch_norm import recompute_statistics
+from trainers.compute.batches import check_batches, needs_two, split_steps
 from trainers.compute.memory import peak_memory, reset_peak_memory
 from trainers.compute.precision import Arithmetic, check_precision, choose_device
 from trainers.compute.rank import ALONE, Rank
@@ -52,7 +53,8 @@ class Training:
             every step; only the reports and snapshots of the first rank are complete.
 
     Raises:
-        UsageError: This machine does not support the precision, or the inputs cannot be mixed or perturbed.
+        UsageError: This machine does not support the precision, or the inputs cannot be mixed or perturbed, or
+            BatchNorm cannot be trained on the batches.
     """
 
     def __init__(self, recipe: Recipe, task: Task, seed: int, rank: Rank = ALONE) -> None:
@@ -73,10 +75,9 @@ class Training:
         if recipe.model.sync_batch_norm:
             self.model = rank.with_sync_batch_norm(self.model, self._device)
 
-        # One optimizer step uses `accumulation` micro-batches. The rest of an epoch is a smaller last step, so that
-        # every example is used once per epoch.
-        self._step_size = recipe.budget.batch_size * recipe.budget.accumulation
-        self._steps_per_epoch = math.ceil(len(self._data.train) / self._step_size)
+        check_batches(self.model, self._data.train.inputs, recipe.budget.batch_size)
+        self._at_least_two = needs_two(self.model)
+        self._steps_per_epoch = len(self._steps(torch.arange(len(self._data.train))))
 
         self._stepper = Stepper(recipe, self.model, recipe.budget.epochs * self._steps_per_epoch)
         # After the stepper, because building its optimizer freezes parameters.
@@ -135,11 +136,11 @@ class Training:
         reset_peak_memory(self._device)
         self.model.train()
         train_mode(self._stepper.optimizer)
-        for step, examples in enumerate(torch.split(order.to(self._device), self._step_size)):
+        for step, micro_batches in enumerate(self._steps(order.to(self._device))):
             steps_done = self._epoch * self._steps_per_epoch + step
             learning_rate = self._stepper.prepare(steps_done, constant)
             optimizer = self._stepper.optimizer  # it may have been switched
-            losses.append(self._backward(examples, mixing))
+            losses.append(self._backward(micro_batches, mixing))
             self._arithmetic.unscale(optimizer)
             clip_gradients(self._parameters, self._recipe.regularization, stats.gradient())
             with stats.update(step):
@@ -157,21 +158,23 @@ class Training:
             **peak_memory(self._device),
         }
 
-    def _backward(self, examples: Tensor, mixing: Mixing) -> Tensor:
+    def _steps(self, examples: Tensor) -> list[list[Tensor]]:
+        return split_steps(examples, self._recipe.budget, self._at_least_two)
+
+    def _backward(self, parts: Sequence[Tensor], mixing: Mixing) -> Tensor:
         """Accumulate the gradient of the mean loss of one step, micro-batch by micro-batch.
 
         Args:
-            examples: Indices into ``train``, ``(n,)``.
+            parts: Micro-batches of the step: indices into ``train``, ``(n,)``.
             mixing: Mixing of this epoch.
 
         Returns:
             Sum of the losses of this rank's examples, a scalar without gradient.
         """
         total = torch.zeros((), device=self._device)
-        parts = torch.split(examples, self._recipe.budget.batch_size)
         # The size of the step, not the number of micro-batches, since the last one may be smaller. Averaging over the
         # ranks divides by their number once more.
-        divisor = len(examples) / self._rank.count
+        divisor = sum(map(len, parts)) / self._rank.count
         for number, indices in enumerate(parts):
             # Every rank draws the mixing of all micro-batches, so that they are mixed as in a single process.
             batch = mixing(self._data.train.take(indices))

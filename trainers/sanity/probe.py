@@ -7,12 +7,13 @@ schedules, the optimizer switch, averaging and early stopping.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from search_spaces.recipe.recipe import Recipe
 from search_spaces.recipe.schedules import Constant, WeightDecaySchedule
 from search_spaces.seeds import derive_seed
 from trainers.compute.batch_norm import recompute_statistics
+from trainers.compute.batches import check_batches, needs_two, split_steps
 from trainers.compute.precision import Arithmetic, check_precision, choose_device
 from trainers.compute.rank import ALONE, Rank
 from trainers.loop.augmentation import Mixed, Mixing, check_mixing, mixed_loss
@@ -67,6 +68,9 @@ class Probe:
         data: Splits from `probe_data`.
         seed: Seed for all random streams.
         dropout: Whether dropout layers are active.
+
+    Raises:
+        UsageError: BatchNorm cannot be trained on the batches.
     """
 
     def __init__(self, recipe: Recipe, task: Task, data: Data, seed: int, dropout: bool = True) -> None:
@@ -80,14 +84,18 @@ class Probe:
         self.arithmetic = Arithmetic(recipe.precision, device)
         with global_stream(seed, "init"):
             self.model = task.model(self.recipe).to(device)
+        check_batches(self.model, data.train.inputs, recipe.budget.batch_size)
         self._stepper = Stepper(self.recipe, self.model, total_steps=1)
         self.parameters = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
         self._scale = batch_factor(recipe.budget)
 
     @property
-    def step_size(self) -> int:
-        """Number of examples per optimizer step."""
-        return self.recipe.budget.batch_size * self.recipe.budget.accumulation
+    def steps_per_epoch(self) -> int:
+        """Number of optimizer steps per epoch."""
+        return len(self._steps(torch.arange(len(self.data.train))))
+
+    def _steps(self, examples: Tensor) -> list[list[Tensor]]:
+        return split_steps(examples, self.recipe.budget, needs_two(self.model))
 
     def train(
         self, rates: Iterable[float], stop: Stop = _never, on_gradient: Callable[[], None] | None = None
@@ -134,8 +142,7 @@ class Probe:
             order = data_order(len(train), self._seed, self._epoch)
             mixing = Mixing(self.recipe.regularization, self._seed, self._epoch)
             self._epoch += 1
-            for examples in torch.split(order.to(train.targets.device), self.step_size):
-                parts = torch.split(examples, self.recipe.budget.batch_size)
+            for parts in self._steps(order.to(train.targets.device)):
                 yield [mixing(train.take(indices)) for indices in parts]
 
     def _step(self, micro_batches: Sequence[Mixed], rate: float, on_gradient: Callable[[], None] | None) -> float:
