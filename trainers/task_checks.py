@@ -41,7 +41,7 @@ def prepare(reference: str, recipe: Recipe, seed: int, processes: int = 1) -> No
         model = _call(f"{where}: model(recipe)", lambda: task.model(recipe))
     _check_model(where, task.classes, model, data.val)
     freeze(model, recipe.groups.frozen)
-    check_batches(model, data.train.inputs, recipe.budget.batch_size)
+    check_batches(model, data.train.inputs, recipe)
 
 
 def _call(what: str, call: Callable[[], _T]) -> _T:

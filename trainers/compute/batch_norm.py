@@ -1,19 +1,20 @@
 """Recompute the running statistics of BatchNorm, which depend on the weights, for weights that were not trained."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from trainers.compute.batches import split_batches
+from trainers.compute.batches import split_batches, trained_batch_norms
+from trainers.optim.layer_groups import training_mode
 from trainers.seeding import global_stream
 
 
 @torch.no_grad()
-def recompute_statistics(model: nn.Module, inputs: Tensor, batch_size: int) -> None:
-    """Recompute the running mean and variance of every BatchNorm layer as the mean over all batches.
+def recompute_statistics(model: nn.Module, inputs: Tensor, batch_size: int, frozen: Sequence[str] = ()) -> None:
+    """Recompute the running mean and variance of the BatchNorm layers as the means over all batches.
 
     They are those of ``torch.optim.swa_utils.update_bn``. A model without BatchNorm is not run. Dropout is active, as
     in training, and draws from its own random stream. The mode of the model is restored.
@@ -22,12 +23,13 @@ def recompute_statistics(model: nn.Module, inputs: Tensor, batch_size: int) -> N
         model: Model with the weights to evaluate.
         inputs: Inputs of ``train``, ``(n, ...)``.
         batch_size: Number of examples per batch.
+        frozen: ``groups.frozen`` of the recipe: parts that keep their statistics, because their weights are the same.
     """
-    layers = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+    layers = [layer for layer in trained_batch_norms(model, frozen) if layer.track_running_stats]
     if not layers:
         return
     was_training = model.training
-    model.train()
+    training_mode(model, frozen)
     try:
         with _cumulative(layers), global_stream(torch.initial_seed(), "statistics"):
             for batch in split_batches(inputs, batch_size, at_least_two=True):

@@ -1,22 +1,35 @@
 """Divide the examples of an epoch into micro-batches and optimizer steps, as BatchNorm needs them."""
 
 import copy
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from search_spaces.errors import UsageError
-from search_spaces.recipe.recipe import Budget
+from search_spaces.recipe.recipe import Budget, Recipe
+from trainers.optim.layer_groups import frozen_modules, training_mode
 from trainers.seeding import global_stream
 
 # torch's error if BatchNorm cannot compute a variance.
 _ONE_VALUE = "Expected more than 1 value per channel"
 
 
-def needs_two(model: nn.Module) -> bool:
-    """Return whether a model is trained on batches of two and more only, because it has BatchNorm."""
-    return any(isinstance(module, _BatchNorm) for module in model.modules())
+def needs_two(model: nn.Module, frozen: Sequence[str]) -> bool:
+    """Return whether a model is trained on batches of two and more only, because it has BatchNorm outside frozen parts.
+
+    Args:
+        model: Model to train.
+        frozen: ``groups.frozen`` of the recipe.
+    """
+    return bool(trained_batch_norms(model, frozen))
+
+
+def trained_batch_norms(model: nn.Module, frozen: Sequence[str]) -> list[_BatchNorm]:
+    """Return the BatchNorm layers outside the frozen parts of a model."""
+    fixed = {id(module) for module in frozen_modules(model, frozen)}
+    return [module for module in model.modules() if isinstance(module, _BatchNorm) and id(module) not in fixed]
 
 
 def split_batches(examples: Tensor, size: int, at_least_two: bool) -> list[Tensor]:
@@ -43,22 +56,25 @@ def split_steps(examples: Tensor, budget: Budget, at_least_two: bool) -> list[li
     return [batches[start : start + budget.accumulation] for start in range(0, len(batches), budget.accumulation)]
 
 
-def check_batches(model: nn.Module, inputs: Tensor, batch_size: int) -> None:
+def check_batches(model: nn.Module, inputs: Tensor, recipe: Recipe) -> None:
     """Check that BatchNorm can be trained on these batches.
 
     Args:
         model: Model to train; a copy of it is run, if at all.
         inputs: Inputs of ``train``, ``(n, ...)``.
-        batch_size: Number of examples per micro-batch.
+        recipe: Recipe with the number of examples per micro-batch and the frozen parts.
 
     Raises:
         UsageError: All batches have one example, of which a BatchNorm layer cannot compute a variance.
     """
-    if not needs_two(model) or min(len(inputs), batch_size) > 1:
+    batch_size, frozen = recipe.budget.batch_size, recipe.groups.frozen
+    if min(len(inputs), batch_size) > 1 or not needs_two(model, frozen):
         return
+    trial = copy.deepcopy(model)
+    training_mode(trial, frozen)
     try:
         with torch.no_grad(), global_stream(0, "init"):
-            copy.deepcopy(model).train()(inputs[:1])
+            trial(inputs[:1])
     except ValueError as error:
         if _ONE_VALUE not in str(error):
             raise

@@ -108,7 +108,7 @@ class Scorer:
         metrics: dict[str, float] = {}
         for fraction in self._signals.pruning:
             sparse = pruned_copy(model, fraction)
-            with self._arithmetic.autocast():
+            with self._arithmetic.autocast():  # also of frozen parts, which are pruned as well
                 recompute_statistics(sparse, self._data.train.inputs, self._batch_size)
             for name, split in self._held_out():
                 metrics |= self._evaluate(sparse, split).metrics(name, metric_names.pruned(fraction))

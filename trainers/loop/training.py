@@ -36,6 +36,7 @@ from trainers.loop.gradient_stats import GradientStats, clip_gradients
 from trainers.loop.patience import Stopper
 from trainers.loop.stepper import Stepper
 from trainers.loop.weight_averaging import Average
+from trainers.optim.layer_groups import training_mode
 from trainers.optim.modes import eval_mode, train_mode
 from trainers.reports import EpochReport, Predictions
 from trainers.seeding import data_order, global_stream
@@ -75,8 +76,8 @@ class Training:
         if recipe.model.sync_batch_norm:
             self.model = rank.with_sync_batch_norm(self.model, self._device)
 
-        check_batches(self.model, self._data.train.inputs, recipe.budget.batch_size)
-        self._at_least_two = needs_two(self.model)
+        check_batches(self.model, self._data.train.inputs, recipe)
+        self._at_least_two = needs_two(self.model, recipe.groups.frozen)
         self._steps_per_epoch = len(self._steps(torch.arange(len(self._data.train))))
 
         self._stepper = Stepper(recipe, self.model, recipe.budget.epochs * self._steps_per_epoch)
@@ -134,7 +135,7 @@ class Training:
         constant = self._average.learning_rate(self._epoch) if self._average else None
         learning_rate = 0.0
         reset_peak_memory(self._device)
-        self.model.train()
+        training_mode(self.model, self._recipe.groups.frozen)
         train_mode(self._stepper.optimizer)
         for step, micro_batches in enumerate(self._steps(order.to(self._device))):
             steps_done = self._epoch * self._steps_per_epoch + step
@@ -198,10 +199,10 @@ class Training:
 
     def _update_statistics(self) -> None:
         """Give all weights that are evaluated after this epoch BatchNorm statistics of their own."""
-        train = self._data.train
+        train, recipe = self._data.train, self._recipe
         with self._arithmetic.autocast():
             if self._stepper.evaluates_other_weights:
-                recompute_statistics(self.model, train.inputs, self._recipe.budget.batch_size)
+                recompute_statistics(self.model, train.inputs, recipe.budget.batch_size, recipe.groups.frozen)
             self._rank.broadcast_buffers(self.model)
             if self._average:
                 self._average.after_epoch(self.model, self._epoch, train)

@@ -32,6 +32,7 @@ class Average:
             raise TypeError("the recipe has no weight averaging")
         self._averaging = recipe.averaging
         self._budget = recipe.budget
+        self._frozen = recipe.groups.frozen
         self._steps_per_epoch = steps_per_epoch
         self._total_steps = recipe.budget.epochs * steps_per_epoch
         rule = None  # the plain mean
@@ -76,7 +77,7 @@ class Average:
                 pass  # updated at every step
             case _:
                 return
-        recompute_statistics(self._averaged.module, train.inputs, self._budget.batch_size)
+        recompute_statistics(self._averaged.module, train.inputs, self._budget.batch_size, self._frozen)
 
     def after_validation(self, model: nn.Module, loss: float) -> None:
         """Keep the weights of an epoch if their validation loss is the lowest so far (of equal losses, the first)."""

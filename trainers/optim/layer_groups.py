@@ -98,6 +98,28 @@ def parameters_under(model: nn.Module, prefix: str) -> list[nn.Parameter]:
     return [parameter for name, parameter in named if is_under(name, prefix)]
 
 
+def frozen_modules(model: nn.Module, frozen: Sequence[str]) -> list[nn.Module]:
+    """Return the modules under these dotted names, and layers without submodules whose parameters are all under them."""
+    parameters = {id(parameter) for prefix in frozen for parameter in parameters_under(model, prefix)}
+    found = []
+    for name, module in model.named_modules(remove_duplicate=False):
+        own = {id(parameter) for parameter in module.parameters()}
+        is_layer = next(module.children(), None) is None
+        if any(is_under(name, prefix) for prefix in frozen) or (is_layer and own and own <= parameters):
+            found.append(module)
+    return found
+
+
+def training_mode(model: nn.Module, frozen: Sequence[str]) -> None:
+    """Put a model into training mode, but its frozen modules into eval mode.
+
+    A frozen module has no dropout, and its BatchNorm layers use their statistics and do not change them.
+    """
+    model.train()
+    for module in frozen_modules(model, frozen):
+        module.training = False  # not of its submodules, which may be trained
+
+
 def freeze(model: nn.Module, frozen: Sequence[str]) -> None:
     """Freeze the parameters under these dotted names; a shared parameter has several and is frozen under any of them.
 

@@ -17,7 +17,7 @@ from torch.nn import functional
 from search_spaces.recipe.optimizers import AdamW
 from search_spaces.recipe.recipe import Budget, Recipe, Regularization
 from trainers.check import Check, Outcome, failed, passed, warned
-from trainers.compute.batches import needs_two, split_batches
+from trainers.compute.batches import split_batches
 from trainers.compute.memory import peak_memory, reset_peak_memory
 from trainers.evaluation.evaluate import logits, per_example
 from trainers.sanity.lr_curve import Suggestion, rate_text
@@ -134,7 +134,7 @@ def _initial_loss(task: Task, recipe: Recipe, data: Data, seed: int) -> Check:
     probe.training_mode()  # in eval mode, BatchNorm would use statistics of no data
     sample = evenly_spaced(data.train, INITIAL_EXAMPLES)
     with torch.inference_mode():
-        batches = split_batches(sample.inputs, recipe.budget.batch_size, needs_two(probe.model))
+        batches = split_batches(sample.inputs, recipe.budget.batch_size, probe.at_least_two)
         found = torch.cat([probe.arithmetic.forward(probe.model, part) for part in batches])
     loss = functional.cross_entropy(found.double(), sample.targets).item()
     accuracy = (found.argmax(dim=1) == sample.targets).double().mean().item()

@@ -19,6 +19,7 @@ from trainers.compute.rank import ALONE, Rank
 from trainers.loop.augmentation import Mixed, Mixing, check_mixing, mixed_loss
 from trainers.loop.gradient_stats import clip_gradients
 from trainers.loop.stepper import Stepper
+from trainers.optim.layer_groups import training_mode
 from trainers.optim.modes import eval_mode, train_mode
 from trainers.optim.schedules import batch_factor
 from trainers.seeding import data_order, global_stream
@@ -84,7 +85,7 @@ class Probe:
         self.arithmetic = Arithmetic(recipe.precision, device)
         with global_stream(seed, "init"):
             self.model = task.model(self.recipe).to(device)
-        check_batches(self.model, data.train.inputs, recipe.budget.batch_size)
+        check_batches(self.model, data.train.inputs, recipe)
         self._stepper = Stepper(self.recipe, self.model, total_steps=1)
         self.parameters = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
         self._scale = batch_factor(recipe.budget)
@@ -95,7 +96,12 @@ class Probe:
         return len(self._steps(torch.arange(len(self.data.train))))
 
     def _steps(self, examples: Tensor) -> list[list[Tensor]]:
-        return split_steps(examples, self.recipe.budget, needs_two(self.model))
+        return split_steps(examples, self.recipe.budget, self.at_least_two)
+
+    @property
+    def at_least_two(self) -> bool:
+        """Whether a single last example joins the batch before it."""
+        return needs_two(self.model, self.recipe.groups.frozen)
 
     def train(
         self, rates: Iterable[float], stop: Stop = _never, on_gradient: Callable[[], None] | None = None
@@ -125,11 +131,12 @@ class Probe:
         """Recompute the BatchNorm statistics as after an epoch; call this before an evaluation."""
         if self._stepper.evaluates_other_weights:
             with self.arithmetic.autocast():
-                recompute_statistics(self.model, self.data.train.inputs, self.recipe.budget.batch_size)
+                inputs, size = self.data.train.inputs, self.recipe.budget.batch_size
+                recompute_statistics(self.model, inputs, size, self.recipe.groups.frozen)
 
     def training_mode(self) -> None:
         """Put the model into training mode, with its dropout layers only if dropout is active."""
-        self.model.train()
+        training_mode(self.model, self.recipe.groups.frozen)
         for module in self.model.modules():
             if isinstance(module, nn.modules.dropout._DropoutNd) and not self._dropout:
                 module.eval()

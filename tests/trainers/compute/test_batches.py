@@ -8,7 +8,7 @@ from torch import nn
 
 from search_spaces.errors import UsageError
 from search_spaces.recipe.averaging import SWA
-from search_spaces.recipe.optimizers import SGD
+from search_spaces.recipe.optimizers import SGD, ParameterGroups
 from search_spaces.recipe.recipe import Budget, Recipe
 from search_spaces.recipe.schedules import Linear
 from trainers import task_checks
@@ -125,10 +125,17 @@ def test_batches_of_one_are_refused_at_the_start(norms, examples, batch_size, mo
 
 def test_layers_with_several_values_per_example_train_on_one():
     images = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
-    assert check_batches(images, torch.zeros(5, 1, 8, 8), 1) is None
-    assert check_batches(nn.Linear(6, 3), torch.zeros(5, 6), 1) is None
+    assert check_batches(images, torch.zeros(5, 1, 8, 8), recipe(1)) is None
+    assert check_batches(nn.Linear(6, 3), torch.zeros(5, 6), recipe(1)) is None
 
 
 def test_another_error_of_the_model_is_not_hidden():
     with pytest.raises(ValueError, match="expected 2D or 3D input"):
-        check_batches(nn.Sequential(nn.BatchNorm1d(8)), torch.zeros(5, 1, 8, 8), 1)
+        check_batches(nn.Sequential(nn.BatchNorm1d(8)), torch.zeros(5, 1, 8, 8), recipe(1))
+
+
+def test_a_frozen_norm_needs_no_second_example(norms):
+    frozen = recipe(1, groups=ParameterGroups(frozen=("1",)))
+    assert Training(frozen, norms, 0).run_epoch().finite
+    left_over = recipe(16, groups=ParameterGroups(frozen=("1",)))
+    assert len(Training(left_over, norms, 0)._steps(torch.arange(65))) == 5
