@@ -12,7 +12,7 @@ import torch
 
 from search_spaces.seeds import derive_seed
 
-Purpose = Literal["split", "init", "order", "augment", "dropout", "curvature"]
+Purpose = Literal["split", "init", "order", "augment", "dropout", "curvature", "statistics"]
 
 
 def stream(seed: int, purpose: Purpose, epoch: int = 0) -> torch.Generator:

@@ -9,8 +9,10 @@ from torch import Tensor, nn
 from search_spaces.errors import UsageError
 from search_spaces.recipe.recipe import Recipe
 from search_spaces.seeds import derive_seed
+from trainers.compute.batches import check_batches
 from trainers.evaluation.fgsm import check_fgsm
 from trainers.loop.augmentation import check_mixing
+from trainers.optim.layer_groups import freeze
 from trainers.seeding import global_stream
 from trainers.task import Data, Split, Task, describe_tensor
 from trainers.task_lookup import describe, load_target
@@ -38,6 +40,8 @@ def prepare(reference: str, recipe: Recipe, seed: int, processes: int = 1) -> No
     with global_stream(seed, "init"):
         model = _call(f"{where}: model(recipe)", lambda: task.model(recipe))
     _check_model(where, task.classes, model, data.val)
+    freeze(model, recipe.groups.frozen)
+    check_batches(model, data.train.inputs, recipe)
 
 
 def _call(what: str, call: Callable[[], _T]) -> _T:

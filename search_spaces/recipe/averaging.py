@@ -29,7 +29,7 @@ class EMA(Part):
 
 
 class SWA(Part):
-    """The mean of the weights at the ends of the last epochs; BatchNorm's statistics are recomputed.
+    """The mean of the weights at the ends of the last epochs.
 
     Source: Izmailov et al., "Averaging Weights Leads to Wider Optima and Better Generalization", UAI 2018.
 

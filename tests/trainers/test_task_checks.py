@@ -68,6 +68,13 @@ def test_prepare_says_in_one_line_what_to_fix(monkeypatch, members, expected):
     assert "\n" not in str(caught.value)
 
 
+def test_prepare_refuses_frozen_names_that_the_model_does_not_have(monkeypatch):
+    monkeypatch.setattr(task_checks, "load_target", lambda reference: task())
+    groups = RECIPE.groups.model_copy(update={"frozen": ("heda",)})
+    with pytest.raises(UsageError, match=r"^groups\.frozen: the model has no parameter under 'heda'"):
+        prepare("x", RECIPE.model_copy(update={"groups": groups}), 0)
+
+
 def test_prepare_draws_nothing_from_the_global_generator():
     before = torch.get_rng_state()
     prepare("digits", RECIPE, 0)

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from search_spaces import metric_names
 from search_spaces.metric_names import metric_name, with_temperature
-from search_spaces.recipe.recipe import Signals
+from search_spaces.recipe.recipe import Recipe
+from trainers.compute.batch_norm import recompute_statistics
 from trainers.compute.precision import Arithmetic
 from trainers.evaluation.evaluate import Evaluation, logits, per_example
 from trainers.evaluation.fgsm import gradient_signs
@@ -51,13 +52,14 @@ class Scorer:
     """Evaluator of the weights of one training.
 
     Args:
-        signals: Additional metrics that the recipe selects.
+        recipe: Recipe of the training, whose ``signals`` select additional metrics.
         arithmetic: Precision of the training, which is also used for evaluation.
         data: Splits of the training.
     """
 
-    def __init__(self, signals: Signals, arithmetic: Arithmetic, data: Data) -> None:
-        self._signals = signals
+    def __init__(self, recipe: Recipe, arithmetic: Arithmetic, data: Data) -> None:
+        self._signals = recipe.signals
+        self._batch_size = recipe.budget.batch_size
         self._arithmetic = arithmetic
         self._data = data
 
@@ -106,6 +108,8 @@ class Scorer:
         metrics: dict[str, float] = {}
         for fraction in self._signals.pruning:
             sparse = pruned_copy(model, fraction)
+            with self._arithmetic.autocast():  # also of frozen parts, which are pruned as well
+                recompute_statistics(sparse, self._data.train.inputs, self._batch_size)
             for name, split in self._held_out():
                 metrics |= self._evaluate(sparse, split).metrics(name, metric_names.pruned(fraction))
         return metrics

@@ -35,6 +35,12 @@ class Stepper:
         self.optimizer = build_optimizer(optimizer, self._model, self._recipe.groups, self._recipe.lookahead)
         self._weight_decays = [group.get("weight_decay", 0.0) for group in self.optimizer.param_groups]
 
+    @property
+    def evaluates_other_weights(self) -> bool:
+        """Whether the weights for evaluation may be others than those of the last steps: slow weights or an average."""
+        averages = any(optimizer.EVALUATES_AVERAGE for optimizer in self._recipe.optimizers.values())
+        return averages or self._recipe.lookahead.k > 0
+
     def prepare(self, steps_done: int, constant: float | None = None) -> float:
         """Set the learning rate and weight decay of the next step, and switch the optimizer if it is due.
 

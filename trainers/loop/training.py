@@ -12,7 +12,7 @@ bit-identical to one that was never interrupted. (On CUDA, only if the kernels o
 import copy
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -23,6 +23,8 @@ from search_spaces.metric_names import RAW
 from search_spaces.recipe.averaging import NoAverage
 from search_spaces.recipe.recipe import Recipe
 from search_spaces.seeds import derive_seed
+from trainers.compute.batch_norm import recompute_statistics
+from trainers.compute.batches import check_batches, needs_two, split_steps
 from trainers.compute.memory import peak_memory, reset_peak_memory
 from trainers.compute.precision import Arithmetic, check_precision, choose_device
 from trainers.compute.rank import ALONE, Rank
@@ -34,6 +36,7 @@ from trainers.loop.gradient_stats import GradientStats, clip_gradients
 from trainers.loop.patience import Stopper
 from trainers.loop.stepper import Stepper
 from trainers.loop.weight_averaging import Average
+from trainers.optim.layer_groups import training_mode
 from trainers.optim.modes import eval_mode, train_mode
 from trainers.reports import EpochReport, Predictions
 from trainers.seeding import data_order, global_stream
@@ -51,7 +54,8 @@ class Training:
             every step; only the reports and snapshots of the first rank are complete.
 
     Raises:
-        UsageError: This machine does not support the precision, or the inputs cannot be mixed or perturbed.
+        UsageError: This machine does not support the precision, or the inputs cannot be mixed or perturbed, or
+            BatchNorm cannot be trained on the batches.
     """
 
     def __init__(self, recipe: Recipe, task: Task, seed: int, rank: Rank = ALONE) -> None:
@@ -72,10 +76,9 @@ class Training:
         if recipe.model.sync_batch_norm:
             self.model = rank.with_sync_batch_norm(self.model, self._device)
 
-        # One optimizer step uses `accumulation` micro-batches. The rest of an epoch is a smaller last step, so that
-        # every example is used once per epoch.
-        self._step_size = recipe.budget.batch_size * recipe.budget.accumulation
-        self._steps_per_epoch = math.ceil(len(self._data.train) / self._step_size)
+        check_batches(self.model, self._data.train.inputs, recipe)
+        self._at_least_two = needs_two(self.model, recipe.groups.frozen)
+        self._steps_per_epoch = len(self._steps(torch.arange(len(self._data.train))))
 
         self._stepper = Stepper(recipe, self.model, recipe.budget.epochs * self._steps_per_epoch)
         # After the stepper, because building its optimizer freezes parameters.
@@ -84,7 +87,7 @@ class Training:
         self._stopper = Stopper(recipe.patience)
         averages = not isinstance(recipe.averaging, NoAverage)
         self._average = Average(recipe, self.model, self._steps_per_epoch) if averages else None
-        self._scorer = Scorer(recipe.signals, self._arithmetic, self._data)
+        self._scorer = Scorer(recipe, self._arithmetic, self._data)
 
     @property
     def epoch(self) -> int:
@@ -108,10 +111,7 @@ class Training:
             metrics = self._train_epoch()
             metrics["train/samples_per_second"] = len(self._data.train) / (time.perf_counter() - started)
             self._epoch += 1
-            if self._average:
-                with self._arithmetic.autocast():
-                    self._average.after_epoch(self.model, self._epoch, self._data.train)
-
+            self._update_statistics()
             raw = self._scorer.score(RAW, self.model) if self._rank.first else None
             loss = self._rank.broadcast(raw.loss if raw else math.nan, self._device)
             if self._average:
@@ -135,13 +135,13 @@ class Training:
         constant = self._average.learning_rate(self._epoch) if self._average else None
         learning_rate = 0.0
         reset_peak_memory(self._device)
-        self.model.train()
+        training_mode(self.model, self._recipe.groups.frozen)
         train_mode(self._stepper.optimizer)
-        for step, examples in enumerate(torch.split(order.to(self._device), self._step_size)):
+        for step, micro_batches in enumerate(self._steps(order.to(self._device))):
             steps_done = self._epoch * self._steps_per_epoch + step
             learning_rate = self._stepper.prepare(steps_done, constant)
             optimizer = self._stepper.optimizer  # it may have been switched
-            losses.append(self._backward(examples, mixing))
+            losses.append(self._backward(micro_batches, mixing))
             self._arithmetic.unscale(optimizer)
             clip_gradients(self._parameters, self._recipe.regularization, stats.gradient())
             with stats.update(step):
@@ -150,7 +150,6 @@ class Training:
             if self._average:
                 self._average.after_step(self.model, steps_done + 1)
         eval_mode(self._stepper.optimizer)
-        self._rank.broadcast_buffers(self.model)
 
         # Nothing above reads a number from a tensor: that would synchronise CPU and GPU at every step.
         return {
@@ -160,21 +159,23 @@ class Training:
             **peak_memory(self._device),
         }
 
-    def _backward(self, examples: Tensor, mixing: Mixing) -> Tensor:
+    def _steps(self, examples: Tensor) -> list[list[Tensor]]:
+        return split_steps(examples, self._recipe.budget, self._at_least_two)
+
+    def _backward(self, parts: Sequence[Tensor], mixing: Mixing) -> Tensor:
         """Accumulate the gradient of the mean loss of one step, micro-batch by micro-batch.
 
         Args:
-            examples: Indices into ``train``, ``(n,)``.
+            parts: Micro-batches of the step: indices into ``train``, ``(n,)``.
             mixing: Mixing of this epoch.
 
         Returns:
             Sum of the losses of this rank's examples, a scalar without gradient.
         """
         total = torch.zeros((), device=self._device)
-        parts = torch.split(examples, self._recipe.budget.batch_size)
         # The size of the step, not the number of micro-batches, since the last one may be smaller. Averaging over the
         # ranks divides by their number once more.
-        divisor = len(examples) / self._rank.count
+        divisor = sum(map(len, parts)) / self._rank.count
         for number, indices in enumerate(parts):
             # Every rank draws the mixing of all micro-batches, so that they are mixed as in a single process.
             batch = mixing(self._data.train.take(indices))
@@ -195,6 +196,16 @@ class Training:
         loss = mixed_loss(logits, batch, self._recipe.regularization.label_smoothing)
         self._arithmetic.backward(loss / divisor, self._stepper.optimizer)
         return loss.detach()
+
+    def _update_statistics(self) -> None:
+        """Give all weights that are evaluated after this epoch BatchNorm statistics of their own."""
+        train, recipe = self._data.train, self._recipe
+        with self._arithmetic.autocast():
+            if self._stepper.evaluates_other_weights:
+                recompute_statistics(self.model, train.inputs, recipe.budget.batch_size, recipe.groups.frozen)
+            self._rank.broadcast_buffers(self.model)
+            if self._average:
+                self._average.after_epoch(self.model, self._epoch, train)
 
     def _score(self, raw: ScoredWeights) -> tuple[dict[str, float], tuple[Predictions, ...]]:
         """Return the metrics of an epoch and, at the end of the training, the predictions."""

@@ -6,16 +6,20 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from search_spaces.recipe.averaging import EMA, SWA, Best, NoAverage
 from search_spaces.recipe.recipe import Recipe
+from trainers.compute.batch_norm import recompute_statistics
 from trainers.optim.schedules import first_step
 from trainers.task import Split
 
 
 class Average:
-    """EMA, SWA or best epoch of a model. Buffers are copied from it, but SWA recomputes the BatchNorm statistics.
+    """EMA, SWA or best epoch of a model.
+
+    Buffers are copied from the model. The statistics of BatchNorm belong to its weights: they are recomputed for a mean
+    of weights, and copied with the weights of the best epoch and of the steps before the start of an EMA.
 
     Args:
         recipe: Recipe with an ``averaging`` other than ``NoAverage``.
@@ -28,6 +32,8 @@ class Average:
             raise TypeError("the recipe has no weight averaging")
         self._averaging = recipe.averaging
         self._budget = recipe.budget
+        self._frozen = recipe.groups.frozen
+        self._steps_per_epoch = steps_per_epoch
         self._total_steps = recipe.budget.epochs * steps_per_epoch
         rule = None  # the plain mean
         if isinstance(self._averaging, EMA):
@@ -58,18 +64,20 @@ class Average:
     def after_step(self, model: nn.Module, steps: int) -> None:
         """Update the average with the weights after ``steps`` optimizer steps."""
         if isinstance(self._averaging, EMA):
-            if steps <= first_step(self._averaging.start, self._total_steps):
+            if self._only_copies(self._averaging, steps):
                 self._averaged.n_averaged.zero_()  # the next update copies
             self._averaged.update_parameters(model)
 
     def after_epoch(self, model: nn.Module, epoch: int, train: Split) -> None:
         """Update the average with the weights after ``epoch`` epochs."""
-        if isinstance(self._averaging, SWA) and epoch > self._budget.epochs - self._epochs(self._averaging):
-            self._averaged.update_parameters(model)
-            batches = list(torch.split(train.inputs, self._budget.batch_size))
-            if len(batches) > 1 and len(batches[-1]) == 1:
-                batches.pop()  # BatchNorm cannot compute a variance from one example
-            update_bn(batches, self._averaged.module)
+        match self._averaging:
+            case SWA() as swa if epoch > self._budget.epochs - self._epochs(swa):
+                self._averaged.update_parameters(model)
+            case EMA() as ema if not self._only_copies(ema, epoch * self._steps_per_epoch):
+                pass  # updated at every step
+            case _:
+                return
+        recompute_statistics(self._averaged.module, train.inputs, self._budget.batch_size, self._frozen)
 
     def after_validation(self, model: nn.Module, loss: float) -> None:
         """Keep the weights of an epoch if their validation loss is the lowest so far (of equal losses, the first)."""
@@ -80,6 +88,10 @@ class Average:
             lowest.fill_(loss)
             self._averaged.n_averaged.zero_()  # the update copies
             self._averaged.update_parameters(model)
+
+    def _only_copies(self, ema: EMA, steps: int) -> bool:
+        """Return whether the average is still a copy of the weights after ``steps`` optimizer steps."""
+        return steps <= first_step(ema.start, self._total_steps)
 
     def _epochs(self, swa: SWA) -> int:
         return max(1, math.floor(swa.last * self._budget.epochs + 0.5))

@@ -92,19 +92,46 @@ def is_under(name: str, prefix: str) -> bool:
     return not prefix or name == prefix or name.startswith(f"{prefix}.")
 
 
+def parameters_under(model: nn.Module, prefix: str) -> list[nn.Parameter]:
+    """Return the parameters that have a dotted name under a prefix. A shared parameter has one name in each module."""
+    named = model.named_parameters(remove_duplicate=False)
+    return [parameter for name, parameter in named if is_under(name, prefix)]
+
+
+def frozen_modules(model: nn.Module, frozen: Sequence[str]) -> list[nn.Module]:
+    """Return the modules under these dotted names, and layers without submodules whose parameters are all under them."""
+    parameters = {id(parameter) for prefix in frozen for parameter in parameters_under(model, prefix)}
+    found = []
+    for name, module in model.named_modules(remove_duplicate=False):
+        own = {id(parameter) for parameter in module.parameters()}
+        is_layer = next(module.children(), None) is None
+        if any(is_under(name, prefix) for prefix in frozen) or (is_layer and own and own <= parameters):
+            found.append(module)
+    return found
+
+
+def training_mode(model: nn.Module, frozen: Sequence[str]) -> None:
+    """Put a model into training mode, but its frozen modules into eval mode.
+
+    A frozen module has no dropout, and its BatchNorm layers use their statistics and do not change them.
+    """
+    model.train()
+    for module in frozen_modules(model, frozen):
+        module.training = False  # not of its submodules, which may be trained
+
+
 def freeze(model: nn.Module, frozen: Sequence[str]) -> None:
-    """Freeze the parameters under these dotted names. Statistics of BatchNorm are still updated.
+    """Freeze the parameters under these dotted names; a shared parameter has several and is frozen under any of them.
 
     Raises:
         UsageError: A name is not in the model, or no parameter is left to train.
     """
-    parameters = dict(model.named_parameters())
     for prefix in frozen:
-        names = [name for name in parameters if is_under(name, prefix)]
-        if not names:
+        parameters = parameters_under(model, prefix)
+        if not parameters:
             modules = [name for name, _ in model.named_children()]
             raise UsageError(f"groups.frozen: the model has no parameter under {prefix!r}; {suggest(prefix, modules)}")
-        for name in names:
-            parameters[name].requires_grad_(False)
-    if not any(parameter.requires_grad for parameter in parameters.values()):
+        for parameter in parameters:
+            parameter.requires_grad_(False)
+    if not any(parameter.requires_grad for parameter in model.parameters()):
         raise UsageError(f"groups.frozen: {', '.join(frozen) or 'the model'} leaves no parameter to train")

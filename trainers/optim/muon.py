@@ -8,7 +8,7 @@ from torch import nn
 
 from search_spaces.errors import UsageError
 from search_spaces.recipe.optimizers import Muon
-from trainers.optim.layer_groups import find_layer_groups, is_under
+from trainers.optim.layer_groups import find_layer_groups, parameters_under
 from trainers.optim.param_groups import split_parameters, torch_groups
 
 
@@ -77,8 +77,8 @@ def build_muon(optimizer: Muon, model: nn.Module, scales: Mapping[str, float]) -
 
 
 def _hidden_matrices(model: nn.Module) -> frozenset[str]:
-    """Return the names of the two-dimensional weights outside embeddings and the head."""
-    head = find_layer_groups(model).head
+    """Return the names of the two-dimensional weights outside embeddings and the head, also if shared with these."""
+    head = {id(parameter) for parameter in parameters_under(model, find_layer_groups(model).head)}
     parameters = dict(model.named_parameters())
     names = split_parameters(model, "matrices", decay_embeddings=False).decayed
-    return frozenset(name for name in names if parameters[name].ndim == 2 and not is_under(name, head))
+    return frozenset(name for name in names if parameters[name].ndim == 2 and id(parameters[name]) not in head)

@@ -17,6 +17,7 @@ from torch.nn import functional
 from search_spaces.recipe.optimizers import AdamW
 from search_spaces.recipe.recipe import Budget, Recipe, Regularization
 from trainers.check import Check, Outcome, failed, passed, warned
+from trainers.compute.batches import split_batches
 from trainers.compute.memory import peak_memory, reset_peak_memory
 from trainers.evaluation.evaluate import logits, per_example
 from trainers.sanity.lr_curve import Suggestion, rate_text
@@ -133,12 +134,11 @@ def _initial_loss(task: Task, recipe: Recipe, data: Data, seed: int) -> Check:
     probe.training_mode()  # in eval mode, BatchNorm would use statistics of no data
     sample = evenly_spaced(data.train, INITIAL_EXAMPLES)
     with torch.inference_mode():
-        batches = [part for part in torch.split(sample.inputs, recipe.budget.batch_size) if len(part) > 1]
-        found = torch.cat([probe.arithmetic.forward(probe.model, part) for part in batches or [sample.inputs]])
-    targets = sample.targets[: len(found)]
-    loss = functional.cross_entropy(found.double(), targets).item()
-    accuracy = (found.argmax(dim=1) == targets).double().mean().item()
-    return check_initial_loss(loss, accuracy, len(targets), task.classes)
+        batches = split_batches(sample.inputs, recipe.budget.batch_size, probe.at_least_two)
+        found = torch.cat([probe.arithmetic.forward(probe.model, part) for part in batches])
+    loss = functional.cross_entropy(found.double(), sample.targets).item()
+    accuracy = (found.argmax(dim=1) == sample.targets).double().mean().item()
+    return check_initial_loss(loss, accuracy, len(sample), task.classes)
 
 
 def _gradients(task: Task, recipe: Recipe, data: Data, seed: int) -> Check:
@@ -180,7 +180,7 @@ def _short_trainings(
         middle = time.perf_counter()
         trainings.append(_evaluate(probe, rate, steps))
         train_seconds += middle - began
-        samples += steps * len(data.train) / math.ceil(len(data.train) / probe.step_size)
+        samples += steps * len(data.train) / probe.steps_per_epoch
         val_seconds = time.perf_counter() - middle
         if trainings[-1].learned:
             break
@@ -204,6 +204,7 @@ def _evaluate(probe: Probe, rate: float, steps: int) -> ShortTraining:
     """Evaluate a short training on `val` and on the same number of examples of `train`."""
     val = evenly_spaced(probe.data.val, SCORED_EXAMPLES)
     train = evenly_spaced(probe.data.train, len(val))
+    probe.update_statistics()
     with probe.arithmetic.autocast():
         on_val, on_train = (per_example(logits(probe.model, split), split.targets) for split in (val, train))
     counts = torch.bincount(probe.data.train.targets).double()

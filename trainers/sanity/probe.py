@@ -7,16 +7,19 @@ schedules, the optimizer switch, averaging and early stopping.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from search_spaces.recipe.recipe import Recipe
 from search_spaces.recipe.schedules import Constant, WeightDecaySchedule
 from search_spaces.seeds import derive_seed
+from trainers.compute.batch_norm import recompute_statistics
+from trainers.compute.batches import check_batches, needs_two, split_steps
 from trainers.compute.precision import Arithmetic, check_precision, choose_device
 from trainers.compute.rank import ALONE, Rank
 from trainers.loop.augmentation import Mixed, Mixing, check_mixing, mixed_loss
 from trainers.loop.gradient_stats import clip_gradients
 from trainers.loop.stepper import Stepper
+from trainers.optim.layer_groups import training_mode
 from trainers.optim.modes import eval_mode, train_mode
 from trainers.optim.schedules import batch_factor
 from trainers.seeding import data_order, global_stream
@@ -66,6 +69,9 @@ class Probe:
         data: Splits from `probe_data`.
         seed: Seed for all random streams.
         dropout: Whether dropout layers are active.
+
+    Raises:
+        UsageError: BatchNorm cannot be trained on the batches.
     """
 
     def __init__(self, recipe: Recipe, task: Task, data: Data, seed: int, dropout: bool = True) -> None:
@@ -79,14 +85,23 @@ class Probe:
         self.arithmetic = Arithmetic(recipe.precision, device)
         with global_stream(seed, "init"):
             self.model = task.model(self.recipe).to(device)
+        check_batches(self.model, data.train.inputs, recipe)
         self._stepper = Stepper(self.recipe, self.model, total_steps=1)
         self.parameters = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
         self._scale = batch_factor(recipe.budget)
 
     @property
-    def step_size(self) -> int:
-        """Number of examples per optimizer step."""
-        return self.recipe.budget.batch_size * self.recipe.budget.accumulation
+    def steps_per_epoch(self) -> int:
+        """Number of optimizer steps per epoch."""
+        return len(self._steps(torch.arange(len(self.data.train))))
+
+    def _steps(self, examples: Tensor) -> list[list[Tensor]]:
+        return split_steps(examples, self.recipe.budget, self.at_least_two)
+
+    @property
+    def at_least_two(self) -> bool:
+        """Whether a single last example joins the batch before it."""
+        return needs_two(self.model, self.recipe.groups.frozen)
 
     def train(
         self, rates: Iterable[float], stop: Stop = _never, on_gradient: Callable[[], None] | None = None
@@ -112,9 +127,16 @@ class Probe:
         eval_mode(self._stepper.optimizer)
         return losses
 
+    def update_statistics(self) -> None:
+        """Recompute the BatchNorm statistics as after an epoch; call this before an evaluation."""
+        if self._stepper.evaluates_other_weights:
+            with self.arithmetic.autocast():
+                inputs, size = self.data.train.inputs, self.recipe.budget.batch_size
+                recompute_statistics(self.model, inputs, size, self.recipe.groups.frozen)
+
     def training_mode(self) -> None:
         """Put the model into training mode, with its dropout layers only if dropout is active."""
-        self.model.train()
+        training_mode(self.model, self.recipe.groups.frozen)
         for module in self.model.modules():
             if isinstance(module, nn.modules.dropout._DropoutNd) and not self._dropout:
                 module.eval()
@@ -127,8 +149,7 @@ class Probe:
             order = data_order(len(train), self._seed, self._epoch)
             mixing = Mixing(self.recipe.regularization, self._seed, self._epoch)
             self._epoch += 1
-            for examples in torch.split(order.to(train.targets.device), self.step_size):
-                parts = torch.split(examples, self.recipe.budget.batch_size)
+            for parts in self._steps(order.to(train.targets.device)):
                 yield [mixing(train.take(indices)) for indices in parts]
 
     def _step(self, micro_batches: Sequence[Mixed], rate: float, on_gradient: Callable[[], None] | None) -> float:

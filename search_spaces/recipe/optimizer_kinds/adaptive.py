@@ -226,6 +226,7 @@ class ScheduleFreeAdamW(OptimizerKind):
 
     TYPICAL_RATES = TypicalRates(1e-4, 1e-2, 1e-5, "Defazio et al., NeurIPS 2024")
     ENTRYWISE = True
+    EVALUATES_AVERAGE = True
 
     kind: Literal["schedule_free_adamw"] = "schedule_free_adamw"
     lr: Positive = 2.5e-3

@@ -36,6 +36,7 @@ class OptimizerKind(Part):
         BOUNDED_STEP: Whether the size of a step is bounded for any gradient.
         BUILT_IN_WARMUP: Whether the first steps are small without a warmup of the schedule.
         SECOND_ORDER: Whether the gradient itself is differentiated.
+        EVALUATES_AVERAGE: Whether the weights for evaluation are an average, and not those that are trained.
         LR_SCALING: How the learning rate scales with the batch size.
     """
 
@@ -45,6 +46,7 @@ class OptimizerKind(Part):
     BOUNDED_STEP: ClassVar[bool] = False
     BUILT_IN_WARMUP: ClassVar[bool] = False
     SECOND_ORDER: ClassVar[bool] = False
+    EVALUATES_AVERAGE: ClassVar[bool] = False
     LR_SCALING: ClassVar[Literal["linear", "sqrt"]] = "sqrt"
 
     def typical_rates(self) -> TypicalRates:

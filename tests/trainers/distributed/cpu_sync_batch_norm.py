@@ -36,7 +36,7 @@ def _replace_kernels() -> None:
 
 
 def _forward(self: nn.SyncBatchNorm, inputs: Tensor) -> Tensor:
-    if not self.training:
+    if not self.training or self.process_group == distributed.GroupMember.NON_GROUP_MEMBER:
         return nn.BatchNorm1d.forward(self, inputs)
     self.num_batches_tracked += 1
     group = distributed.group.WORLD

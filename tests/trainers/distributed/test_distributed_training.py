@@ -21,7 +21,7 @@ from search_spaces.errors import CheckpointError, RunError, UsageError
 from search_spaces.recipe.averaging import EMA, SWA
 from search_spaces.recipe.model import Model
 from search_spaces.recipe.optimizers import SGD, Adam, AdamW, Sophia
-from search_spaces.recipe.recipe import Budget, Patience, Precision, Recipe, Regularization, Switch
+from search_spaces.recipe.recipe import Budget, Patience, Precision, Recipe, Regularization, Signals, Switch
 from search_spaces.recipe.schedules import Cosine, Plateau
 from sweeps.engine.messages import Job
 from sweeps.runners.worker import Worker
@@ -199,6 +199,20 @@ def test_processes_with_sync_batch_norm_are_one_process_with_a_larger_batch(batc
         assert a == pytest.approx(b, rel=1e-4, abs=1e-6)
     for name, weight in one.state_dict()["model"].items():
         torch.testing.assert_close(weights["model"][name], weight, rtol=1e-4, atol=1e-5)
+
+
+def test_statistics_of_averaged_and_pruned_weights_wait_for_no_other_process() -> None:
+    """Only the first process evaluates pruned copies, and SyncBatchNorm in training mode waits for all."""
+    changes = {"averaging": EMA(decay=0.9), "signals": Signals(pruning=(0.5,))}
+    recipe = Recipe(optimizer=SGD(lr=0.1), budget=Budget(epochs=2, batch_size=8), **changes)
+    expected = run(
+        open_training(f"{TASKS}:Normed", recipe.model_copy(update={"budget": Budget(epochs=2, batch_size=16)}), 3)
+    )
+    joint = recipe.model_copy(update={"model": Model(sync_batch_norm=True)})
+    with closing(open_training("tests.trainers.distributed.cpu_sync_batch_norm:Normed", joint, 3, 2)) as two:
+        found = run(two)
+    for name in ("val/nll@ema", "test/nll@ema", "test/nll@pruned50"):  # over batches of 8, and of 16
+        assert found[-1].metrics[name] == pytest.approx(expected[-1].metrics[name], rel=0.05)
 
 
 # --- what goes wrong --------------------------------------------------------------------------------------------

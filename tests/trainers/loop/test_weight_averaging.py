@@ -60,6 +60,7 @@ def test_ema_equals_torch(blobs, monkeypatch, start):
             oracle = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.9))
         oracle.update_parameters(model)
     reports = [training.run_epoch() for _ in range(4)]
+    update_bn(training._data.train.inputs.split(10), oracle)
     same(training._average.model, oracle.module)
     data = blobs.data(derive_seed(0, "split"))
     assert reports[-1].metrics["val/accuracy@ema"] == pytest.approx(accuracy(oracle.module, data.val))

@@ -5,7 +5,7 @@ from transformers import BertConfig, BertForSequenceClassification, BertModel, T
 from transformers.trainer_pt_utils import get_parameter_names
 
 from search_spaces.errors import UsageError
-from search_spaces.recipe.optimizers import SGD, AdamW, ParameterGroups
+from search_spaces.recipe.optimizers import SGD, AdamW, Muon, ParameterGroups
 from trainers.optim.layer_groups import find_layer_groups, lr_scales
 from trainers.optim.optimizers import build_optimizer
 from trainers.optim.param_groups import split_parameters
@@ -237,3 +237,31 @@ def test_what_cannot_be_frozen(frozen, message):
     model.body, model.head = nn.Linear(1, 1), nn.Linear(1, 1)
     with pytest.raises(UsageError, match=message):
         build_optimizer(SGD(), model, ParameterGroups(frozen=frozen))
+
+
+class SharedMatrix(nn.Module):
+    """Model whose matrix has two names."""
+
+    def __init__(self, second: str) -> None:
+        super().__init__()
+        self.first = nn.Linear(3, 3, bias=False)
+        self.between = nn.Linear(3, 3)
+        self.add_module(second, nn.Linear(3, 3))
+        self.get_submodule(second).weight = self.first.weight
+        self.last = nn.Linear(3, 3)
+
+
+@pytest.mark.parametrize("name", ["first", "first.weight", "second", "second.weight"])
+def test_a_shared_parameter_is_frozen_under_each_of_its_names(name):
+    model = SharedMatrix("second")
+    build_optimizer(SGD(), model, ParameterGroups(frozen=(name,)))
+    frozen = {name for name, p in model.named_parameters(remove_duplicate=False) if not p.requires_grad}
+    assert frozen == {"first.weight", "second.weight"} | ({"second.bias"} if name == "second" else set())
+
+
+def test_muon_leaves_a_matrix_that_is_shared_with_the_head_to_adamw():
+    model = SharedMatrix("head")
+    muon, adamw = build_optimizer(Muon(), model).parts
+    hidden = {id(p) for group in muon.param_groups for p in group["params"]}
+    assert hidden == {id(model.between.weight), id(model.last.weight)}
+    assert id(model.first.weight) in {id(p) for group in adamw.param_groups for p in group["params"]}

@@ -139,12 +139,13 @@ def test_a_probe_makes_the_steps_of_a_training(blobs, name: str) -> None:
     training = Training(recipe, blobs, 3)
     reports = [training.run_epoch(), training.run_epoch()]
     probe = Probe(recipe, blobs, probe_data(recipe, blobs, 3), 3)
-    steps = math.ceil(70 / probe.step_size)
+    steps, size = probe.steps_per_epoch, recipe.budget.batch_size * recipe.budget.accumulation
+    assert steps == math.ceil(70 / size)
     losses = probe.train([recipe.optimizer.lr] * (2 * steps))
     expected = training.model.state_dict()
     found = probe.model.state_dict()
     assert all(bool((found[key] == expected[key]).all()) for key in expected)
-    weights = [probe.step_size] * (steps - 1) + [70 - probe.step_size * (steps - 1)]
+    weights = [size] * (steps - 1) + [70 - size * (steps - 1)]
     for epoch, report in enumerate(reports):
         mean = np.average(losses[epoch * steps : (epoch + 1) * steps], weights=weights)
         assert mean == pytest.approx(report.metrics["train/loss"], rel=1e-6)
