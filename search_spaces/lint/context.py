@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from search_spaces.search.distributions import varies
 from search_spaces.specs.builtin_tasks import BUILTIN_TASKS, Family
 from search_spaces.specs.space import SpaceSpec
 from search_spaces.specs.task_reference import read_reference
@@ -45,5 +46,5 @@ def read_context(spec: SpaceSpec) -> Context:
         family=_FAMILIES[kind] if kind is not None else facts.family if facts else None,
         pretrained=True if fine_tunes else facts.pretrained if facts else None,
         new_head=facts.new_head if facts else None,
-        varied=frozenset(field for field, values in spec.search.items() if len(set(values.edges())) > 1),
+        varied=frozenset(field for field, values in spec.search.items() if varies(values)),
     )

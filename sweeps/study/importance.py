@@ -11,7 +11,7 @@ from optuna.storages import InMemoryStorage
 
 from search_spaces import Distribution, LogUniform, Value
 from search_spaces.specs.space import Goal
-from sweeps.study.distributions import optuna_distribution, shown_label
+from sweeps.study.distributions import OptunaValue, optuna_distribution, to_optuna
 
 
 def importances(
@@ -79,8 +79,8 @@ def _log_range(distribution: Distribution) -> BaseDistribution:
     return converted
 
 
-def _logarithm(distribution: Distribution, value: Value) -> str | int | float | bool | None:
+def _logarithm(distribution: Distribution, value: Value) -> OptunaValue:
     if not isinstance(distribution, LogUniform):
-        return shown_label(value)
+        return to_optuna(distribution, value)
     assert isinstance(value, int | float)  # noqa: S101  the caller passes values in the range
     return min(max(math.log(value), math.log(distribution.low)), math.log(distribution.high))

@@ -10,7 +10,8 @@ from analysis.diagnosis.findings import Code
 from analysis.statistics.best_of_n import expected_best
 from analysis.sweep.evidence import read_sweep
 from analysis.sweep.findings import SweepFindings, sweep_findings
-from search_spaces import Asha, lookup
+from analysis.sweep.space_data import space_data
+from search_spaces import Asha, Choice, Recipe, lookup
 from sweeps.engine.progress import sweep_progress
 from sweeps.run_state import RunState
 from tests.analysis.made_sweeps import BETA, LR, WARMUP, WD, made_sweep, peak, spec_of
@@ -136,3 +137,14 @@ def test_a_single_recipe() -> None:
     assert len(found.best) == 1
     assert found.data.axes == ()
     assert WD not in found.ranges
+
+
+def test_equal_looking_options_have_places_of_their_own() -> None:
+    options = (0, False, 1, True, "1", "x" * 90 + "a", "x" * 90 + "b")
+    recipe = Recipe.model_validate({"custom": {"x": 0}})
+    evidence = made_sweep(lambda places, share, rng: 0.5, spec_of(search={"custom.x": Choice(options)}, recipe=recipe))
+    data = space_data(evidence, None, ())
+    places = {
+        repr(value): place for value, place in zip(data.columns["custom.x"], data.places["custom.x"], strict=True)
+    }
+    assert places == {repr(option): index / 6 for index, option in enumerate(options)}
