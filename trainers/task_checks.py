@@ -11,7 +11,7 @@ from search_spaces.recipe.recipe import Recipe
 from search_spaces.seeds import derive_seed
 from trainers.evaluation.fgsm import check_fgsm
 from trainers.loop.augmentation import check_mixing
-from trainers.seeding import global_stream
+from trainers.seeding import global_stream, seed_for
 from trainers.task import Data, Split, Task, describe_tensor
 from trainers.task_lookup import describe, load_target
 
@@ -31,7 +31,7 @@ def prepare(reference: str, recipe: Recipe, seed: int, processes: int = 1) -> No
         check_loop(reference, processes)
         return
     where = f"task {reference}"
-    data = _call(f"{where}: data(seed)", lambda: task.data(derive_seed(seed, "split")))
+    data = _call(f"{where}: data(seed)", lambda: task.data(seed_for(task, derive_seed(seed, "split"))))
     _check_data(where, task.classes, data)
     check_mixing(recipe.regularization, data.train.inputs)
     check_fgsm(recipe.signals, data.train.inputs)
