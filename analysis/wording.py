@@ -16,11 +16,11 @@ _ERROR = 200  # characters of an error that a table cell shows
 
 
 def number(value: float) -> str:
-    """Return a number with three significant digits, or more where it would otherwise need an exponent."""
+    """Return a number with three significant digits, or more where that avoids an exponent."""
     if value == 0:
         return "0"
     text = f"{value:.3g}"
-    if "e" not in text or abs(value) < 1e-5:
+    if "e" not in text or not 1e-5 <= abs(value) < 1e15:
         return text
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.6f}".rstrip("0").rstrip(".")
 
