@@ -87,7 +87,8 @@ def _check(case: _Case) -> Iterator[LintFinding]:
         finding = _summary(place, base, drawn, case.ranges)
         if finding:
             yield finding
-    for rule in SEARCH_RULES:
+    # These rules compare the learning rate with other fields of the optimizer.
+    for rule in () if "optimizer" in case.context.unwritten else SEARCH_RULES:
         yield from rule(case.recipe, case.draws, case.context)
 
 
@@ -161,7 +162,12 @@ def _resolved(recipe: Recipe, point: Mapping[str, Value]) -> Iterator[Recipe]:
 
 
 def _by_place(recipe: Recipe, context: Context) -> dict[Place, LintFinding]:
-    return {(finding.code, finding.field): finding for rule in RECIPE_RULES for finding in rule(recipe, context)}
+    return {
+        (finding.code, finding.field): finding
+        for rule in RECIPE_RULES
+        for finding in rule(recipe, context)
+        if finding.field.partition(".")[0] not in context.unwritten
+    }
 
 
 def _summary(
