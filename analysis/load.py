@@ -1,5 +1,6 @@
 """Reads the database into records and tidy frames. The database is opened read-only; each function is one query."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -14,6 +15,8 @@ from sweeps.store.database import connect_read_only, shown
 from sweeps.store.records import RunRecord
 from sweeps.store.tables import EpochMetric, Prediction, Run, Sweep, missing_columns, other_release
 from trainers.reports import Predictions
+
+_LARGEST = 1e100
 
 
 def sweeps_frame(url: str) -> pd.DataFrame:
@@ -89,6 +92,11 @@ def epochs_frame(url: str, name: str, number: int | None = None) -> pd.DataFrame
     if number is not None:
         query = query.where(Run.number == number)
     return _read(url, _of(query, name).order_by(EpochMetric.seq, EpochMetric.name))
+
+
+def bounded(value: float | None) -> float | None:
+    """Return a value for statistics: a finite one beyond ±1e100 as ±1e100, so that squares and sums are finite."""
+    return value if value is None or not math.isfinite(value) else min(max(value, -_LARGEST), _LARGEST)
 
 
 def predictions(url: str, name: str, split: str) -> dict[tuple[int, str], Predictions]:

@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from analysis.statistics.intervals import Interval
 from search_spaces import Value
+from search_spaces.files.yaml_parser import scalar
 from search_spaces.values import show
 
 NONE = "—"
@@ -15,11 +16,11 @@ _ERROR = 200  # characters of an error that a table cell shows
 
 
 def number(value: float) -> str:
-    """Return a number with three significant digits, or more where it would otherwise need an exponent."""
+    """Return a number with three significant digits, or more where that avoids an exponent."""
     if value == 0:
         return "0"
     text = f"{value:.3g}"
-    if "e" not in text or abs(value) < 1e-5:
+    if "e" not in text or not 1e-5 <= abs(value) < 1e15:
         return text
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.6f}".rstrip("0").rstrip(".")
 
@@ -30,8 +31,14 @@ def signed(value: float) -> str:
 
 
 def value_text(value: Value) -> str:
-    """Return the value of a recipe field as text, without quotes."""
-    return number(value) if isinstance(value, float) else show(value).strip("'")
+    """Return the value of a recipe field as text; only a text that could be another value has quotes."""
+    return number(value) if isinstance(value, float) else unquoted(show(value))
+
+
+def unquoted(shown: str) -> str:
+    """Return what `show` made of a value without its quotes, unless it would then be another value, such as '1'."""
+    text = shown.strip("'")
+    return text if scalar(text) == text else shown
 
 
 def between(interval: Interval) -> str:

@@ -1,7 +1,7 @@
 """The values of recipe fields, and the checks that distributions share."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from search_spaces.errors import UsageError
 
@@ -66,3 +66,8 @@ def identity(option: Value) -> object:
     if isinstance(option, tuple):
         return tuple(identity(item) for item in option)
     return (isinstance(option, bool), option)
+
+
+def distinct(values: Iterable[Value]) -> list[Value]:
+    """Return the values without repetitions, in order; true and 1 are different."""
+    return list({identity(value): value for value in values}.values())

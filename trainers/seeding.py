@@ -15,6 +15,20 @@ from search_spaces.seeds import derive_seed
 Purpose = Literal["split", "init", "order", "augment", "dropout", "curvature", "statistics"]
 
 
+def seed_for(target: object, seed: int) -> int:
+    """Return the seed with which a task or a training loop is called.
+
+    numpy, scikit-learn and transformers take seeds below 2**32, so the code of users gets the lowest 32 bits. Built-in
+    tasks get all bits, so that they give the same numbers in every release.
+
+    Args:
+        target: The task, or the generator function of a loop.
+        seed: Seed of up to 63 bits.
+    """
+    builtin = str(getattr(target, "__module__", None)).startswith("trainers.tasks.")
+    return seed if builtin else seed % 2**32
+
+
 def stream(seed: int, purpose: Purpose, epoch: int = 0) -> torch.Generator:
     """Return a new CPU generator for one purpose in one epoch; the epoch is 0 for what happens once per training."""
     return torch.Generator().manual_seed(derive_seed(seed, purpose, epoch))

@@ -86,8 +86,9 @@ class Task(Protocol):
         """Return the splits.
 
         Args:
-            seed: Seed of the split. It may only move examples between ``train`` and ``val``: ``test`` always contains
-                the same examples in the same order. Global generators must not be used.
+            seed: Seed of the split, below 2**32 for a user's own task. It may only move examples between ``train`` and
+                ``val``: ``test`` always contains the same examples in the same order. Global generators must not be
+                used.
         """
         ...
 

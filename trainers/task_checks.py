@@ -13,7 +13,7 @@ from trainers.compute.batches import check_batches
 from trainers.evaluation.fgsm import check_fgsm
 from trainers.loop.augmentation import check_mixing
 from trainers.optim.layer_groups import freeze
-from trainers.seeding import global_stream
+from trainers.seeding import global_stream, seed_for
 from trainers.task import Data, Split, Task, describe_tensor
 from trainers.task_lookup import describe, load_target
 
@@ -33,7 +33,7 @@ def prepare(reference: str, recipe: Recipe, seed: int, processes: int = 1) -> No
         check_loop(reference, processes)
         return
     where = f"task {reference}"
-    data = _call(f"{where}: data(seed)", lambda: task.data(derive_seed(seed, "split")))
+    data = _call(f"{where}: data(seed)", lambda: task.data(seed_for(task, derive_seed(seed, "split"))))
     _check_data(where, task.classes, data)
     check_mixing(recipe.regularization, data.train.inputs)
     check_fgsm(recipe.signals, data.train.inputs)

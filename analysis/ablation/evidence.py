@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.load import epochs_frame, predictions, runs_of, sweeps_frame
+from analysis.load import bounded, epochs_frame, predictions, runs_of, sweeps_frame
 from search_spaces import AblationSpec, UsageError, parse_ablation, suggest
 from search_spaces.metric_names import read_from
 from sweeps.plan.ablation_plan import AblationTable, Finals
@@ -95,6 +95,7 @@ def read_evidence(url: str, name: str) -> Evidence:
         raise UsageError(f"no ablation {name!r} in the database: {suggest(name, names)}")
     row = found.iloc[0]
     runs, epochs = runs_of(url, name), epochs_frame(url, name)
+    epochs = epochs.assign(value=epochs["value"].map(bounded).astype("float64"))
     return Evidence(
         spec=parse_ablation(row["spec_yaml"], f"{name} (stored)", name),
         created_at=row["created_at"].to_pydatetime(),

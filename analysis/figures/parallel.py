@@ -18,7 +18,7 @@ from analysis.figures.run_styles import score_text, score_title, winner
 from analysis.sweep.best_quarter import best_quarter
 from analysis.sweep.findings import SweepFindings
 from analysis.sweep.space_data import FieldAxis
-from analysis.wording import counted, number, shortened, value_text
+from analysis.wording import counted, number, shortened, unquoted, value_text
 
 
 def parallel(findings: SweepFindings, ranking: Sequence[str]) -> Drawing | None:
@@ -123,7 +123,7 @@ def _rows_axis(findings: SweepFindings, axes: Sequence[FieldAxis], known: Sequen
 def _options(axes: Sequence[FieldAxis]) -> list[dict[str, Any]]:
     """Return the labels of the options below each row that is not a numeric range."""
     return [
-        _below(row, at / max(1, len(one.options) - 1), shortened(text.strip("'"), 12))
+        _below(row, at / max(1, len(one.options) - 1), shortened(unquoted(text), 12))
         for row, one in enumerate(axes, start=1)
         for at, text in enumerate(one.options)
     ]

@@ -20,7 +20,7 @@ from analysis.figures.run_styles import STYLES, score_text, score_title, winner
 from analysis.sweep.best_quarter import Window, best_quarter, window
 from analysis.sweep.findings import SweepFindings
 from analysis.sweep.space_data import FieldAxis, SpaceData
-from analysis.wording import counted, number, shortened, value_text
+from analysis.wording import counted, number, shortened, unquoted, value_text
 from sweeps.run_state import RunState
 
 _ROOM = 0.05  # added at both ends of a range, as a share of it
@@ -98,7 +98,7 @@ def _x(data: SpaceData, along: FieldAxis, index: int) -> float | None:
 
 def _field_axis(along: FieldAxis, values: Sequence[float]) -> dict[str, Any]:
     if along.low is None or along.high is None:
-        labels = [shortened(option.strip("'"), 24) for option in along.options]
+        labels = [shortened(unquoted(option), 24) for option in along.options]
         named = names_axis(labels, range=[-0.5, len(labels) - 0.5])
         return {**named, "title": {"text": escaped(along.field), "standoff": 12, "font": {"size": 12}}}
     low, high = min(along.low, *values, math.inf), max(along.high, *values, -math.inf)

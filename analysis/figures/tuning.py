@@ -19,6 +19,7 @@ from analysis.figures.drawing import (
 )
 from analysis.wording import number, value_text
 from search_spaces import Value
+from search_spaces.values import distinct, identity
 
 
 def isolation(tunings: Sequence[Tuning], field: str) -> Drawing:
@@ -35,7 +36,7 @@ def isolation(tunings: Sequence[Tuning], field: str) -> Drawing:
         traces += [_points(known, field, places, name, {**style, "size": 9}, True)]
         ring = {"symbol": "circle-open", "size": 20, "color": style["color"], "line": {"width": 2}}
         traces += [_points(best, field, places, name, ring, False)]
-    labels = [str(value) for value in places]
+    labels = [value_text(value) for value in distinct(values)]
     far = numeric and _decades(list(places.values()))
     scale = {"type": "log", "dtick": 1, "exponentformat": "power"} if far else {}
     layout = {
@@ -91,26 +92,25 @@ def _step(tunings: Sequence[Tuning]) -> int:
     return max(1, max(len(one.best_of_n) for one in tunings) // 8)
 
 
-def _places(values: Sequence[Value]) -> dict[Value, float]:
-    """Return the position of each value: a number at itself, anything else in order of first appearance."""
+def _places(values: Sequence[Value]) -> dict[object, float]:
+    """Return identity -> position of each value: a number at itself, anything else in order of first appearance."""
+    keys = [identity(value) for value in values]
     numbers = [float(value) for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
-    keys = [tuple(value) if isinstance(value, list) else value for value in values]
     if len(numbers) == len(values):
         return dict(zip(keys, numbers, strict=True))
     return {key: float(place) for place, key in enumerate(dict.fromkeys(keys))}
 
 
 def _points(
-    tries: Sequence[Try], field: str, places: dict[Value, float], name: str, marker: dict[str, Any], legend: bool
+    tries: Sequence[Try], field: str, places: dict[object, float], name: str, marker: dict[str, Any], legend: bool
 ) -> dict[str, Any]:
-    keys = [tuple(value) if isinstance(value := one.point[field], list) else value for one in tries]
     return {
         "type": "scatter",
         "mode": "markers",
         "name": name,
         "legendgroup": name,
         "showlegend": legend,
-        "x": rounded([places[key] for key in keys]),
+        "x": rounded([places[identity(one.point[field])] for one in tries]),
         "y": rounded([one.value for one in tries]),
         "marker": marker,
         "hoverinfo": "x+y+name",

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.load import epochs_frame, predictions, runs_of, sweeps_frame
+from analysis.load import bounded, epochs_frame, predictions, runs_of, sweeps_frame
 from search_spaces import Distribution, SpaceSpec, UsageError, parse_space, suggest
 from sweeps.engine.progress import best_run
 from sweeps.plan.asha import rung_epochs
@@ -112,13 +112,18 @@ def read_sweep(url: str, name: str) -> SweepEvidence:
     row = found.iloc[0]
     spec = parse_space(row["spec_yaml"], f"{name} (stored)", name)
     epochs = epochs_frame(url, name)
+    epochs = epochs.assign(value=epochs["value"].map(bounded).astype("float64"))
     curves = _curves(epochs[epochs["name"] == spec.metric.name])
     return SweepEvidence(
         spec=spec,
         created_at=row["created_at"].to_pydatetime(),
         provenance=row["provenance"],
         runs=tuple(
-            RunSnapshot(**vars(run), values=searched_values(run.recipe, spec), curve=curves.get(run.number, {}))
+            RunSnapshot(
+                **(vars(run) | {"value": bounded(run.value)}),
+                values=searched_values(run.recipe, spec),
+                curve=curves.get(run.number, {}),
+            )
             for run in runs_of(url, name)
         ),
         epochs=epochs,

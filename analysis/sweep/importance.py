@@ -13,8 +13,8 @@ from analysis.statistics.intervals import Floats, Interval
 from analysis.sweep.evidence import SweepEvidence
 from analysis.sweep.fidelity import Fidelity, comparable_scores
 from analysis.wording import part_of
-from search_spaces import Constant, Distribution, Value
-from search_spaces.search.distributions import contains
+from search_spaces import Distribution, Value
+from search_spaces.search.distributions import contains, varies
 from sweeps.study.importance import importances
 
 Evaluator = Literal["fANOVA", "PED-ANOVA"]
@@ -147,7 +147,7 @@ def _fields(evidence: SweepEvidence, compared: Fidelity) -> tuple[dict[str, Dist
     runs = [run for run in evidence.runs if run.number in compared.scores]
     for field, distribution in sorted(evidence.search.items()):
         having = sum(field in run.values for run in runs)
-        if isinstance(distribution, Constant) or len(set(distribution.edges())) < 2:
+        if not varies(distribution):
             left_out[field] = "it has one value only"
         elif having < len(runs):
             some = part_of(having, len(runs), "run", "has", "have")

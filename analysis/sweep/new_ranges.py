@@ -76,7 +76,7 @@ def _moved(evidence: SweepEvidence, region: GoodRegion, edge: Edge) -> Distribut
         low, high = (0.0 if left else step, 1.0 + step) if edge.upper else (-step, 1.0 if left else 1.0 - step)
         try:
             moved = _between(distribution, low, high, edge.value)
-        except UsageError:  # an invalid range
+        except (UsageError, OverflowError):  # an invalid range
             continue
         if moved is not None and moved != distribution and _is_valid(recipe, edge.field, moved.edges()):
             return moved

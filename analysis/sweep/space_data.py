@@ -7,8 +7,8 @@ from typing import Literal
 from analysis.sweep.evidence import SweepEvidence
 from analysis.sweep.fidelity import Fidelity
 from analysis.sweep.good_region import range_positions
-from search_spaces import Choice, Constant, LogUniform, Value
-from search_spaces.values import show
+from search_spaces import Choice, Constant, Distribution, LogUniform, Value
+from search_spaces.values import identity, show
 from sweeps.run_state import RunState
 
 
@@ -86,7 +86,9 @@ def space_data(evidence: SweepEvidence, compared: Fidelity | None, ranking: tupl
         columns=columns,
         places={
             axis.field: tuple(
-                _option(axis, run.values.get(axis.field)) if axis.kind == "options" else spot.get(axis.field)
+                _option(evidence.search[axis.field], run.values.get(axis.field))
+                if axis.kind == "options"
+                else spot.get(axis.field)
                 for run, spot in zip(runs, spots, strict=True)
             )
             for axis in axes
@@ -105,8 +107,6 @@ def _axis(evidence: SweepEvidence, field: str) -> FieldAxis | None:
     return FieldAxis(field, "log" if isinstance(distribution, LogUniform) else "linear", low, high, ())
 
 
-def _option(axis: FieldAxis, value: Value) -> float | None:
-    text = show(value)
-    if text not in axis.options:
-        return None
-    return axis.options.index(text) / max(1, len(axis.options) - 1)
+def _option(distribution: Distribution, value: Value) -> float | None:
+    options = [identity(option) for option in distribution.edges()]  # two long options may be shown as the same text
+    return options.index(identity(value)) / max(1, len(options) - 1) if identity(value) in options else None

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from search_spaces.search.distributions import varies
 from search_spaces.specs.builtin_tasks import BUILTIN_TASKS, Family
 from search_spaces.specs.space import SpaceSpec
 from search_spaces.specs.task_reference import read_reference
@@ -26,12 +27,14 @@ class Context:
         pretrained: Whether training starts from pretrained weights.
         new_head: Whether a pretrained model has an untrained output layer.
         varied: Searched fields that take more than one value.
+        unwritten: Sections that the file leaves out, if the task may be a training loop, which may not read them.
     """
 
     family: Family | None
     pretrained: bool | None
     new_head: bool | None
     varied: frozenset[str]
+    unwritten: frozenset[str] = frozenset()
 
 
 def read_context(spec: SpaceSpec) -> Context:
@@ -45,5 +48,14 @@ def read_context(spec: SpaceSpec) -> Context:
         family=_FAMILIES[kind] if kind is not None else facts.family if facts else None,
         pretrained=True if fine_tunes else facts.pretrained if facts else None,
         new_head=facts.new_head if facts else None,
-        varied=frozenset(field for field, values in spec.search.items() if len(set(values.edges())) > 1),
+        varied=frozenset(field for field, values in spec.search.items() if varies(values)),
+        unwritten=_unwritten(spec),
     )
+
+
+def _unwritten(spec: SpaceSpec) -> frozenset[str]:
+    """Return the sections that neither the recipe nor an alternative sets, unless the task is known to read them."""
+    _, own, target = read_reference(spec.task)[0].partition(":")
+    if not own or target[:1].isupper():  # a class is a task, which is trained with every section of the recipe
+        return frozenset()
+    return frozenset(type(spec.recipe).model_fields) - spec.recipe.model_fields_set - spec.one_of.keys()

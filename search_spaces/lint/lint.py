@@ -17,7 +17,7 @@ from search_spaces.lint.rules import LINT_SEVERITIES, LintCode, LintFinding
 from search_spaces.lint.search_rules import SEARCH_RULES, shared_ranges, spelled
 from search_spaces.recipe.fields import flatten, resolve
 from search_spaces.recipe.recipe import Recipe
-from search_spaces.search.distributions import Distribution, Value
+from search_spaces.search.distributions import Distribution, Value, varies
 from search_spaces.search.parameters import Parameter, Parameters
 from search_spaces.seeds import derive_seed
 from search_spaces.specs.space import SpaceSpec
@@ -67,7 +67,7 @@ def _cases(spec: SpaceSpec, parameters: Parameters) -> Iterator[_Case]:
     for kinds in parameters.scenarios():
         here = [one for one in parameters.every if one.field not in kinds and _possible(one, kinds)]
         ranges = {one.field: one.distribution for one in here}
-        varied = frozenset(field for field, values in ranges.items() if len(set(values.edges())) > 1)
+        varied = frozenset(field for field, values in ranges.items() if varies(values))
         is_baseline = all(base[field] == kind for field, kind in kinds.items())
         recipe = spec.recipe if is_baseline else parameters.with_kinds(kinds)
         draws = _draws(parameters, kinds, {one.name: one.distribution for one in here})
@@ -87,7 +87,8 @@ def _check(case: _Case) -> Iterator[LintFinding]:
         finding = _summary(place, base, drawn, case.ranges)
         if finding:
             yield finding
-    for rule in SEARCH_RULES:
+    # These rules compare the learning rate with other fields of the optimizer.
+    for rule in () if "optimizer" in case.context.unwritten else SEARCH_RULES:
         yield from rule(case.recipe, case.draws, case.context)
 
 
@@ -161,7 +162,12 @@ def _resolved(recipe: Recipe, point: Mapping[str, Value]) -> Iterator[Recipe]:
 
 
 def _by_place(recipe: Recipe, context: Context) -> dict[Place, LintFinding]:
-    return {(finding.code, finding.field): finding for rule in RECIPE_RULES for finding in rule(recipe, context)}
+    return {
+        (finding.code, finding.field): finding
+        for rule in RECIPE_RULES
+        for finding in rule(recipe, context)
+        if finding.field.partition(".")[0] not in context.unwritten
+    }
 
 
 def _summary(

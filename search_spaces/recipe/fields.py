@@ -101,7 +101,7 @@ def resolve(recipe: Recipe, values: Mapping[str, Value]) -> Recipe:
     """
     kinds = {field: value for field, value in values.items() if field in _KIND_FIELDS}
     recipe = _with_kinds(recipe, kinds)
-    tree = recipe.model_dump()
+    tree = recipe.model_dump(include=_written(recipe, values))
     problems: list[Problem] = []
     for field in sorted(values.keys() - kinds.keys()):  # a whole tuple comes before its items
         message = None if field.startswith("custom.") else unknown_field(recipe, field)
@@ -113,12 +113,18 @@ def resolve(recipe: Recipe, values: Mapping[str, Value]) -> Recipe:
 
 
 def _with_kinds(recipe: Recipe, kinds: Mapping[str, Value]) -> Recipe:
-    tree = recipe.model_dump()
+    tree = recipe.model_dump(include=_written(recipe, kinds))
     for field, kind in kinds.items():
         section = field.removesuffix(".kind")
         if tree[section]["kind"] != kind:
             tree[section] = {"kind": kind}
     return _validated(tree)
+
+
+def _written(recipe: Recipe, values: Mapping[str, Value]) -> set[str]:
+    """Return the sections that a recipe or some values set; the others keep their defaults and stay unset."""
+    known = {field.partition(".")[0] for field in values} & type(recipe).model_fields.keys()
+    return recipe.model_fields_set | known
 
 
 def _validated(tree: dict[str, Any], problems: Sequence[Problem] = ()) -> Recipe:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from search_spaces.errors import UsageError
 from search_spaces.search.continuous import LogUniform, Normal, Uniform
 from search_spaces.search.finite import Choice, Constant, QUniform, RandInt
-from search_spaces.values import Scalar, Value, show
+from search_spaces.values import Scalar, Value, distinct, identity, show
 
 __all__ = [
     "DISTRIBUTION_NAMES",
@@ -29,6 +29,7 @@ __all__ = [
     "canonical",
     "contains",
     "make_distribution",
+    "varies",
 ]
 
 FiniteDistribution = QUniform | RandInt | Choice | Constant
@@ -85,11 +86,16 @@ def canonical(distribution: Distribution) -> dict[str, Value | list[Value]]:
 def contains(distribution: Distribution, value: Value) -> bool:
     """Return whether a value is one of a distribution; that of a baseline may not be."""
     if isinstance(distribution, Choice | Constant):
-        return value in distribution.grid()
-    if not isinstance(value, int | float):
+        return identity(value) in map(identity, distribution.grid())
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     if isinstance(distribution, QUniform):
         step = round((value - distribution.low) / distribution.q)
         return 0 <= step < distribution.size and math.isclose(distribution.at(step), value)
     low, high = distribution.edges()
     return isinstance(low, int | float) and isinstance(high, int | float) and low <= value <= high
+
+
+def varies(distribution: Distribution) -> bool:
+    """Return whether a distribution has more than one value."""
+    return len(distinct(distribution.edges())) > 1

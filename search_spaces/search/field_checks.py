@@ -8,7 +8,7 @@ from search_spaces.recipe.fields import KINDS, flatten, resolve, unknown_field
 from search_spaces.recipe.recipe import Recipe
 from search_spaces.search.distributions import Distribution, FiniteDistribution, Value, contains
 from search_spaces.search.parameters import Alternative, Conditions, OneOf, Parameter, Parameters, overlap
-from search_spaces.values import identity, show
+from search_spaces.values import distinct, identity, show
 
 _MAX_SCENARIOS = 64
 
@@ -187,7 +187,7 @@ def _validate_condition(
     for value in allowed:
         fixed = identity(value) in map(identity, known)
         if not (fixed or len(exact) < len(searched) or any(contains(one, value) for one in exact)):
-            options = [option for one in exact for option in one.edges()] or list(dict.fromkeys(known))
+            options = [option for one in exact for option in one.edges()] or distinct(known)
             return f"never holds: the field is never {show(value)}; valid: {', '.join(map(show, options))}"
     return None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf, PlainValidator, model_validator
@@ -78,11 +78,13 @@ class SamplerTraits(NamedTuple):
         adaptive: Whether proposals depend on earlier results. The first `startup` points are then random.
         exhaustive: Whether every point of a finite search is proposed once.
         conditional: Whether fields that only some runs have can be proposed.
+        most_integers: Largest number of values of a `randint`; None for no limit.
     """
 
     adaptive: bool = False
     exhaustive: bool = False
     conditional: bool = True
+    most_integers: int | None = None
 
 
 SamplerKind = Literal["tpe", "random", "qmc", "gp", "grid"]
@@ -90,7 +92,8 @@ SAMPLERS: Mapping[str, SamplerTraits] = {
     "tpe": SamplerTraits(adaptive=True),
     "random": SamplerTraits(),
     "qmc": SamplerTraits(),
-    "gp": SamplerTraits(adaptive=True, conditional=False),
+    # The Gaussian process of Optuna holds every value of an integer range in memory.
+    "gp": SamplerTraits(adaptive=True, conditional=False, most_integers=1_000_000),
     "grid": SamplerTraits(exhaustive=True),
 }
 """Every kind of sampler; `sweeps.study.sampler` implements them."""
@@ -243,7 +246,7 @@ def validate_sampler(spec: SpaceSpec) -> tuple[Problem, ...]:
         advice = f"with one_of or when, use {', '.join(kinds)} or {last}"
         return (Problem("", "sampler.kind", f"{rule}; {advice}"),)
     if not traits.exhaustive:
-        return ()
+        return tuple(_validate_integers(spec))
     try:
         most = 1 + len(spec.starts) + Grid(parameters).size
     except UsageError as error:
@@ -253,6 +256,14 @@ def validate_sampler(spec: SpaceSpec) -> tuple[Problem, ...]:
         what = "the grid, the starts and the baseline" if spec.starts else "the grid and the baseline"
         return (Problem("", "runs", f"must be at most {most} ({what}), found {spec.runs}"),)
     return ()
+
+
+def _validate_integers(spec: SpaceSpec) -> Iterator[Problem]:
+    most = spec.sampler.traits.most_integers
+    for field, distribution in spec.search.items():
+        if most is not None and isinstance(distribution, RandInt) and distribution.size > most:
+            rule = f"{spec.sampler.kind} needs at most {most:,} whole numbers in a range, found {distribution.size:,}"
+            yield Problem("", f"search.{field}", f"{rule}; narrow it, or use uniform or another sampler")
 
 
 def _written(problem: Problem) -> Problem:

@@ -99,9 +99,12 @@ def sweep_work(spec: SpaceSpec, forced: tuple[str, ...] = ()) -> Work:
     def reconcile_spec(store: Store, row: SweepRecord) -> tuple[str, tuple[str, ...]]:
         stored = parse_space(row.spec_yaml, f"{spec.name} (stored)", spec.name)
         driving: dict[str, Any] = {name: getattr(spec, name) for name in DRIVING}
-        # More runs of the same space do not change what is recorded.
+        # More runs of the same space do not change what is recorded, and runs that were asked for once stay planned.
         stored = stored.model_copy(update={**driving, "runs": max(spec.runs, stored.runs)})
-        return dump_space(stored), diff_specs(stored, spec)
+        return dump_space(stored), diff_specs(stored, spec.model_copy(update={"runs": stored.runs}))
+
+    def planned(runs: int) -> SpaceSpec:
+        return spec.model_copy(update={"runs": runs})
 
     return Work(
         spec=spec,
@@ -109,9 +112,9 @@ def sweep_work(spec: SpaceSpec, forced: tuple[str, ...] = ()) -> Work:
         text=dump_space(spec),
         metric=spec.metric.name,
         reconcile_spec=reconcile_spec,
-        plan=lambda store, row: SearchPlan(spec),
+        plan=lambda store, row: SearchPlan(planned(parse_space(row.spec_yaml, "stored", spec.name).runs)),
         what=f"{spec.runs} runs",
-        progress=lambda conductor, eta_s: sweep_progress(spec, list(conductor.runs), eta_s),
+        progress=lambda conductor, eta_s: sweep_progress(planned(conductor.plan.total), list(conductor.runs), eta_s),
         summary=summary,
         notes={"forced": forced} if forced else {},
     )

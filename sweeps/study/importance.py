@@ -9,9 +9,11 @@ import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.storages import InMemoryStorage
 
-from search_spaces import Distribution, LogUniform, Value
+from search_spaces import Choice, Distribution, LogUniform, Value
 from search_spaces.specs.space import Goal
-from sweeps.study.distributions import optuna_distribution, shown_label
+from sweeps.study.distributions import OptunaValue, optuna_distribution, to_optuna
+
+_LARGEST = 1e30
 
 
 def importances(
@@ -76,11 +78,19 @@ def _log_range(distribution: Distribution) -> BaseDistribution:
         raise ValueError("a constant has no importance")
     if isinstance(distribution, LogUniform):
         return FloatDistribution(math.log(distribution.low), math.log(distribution.high))
-    return converted
+    return FloatDistribution(-1.0, 1.0) if _scale(distribution) > 1.0 else converted
 
 
-def _logarithm(distribution: Distribution, value: Value) -> str | int | float | bool | None:
+def _scale(distribution: Distribution) -> float:
+    """Return the divisor that makes the values of a range fit into 32 bits, as fANOVA needs; 1.0 for most ranges."""
+    ends = [float(end) for end in distribution.edges() if isinstance(end, int | float)]
+    most = max(map(abs, ends), default=0.0)
+    return most if most > _LARGEST and not isinstance(distribution, Choice) else 1.0
+
+
+def _logarithm(distribution: Distribution, value: Value) -> OptunaValue:
     if not isinstance(distribution, LogUniform):
-        return shown_label(value)
+        scale, stored = _scale(distribution), to_optuna(distribution, value)
+        return stored / scale if scale > 1.0 and isinstance(stored, int | float) else stored
     assert isinstance(value, int | float)  # noqa: S101  the caller passes values in the range
     return min(max(math.log(value), math.log(distribution.low)), math.log(distribution.high))

@@ -18,13 +18,13 @@ from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from search_spaces import Choice, Constant, Distribution, QUniform, SpaceSpec, UsageError, Value
+from search_spaces import Constant, Distribution, SpaceSpec, UsageError, Value
 from search_spaces.search.distributions import contains
 from search_spaces.search.parameters import Parameter, Parameters
 from search_spaces.specs.space import Goal
 from sweeps.run_state import RunState
 from sweeps.store.database import engine_options
-from sweeps.study.distributions import optuna_distribution, shown_label, suggest_value
+from sweeps.study.distributions import from_optuna, optuna_distribution, suggest_value, to_optuna
 from sweeps.study.snapshot import RunSnapshot, attributes, shown_value
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -101,13 +101,7 @@ class Study:
         name, distribution = parameter.name, parameter.distribution
         if isinstance(distribution, Constant):
             return distribution.value
-        label = suggest_value(trial, name, self._distributions[name])
-        if isinstance(distribution, Choice):
-            return next(option for option in distribution.options if shown_label(option) == label)
-        if isinstance(distribution, QUniform) and isinstance(label, int | float):
-            # Optuna counts up in floats: 0.1 + 0.1 + 0.1
-            return distribution.at(round((label - distribution.low) / distribution.q))
-        return label
+        return from_optuna(distribution, suggest_value(trial, name, self._distributions[name]))
 
     def sync(self, views: Iterable[RunSnapshot]) -> None:
         """Bring the trials of these runs up to date. A repeated call, also after a crash, changes nothing.
@@ -135,7 +129,7 @@ class Study:
             value=shown_value(view),
             datetime_start=None if view.state is RunState.INTERRUPTED else _local(view.started_at),
             datetime_complete=_local(view.finished_at) if view.state.finished else None,
-            params={path: shown_label(value) for path, value in self._known(view).items()},
+            params={path: to_optuna(self._search[path], value) for path, value in self._known(view).items()},
             distributions={path: self._distributions[path] for path in self._known(view)},
             user_attrs=attributes(view),
             system_attrs={},

@@ -32,8 +32,19 @@ def test_signs_intervals_and_p_values() -> None:
     assert [p_number(p) for p in (0.0004, 0.021)] == ["< .001", ".021"]
 
 
-@pytest.mark.parametrize(("value", "text"), [(True, "true"), (0.001, "0.001"), (2048, "2048"), ("adamw", "adamw")])
-def test_values_of_fields_are_written_as_in_yaml(value: bool | float | str, text: str) -> None:
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (True, "true"),
+        (0.001, "0.001"),
+        (2048, "2048"),
+        ("adamw", "adamw"),
+        ("1", "'1'"),
+        ("true", "'true'"),
+        (None, "null"),
+    ],
+)
+def test_values_of_fields_are_written_as_in_yaml(value: bool | float | str | None, text: str) -> None:
     assert value_text(value) == text
 
 

@@ -1,13 +1,21 @@
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from search_spaces import Recipe
 from search_spaces.seeds import derive_seed
-from trainers.seeding import global_stream, stream
+from trainers.loop.user_loop import UserLoopTraining
+from trainers.sanity.probe import probe_data
+from trainers.seeding import global_stream, seed_for, stream
+from trainers.task import Data
+from trainers.tasks import cartpole
+from trainers.tasks.digits import Digits
 
 PARTS = st.lists(st.one_of(st.integers(), st.text(max_size=5)), max_size=4)
 
@@ -58,3 +66,21 @@ def test_seeds_are_derived_without_torch_and_alike_in_every_process():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(run.stdout) == derive_seed(3, "split", 0)
+
+
+class DigitsOfAUser(Digits):
+    def data(self, seed: int) -> Data:
+        np.random.RandomState(seed)
+        return super().data(seed)
+
+
+@pytest.mark.parametrize("seed", [0, 2**32 - 1, 2**32, 2**63 - 1])
+def test_the_code_of_users_gets_a_seed_that_numpy_takes(seed: int) -> None:
+    def loop(config: dict, seed: int, state: dict | None = None) -> Iterator[dict]:
+        np.random.RandomState(seed)
+        yield {"val/seed": seed}
+
+    assert seed_for(DigitsOfAUser(), seed) == seed_for(loop, seed) == seed % 2**32
+    assert seed_for(Digits(), seed) == seed_for(cartpole.train, seed) == seed
+    assert UserLoopTraining(loop, Recipe(), seed).run_epoch().metrics == {"val/seed": seed % 2**32}
+    assert len(probe_data(Recipe(), DigitsOfAUser(), seed).train)

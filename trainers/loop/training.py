@@ -39,7 +39,7 @@ from trainers.loop.weight_averaging import Average
 from trainers.optim.layer_groups import training_mode
 from trainers.optim.modes import eval_mode, train_mode
 from trainers.reports import EpochReport, Predictions
-from trainers.seeding import data_order, global_stream
+from trainers.seeding import data_order, global_stream, seed_for
 from trainers.task import Task
 
 
@@ -67,7 +67,7 @@ class Training:
         check_precision(recipe.precision, self._device)
         self._arithmetic = Arithmetic(recipe.precision, self._device)
 
-        self._data = task.data(derive_seed(seed, "split")).to(self._device)
+        self._data = task.data(seed_for(task, derive_seed(seed, "split"))).to(self._device)
         check_mixing(recipe.regularization, self._data.train.inputs)
         check_fgsm(recipe.signals, self._data.train.inputs)
         with global_stream(seed, "init"):

@@ -22,8 +22,8 @@ The loop is a generator function; there is no other API to learn. This one fits 
             state = {"epoch": epoch + 1, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
             yield {"val/mse": loss.item()}, state
 
-``config`` is the recipe as a plain dict. The state contains tensors and plain values. A loop may yield only its
-metrics, without a state; it then starts over after an interruption.
+``config`` is the recipe as a plain dict, and ``seed`` is below 2**32. The state contains tensors and plain values. A
+loop may yield only its metrics, without a state; it then starts over after an interruption.
 """
 
 import copy
@@ -36,7 +36,7 @@ from typing import Any
 from search_spaces.errors import CheckpointError, RunError
 from search_spaces.recipe.recipe import Recipe
 from trainers.reports import EpochReport
-from trainers.seeding import global_stream
+from trainers.seeding import global_stream, seed_for
 from trainers.task_lookup import Loop
 
 _METRIC = re.compile(r"[A-Za-z_][\w.-]*/[\w.-]+")
@@ -88,7 +88,7 @@ class UserLoopTraining:
         """
         started = time.perf_counter()
         if self._generator is None:
-            self._generator = self._loop(self._recipe.model_dump(), self._seed, self._state)
+            self._generator = self._loop(self._recipe.model_dump(), seed_for(self._loop, self._seed), self._state)
         try:
             with global_stream(self._seed, "dropout", self._epoch):
                 yielded = next(self._generator)

@@ -22,7 +22,7 @@ from trainers.loop.stepper import Stepper
 from trainers.optim.layer_groups import training_mode
 from trainers.optim.modes import eval_mode, train_mode
 from trainers.optim.schedules import batch_factor
-from trainers.seeding import data_order, global_stream
+from trainers.seeding import data_order, global_stream, seed_for
 from trainers.task import Data, Task
 
 Stop = Callable[[Sequence[float]], bool]
@@ -55,7 +55,7 @@ def probe_data(recipe: Recipe, task: Task, seed: int) -> Data:
     """
     device = choose_device(recipe.precision, ALONE)
     check_precision(recipe.precision, device)
-    data = task.data(derive_seed(seed, "split")).to(device)
+    data = task.data(seed_for(task, derive_seed(seed, "split"))).to(device)
     check_mixing(recipe.regularization, data.train.inputs)
     return data
 

@@ -12,7 +12,7 @@ from analysis.sweep.new_ranges import NewRange, new_ranges
 from analysis.wording import counted, part_of
 from search_spaces import Choice, Distribution
 from search_spaces.search.distributions import canonical
-from search_spaces.values import show
+from search_spaces.values import identity, show
 from trainers.check import Check, Outcome, failed, passed, warned
 
 MIN_GOOD = 5  # number of good runs
@@ -155,8 +155,8 @@ def _counts(evidence: SweepEvidence, field: str, distribution: Distribution) -> 
     if isinstance(distribution, Choice):
         if 3 * distribution.size > len(runs):
             return {}
-        options = [show(option) for option in distribution.options]
-        return {f"option {one}": sum(show(run.values[field]) == one for run in runs) for one in options}
+        tried = [identity(run.values[field]) for run in runs]
+        return {f"option {show(one)}": tried.count(identity(one)) for one in distribution.options}
     places = (range_positions(evidence, run).get(field) for run in runs)
     spots = [place for place in places if place is not None and math.isfinite(place)]
     if not spots or len(set(distribution.edges())) + getattr(distribution, "size", 3) - 2 < 3:

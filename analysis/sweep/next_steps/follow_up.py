@@ -29,6 +29,7 @@ from search_spaces import (
     resolve,
 )
 from search_spaces.search.distributions import contains
+from search_spaces.values import identity
 from sweeps.run_state import RunState
 from sweeps.study.snapshot import RunSnapshot
 
@@ -113,13 +114,18 @@ def _starts(evidence: SweepEvidence, spec: SpaceSpec) -> tuple[Mapping[str, Valu
     region = good_region(evidence)
     good = [evidence.runs[number] for number in region.runs] if region is not None else []
     good.sort(key=lambda run: (-run.epoch, -evidence.sign * (run.value or 0.0), run.number))
-    found: list[Mapping[str, Value]] = []
+    found: list[dict[str, Value]] = []
     for run in (*evidence.ranked, *good):
         point = dict(sorted(run.values.items()))
         inside = all(field in spec.search and contains(spec.search[field], value) for field, value in point.items())
-        if run.number and inside and point not in found:
+        if run.number and inside and _identities(point) not in map(_identities, found):
             found.append(point)
     return tuple(found[:STARTS])
+
+
+def _identities(values: Mapping[str, Value]) -> dict[str, object]:
+    """Return values that can be compared, since true equals 1 in Python."""
+    return {field: identity(value) for field, value in values.items()}
 
 
 def confirm(evidence: SweepEvidence, top: int = 3, pairs: int = 10) -> AblationSpec:
@@ -168,10 +174,10 @@ def metric_and_weights(spec: SpaceSpec) -> tuple[str, str]:
 def _finalists(evidence: SweepEvidence) -> tuple[RunSnapshot, ...]:
     stopped = [run for run in evidence.runs if run.state is RunState.STOPPED and run.value is not None]
     stopped.sort(key=lambda run: (-run.epoch, -evidence.sign * (run.value or 0.0), run.number))
-    baseline = flatten(evidence.spec.recipe)
+    baseline = _identities(flatten(evidence.spec.recipe))
     found: dict[str, RunSnapshot] = {}
     for run in (*evidence.ranked, *stopped):
-        if flatten(run.recipe) != baseline:
+        if _identities(flatten(run.recipe)) != baseline:
             found.setdefault(run.recipe_hash, run)
     return tuple(found.values())
 
@@ -179,7 +185,7 @@ def _finalists(evidence: SweepEvidence) -> tuple[RunSnapshot, ...]:
 def _arm(evidence: SweepEvidence, run: RunSnapshot, weights: str) -> Arm:
     """Return the arm with the recipe of a run, as changes of the baseline."""
     before, now = flatten(evidence.spec.recipe), flatten(run.recipe)
-    changed = {field for field, value in now.items() if before.get(field) != value}
+    changed = {field for field, value in now.items() if identity(before.get(field)) != identity(value)}
     # A new kind starts from its own defaults, so fields that both kinds have must be set again.
     sections = [field.removesuffix("kind") for field in changed if field.endswith(".kind")]
     settings = {
@@ -187,7 +193,7 @@ def _arm(evidence: SweepEvidence, run: RunSnapshot, weights: str) -> Arm:
         for field, value in now.items()
         if field in changed or any(field.startswith(section) for section in sections)
     }
-    if resolve(evidence.spec.recipe, settings) != run.recipe:
+    if _identities(flatten(resolve(evidence.spec.recipe, settings))) != _identities(now):
         raise UsageError(
             f"run {run.number} of {evidence.spec.name!r} differs from the baseline by more than its settings"
         )

@@ -18,12 +18,13 @@ from search_spaces import (
     Recipe,
     SpaceSpec,
     UsageError,
+    Value,
     lookup,
     parse_space,
     suggest,
     unknown_field,
 )
-from search_spaces.values import show
+from search_spaces.values import identity, show
 from sweeps.plan.search_plan import searched_fields
 
 PAIRS = 10
@@ -46,7 +47,9 @@ def toggle_ablation(url: str, source: str, fields: Sequence[str], overrides: Ove
         raise UsageError(f"--from: must be best:NAME, such as best:finetune, found {source}")
     space, winner = _winner(url, name)
     chosen = tuple(fields) or tuple(
-        field for field in searched_fields(winner, space) if lookup(winner, field) != _baseline(space.recipe, field)
+        field
+        for field in searched_fields(winner, space)
+        if identity(lookup(winner, field)) != identity(_baseline(space.recipe, field))
     )
     metric, weights = metric_and_weights(space)
     arms = {"winner": Arm(weights=weights)}
@@ -82,7 +85,7 @@ def _winner(url: str, name: str) -> tuple[SpaceSpec, Recipe]:
     return space, winner
 
 
-def _baseline(baseline: Recipe, field: str) -> object:
+def _baseline(baseline: Recipe, field: str) -> Value:
     return None if unknown_field(baseline, field) else lookup(baseline, field)
 
 
@@ -91,7 +94,7 @@ def _arm(baseline: Recipe, winner: Recipe, field: str, weights: str) -> Arm:
     if refusal:
         raise UsageError(Problem("--toggle", field, refusal))
     before, now = lookup(baseline, field), lookup(winner, field)
-    if before == now:
+    if identity(before) == identity(now):
         raise UsageError(Problem("--toggle", field, f"winner and baseline agree on {show(now)}"))
     return Arm(
         settings={field: before}, weights=weights, says=f"Taking {field} back from {show(now)} to {show(before)}"

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 
 from analysis.diagnosis.findings import Code
+from analysis.report.sweep.files import write_sweep_report
 from analysis.statistics.best_of_n import expected_best
 from analysis.sweep.evidence import read_sweep
 from analysis.sweep.findings import SweepFindings, sweep_findings
-from search_spaces import Asha, lookup
+from analysis.sweep.space_data import space_data
+from search_spaces import Asha, Choice, LogUniform, NoStopping, Recipe, Uniform, lookup
 from sweeps.engine.progress import sweep_progress
 from sweeps.run_state import RunState
 from tests.analysis.made_sweeps import BETA, LR, WARMUP, WD, made_sweep, peak, spec_of
@@ -136,3 +139,32 @@ def test_a_single_recipe() -> None:
     assert len(found.best) == 1
     assert found.data.axes == ()
     assert WD not in found.ranges
+
+
+def test_equal_looking_options_have_places_of_their_own() -> None:
+    options = (0, False, 1, True, "1", "x" * 90 + "a", "x" * 90 + "b")
+    recipe = Recipe.model_validate({"custom": {"x": 0}})
+    evidence = made_sweep(lambda places, share, rng: 0.5, spec_of(search={"custom.x": Choice(options)}, recipe=recipe))
+    data = space_data(evidence, None, ())
+    places = {
+        repr(value): place for value, place in zip(data.columns["custom.x"], data.places["custom.x"], strict=True)
+    }
+    assert places == {repr(option): index / 6 for index, option in enumerate(options)}
+
+
+def test_huge_values_and_ranges_can_be_reported(sqlite_url: str, tmp_path: Path) -> None:
+    spec = space(
+        name="huge",
+        recipe=Recipe.model_validate({"custom": {"a": 1.0, "b": 0.0}, "budget": {"epochs": 3}}),
+        search={"custom.a": LogUniform(1e-300, 1e300), "custom.b": Uniform(-1e300, 1e300)},
+        early_stopping=NoStopping(),
+    )
+
+    def curve(recipe: Recipe, epoch: int) -> dict[str, float]:
+        score = 1.7e308 * math.tanh(float(recipe.custom["b"]) / 1e300) * epoch / 3
+        return {"val/accuracy": score, "train/loss": abs(score)}
+
+    run_sweep(spec, sqlite_url, tmp_path, CurveRunner(curve))
+    evidence = read_sweep(sqlite_url, "huge")
+    assert max(abs(run.value or 0.0) for run in evidence.runs) == 1e100
+    assert write_sweep_report(sqlite_url, sweep_findings(evidence), tmp_path / "report").page.exists()

@@ -9,7 +9,18 @@ import numpy as np
 import pytest
 
 from analysis.sweep.importance import Evaluator, rank_fields
-from search_spaces import Asha, Choice, Constant, Distribution, LogUniform, QUniform, RandInt, Uniform, random_point
+from search_spaces import (
+    Asha,
+    Choice,
+    Constant,
+    Distribution,
+    LogUniform,
+    QUniform,
+    RandInt,
+    Recipe,
+    Uniform,
+    random_point,
+)
 from sweeps.run_state import RunState
 from sweeps.study.importance import importances
 from tests.analysis.made_sweeps import BETA, LR, WARMUP, WD, made_sweep, peak, spec_of
@@ -158,3 +169,15 @@ def test_equal_scores_give_no_importance() -> None:
     points = [random_point(SEARCH, 0, number) for number in range(5)]
     assert importances("fANOVA", SEARCH, points, [0.5] * 5, "maximize") == {}
     assert importances("PED-ANOVA", SEARCH, points, [0.5, 0.5, 0.5, 0.5, 0.4], "maximize", best=0.9) == {}
+
+
+def test_true_and_one_are_two_values() -> None:
+    search: dict[str, Distribution] = {"custom.x": Choice([1, True]), LR: LogUniform(1e-5, 1e-1)}
+    recipe = Recipe.model_validate({"custom": {"x": 1}})
+    evidence = made_sweep(lambda places, share, rng: rng.normal(), spec_of(search=search, recipe=recipe))
+    found = rank_fields(evidence, "PED-ANOVA", 0, repeats=2)
+    assert {one.field for one in found.fields} == {LR, "custom.x"}
+    points = [{"custom.x": value, LR: 1e-3 + number * 1e-4} for number, value in enumerate([1, True] * 20)]
+    scores = [float(point["custom.x"] is True) for point in points]
+    shares = importances("fANOVA", search, points, scores, "maximize", trees=16)
+    assert shares["custom.x"] > 0.9

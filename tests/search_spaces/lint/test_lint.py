@@ -431,3 +431,35 @@ def test_a_baseline_that_is_no_alternative_is_checked_too() -> None:
         "{kind: adamw, lr: 1e-3}", "{kind: adam_l2, weight_decay: 0.1}"
     )
     assert [finding.code for finding in lint(parse_space(text, "f.yaml", "mine"))] == [LintCode.ADAM_WITH_DECAY]
+
+
+# --- training loops, which may read a part of the recipe only -------------------------------------------------------
+
+LOOP_FILE = """
+kind: sweep
+task: {task}
+metric: {{name: val/acc, goal: maximize}}
+recipe: {{budget: {{epochs: 5}}{more}}}
+search: {{optimizer.lr: {{loguniform: [1e-3, 10]}}}}
+runs: 3
+"""
+
+
+@pytest.mark.parametrize("settings", [(), ("budget.epochs=3",)])
+@pytest.mark.parametrize(
+    ("task", "more", "checked"),
+    [
+        ("mine:train", "", False),
+        ("mine:train", ", model: {kind: transformer}", False),
+        ("mine:train", ", optimizer: {kind: adamw}", True),
+        ("mine:Task", "", True),
+        ("mnist1d", "", True),
+    ],
+)
+def test_what_a_loop_leaves_out_has_no_findings(
+    task: str, more: str, checked: bool, settings: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "mine.yaml").write_text(LOOP_FILE.format(task=task, more=more))
+    findings = lint(load_space(str(tmp_path / "mine.yaml"), settings))
+    assert (LintCode.RATE_OUT_OF_RANGE in {one.code for one in findings}) == checked
+    assert bool(findings) == checked

@@ -197,3 +197,9 @@ def test_equal_hashes_mean_equal_recipes(lr: float, beta: float, epochs: int) ->
     again = Recipe.model_validate_json(recipe.model_dump_json())
     assert recipe_hash(again) == recipe_hash(recipe)
     assert (recipe_hash(recipe) == DEFAULT_HASH) == (recipe == Recipe())
+
+
+def test_sections_that_nothing_sets_stay_unset() -> None:
+    recipe = resolve(Recipe.model_validate({"budget": {"epochs": 3}}), {"custom.x": 1, "schedule.warmup": 0.1})
+    assert recipe.model_fields_set == {"budget", "custom", "schedule"}
+    assert resolve(Recipe(), {"optimizer.kind": "sgd"}).model_fields_set == {"optimizer"}

@@ -24,6 +24,7 @@ from search_spaces import (
     Uniform,
     UsageError,
 )
+from search_spaces.specs.space import SamplerKind
 
 METRIC = Metric(name="val/accuracy", goal="maximize")
 
@@ -210,3 +211,21 @@ def test_specs_are_frozen_and_pickle() -> None:
     assert pickle.loads(pickle.dumps(spec)) == spec
     with pytest.raises(ValidationError, match="frozen"):
         spec.runs = 9  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("kind", "high", "refused"), [("gp", 10**6 - 1, False), ("gp", 10**6, True), ("tpe", 2**53, False)]
+)
+def test_a_gaussian_process_needs_a_short_range_of_integers(kind: SamplerKind, high: int, refused: bool) -> None:
+    parts = {
+        "recipe": Recipe.model_validate({"custom": {"x": 1}}),
+        "search": {"custom.x": RandInt(0, high)},
+        "sampler": Sampler(kind=kind),
+    }
+    if not refused:
+        space(**parts)
+        return
+    with pytest.raises(
+        UsageError, match=r"^search\.custom\.x: gp needs at most 1,000,000 whole numbers in a range, found"
+    ):
+        space(**parts)

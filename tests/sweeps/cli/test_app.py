@@ -261,6 +261,15 @@ def test_a_changed_space_is_refused_with_the_difference(sweeps, project: Path, t
     assert json.loads(sweeps("status", "toy", "--json").out)["planned"] == 5
 
 
+def test_the_command_without_runs_continues_what_an_option_asked_for(sweeps, tmp_path: Path) -> None:
+    storage = ("--local", "--storage", f"sqlite:///{tmp_path}/more.db")
+    assert sweeps("run", "toy.yaml", "--runs", "6", *storage).code == 0
+    again = sweeps("run", "toy.yaml", *storage)
+    assert again.code == 0, again.text
+    assert "is complete: nothing to train" in again.out
+    assert json.loads(sweeps("status", "toy", "--json", *storage[1:]).out)["planned"] == 6
+
+
 def test_the_error_of_an_unreachable_server_hides_the_password(tmp_path: Path) -> None:
     url = "postgresql+psycopg://me:hunter2@127.0.0.1:9/sweeps"
     for arguments in (("run", "finetune", "--local"), ("list",), ("dashboard",)):

@@ -111,3 +111,30 @@ print([plan.propose(number).number for number in range(4)], "torch" in sys.modul
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split("]")[1].strip() == "False"
+
+
+MIXED: dict[str, Distribution] = {"custom.x": Choice([0, False, 1, True, "1"])}
+
+
+@pytest.mark.parametrize("best", [0, False, 1, True, "1"])
+@pytest.mark.parametrize("kind", ["tpe", "gp"])
+def test_true_and_one_are_learned_apart(kind: SamplerKind, best: Any) -> None:
+    parameters = Parameters(Recipe.model_validate({"custom": {"x": 0}}), MIXED)
+    sampler = OptunaSampler(Sampler(kind=kind, startup=0), "maximize", parameters, first=0)
+    options = MIXED["custom.x"].edges()
+    for number in range(10):
+        option = options[number % 5]
+        value = float(repr(option) == repr(best))
+        sampler.learn(snapshot_of(number, values={"custom.x": option}, value=value, curve={1: value}))
+    proposed = [repr(sampler.propose(number)["custom.x"]) for number in range(10, 22)]
+    assert proposed.count(repr(best)) > 6
+
+
+@pytest.mark.parametrize("kind", ["random", "qmc", "grid", "tpe"])
+def test_every_kind_proposes_true_and_one(kind: SamplerKind) -> None:
+    spec = space(recipe=Recipe.model_validate({"custom": {"x": 0}}), search=MIXED, runs=6).model_copy(
+        update={"sampler": Sampler(kind=kind, startup=40, seed=1)}
+    )
+    sampler = build_sampler(spec)
+    proposed = {repr(sampler.propose(number)["custom.x"]) for number in range(1, 6 if kind == "grid" else 40)}
+    assert proposed == {"0", "False", "1", "True", "'1'"}

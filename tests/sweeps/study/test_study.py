@@ -29,7 +29,7 @@ from search_spaces.search.parameters import Alternative, Parameters
 from sweeps.plan.search_plan import SearchPlan
 from sweeps.run_state import RunState
 from sweeps.study import study as study_module
-from sweeps.study.distributions import optuna_distribution
+from sweeps.study.distributions import from_optuna, optuna_distribution, to_optuna
 from sweeps.study.snapshot import RunSnapshot
 from sweeps.study.study import Study, open_study
 from tests.fakes import snapshot_of, space
@@ -99,9 +99,30 @@ def test_every_distribution_has_its_twin(ours: Distribution, twin: BaseDistribut
             assert twin._contains(twin.to_internal_repr(label))
 
 
+EQUAL_IN_PYTHON = Choice([0, False, 1, True, "1", (1, True), (True, 1), "[1, true]", None, "null"])
+
+
+def test_options_that_are_equal_in_python_are_different_categories(storage: RDBStorage) -> None:
+    twin = optuna_distribution(EQUAL_IN_PYTHON)
+    assert isinstance(twin, CategoricalDistribution)
+    shown = ("0", "false", "1", "true", '"1"', "[1, true]", "[true, 1]", '"[1, true]"', "null", '"null"')
+    assert twin.choices == shown
+    study = Study(storage, "toy", "maximize", {"custom.x": EQUAL_IN_PYTHON})
+    for number, option in enumerate(EQUAL_IN_PYTHON.options):
+        stored = to_optuna(EQUAL_IN_PYTHON, option)
+        assert from_optuna(EQUAL_IN_PYTHON, stored) is option
+        study.sync([snapshot_of(number, values={"custom.x": option})])
+    assert [trial.params["custom.x"] for trial in trials(storage)] == list(shown)
+    assert optuna_distribution(Choice([False, 2, "1"])) == CategoricalDistribution([False, 2, "1"])
+
+
 @pytest.mark.parametrize(
     ("ours", "value"),
     [
+        (Choice([1]), True),
+        (Choice([False]), 0),
+        (Constant(True), 1),
+        (RandInt(0, 1), True),
         (LogUniform(1e-5, 1e-1), 0.2),
         (Uniform(0, 1), -0.1),
         (Uniform(0, 1), None),

@@ -11,7 +11,7 @@ from trainers.compute.precision import Arithmetic, check_precision, choose_devic
 from trainers.compute.rank import ALONE, Rank
 from trainers.loop import training as training_module
 from trainers.loop.training import Training
-from trainers.seeding import stream
+from trainers.seeding import seed_for, stream
 
 CPU = torch.device("cpu")
 
@@ -76,7 +76,7 @@ def test_equal_to_a_loop_with_torch_amp(blobs, monkeypatch, kind):
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, nesterov=True)
     scaler = torch.amp.GradScaler("cpu", enabled=kind == "fp16")
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[kind]
-    train = blobs.data(derive_seed(0, "split")).train
+    train = blobs.data(seed_for(blobs, derive_seed(0, "split"))).train
     for epoch in range(3):
         for indices in torch.randperm(70, generator=stream(0, "order", epoch)).split(10):
             with torch.autocast("cpu", dtype, enabled=kind != "fp32"):

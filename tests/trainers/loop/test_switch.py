@@ -12,7 +12,7 @@ from search_spaces.recipe.schedules import Constant, Linear, Plateau, WeightDeca
 from search_spaces.seeds import derive_seed
 from trainers.loop.training import Training
 from trainers.optim.schedules import factor
-from trainers.seeding import stream
+from trainers.seeding import seed_for, stream
 
 BUDGET = Budget(epochs=4, batch_size=10)  # 70 examples: 28 steps
 
@@ -29,7 +29,7 @@ def test_equal_to_two_optimizers_of_torch(blobs, at, first):
     model = copy.deepcopy(training.model)
     adamw = torch.optim.AdamW(model.parameters(), weight_decay=0.1)
     sgd = torch.optim.SGD(model.parameters(), momentum=0.9, nesterov=True)
-    train = blobs.data(derive_seed(0, "split")).train
+    train = blobs.data(seed_for(blobs, derive_seed(0, "split"))).train
     step = 0
     for epoch in range(4):
         for indices in torch.randperm(70, generator=stream(0, "order", epoch)).split(10):

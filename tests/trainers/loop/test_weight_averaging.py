@@ -12,7 +12,7 @@ from search_spaces.recipe.recipe import Budget, Recipe
 from search_spaces.recipe.schedules import Constant
 from search_spaces.seeds import derive_seed
 from trainers.loop.training import Training
-from trainers.seeding import stream
+from trainers.seeding import seed_for, stream
 
 BASE = Recipe(
     optimizer=SGD(lr=0.1, weight_decay=0.0), schedule=Constant(), budget=Budget(epochs=4, batch_size=10)
@@ -27,7 +27,7 @@ def plain_steps(task, training, recipe, epochs, rate=lambda epoch: 0.1):
     """Run the same training, written with torch only; yield the model after every step."""
     model = copy.deepcopy(training.model)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, nesterov=True)
-    train = task.data(derive_seed(0, "split")).train
+    train = task.data(seed_for(task, derive_seed(0, "split"))).train
     for epoch in range(epochs):
         optimizer.param_groups[0]["lr"] = rate(epoch)
         for indices in torch.randperm(70, generator=stream(0, "order", epoch)).split(10):
@@ -62,7 +62,7 @@ def test_ema_equals_torch(blobs, monkeypatch, start):
     reports = [training.run_epoch() for _ in range(4)]
     update_bn(training._data.train.inputs.split(10), oracle)
     same(training._average.model, oracle.module)
-    data = blobs.data(derive_seed(0, "split"))
+    data = blobs.data(seed_for(blobs, derive_seed(0, "split")))
     assert reports[-1].metrics["val/accuracy@ema"] == pytest.approx(accuracy(oracle.module, data.val))
     assert reports[-1].metrics["test/accuracy@ema"] == pytest.approx(accuracy(oracle.module, data.test))
     assert all("val/nll@ema" in report.metrics for report in reports)

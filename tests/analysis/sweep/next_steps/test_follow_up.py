@@ -20,6 +20,7 @@ from search_spaces import (
     LogUniform,
     Metric,
     NoStopping,
+    Recipe,
     Sampler,
     UsageError,
     dump_ablation,
@@ -179,3 +180,14 @@ def test_a_sweep_without_finalists_is_refused() -> None:
         confirm(evidence)
     with pytest.raises(UsageError, match="nothing to confirm"):
         confirm(made_sweep(peak()), top=0)
+
+
+def test_true_in_place_of_one_is_a_finalist() -> None:
+    recipe = Recipe.model_validate({"custom": {"x": 1}})
+    evidence = made_sweep(
+        lambda places, share, rng: 0.5, spec_of(search={"custom.x": Choice([1, True])}, recipe=recipe)
+    )
+    spec = confirm(evidence, top=1)
+    [arm] = (arm for name, arm in spec.arms.items() if name != "baseline")
+    assert arm.settings == {"custom.x": True}
+    assert arm.settings["custom.x"] is True
