@@ -171,7 +171,7 @@ class LiveView(Listener):
     def _print_warnings(self) -> None:
         found = warnings(list(self._conductor.runs))
         for text in found[self._warned :]:
-            self._console.print(f"warning: {text}", highlight=False, soft_wrap=True, markup=False)
+            self._console.print(f"warning: {text}", soft_wrap=True)
         self._warned = len(found)
 
     def _show_panel(self) -> None:
@@ -191,5 +191,5 @@ class LiveView(Listener):
             self._print_warnings()
             text = line(now, self._remarks())
             if text != last and self._conductor.first_report_at is not None:
-                self._console.print(text, highlight=False, soft_wrap=True, markup=False)
+                self._console.print(text, soft_wrap=True)
                 last = text

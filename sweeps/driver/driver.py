@@ -52,7 +52,7 @@ def drive(work: Work, options: Options, console: Console, began: float) -> int:
     """
     own_folder = _default_folder(options.storage)
     checkpoints = LocalFolder(own_folder) if options.checkpoints is None else reachable(options.checkpoints)
-    say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
+    say = partial(console.print, soft_wrap=True)
     with Interrupts(say) as interrupts, ExitStack() as stack:
         store = stack.enter_context(Store(options.storage))
         _put_sweep(store, work)
@@ -75,7 +75,7 @@ def drive(work: Work, options: Options, console: Console, began: float) -> int:
         listeners.sweep_begins(spec, conductor.snapshots())
         phases = Phases(began)
         if conductor.idle:
-            console.print(f"{work.kind} {spec.name!r} is complete: nothing to train", highlight=False)
+            console.print(f"{work.kind} {spec.name!r} is complete: nothing to train")
         else:
             with _start(spec, options, folder, say, interrupts, partial(_abort, stack)) as starting:
                 say(_opening(work, conductor, options))
@@ -87,7 +87,7 @@ def drive(work: Work, options: Options, console: Console, began: float) -> int:
         phases.end()
         work.summary(conductor, phases, options.storage, console)
         for name, failure in listeners.failures.items():
-            console.print(f"listener {name!r} failed: {failure}", highlight=False, markup=False, soft_wrap=True)
+            console.print(f"listener {name!r} failed: {failure}", soft_wrap=True)
     return _exit_code(conductor)
 
 

@@ -18,6 +18,7 @@ from typing import Any, Literal
 from search_spaces import Recipe, SpaceSpec, UsageError, derive_seed
 from search_spaces.recipe.model import Model
 from sweeps import exit_codes
+from sweeps.console.output import forgive_streams
 from sweeps.import_paths import add_import_paths, import_paths
 from trainers.storage.cache import cache_directory
 
@@ -132,6 +133,7 @@ def main() -> int:
     request = json.loads(sys.argv[1])
     with os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1) as out:
         os.dup2(2, 1)
+        forgive_streams()  # a task may print what this stream cannot encode
         add_import_paths(request["import_paths"])
         try:
             for answer in _answer(request):

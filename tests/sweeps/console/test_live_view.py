@@ -12,6 +12,7 @@ from rich.console import Console
 from search_spaces import Recipe
 from sweeps.console import live_view
 from sweeps.console.live_view import LiveView
+from sweeps.console.output import open_console
 from sweeps.engine.conductor import Conductor
 from sweeps.engine.progress import sweep_progress
 from sweeps.store.store import Store
@@ -45,7 +46,7 @@ def test_lines_of_text_where_there_is_no_terminal(
     sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = io.StringIO()
-    with viewed(sqlite_url, tmp_path / "c", Console(file=out, width=40), monkeypatch) as conductor:
+    with viewed(sqlite_url, tmp_path / "c", open_console(out, width=40), monkeypatch) as conductor:
         time.sleep(0.05)
         assert out.getvalue() == ""  # nothing before the first epoch
         CurveRunner(slow).run(conductor)
@@ -59,7 +60,7 @@ def test_a_panel_in_a_terminal_from_the_first_run_to_the_last(
     sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = io.StringIO()
-    console = Console(file=out, width=100, force_terminal=True)
+    console = open_console(out, width=100, terminal=True)
     with viewed(sqlite_url, tmp_path / "c", console, monkeypatch) as conductor:
         time.sleep(0.05)
         assert out.getvalue() == ""
@@ -76,12 +77,12 @@ def test_nothing_for_a_sweep_that_is_complete(
 ) -> None:
     run_sweep(SPEC, sqlite_url, tmp_path / "c")
     out = io.StringIO()
-    with viewed(sqlite_url, tmp_path / "c", Console(file=out, force_terminal=terminal), monkeypatch):
+    with viewed(sqlite_url, tmp_path / "c", open_console(out, terminal=terminal), monkeypatch):
         pass
     assert out.getvalue() == ""
 
 
 def test_it_ends_when_the_sweep_drains(sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with viewed(sqlite_url, tmp_path / "c", Console(file=io.StringIO()), monkeypatch) as conductor:
+    with viewed(sqlite_url, tmp_path / "c", open_console(io.StringIO()), monkeypatch) as conductor:
         CurveRunner(slow, drain_after=3).run(conductor)
         assert not conductor.finished
