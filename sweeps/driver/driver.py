@@ -19,7 +19,7 @@ from sweeps.driver.provenance import provenance
 from sweeps.driver.work import Options, Session, Work
 from sweeps.engine.checkpoint_files import reachable
 from sweeps.engine.conductor import Conductor
-from sweeps.import_paths import import_paths
+from sweeps.import_paths import check_names, import_paths
 from sweeps.listener import Listeners
 from sweeps.preflight.child import Child, needs_preparation
 from sweeps.runners.ray.environment import cluster_address, prepare
@@ -50,6 +50,7 @@ def drive(work: Work, options: Options, console: Console, began: float) -> int:
         UsageError: The user has to fix something first.
         SweepError: The sweep cannot continue now; the same command continues it.
     """
+    check_names(work.spec.task)
     own_folder = _default_folder(options.storage)
     checkpoints = LocalFolder(own_folder) if options.checkpoints is None else reachable(options.checkpoints)
     say = partial(console.print, soft_wrap=True)

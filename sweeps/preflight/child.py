@@ -19,7 +19,7 @@ from search_spaces import Recipe, SpaceSpec, UsageError, derive_seed
 from search_spaces.recipe.model import Model
 from sweeps import exit_codes
 from sweeps.console.output import forgive_streams
-from sweeps.import_paths import add_import_paths, import_paths
+from sweeps.import_paths import add_import_paths, check_names, import_paths
 from trainers.storage.cache import cache_directory
 
 What = Literal["prepare", "check", "lr_find", "timing"]
@@ -49,7 +49,7 @@ class Child:
         self._error: UsageError | None = None
         self._noise = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115  until `stop`
         self._process = subprocess.Popen(  # noqa: S603  this interpreter and this file
-            [sys.executable, "-m", "sweeps.preflight.child", json.dumps(request)],
+            [sys.executable, "-P", "-m", "sweeps.preflight.child", json.dumps(request)],  # -P: not from here
             stdout=subprocess.PIPE,
             stderr=self._noise,
             encoding="utf-8",
@@ -105,8 +105,9 @@ def ask(what: What, spec: SpaceSpec) -> Iterator[dict[str, Any]]:
     """Start a child and yield its answers; stop it when the caller closes the generator.
 
     Raises:
-        UsageError: The task cannot be trained; the child's lines say why.
+        UsageError: The task cannot be trained; the child's lines say why. Or a package of the user hides one of ours.
     """
+    check_names(spec.task)
     child = Child(what, spec)
     try:
         yield from child.answers()
