@@ -119,4 +119,4 @@ def _summary(conductor: Conductor, phases: Phases, storage: str, console: Consol
     if not conductor.finished:
         rows.append(("next", "the same command continues"))
     for name, text in rows:
-        console.print(f"{name:<8}{text}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"{name:<8}{text}", soft_wrap=True)

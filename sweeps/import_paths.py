@@ -3,6 +3,12 @@
 import os
 import sys
 from collections.abc import Iterable
+from pathlib import Path
+
+from search_spaces import UsageError
+
+_OURS = Path(__file__).resolve().parents[1]
+_LOADED_BY_WORKERS = ("search_spaces", "trainers", "sweeps")
 
 
 def import_paths() -> tuple[str, ...]:
@@ -13,3 +19,33 @@ def import_paths() -> tuple[str, ...]:
 def add_import_paths(paths: Iterable[str]) -> None:
     """Append the folders that `sys.path` lacks, so that they never hide an installed package."""
     sys.path.extend(path for path in paths if path not in sys.path)
+
+
+def check_names(task: str) -> None:
+    """Check that no package of the user has the name of one of ours: a process can import only one of the two.
+
+    Args:
+        task: Name of a built-in task, or reference of the user's own.
+
+    Raises:
+        UsageError: There are such packages; a line each.
+    """
+    names = (*_LOADED_BY_WORKERS, *(("analysis",) if ":" in task else ()))
+    top = task.partition(":")[0].partition(".")[0]
+    problems = [
+        f"{found}: has the name of a package that `sweeps` itself imports; rename it"
+        for folder in dict.fromkeys(map(os.path.realpath, import_paths()))
+        if Path(folder) != _OURS
+        for name in names
+        if (found := _package(Path(folder), name, name == top)) is not None
+    ]
+    if problems:
+        raise UsageError(*problems)
+
+
+def _package(folder: Path, name: str, used: bool) -> Path | None:
+    """Return the package or module with this name; a folder without `__init__.py` counts only if it is used."""
+    package, module = folder / name, folder / f"{name}.py"
+    if (package / "__init__.py").is_file() or (used and package.is_dir()):
+        return package
+    return module if module.is_file() else None

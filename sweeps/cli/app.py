@@ -9,6 +9,7 @@ import typer
 from search_spaces import SweepError, UsageError
 from sweeps import exit_codes
 from sweeps.cli import read_commands, run_commands, space_commands
+from sweeps.console.output import forgive_streams
 
 app = typer.Typer(
     name="sweeps",
@@ -46,6 +47,7 @@ for name, command, example in (
 
 def main() -> None:
     """Run the `sweeps` command; `sweeps.exit_codes` lists what it exits with."""
+    forgive_streams()
     logging.captureWarnings(True)  # warnings of libraries are not for the user
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # how schedulers of clusters interrupt
     try:

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from search_spaces import UsageError
 from sweeps.cli.options import AsJson, Folder, Name, Storage
+from sweeps.console.output import open_console, print_document
 from sweeps.store.database import DEFAULT_URL
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def list_(storage: Storage = DEFAULT_URL, as_json: AsJson = False) -> None:
     if as_json:
         tables.print_json([sweep_view.status_data(view) for view in found])
     else:
-        tables.print_list(found, Console())
+        tables.print_list(found, open_console())
 
 
 def status(
@@ -45,7 +45,7 @@ def status(
         data = [sweep_view.status_data(view) for view in found]
         tables.print_json(data if name is None else data[0])
     else:
-        tables.print_status(found, Console())
+        tables.print_status(found, open_console())
 
 
 def show(
@@ -64,7 +64,7 @@ def show(
         if as_json:
             tables.print_json([sweep_view.run_data(row, view) for row in tables.ranked(view)])
         else:
-            tables.print_runs(view, Console())
+            tables.print_runs(view, open_console())
         return
     from analysis.load import epochs_frame
 
@@ -73,7 +73,7 @@ def show(
     if as_json:
         tables.print_json(sweep_view.run_data(row, view) | {"curve": sweep_view.curve_data(epochs)})
     else:
-        tables.print_run(view, row, epochs, Console())
+        tables.print_run(view, row, epochs, open_console())
 
 
 def export(
@@ -95,7 +95,7 @@ def report(name: Name, to: Folder = None, storage: Storage = DEFAULT_URL) -> Non
     """Write the report of a sweep or ablation from the database, and add it to the dashboard."""
     from analysis.report.present import present
 
-    present(storage, name, Console(), to)
+    present(storage, name, open_console(), to)
 
 
 def diagnose(
@@ -108,7 +108,7 @@ def diagnose(
     from analysis.sweep.evidence import read_sweep
     from analysis.sweep.findings import sweep_findings
 
-    print_diagnosis(sweep_findings(read_sweep(storage, name)), Console(), number)
+    print_diagnosis(sweep_findings(read_sweep(storage, name)), open_console(), number)
 
 
 def apply(
@@ -120,7 +120,7 @@ def apply(
     from analysis.sweep.evidence import read_sweep
     from analysis.sweep.next_steps.follow_up import apply as recipe_of
 
-    typer.echo(recipe_of(read_sweep(storage, name), top), nl=False)
+    print_document(recipe_of(read_sweep(storage, name), top))
 
 
 def dashboard(
@@ -167,7 +167,7 @@ def cluster(
     if as_json:
         tables.print_json([cluster_table.node_data(row) for row in rows])
     else:
-        cluster_table.print_nodes(rows, Console())
+        cluster_table.print_nodes(rows, open_console())
 
 
 def _views(storage: str) -> list[SweepView]:

@@ -3,7 +3,6 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from search_spaces import Overrides, SpaceSpec, UsageError, load_ablation, load_space
 from search_spaces.lint.lint import lint, lint_lines
@@ -20,6 +19,7 @@ from sweeps.cli.options import (
     Storage,
     Wait,
 )
+from sweeps.console.output import open_console
 from sweeps.store.database import DEFAULT_URL
 
 
@@ -48,7 +48,7 @@ def run(
     if dry:
         from sweeps.preflight.dry_run import dry_run
 
-        dry_run(spec, Console())
+        dry_run(spec, open_console())
         return
     from sweeps.driver.driver import drive
     from sweeps.driver.listeners import load_listener
@@ -56,7 +56,7 @@ def run(
 
     own = {name: load_listener(name) for name in listeners or ()}
     options = Options(storage, address, local, checkpoints, wait, own)
-    raise typer.Exit(drive(sweep_work(spec, forced), options, Console(), BEGAN))
+    raise typer.Exit(drive(sweep_work(spec, forced), options, open_console(), BEGAN))
 
 
 def _flagged(spec: SpaceSpec, force: bool) -> tuple[str, ...]:
@@ -139,7 +139,9 @@ def ablate(
         spec = load_ablation(str(ablation), LIBRARY, overrides)
     from sweeps.driver.work import Options
 
-    raise typer.Exit(ablate(spec, Options(storage, address, local, checkpoints, wait), Console(), BEGAN, add_pairs, to))
+    raise typer.Exit(
+        ablate(spec, Options(storage, address, local, checkpoints, wait), open_console(), BEGAN, add_pairs, to)
+    )
 
 
 def confirm(
@@ -162,7 +164,7 @@ def confirm(
     spec = ablation_of(read_sweep(storage, name), top, pairs)
     from sweeps.driver.work import Options
 
-    raise typer.Exit(ablate(spec, Options(storage, address, local, checkpoints), Console(), BEGAN, to=to))
+    raise typer.Exit(ablate(spec, Options(storage, address, local, checkpoints), open_console(), BEGAN, to=to))
 
 
 def extend(
@@ -189,4 +191,4 @@ def extend(
     from sweeps.driver.driver import drive
     from sweeps.driver.work import Options, sweep_work
 
-    raise typer.Exit(drive(sweep_work(spec), Options(storage, address, local, checkpoints), Console(), BEGAN))
+    raise typer.Exit(drive(sweep_work(spec), Options(storage, address, local, checkpoints), open_console(), BEGAN))

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, get_args
 
 import typer
-from rich.console import Console
 
 from search_spaces import UsageError, load_space
 from search_spaces.lint.lint import lint as lint_space
@@ -15,6 +14,7 @@ from search_spaces.recommend.decisions import Approach, Architecture, Priority, 
 from search_spaces.recommend.recommend import ask_situation, recommend_space
 from sweeps import exit_codes
 from sweeps.cli.options import Folder, Settings, Space
+from sweeps.console.output import open_console, print_document
 
 
 def lint(space: Space, settings: Settings = None) -> None:
@@ -57,7 +57,7 @@ def recommend(
         situation = Situation(model, task, batch, data, epochs, wish)  # type: ignore[arg-type]  # looked up above
     text = recommend_space(situation).text
     if to is None:
-        typer.echo(text, nl=False)
+        print_document(text)
         return
     to.write_text(text, encoding="utf-8")
     typer.echo(f"wrote {to}; next: sweeps lint {to} | sweeps run {to}")
@@ -74,7 +74,7 @@ def check(space: Space, settings: Settings = None) -> None:
     """Test the task and its recipe in a minute or two. Exit code 1 if a check fails."""
     from sweeps.preflight.task_report import check as check_task
 
-    raise typer.Exit(check_task(load_space(space, settings or ()), Console()))
+    raise typer.Exit(check_task(load_space(space, settings or ()), open_console()))
 
 
 def lr_find(space: Space, settings: Settings = None, to: Folder = None) -> None:
@@ -85,7 +85,7 @@ def lr_find(space: Space, settings: Settings = None, to: Folder = None) -> None:
 
     spec = load_space(space, settings or ())
     folder = to or FOLDER / spec.name
-    code, scan = scan_rates(spec, Console(), folder)
+    code, scan = scan_rates(spec, open_console(), folder)
     typer.echo(write_page(lr_scan(scan), folder / "lr_find.html"))
     raise typer.Exit(code)
 
@@ -114,7 +114,7 @@ def schema(
 
 def _write(text: str, to: Path | None) -> None:
     if to is None:
-        typer.echo(text, nl=False)
+        print_document(text)
     else:
         to.write_text(text, encoding="utf-8")
         typer.echo(f"wrote {to}")

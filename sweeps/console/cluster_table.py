@@ -101,4 +101,4 @@ def print_nodes(rows: Sequence[NodeRow], console: Console) -> None:
         labels = ", ".join(f"{name}={value}" for name, value in row.labels.items())
         where = amounts if row.lives else "gone"
         table.add_row(row.name, where or "no room", Text(labels), Text(", ".join(row.training)), str(row.trained))
-    console.print(table, highlight=False)
+    console.print(table)

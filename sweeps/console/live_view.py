@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -22,27 +23,64 @@ from sweeps.study.snapshot import RunSnapshot
 
 PLAIN_EVERY_S = 2.0
 LIVE_PER_S = 4
+_SOON_S, _LATER_S, _MOST_SOON = 10.0, 60.0, 6
 
 
 class Pace:
-    """Estimates the time left from the runs that have finished.
+    """Estimates the time left from the runs that have finished; between two ends of runs it counts down.
 
     Args:
         conductor: Conductor of the sweep; runs that it found finished do not count.
+        clock: Returns the current time in seconds.
     """
 
-    def __init__(self, conductor: Conductor) -> None:
+    def __init__(self, conductor: Conductor, clock: Callable[[], float] = time.monotonic) -> None:
         self._conductor = conductor
-        self._before = sum(run.state.finished for run in conductor.runs)
+        self._clock = clock
+        self._before = self._finished = sum(run.state.finished for run in conductor.runs)
+        self._end: float | None = None  # estimated at the last end of a run
 
     def eta_s(self) -> float | None:
         """Return the seconds left if the remaining runs take as long as those of this driver; None before the first."""
-        began = self._conductor.first_report_at
+        began, now = self._conductor.first_report_at, self._clock()
         finished = sum(run.state.finished for run in list(self._conductor.runs))
-        done = finished - self._before
-        if began is None or done < 1:
-            return None
-        return (time.monotonic() - began) / done * (self._conductor.plan.total - finished)
+        if began is not None and finished != self._finished:
+            self._finished = finished
+            left = self._conductor.plan.total - finished
+            self._end = now + (now - began) / (finished - self._before) * left
+        return None if self._end is None else max(0.0, self._end - now)
+
+
+@dataclass(frozen=True)
+class Printed:
+    """The last line that was printed where there is no terminal.
+
+    Attributes:
+        news: What a reader waits for: the states of the runs, the best value, remarks.
+        at: Time in seconds.
+        repeats: Number of lines since the news changed.
+    """
+
+    news: tuple[object, ...] = ()
+    at: float = 0.0
+    repeats: int = 0
+
+
+def next_line(last: Printed, news: tuple[object, ...], now: float) -> Printed | None:
+    """Return what is printed now: news at once, and the same news again every 10 s, after a minute every minute.
+
+    Args:
+        last: The last line.
+        news: The news now.
+        now: Time in seconds.
+
+    Returns:
+        The new last line; None if nothing is printed.
+    """
+    if news != last.news:
+        return Printed(news, now)
+    pause = _SOON_S if last.repeats < _MOST_SOON else _LATER_S
+    return Printed(news, now, last.repeats + 1) if now - last.at >= pause else None
 
 
 def line(now: Progress, remarks: Sequence[str] = ()) -> str:
@@ -171,7 +209,7 @@ class LiveView(Listener):
     def _print_warnings(self) -> None:
         found = warnings(list(self._conductor.runs))
         for text in found[self._warned :]:
-            self._console.print(f"warning: {text}", highlight=False, soft_wrap=True, markup=False)
+            self._console.print(f"warning: {text}", soft_wrap=True)
         self._warned = len(found)
 
     def _show_panel(self) -> None:
@@ -186,10 +224,13 @@ class LiveView(Listener):
                     live.update(panel(now, remarks), refresh=True)
 
     def _print_lines(self) -> None:
-        last = ""
+        last = Printed()
         while not self._over.wait(PLAIN_EVERY_S) and not self._trained(now := self._progress()):
             self._print_warnings()
-            text = line(now, self._remarks())
-            if text != last and self._conductor.first_report_at is not None:
-                self._console.print(text, highlight=False, soft_wrap=True, markup=False)
-                last = text
+            if self._conductor.first_report_at is None:
+                continue
+            remarks = self._remarks()
+            following = next_line(last, (now.states, now.best, now.pairs, *remarks), time.monotonic())
+            if following is not None:
+                self._console.print(line(now, remarks), soft_wrap=True)
+                last = following

@@ -68,9 +68,9 @@ def summary(conductor: Conductor, phases: Phases, storage: str, console: Console
     ]
     for name, text in rows:
         if text:
-            console.print(f"{name:<8}{text}", highlight=False, markup=False, soft_wrap=True)
+            console.print(f"{name:<8}{text}", soft_wrap=True)
     if any(run.state is RunState.FAILED for run in conductor.runs):
-        console.print(f"        to see why runs failed: sweeps show {spec.name} RUN", highlight=False, soft_wrap=True)
+        console.print(f"        to see why runs failed: sweeps show {spec.name} RUN", soft_wrap=True)
 
 
 def states(conductor: Conductor) -> str:

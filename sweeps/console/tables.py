@@ -14,6 +14,7 @@ from search_spaces import (
     flatten,
 )
 from sweeps.console.live_view import COLOURS, panel
+from sweeps.console.output import open_console
 from sweeps.console.sweep_view import SweepView
 from sweeps.plan.search_plan import searched_fields
 from sweeps.run_state import RunState
@@ -38,7 +39,8 @@ _CURVE = ("train/loss", "train/lr")
 
 def print_json(data: Any) -> None:
     """Print JSON on standard output; numbers that are not finite must be None."""
-    Console().print_json(json.dumps(data, allow_nan=False))
+    console = open_console()
+    console.print_json(json.dumps(data, allow_nan=False), ensure_ascii=not console.encoding.lower().startswith("utf"))
 
 
 def print_list(views: Sequence[SweepView], console: Console) -> None:
@@ -65,9 +67,7 @@ def print_status(views: Sequence[SweepView], console: Console) -> None:
     for view in views:
         verb = "run" if view.ablation is None else "ablate"
         console.print(panel(view.progress))
-        console.print(
-            f"driver: {view.driver or f'none; `sweeps {verb}` continues what is not finished'}", highlight=False
-        )
+        console.print(f"driver: {view.driver or f'none; `sweeps {verb}` continues what is not finished'}")
 
 
 def print_runs(view: SweepView, console: Console) -> None:
@@ -89,18 +89,16 @@ def print_runs(view: SweepView, console: Console) -> None:
             ", ".join(f"{names[path]} {short(value)}" for path, value in shown[row.number].items()),
         )
     console.print(table)
-    console.print(f"one run in full: sweeps show {view.spec.name} RUN", highlight=False)
+    console.print(f"one run in full: sweeps show {view.spec.name} RUN", soft_wrap=True)
 
 
 def print_run(view: SweepView, row: RunRecord, epochs: pd.DataFrame, console: Console) -> None:
     """Print one run for `sweeps show NAME RUN`."""
-    console.print(
-        f"run {row.number} of {view.spec.name}: {row.state.value.lower()} at epoch {row.epoch}", highlight=False
-    )
+    console.print(f"run {row.number} of {view.spec.name}: {row.state.value.lower()} at epoch {row.epoch}")
     searched = searched_fields(row.recipe, view.spec) if view.ablation is None else view.spec.search
     for path, value in flatten(row.recipe).items():
         mark = "  (searched)" if path in searched else ""
-        console.print(f"  {path} {short(value)}{mark}", highlight=False, markup=False)
+        console.print(f"  {path} {short(value)}{mark}", soft_wrap=True)
     if not epochs.empty:
         shown = epochs[epochs["name"].isin(_CURVE) | epochs["name"].str.startswith("val/")]
         wide = shown.pivot_table(index="epoch", columns="name", values="value", sort=True)
@@ -114,11 +112,11 @@ def print_run(view: SweepView, row: RunRecord, epochs: pd.DataFrame, console: Co
             table.add_row(str(epoch), *("" if math.isnan(number) else f"{number:.3g}" for number in numbers))
         console.print(table)
     if row.node:
-        console.print(f"node: {row.node}", highlight=False, markup=False)
+        console.print(f"node: {row.node}", soft_wrap=True)
     if row.checkpoint:
-        console.print(f"weights: {row.checkpoint}", highlight=False, markup=False)
+        console.print(f"weights: {row.checkpoint}", soft_wrap=True)
     if row.error:
-        console.print(row.error, highlight=False, markup=False)
+        console.print(row.error, soft_wrap=True)
 
 
 def column_names(paths: Iterable[str]) -> list[str]:

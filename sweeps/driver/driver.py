@@ -19,7 +19,7 @@ from sweeps.driver.provenance import provenance
 from sweeps.driver.work import Options, Session, Work
 from sweeps.engine.checkpoint_files import reachable
 from sweeps.engine.conductor import Conductor
-from sweeps.import_paths import import_paths
+from sweeps.import_paths import check_names, import_paths
 from sweeps.listener import Listeners
 from sweeps.preflight.child import Child, needs_preparation
 from sweeps.runners.ray.environment import cluster_address, prepare
@@ -50,9 +50,10 @@ def drive(work: Work, options: Options, console: Console, began: float) -> int:
         UsageError: The user has to fix something first.
         SweepError: The sweep cannot continue now; the same command continues it.
     """
+    check_names(work.spec.task)
     own_folder = _default_folder(options.storage)
     checkpoints = LocalFolder(own_folder) if options.checkpoints is None else reachable(options.checkpoints)
-    say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
+    say = partial(console.print, soft_wrap=True)
     with Interrupts(say) as interrupts, ExitStack() as stack:
         store = stack.enter_context(Store(options.storage))
         _put_sweep(store, work)
@@ -75,7 +76,7 @@ def drive(work: Work, options: Options, console: Console, began: float) -> int:
         listeners.sweep_begins(spec, conductor.snapshots())
         phases = Phases(began)
         if conductor.idle:
-            console.print(f"{work.kind} {spec.name!r} is complete: nothing to train", highlight=False)
+            console.print(f"{work.kind} {spec.name!r} is complete: nothing to train")
         else:
             with _start(spec, options, folder, say, interrupts, partial(_abort, stack)) as starting:
                 say(_opening(work, conductor, options))
@@ -87,7 +88,7 @@ def drive(work: Work, options: Options, console: Console, began: float) -> int:
         phases.end()
         work.summary(conductor, phases, options.storage, console)
         for name, failure in listeners.failures.items():
-            console.print(f"listener {name!r} failed: {failure}", highlight=False, markup=False, soft_wrap=True)
+            console.print(f"listener {name!r} failed: {failure}", soft_wrap=True)
     return _exit_code(conductor)
 
 

@@ -35,7 +35,14 @@ def _version(package: str) -> str | None:
 def _git(*arguments: str) -> str | None:
     """Return the output of a git command in the current folder; None outside a repository or without git."""
     try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=5, check=True)  # noqa: S603, S607  fixed arguments, git from the user's PATH
+        done = subprocess.run(  # noqa: S603  fixed arguments
+            ["git", *arguments],  # noqa: S607  git from the user's PATH
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=5,
+            check=True,
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()

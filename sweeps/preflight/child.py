@@ -18,7 +18,8 @@ from typing import Any, Literal
 from search_spaces import Recipe, SpaceSpec, UsageError, derive_seed
 from search_spaces.recipe.model import Model
 from sweeps import exit_codes
-from sweeps.import_paths import add_import_paths, import_paths
+from sweeps.console.output import forgive_streams
+from sweeps.import_paths import add_import_paths, check_names, import_paths
 from trainers.storage.cache import cache_directory
 
 What = Literal["prepare", "check", "lr_find", "timing"]
@@ -48,7 +49,7 @@ class Child:
         self._error: UsageError | None = None
         self._noise = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115  until `stop`
         self._process = subprocess.Popen(  # noqa: S603  this interpreter and this file
-            [sys.executable, "-m", "sweeps.preflight.child", json.dumps(request)],
+            [sys.executable, "-P", "-m", "sweeps.preflight.child", json.dumps(request)],  # -P: not from here
             stdout=subprocess.PIPE,
             stderr=self._noise,
             encoding="utf-8",
@@ -104,8 +105,9 @@ def ask(what: What, spec: SpaceSpec) -> Iterator[dict[str, Any]]:
     """Start a child and yield its answers; stop it when the caller closes the generator.
 
     Raises:
-        UsageError: The task cannot be trained; the child's lines say why.
+        UsageError: The task cannot be trained; the child's lines say why. Or a package of the user hides one of ours.
     """
+    check_names(spec.task)
     child = Child(what, spec)
     try:
         yield from child.answers()
@@ -132,6 +134,7 @@ def main() -> int:
     request = json.loads(sys.argv[1])
     with os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1) as out:
         os.dup2(2, 1)
+        forgive_streams()  # a task may print what this stream cannot encode
         add_import_paths(request["import_paths"])
         try:
             for answer in _answer(request):

@@ -60,7 +60,7 @@ def dry_run(spec: SpaceSpec, console: Console) -> None:
     Raises:
         UsageError: The task cannot be trained.
     """
-    console.print(dump_space(spec), highlight=False, markup=False, soft_wrap=True)
+    console.print(dump_space(spec), soft_wrap=True)
     [answer] = ask("timing", spec)
     cost = estimate(spec, answer["seconds"], answer["bytes"], os.cpu_count() or 1)
     budget = spec.recipe.budget.epochs
@@ -74,4 +74,4 @@ def dry_run(spec: SpaceSpec, console: Console) -> None:
         ("next", "the same command without --dry-run"),
     ]
     for name, text in rows:
-        console.print(f"{name:<8}{text}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"{name:<8}{text}", soft_wrap=True)

@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from analysis.ablate import ablate
 from analysis.ablation.claims import claims
@@ -30,6 +29,7 @@ from search_spaces import (
     parse_ablation,
 )
 from search_spaces.recipe.averaging import EMA
+from sweeps.console.output import open_console
 from sweeps.driver.work import Options
 from tests.fakes import CurveRunner, analytic, rows, run_sweep, space
 
@@ -60,7 +60,7 @@ def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 def train(url: str, folder: Path, *changes: tuple[str, str], more: int = 0) -> int:
     options = Options(url, local=True)
     with (folder / "out.txt").open("a") as out:
-        console = Console(file=out, width=200)
+        console = open_console(out, width=200)
         return ablate(parse(*changes), options, console, time.monotonic(), more, folder / "report")
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from rich.console import Console
 
 from search_spaces import Budget, NoStopping, Recipe, SpaceSpec, SweepError, UsageError
+from sweeps.console.output import open_console
 from sweeps.driver.driver import drive
 from sweeps.driver.listeners import LISTENERS, load_listener
 from sweeps.driver.work import Options, Session, sweep_work
@@ -215,7 +215,7 @@ def test_a_tracker_is_one_class_and_a_name(sqlite_url: str, tmp_path: Path) -> N
     made = {"csv": lambda session: CsvTracker(tmp_path / "log.csv"), "broken": lambda session: Broken()}
     out = io.StringIO()
     options = Options(sqlite_url, local=True, checkpoints=str(tmp_path / "c"), listeners=made)
-    assert drive(sweep_work(spec), options, Console(file=out, width=200), time.monotonic()) == 0
+    assert drive(sweep_work(spec), options, open_console(out, width=200), time.monotonic()) == 0
     assert "listener 'broken' failed: ZeroDivisionError in run_begins: no tracker here" in out.getvalue()
     assert "listener 'csv'" not in out.getvalue()
     head, *lines = csv.reader((tmp_path / "log.csv").read_text().splitlines())

@@ -111,6 +111,6 @@ def _protect_token() -> None:
     with contextlib.suppress(OSError):  # a home folder that is not writable gets no token
         token.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not token.exists():
-            with os.fdopen(os.open(token, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+            with os.fdopen(os.open(token, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
                 file.write(secrets.token_hex(32))
         token.chmod(0o600)

@@ -26,7 +26,7 @@ class Reaper:
 
     def __init__(self) -> None:
         self._child = subprocess.Popen(  # noqa: S603  this interpreter and this file
-            [sys.executable, "-m", "sweeps.runners.ray.reaper", str(os.getpid())],
+            [sys.executable, "-P", "-m", "sweeps.runners.ray.reaper", str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from analysis.ablate import ablate
 from analysis.ablation.claims import claims
@@ -19,6 +18,7 @@ from analysis.figures import Drawing
 from analysis.report import page
 from analysis.statistics.paired import Verdict
 from search_spaces import AblationSpec, Overrides, Recipe, dump_ablation, load_ablation, parse_ablation
+from sweeps.console.output import open_console
 from sweeps.driver.work import Options
 from sweeps.run_state import RunState
 
@@ -116,7 +116,7 @@ class TestFile:
         if spec.retune is not None:
             spec = spec.model_copy(update={"retune": spec.retune.model_copy(update={"runs": 2})})
         url = f"sqlite:///{tmp_path / 'sweeps.db'}"
-        assert ablate(spec, Options(url, local=True), Console(file=io.StringIO()), time.monotonic(), to=tmp_path) == 0
+        assert ablate(spec, Options(url, local=True), open_console(io.StringIO()), time.monotonic(), to=tmp_path) == 0
         evidence = read_evidence(url, name)
         # A diverged run is a result of an ablation about instability; a failed run is an error in the file.
         assert not [run.error for run in evidence.runs if run.state is RunState.FAILED]

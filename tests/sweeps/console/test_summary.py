@@ -5,9 +5,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from search_spaces import Metric, NoStopping, Recipe, resolve
+from sweeps.console.output import open_console
 from sweeps.console.summary import Phases, summary
 from sweeps.engine.conductor import Conductor
 from tests.fakes import CurveRunner, analytic, run_sweep, space
@@ -16,7 +15,7 @@ from tests.fakes import CurveRunner, analytic, run_sweep, space
 def text(conductor: Conductor, storage: str, phases: Phases | None = None) -> dict[str, str]:
     """The summary, line by its first word."""
     buffer = io.StringIO()
-    summary(conductor, phases or Phases(0.0), storage, Console(file=buffer, width=60))
+    summary(conductor, phases or Phases(0.0), storage, open_console(buffer, width=60))
     lines = buffer.getvalue().splitlines()
     assert all(line[7] == " " for line in lines)
     return {line[:8].strip() or f"+{index}": line[8:] for index, line in enumerate(lines)}

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from analysis.load import epochs_frame, runs_by_sweep, sweeps_frame
 from search_spaces import Metric, Recipe, UsageError
 from sweeps.console import sweep_view, tables
+from sweeps.console.output import open_console
 from sweeps.console.sweep_view import SweepView, find_run, find_view, sweep_views
 from sweeps.console.tables import column_names
 from sweeps.run_state import RunState
@@ -46,7 +46,7 @@ def load(url: str) -> SweepView:
 
 def printed(show: Any, *arguments: Any, width: int = 160) -> str:
     buffer = io.StringIO()
-    show(*arguments, Console(file=buffer, width=width))
+    show(*arguments, open_console(buffer, width=width))
     return buffer.getvalue()
 
 

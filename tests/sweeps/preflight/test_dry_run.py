@@ -6,9 +6,9 @@ import io
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from search_spaces import Asha, NoStopping, Resources, UsageError, load_space, parse_space
+from sweeps.console.output import open_console
 from sweeps.preflight.dry_run import dry_run, estimate
 from tests.fakes import space
 
@@ -36,7 +36,7 @@ def test_it_shows_the_space_and_records_nothing(tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(tmp_path)
     out = io.StringIO()
     spec = load_space("mnist1d_mlp", ("budget.epochs=2",))
-    dry_run(spec, Console(file=out, width=160))
+    dry_run(spec, open_console(out, width=160))
     text, _, costs = out.getvalue().partition("\nruns    ")
     assert parse_space(text, "shown", spec.name) == spec
     assert f"{spec.runs} of up to 2 epochs" in costs
@@ -47,4 +47,4 @@ def test_it_shows_the_space_and_records_nothing(tmp_path: Path, monkeypatch: pyt
 def test_a_task_that_cannot_be_trained_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match="no_such_module"):
-        dry_run(space(task="no_such_module:Task"), Console(file=io.StringIO()))
+        dry_run(space(task="no_such_module:Task"), open_console(io.StringIO()))

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from search_spaces import UsageError, load_space
 from search_spaces.files.space_loader import parse_space
+from sweeps.console.output import open_console
 from sweeps.console.terminal_plot import Canvas, log_plot
 from sweeps.preflight import task_report
 from sweeps.preflight.child import ask
@@ -67,7 +68,7 @@ def own_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def printed() -> tuple[Console, io.StringIO]:
     out = io.StringIO()
-    return Console(file=out, width=120), out
+    return open_console(out, width=120), out
 
 
 @pytest.mark.usefixtures("own_tasks")

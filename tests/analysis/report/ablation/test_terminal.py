@@ -4,16 +4,16 @@ import io
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from analysis.report.ablation.terminal import next_step, print_verdicts
+from sweeps.console.output import open_console
 from tests.analysis.made_evidence import seeded, spec_of
 from tests.analysis.report_cases import CASES, LOOKS, findings_of
 
 
 def printed(case: str, width: int = 110) -> str:
     out = io.StringIO()
-    print_verdicts(CASES[case](), Console(file=out, width=width), Path("reports/toy/index.html"))
+    print_verdicts(CASES[case](), open_console(out, width=width), Path("reports/toy/index.html"))
     return out.getvalue()
 
 

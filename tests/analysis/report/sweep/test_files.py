@@ -15,7 +15,6 @@ from markdown_it import MarkdownIt
 from optuna.artifacts import get_all_artifact_meta
 from optuna_dashboard import get_note
 from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
-from rich.console import Console
 
 from analysis.export import export_sweep
 from analysis.figures import Drawing
@@ -30,6 +29,7 @@ from analysis.sweep.best_quarter import best_quarter, window
 from analysis.sweep.evidence import read_sweep
 from analysis.sweep.findings import SweepFindings, sweep_findings
 from search_spaces import SpaceSpec, UsageError, parse_space
+from sweeps.console.output import open_console
 from tests.analysis.made_sweeps import made_sweep, peak
 from tests.analysis.report_cases import ATTACKS
 from tests.analysis.sweep_cases import SWEEPS as CASES
@@ -231,11 +231,11 @@ def test_one_command_writes_the_report_of_either_kind(
     monkeypatch.setattr(present, "sweep_findings", lambda evidence: sweep_findings(evidence, repeats=3))
     monkeypatch.setattr(present, "publish_sweep", lambda *found: None)  # this sweep has no study
     monkeypatch.setattr("analysis.report.page.write_pngs", lambda drawings, folder: "no browser was asked")
-    present.present(one.url, "toy", Console(quiet=True), tmp_path)
+    present.present(one.url, "toy", open_console(io.StringIO()), tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*NAMES, "best.yaml"])
     assert present.kind_of(one.url, "toy") == "sweep"
     with pytest.raises(UsageError, match="no sweep or ablation 'toi'"):
-        present.present(one.url, "toi", Console(quiet=True), tmp_path)
+        present.present(one.url, "toi", open_console(io.StringIO()), tmp_path)
 
 
 def test_the_dashboard_gets_the_headline_three_figures_and_the_files(made: dict[str, Made]) -> None:
@@ -252,7 +252,7 @@ def test_the_dashboard_gets_the_headline_three_figures_and_the_files(made: dict[
 
 
 def said(print_it: Any, *arguments: Any) -> str:
-    console = Console(width=100, file=io.StringIO(), force_terminal=False)
+    console = open_console(width=100, file=io.StringIO(), terminal=False)
     print_it(arguments[0], console, *arguments[1:])
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
