@@ -212,7 +212,7 @@ def pairs_in(url: str) -> list[tuple[object, ...]]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("local", [True, False], ids=["in process", "ray"])
 def test_a_killed_driver_ends_in_the_same_pairs(tmp_path: Path, local: bool) -> None:
     """The re-tuned design, so that the kills also meet the tuning and the choice of its winners."""

@@ -165,7 +165,6 @@ def test_a_driver_that_wakes_up_after_its_lease_writes_nothing(drivers: Drivers,
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 def test_a_driver_of_ray_that_was_replaced_ends(drivers: Drivers, sqlite_url: str) -> None:
     driver = drivers.start(sqlite_url, ray=True)
     until(lambda: epochs(sqlite_url) > 5)
@@ -182,7 +181,6 @@ def test_a_driver_of_ray_that_was_replaced_ends(drivers: Drivers, sqlite_url: st
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
 def test_a_server_that_is_stopped_at_once_for_a_while(
     drivers: Drivers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -154,7 +154,6 @@ def test_what_may_change_and_what_may_not() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_a_driver_of_ray_killed_three_times(tmp_path: Path) -> None:
     with ended(sweep(tmp_path, seed=3, runs=16, epochs=27, batch_size=2)) as trial:
         assert sum(trial.kill_driver() for _ in range(3)) == 3
@@ -165,7 +164,6 @@ def test_a_driver_of_ray_killed_three_times(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
 def test_a_killed_worker_costs_its_run_one_attempt(tmp_path: Path) -> None:
     with ended(sweep(tmp_path, batch_size=2)) as trial:
         driver = trial.command.start()
@@ -235,7 +233,6 @@ def assert_nothing_runs(trial: Trial) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 def test_ctrl_c_drains_and_the_same_command_continues(tmp_path: Path) -> None:
     with ended(sweep(tmp_path, batch_size=2)) as trial:
         terminal = Terminal(trial)
@@ -253,7 +250,6 @@ def test_ctrl_c_drains_and_the_same_command_continues(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 def test_ctrl_c_twice_does_not_wait(tmp_path: Path) -> None:
     with ended(sweep(tmp_path, batch_size=2)) as trial:
         terminal = Terminal(trial)
@@ -269,7 +265,6 @@ def test_ctrl_c_twice_does_not_wait(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 def test_sigterm_drains(tmp_path: Path) -> None:
     with ended(sweep(tmp_path, batch_size=2)) as trial:
         driver = trial.command.start()

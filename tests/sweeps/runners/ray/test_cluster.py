@@ -21,7 +21,6 @@ from tests.fakes import rows
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(240),
     # Ray's class for clusters on one machine leaves sockets and threads behind.
     pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
