@@ -1,6 +1,7 @@
 """Check a user's task before anything is trained."""
 
 from collections.abc import Callable
+from numbers import Integral
 from typing import TypeVar
 
 import torch
@@ -11,6 +12,7 @@ from search_spaces.recipe.recipe import Recipe
 from search_spaces.seeds import derive_seed
 from trainers.compute.batches import check_batches
 from trainers.evaluation.fgsm import check_fgsm
+from trainers.lazy_layers import initialize_lazy_layers
 from trainers.loop.augmentation import check_mixing
 from trainers.optim.layer_groups import freeze
 from trainers.seeding import global_stream, seed_for
@@ -39,7 +41,9 @@ def prepare(reference: str, recipe: Recipe, seed: int, processes: int = 1) -> No
     check_fgsm(recipe.signals, data.train.inputs)
     with global_stream(seed, "init"):
         model = _call(f"{where}: model(recipe)", lambda: task.model(recipe))
-    _check_model(where, task.classes, model, data.val)
+        _check_trainable(where, model, data.train.inputs)
+    for examples in (2, 1):  # a last batch may have one
+        _check_logits(where, task.classes, model, data.val.inputs[:examples])
     freeze(model, recipe.groups.frozen)
     check_batches(model, data.train.inputs, recipe)
 
@@ -55,12 +59,12 @@ def _call(what: str, call: Callable[[], _T]) -> _T:
 
 
 def _check_data(where: str, classes: object, data: object) -> None:
-    if not isinstance(classes, int) or classes < 2:
+    if not isinstance(classes, Integral) or int(classes) < 2:  # int and the integers of numpy
         raise UsageError(f"{where}: classes must be an integer of at least 2, found {classes!r}")
     if not isinstance(data, Data):
         raise UsageError(f"{where}: data(seed) must return a trainers.tasks.Data, found a {type(data).__name__}")
     for name, split in (("train", data.train), ("val", data.val), ("test", data.test)):
-        _check_split(f"{where}: data(seed).{name}", classes, split)
+        _check_split(f"{where}: data(seed).{name}", int(classes), split)
 
 
 def _check_split(where: str, classes: int, split: object) -> None:
@@ -80,12 +84,15 @@ def _check_split(where: str, classes: int, split: object) -> None:
         raise UsageError(f"{where}.targets must be 0 .. {classes - 1} for {classes} classes, found {low} .. {high}")
 
 
-def _check_model(where: str, classes: int, model: object, split: Split) -> None:
+def _check_trainable(where: str, model: object, inputs: Tensor) -> None:
     if not isinstance(model, nn.Module):
         raise UsageError(f"{where}: model(recipe) must return a torch.nn.Module, found a {type(model).__name__}")
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise UsageError(f"{where}: the model of model(recipe) has no parameter to train")
-    inputs = split.inputs[:2]
+    _call(f"{where}: the model's first forward", lambda: initialize_lazy_layers(model, inputs))
+
+
+def _check_logits(where: str, classes: int, model: nn.Module, inputs: Tensor) -> None:
     model.eval()
     with torch.inference_mode():
         logits = _call(f"{where}: the model's forward on inputs {tuple(inputs.shape)}", lambda: model(inputs))

@@ -1,5 +1,6 @@
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -24,7 +25,7 @@ def loop(config, seed, state=None):
 
 
 def test_prepare_passes_what_can_be_trained(monkeypatch):
-    for target in (task(), loop):
+    for target in (task(), task(classes=np.int64(2)), task(model=lambda recipe: nn.LazyLinear(2)), loop):
         monkeypatch.setattr(task_checks, "load_target", lambda reference, target=target: target)
         assert prepare("x", RECIPE, 0) is None  # it raises otherwise
     monkeypatch.undo()
@@ -39,9 +40,28 @@ def with_train(inputs: torch.Tensor, targets: torch.Tensor):
     return lambda seed: Data(Split(inputs, targets), GOOD, GOOD)
 
 
+class Squeezed(nn.Linear):
+    """Model that drops every dimension of size 1."""
+
+    def forward(self, inputs):
+        return super().forward(inputs).squeeze()
+
+
+class Unused(nn.Linear):
+    """Model whose forward pass leaves out a lazy layer."""
+
+    def __init__(self):
+        super().__init__(3, 2)
+        self.forgotten = nn.LazyLinear(4)
+
+
 FOUR = torch.zeros(4, 3)
 BROKEN = [
     ({"classes": 1}, "classes must be an integer of at least 2, found 1"),
+    ({"classes": np.int64(1)}, "classes must be an integer of at least 2, found np.int64.1"),
+    ({"classes": 2.0}, "classes must be an integer of at least 2, found 2.0"),
+    ({"model": lambda recipe: Squeezed(3, 2)}, r"float logits \(1, 2\), found float32 \(2,\)"),
+    ({"model": lambda recipe: nn.Sequential(nn.LazyConv1d(2, 1), nn.Linear(5, 2))}, r"first forward failed: "),
     ({"data": broken}, r"data\(seed\) failed: ValueError: my bug \(.*test_task_checks.py:\d+\)"),
     ({"data": lambda seed: None}, "must return a trainers.tasks.Data, found a NoneType"),
     ({"data": lambda seed: Data(GOOD, GOOD, None)}, r"data\(seed\).test must be a trainers.tasks.Split"),
@@ -73,6 +93,13 @@ def test_prepare_refuses_frozen_names_that_the_model_does_not_have(monkeypatch):
     groups = RECIPE.groups.model_copy(update={"frozen": ("heda",)})
     with pytest.raises(UsageError, match=r"^groups\.frozen: the model has no parameter under 'heda'"):
         prepare("x", RECIPE.model_copy(update={"groups": groups}), 0)
+
+
+def test_a_lazy_layer_that_forward_leaves_out_is_named(monkeypatch):
+    monkeypatch.setattr(task_checks, "load_target", lambda reference: task(model=lambda recipe: Unused()))
+    with pytest.raises(UsageError, match=r"forgotten\.weight has no shape after a forward pass") as caught:
+        prepare("x", RECIPE, 0)
+    assert "\n" not in str(caught.value)
 
 
 def test_prepare_draws_nothing_from_the_global_generator():

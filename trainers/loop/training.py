@@ -30,6 +30,7 @@ from trainers.compute.precision import Arithmetic, check_precision, choose_devic
 from trainers.compute.rank import ALONE, Rank
 from trainers.evaluation.fgsm import check_fgsm
 from trainers.evaluation.scorer import ScoredWeights, Scorer
+from trainers.lazy_layers import initialize_lazy_layers
 from trainers.loop.augmentation import Mixed, Mixing, check_mixing, mixed_loss
 from trainers.loop.fingerprint import fingerprint
 from trainers.loop.gradient_stats import GradientStats, clip_gradients
@@ -71,7 +72,9 @@ class Training:
         check_mixing(recipe.regularization, self._data.train.inputs)
         check_fgsm(recipe.signals, self._data.train.inputs)
         with global_stream(seed, "init"):
-            self.model = task.model(recipe).to(self._device)
+            self.model = task.model(recipe)
+            initialize_lazy_layers(self.model, self._data.train.inputs)
+            self.model.to(self._device)
         self._fingerprint = fingerprint(self.model, data_order(len(self._data.train), seed), self._data)
         if recipe.model.sync_batch_norm:
             self.model = rank.with_sync_batch_norm(self.model, self._device)

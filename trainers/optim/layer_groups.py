@@ -99,7 +99,7 @@ def parameters_under(model: nn.Module, prefix: str) -> list[nn.Parameter]:
 
 
 def frozen_modules(model: nn.Module, frozen: Sequence[str]) -> list[nn.Module]:
-    """Return the modules under these dotted names, and layers without submodules whose parameters all are."""
+    """Return the modules under these dotted names, and the single layers whose parameters are all under them."""
     parameters = {id(parameter) for prefix in frozen for parameter in parameters_under(model, prefix)}
     found = []
     for name, module in model.named_modules(remove_duplicate=False):

@@ -16,6 +16,7 @@ from trainers.compute.batch_norm import recompute_statistics
 from trainers.compute.batches import check_batches, needs_two, split_steps
 from trainers.compute.precision import Arithmetic, check_precision, choose_device
 from trainers.compute.rank import ALONE, Rank
+from trainers.lazy_layers import initialize_lazy_layers
 from trainers.loop.augmentation import Mixed, Mixing, check_mixing, mixed_loss
 from trainers.loop.gradient_stats import clip_gradients
 from trainers.loop.stepper import Stepper
@@ -84,7 +85,9 @@ class Probe:
         device = data.train.targets.device
         self.arithmetic = Arithmetic(recipe.precision, device)
         with global_stream(seed, "init"):
-            self.model = task.model(self.recipe).to(device)
+            self.model = task.model(self.recipe)
+            initialize_lazy_layers(self.model, data.train.inputs)
+            self.model.to(device)
         check_batches(self.model, data.train.inputs, recipe)
         self._stepper = Stepper(self.recipe, self.model, total_steps=1)
         self.parameters = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
