@@ -9,7 +9,7 @@ from typing import Annotated, Literal, NamedTuple, Self
 from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf, PlainValidator, model_validator
 from pydantic.types import Strict
 
-from search_spaces.errors import Problem, UsageError
+from search_spaces.errors import Problem, UsageError, suggest
 from search_spaces.recipe.part import Count, Part, Positive, Steps
 from search_spaces.recipe.recipe import Recipe
 from search_spaces.search.constraints import Constraint
@@ -27,6 +27,7 @@ from search_spaces.search.field_checks import validate_search
 from search_spaces.search.parameters import Alternative, Parameters
 from search_spaces.search.point_checks import validate_points
 from search_spaces.search.sequences import Grid
+from search_spaces.specs.builtin_tasks import BUILTIN_TASKS
 from search_spaces.specs.resources import Resources
 from search_spaces.specs.task_reference import read_reference, task_text
 from search_spaces.values import checked_value, show
@@ -43,8 +44,13 @@ def _check_name(name: str) -> str:
 
 
 def _check_task(task: str) -> str:
-    if not _TASK.fullmatch(read_reference(task)[0]):
+    name = read_reference(task)[0]
+    if not _TASK.fullmatch(name):
         raise ValueError(f"must be a built-in name or package.module:Name, found {show(task)}")
+    if ":" not in name and name not in BUILTIN_TASKS:
+        raise ValueError(
+            f"unknown task {show(name)}; {suggest(name, BUILTIN_TASKS)}, or your own as package.module:Name"
+        )
     return task
 
 

@@ -103,9 +103,16 @@ def test_processes_that_have_no_device_each(written: dict[str, float], message: 
         Resources.model_validate(written)
 
 
-@pytest.mark.parametrize("task", ["digits", "my_task", "package:Task", "my_package.my_module:MyTask"])
+@pytest.mark.parametrize("task", ["digits", "images?root=a", "package:Task", "my_package.my_module:MyTask"])
 def test_tasks(task: str) -> None:
     assert space(task=task).task == task
+
+
+def test_an_unknown_task_is_a_problem_of_the_file() -> None:
+    with pytest.raises(
+        ValidationError, match=r"unknown task 'digit'; did you mean digits\? valid: cartpole, .*module:Name"
+    ):
+        space(task="digit")
 
 
 @pytest.mark.parametrize("name", ["val/accuracy", "val/nll", "eval/return", "val/top-5"])
