@@ -60,12 +60,19 @@ def scalar(text: str) -> Scalar:
     return text
 
 
-def parse_yaml(text: str, source: str) -> Node:
+_TAGS: dict[str | None, type] = {
+    f"tag:yaml.org,2002:{name}": kind
+    for name, kind in {"str": str, "int": int, "float": float, "bool": bool, "null": type(None)}.items()
+}
+
+
+def parse_yaml(text: str, source: str, core_tags: bool = False) -> Node:
     """Return the only document of a text.
 
     Args:
         text: YAML.
         source: Name of the file or option, for messages.
+        core_tags: Whether values may have a tag of the core schema, such as `!!float`.
 
     Raises:
         SpecError: The text is invalid. The error has every anchor, alias, tag and duplicate key, or the syntax error or
@@ -73,7 +80,7 @@ def parse_yaml(text: str, source: str) -> Node:
     """
     if len(text) > MAX_BYTES:
         raise SpecError(Problem(source, "", f"a file must have at most {MAX_BYTES // 1024} KiB, found more"))
-    builder = _Builder(source)
+    builder = _Builder(source, core_tags)
     try:
         node = builder.document(YAML(typ="safe", pure=True).parse(text))
     except MarkedYAMLError as error:
@@ -92,8 +99,9 @@ def parse_yaml(text: str, source: str) -> Node:
 class _Builder:
     """Builds nodes from events and collects problems."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, core_tags: bool) -> None:
         self.source = source
+        self.core_tags = core_tags
         self.problems: list[Problem] = []
         self.nodes = 0
 
@@ -143,19 +151,33 @@ class _Builder:
             self.problems.append(self._problem(event, path, "aliases (*name) are not allowed; repeat the value"))
         elif isinstance(event, NodeEvent) and event.anchor is not None:
             self.problems.append(self._problem(event, path, "anchors (&name) are not allowed; remove it"))
-        if isinstance(event, ScalarEvent | CollectionStartEvent) and event.tag is not None:
+        known = self.core_tags and isinstance(event, ScalarEvent) and event.tag in _TAGS
+        if isinstance(event, ScalarEvent | CollectionStartEvent) and event.tag is not None and not known:
             self.problems.append(
                 self._problem(event, path, f"tags are not allowed, found {show(event.tag)}; remove it")
             )
 
     def _scalar(self, event: ScalarEvent, path: str) -> Scalar:
-        value = scalar(event.value) if event.implicit[0] else str(event.value)
+        value = self._tagged(event, path) if event.tag in _TAGS else self._untagged(event)
         if isinstance(value, float) and not math.isfinite(value):
             self.problems.append(self._problem(event, path, f"must be finite, found {event.value[:40]}"))
         if isinstance(value, str) and re.search("[\x00\ud800-\udfff]", value):
             self.problems.append(
                 self._problem(event, path, f"must not have NUL or surrogate characters, found {show(value)}")
             )
+        return value
+
+    def _untagged(self, event: ScalarEvent) -> Scalar:
+        return scalar(event.value) if event.implicit[0] else str(event.value)
+
+    def _tagged(self, event: ScalarEvent, path: str) -> Scalar:
+        kind = _TAGS[event.tag]
+        value = str(event.value) if kind is str else scalar(event.value)
+        if kind is float and type(value) is int:
+            return float(value)
+        if type(value) is not kind:
+            name = str(event.tag).rpartition(":")[2]
+            self.problems.append(self._problem(event, path, f"is not a value of !!{name}, found {show(event.value)}"))
         return value
 
     def _items(self, events: Iterator[Event], path: str, depth: int) -> tuple[Node, ...]:

@@ -38,6 +38,9 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
 }
 _FIELDS = {name: field for field, names in _NAMES.items() for name in names}
 
+_KIND_NAMES = tuple(f"{part}.{name}" for part in ("optimizer", "scheduler") for name in ("name", "type", "_target_"))
+_TRAINING = ("", "optim", "optimizer", "train", "training", "trainer")
+
 _LOSSES = {f"{split}_{name}" for split in ("val", "valid", "validation", "eval") for name in ("loss", "nll")}
 _ACCURACIES = {f"{split}_{name}" for split in ("val", "valid", "validation", "eval") for name in ("acc", "accuracy")}
 
@@ -47,8 +50,10 @@ def field_of(name: str, recipe: Recipe) -> str | None:
     if unknown_field(recipe, name) is None or name in ("optimizer.kind", "schedule.kind"):
         return name
     leaf = name.rpartition(".")[2].lower().replace("-", "_")
-    if name.lower() in ("optimizer.name", "optimizer.type", "scheduler.name", "scheduler.type"):
+    if name.lower() in _KIND_NAMES:
         leaf = name.partition(".")[0].lower()
+    if leaf == "rate" and name.rpartition(".")[0].rpartition(".")[2].lower() in _TRAINING:  # not that of a dropout
+        return "optimizer.lr"
     return _FIELDS.get(leaf)  # it may belong to another kind; the caller reports that
 
 
@@ -71,7 +76,7 @@ def metric_of(name: str | None, goal: str) -> tuple[str, str]:
     if word in _ACCURACIES or word in ("accuracy", "acc"):
         return "val/accuracy", f"from {name}"
     split, _, rest = name.partition("/")
-    own = re.sub(r"[^\w.@+-]", "_", rest or name, flags=re.ASCII)
+    own = re.sub(r"[^\w.-]", "_", rest or name, flags=re.ASCII)  # what a training loop may report
     own = re.sub(r"^(val|valid|validation|eval)_(?=[A-Za-z_])", "", own)
     own = own if re.match(r"[A-Za-z_]", own) else f"_{own}"
     selects = f"; it was measured on {split}, but sweeps select by val" if split in ("train", "test") else ""

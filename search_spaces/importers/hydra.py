@@ -4,6 +4,7 @@ Source: "Optuna Sweeper plugin", hydra.cc: `range(1, 10)` is passed to Optuna as
 `interval(1, 10)` is a float unless it is cast, `int(interval(1, 10))`; a tag `log` makes either logarithmic.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,12 +17,22 @@ from search_spaces.values import show
 _SAMPLERS = {"tpe": "tpe", "random": "random", "grid": "grid", "gp": "gp", "qmc": "qmc"}
 _CASTS = ("int", "float", "str", "bool")
 _DEFAULT_TRIALS = 20
-_IGNORED = ("_target_", "sampler", "direction", "n_trials", "params", "search_space", "study_name", "storage")
+_PACKAGE = re.compile(r"^#\s*@package\s+(\S+)\s*$", re.MULTILINE)
+_WANDB = "wandb_sweep_config"
+_IGNORED = (_WANDB, "_target_", "sampler", "direction", "n_trials", "params", "search_space", "study_name", "storage")
 
 
 def is_hydra(tree: Mapping[str, Any]) -> bool:
     """Return whether a file looks like a Hydra configuration with a sweeper."""
     return isinstance(_sweeper(tree), Mapping)
+
+
+def packaged(tree: Mapping[str, Any], text: str) -> Mapping[str, Any]:
+    """Return a tree inside of the sections that a first line such as `# @package hydra.sweeper` names."""
+    found = _PACKAGE.search(text)
+    for name in reversed(found[1].split(".")) if found and found[1] in ("hydra", "hydra.sweeper") else ():
+        tree = {name: tree}
+    return tree
 
 
 def _sweeper(tree: Mapping[str, Any]) -> Any:
@@ -37,9 +48,12 @@ def read_hydra(tree: Mapping[str, Any]) -> Imported:
     Raises:
         UsageError: There are no parameters to sweep over.
     """
-    sweeper: Mapping[str, Any] = _sweeper(tree)
+    sweeper = _settings(_sweeper(tree))
     if isinstance(params := sweeper.get("params"), Mapping):
-        parameters = tuple(_override(name, value) for name, value in _flat(params))
+        parameters = tuple(
+            _described(name, value) if isinstance(value, Mapping) else _override(name, value)
+            for name, value in _flat(params)
+        )
     elif isinstance(space := sweeper.get("search_space"), Mapping):
         parameters = tuple(_described(name, entry) for name, entry in space.items())
     else:
@@ -47,6 +61,7 @@ def read_hydra(tree: Mapping[str, Any]) -> Imported:
     notes = [
         f"hydra.sweeper.{name} has no counterpart: {show(v)}" for name, v in sweeper.items() if name not in _IGNORED
     ]
+    metric, about = _metric(tree, sweeper)
     direction = sweeper.get("direction", "minimize")
     if isinstance(direction, list):
         notes.append(f"only one metric is optimized, the first of {show(direction)}")
@@ -55,19 +70,47 @@ def read_hydra(tree: Mapping[str, Any]) -> Imported:
     trials = sweeper.get("n_trials", _DEFAULT_TRIALS)
     rest = {name: value for name, value in tree.items() if name not in ("hydra", "hydra.sweeper", "defaults")}
     return Imported(
-        origin="a Hydra sweep with Optuna",
+        origin=f"a Hydra sweep with {'W&B' if _WANDB in sweeper else 'Optuna'}",
         parameters=parameters,
+        metric=metric,
         goal="maximize" if direction == "maximize" else "minimize",
         sampler=sampler,
         points=trials if isinstance(trials, int) and trials > 0 else _DEFAULT_TRIALS,
         baseline=dict(_leaves(rest, "")),
-        notes=(*notes, *more),
+        notes=(*notes, *more, *about),
     )
+
+
+def _settings(sweeper: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a sweeper, with those that it keeps in a section of their own."""
+    settings = dict(sweeper)
+    own = settings.get("optuna_config")
+    if isinstance(own, Mapping):
+        settings = {**own, **{name: value for name, value in settings.items() if name != "optuna_config"}}
+    own = settings.get(_WANDB)
+    if isinstance(own, Mapping):
+        metric = own.get("metric")
+        goal = metric.get("goal", "minimize") if isinstance(metric, Mapping) else "minimize"
+        settings |= {"direction": goal, "n_trials": own.get("budget", own.get("run_cap"))}
+        settings["sampler"] = {"_target_": {"bayes": "gp"}.get(str(own.get("method")), str(own.get("method", "tpe")))}
+    return settings
+
+
+def _metric(tree: Mapping[str, Any], sweeper: Mapping[str, Any]) -> tuple[str | None, tuple[str, ...]]:
+    """Return the name of the metric that the file optimizes, or None, and notes."""
+    own = sweeper.get(_WANDB)
+    metric = own.get("metric") if isinstance(own, Mapping) else None
+    name = metric.get("name") if isinstance(metric, Mapping) else tree.get("optimized_metric")
+    if not isinstance(name, str):
+        return None, ()
+    if "${" in name:
+        return None, (f"guessed: the metric is {show(name)}, which is not resolved; write its name",)
+    return name, ()
 
 
 def _flat(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in section.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and not isinstance(value.get("type"), str):
             yield from _flat(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value

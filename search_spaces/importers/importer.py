@@ -9,14 +9,17 @@ from search_spaces.files.nodes import plain
 from search_spaces.files.space_loader import parse_space
 from search_spaces.files.yaml_parser import parse_yaml
 from search_spaces.importers.field_names import SECTIONS, field_of, kind_of
-from search_spaces.importers.hydra import is_hydra, read_hydra
+from search_spaces.importers.hydra import is_hydra, packaged, read_hydra
 from search_spaces.importers.imported import Imported, Parameter
 from search_spaces.importers.space_text import space_text
 from search_spaces.importers.wandb import is_wandb, read_wandb
+from search_spaces.lint.lint import lint
 from search_spaces.recipe.fields import resolve, unknown_field
 from search_spaces.recipe.recipe import Recipe
 from search_spaces.search.distributions import Constant, Distribution, LogUniform, RandInt, Uniform, Value
 from search_spaces.search.field_checks import validate_search
+from search_spaces.search.parameters import Alternative
+from search_spaces.specs.space import SpaceSpec
 from search_spaces.values import show
 
 _LEFT_OUT = {"seed": "a sweep sets the seeds of its runs itself, from --seed"}
@@ -43,6 +46,7 @@ class _Placement:
     search: dict[str, Placed] = field(default_factory=dict)
     fixed: dict[str, str] = field(default_factory=dict)
     left: list[str] = field(default_factory=list)
+    one_of: dict[str, tuple[Alternative, ...]] = field(default_factory=dict)
 
     def place(self, parameter: Parameter, baseline: Value) -> None:
         """Assign a parameter to the field that its name means, else to `custom`, else list it as left out."""
@@ -54,7 +58,8 @@ class _Placement:
         wanted = field_of(parameter.name, self.recipe)
         reason = "not a field of a recipe, so your task must read it from recipe.custom"
         if wanted and wanted.endswith(".kind") and not wanted.startswith("custom."):
-            self._leave(parameter, f"kinds are not searched; this space uses {getattr(self.recipe, wanted[:-5]).kind}")
+            if not self._alternatives(wanted.removesuffix(".kind"), distribution):
+                self._leave(parameter, f"this space uses {getattr(self.recipe, wanted[:-5]).kind}")
             return
         unknown = unknown_field(self.recipe, wanted) if wanted else None
         if unknown:
@@ -71,6 +76,15 @@ class _Placement:
         error = self._try(custom, replace(parameter, notes=(*parameter.notes, reason)), distribution, baseline)
         if error is not None:
             self._leave(parameter, error)
+
+    def _alternatives(self, section: str, distribution: Distribution) -> bool:
+        """Search the kinds of a section as its alternatives; return False unless all options are kinds."""
+        kinds = [kind_of(section, option) for option in distribution.edges()]
+        known = [kind for kind in dict.fromkeys(kinds) if kind is not None]
+        if None in kinds or len(known) < 2 or section in self.one_of:
+            return False
+        self.one_of[section] = tuple(Alternative(kind) for kind in known)
+        return True
 
     def _try(self, name: str, parameter: Parameter, distribution: Distribution, baseline: Value) -> str | None:
         """Assign a parameter to a field, or return why that is invalid."""
@@ -90,8 +104,8 @@ class _Placement:
             self.recipe, self.fixed[name] = recipe, ", from ".join(filter(None, (show(distribution.value), comment)))
             return None
         others = {other: placed.distribution for other, placed in self.search.items()}
-        problems = validate_search(recipe, {name: distribution}) or validate_search(
-            recipe, {**others, name: distribution}
+        problems = validate_search(recipe, {name: distribution}, self.one_of) or validate_search(
+            recipe, {**others, name: distribution}, self.one_of
         )
         if problems:
             return problems[0].message
@@ -131,10 +145,11 @@ def import_sweep(text: str, source: str) -> str:
     Raises:
         UsageError: The file is neither, or is invalid as a whole.
     """
-    tree = plain(parse_yaml(text, source))
+    tree = plain(parse_yaml(text, source, core_tags=True))
     if not isinstance(tree, Mapping):
         raise SpecError(Problem(source, "", "must be a section of `name: value` lines"))
     try:
+        tree = packaged(tree, text)
         if is_hydra(tree):
             found = read_hydra(tree)
         elif is_wandb(tree):
@@ -147,14 +162,21 @@ def import_sweep(text: str, source: str) -> str:
     placement = _placed(found)
     search = {name: placed.distribution for name, placed in placement.search.items()}
     comments = placement.fixed | {name: placed.comment for name, placed in placement.search.items()}
-    written = space_text(found, source, placement.recipe, search, comments, placement.left)
-    parse_space(written, f"{source} (imported)", "imported")  # raises if the result is not a valid space
-    return written
+    guessed = not any(kind_of("optimizer", value) for value in _kinds(found, "optimizer", Recipe()))
+    written = space_text(found, source, placement.recipe, search, placement.one_of, comments, placement.left, guessed)
+    spec = parse_space(written, f"{source} (imported)", "imported")  # raises if the result is not a valid space
+    return written + "".join(f"# `sweeps run` refuses this space: {line}\n" for line in _refusals(spec))
+
+
+def _refusals(spec: SpaceSpec) -> tuple[str, ...]:
+    """Return the findings for which `sweeps run` refuses a space."""
+    return tuple(f"{one.field}: {one.evidence}; {one.fix}" for one in lint(spec) if one.severity == "error")
 
 
 def _placed(found: Imported) -> _Placement:
     placement = _Placement(_start(found))
-    for parameter in found.parameters:
+    # The kinds come first: they decide which other fields can be searched.
+    for parameter in sorted(found.parameters, key=lambda one: not str(field_of(one.name, Recipe())).endswith(".kind")):
         given = found.baseline.get(parameter.name)
         baseline = _middle(parameter.distribution) if given is None else given
         placement.place(parameter, baseline)
@@ -165,10 +187,7 @@ def _start(found: Imported) -> Recipe:
     """Return the recipe with the kinds of optimizer and schedule that the file names."""
     recipe = Recipe()
     for section in SECTIONS:
-        named = [one for one in found.parameters if field_of(one.name, recipe) == f"{section}.kind"]
-        values = [found.baseline[one.name] for one in named if one.name in found.baseline]
-        values += [value for one in named if one.distribution is not None for value in one.distribution.edges()]
-        kinds = [kind for value in values if (kind := kind_of(section, value)) is not None]
+        kinds = [kind for value in _kinds(found, section, recipe) if (kind := kind_of(section, value)) is not None]
         if kinds:
             recipe = resolve(recipe, {f"{section}.kind": kinds[0]})
     fields = {field_of(one.name, recipe) for one in found.parameters}
@@ -179,6 +198,14 @@ def _start(found: Imported) -> Recipe:
     ):
         recipe = resolve(recipe, {"optimizer.kind": "sgd"})
     return recipe
+
+
+def _kinds(found: Imported, section: str, recipe: Recipe) -> list[Value]:
+    """Return the names that the file gives for the kind of a section, that of its own configuration first."""
+    kind = f"{section}.kind"
+    named = [one for one in found.parameters if field_of(one.name, recipe) == kind]
+    values = [value for name, value in found.baseline.items() if field_of(name, recipe) == kind]
+    return values + [value for one in named if one.distribution is not None for value in one.distribution.edges()]
 
 
 def _middle(distribution: Distribution | None) -> Value:

@@ -3,17 +3,20 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from search_spaces.errors import UsageError
 from search_spaces.importers.field_names import metric_of
 from search_spaces.importers.imported import Imported
 from search_spaces.recipe.recipe import Recipe
-from search_spaces.search.distributions import Distribution, canonical
+from search_spaces.search.distributions import Choice, Distribution, RandInt, canonical
+from search_spaces.search.parameters import OneOf
 from search_spaces.search.sequences import grid_points
 from search_spaces.specs.space import SAMPLERS
 
 _TASK = "my_package.my_module:MyTask"
 _RUNS = 32
+_NO_OPTIMIZER = "guessed: the file names no known optimizer"
 _MOST_RUNS = 10**6
 _PLAIN = re.compile(r"[A-Za-z_][\w.]*", re.ASCII)
 
@@ -23,8 +26,10 @@ def space_text(
     source: str,
     recipe: Recipe,
     search: Mapping[str, Distribution],
+    one_of: OneOf,
     comments: Mapping[str, str],
     left: Sequence[str],
+    guessed: bool,
 ) -> str:
     """Write a space file.
 
@@ -33,11 +38,14 @@ def space_text(
         source: Name of its file.
         recipe: The baseline.
         search: Distribution of each searched field.
+        one_of: Alternatives of sections, without ranges of their own.
         comments: Comments on searched and on fixed fields.
         left: A line about each parameter that is left out.
+        guessed: Whether the optimizer is a guess.
     """
     metric, about = metric_of(found.metric, found.goal)
-    sampler, runs, notes = _runs(found, search)
+    kinds = {f"{name}.kind": Choice([one.kind for one in ones]) for name, ones in one_of.items()}
+    sampler, runs, notes = _runs(found, {**search, **kinds})
     lines = [
         _comment(f"Imported from {source}, {found.origin}. Check every comment that says `guessed`."),
         *map(_comment, (*found.notes, *notes)),
@@ -47,10 +55,11 @@ def space_text(
         "",
         "# Run 0, the baseline. Missing values are guessed as the middle of their range; write those you use today.",
         "recipe:",
-        *_recipe_lines(recipe),
+        *_recipe_lines(recipe, _NO_OPTIMIZER if guessed else ""),
         *(_comment(f"{name}: {comment}", "  ") for name, comment in comments.items() if name not in search),
         "",
-        "search:" if search else "search: {}",
+        "search:" if search or one_of else "search: {}",
+        *(f"  {name}: {{one_of: {_flow([{'kind': one.kind} for one in ones])}}}" for name, ones in one_of.items()),
         *(f"  {name}: {_flow(canonical(one))}{_aside(comments[name])}" for name, one in search.items()),
         *(_comment(f"left out: {line}", "  ") for line in left),
         "",
@@ -71,12 +80,18 @@ def _runs(found: Imported, search: Mapping[str, Distribution]) -> tuple[Mapping[
             runs = min(_MOST_RUNS, 1 + (found.points or _RUNS))
             return {**found.sampler, "kind": "random"}, runs, (note,)
         return found.sampler, 1 + min(points, found.points or points, _MOST_RUNS - 1), ()
+    most = SAMPLERS[str(found.sampler["kind"])].most_integers
+    if most is not None and any(isinstance(one, RandInt) and one.size > most for one in search.values()):
+        kind = found.sampler["kind"]
+        note = f"guessed: {kind} needs at most {most:,} whole numbers in a range, so the sampler is tpe"
+        sampler, runs, more = _runs(replace(found, sampler={**found.sampler, "kind": "tpe"}), search)
+        return sampler, runs, (note, *more)
     if found.points is None:
         return found.sampler, _RUNS, ("guessed: the file does not limit the number of runs",)
     return found.sampler, min(_MOST_RUNS, 1 + found.points), ()
 
 
-def _recipe_lines(recipe: Recipe) -> Iterator[str]:
+def _recipe_lines(recipe: Recipe, about_optimizer: str) -> Iterator[str]:
     for name, part in recipe:
         if name == "custom":
             values = dict(part)
@@ -87,7 +102,7 @@ def _recipe_lines(recipe: Recipe) -> Iterator[str]:
             if getattr(part, "kind", None) and (values or name == "optimizer" or part != getattr(Recipe(), name)):
                 values = {"kind": part.kind, **values}
         if values:
-            yield f"  {name}: {_flow(values)}"
+            yield f"  {name}: {_flow(values)}{_aside(about_optimizer if name == 'optimizer' else '')}"
 
 
 def _stopping(stopping: tuple[int, int] | None) -> str:

@@ -87,6 +87,8 @@ def _parameters(section: Mapping[str, Any], prefix: str) -> Iterator[Parameter]:
 
 def _parameter(name: str, entry: Mapping[str, Any]) -> Parameter:
     kind = entry.get("distribution") or _inferred(entry)
+    if kind is None:
+        return Parameter(name, None, ("has none of value, values, min and max, parameters",))
     if kind not in _READERS:
         return Parameter(name, None, (f"unknown distribution {show(kind)}",))
     try:
@@ -96,15 +98,15 @@ def _parameter(name: str, entry: Mapping[str, Any]) -> Parameter:
         return Parameter(name, None, (missing,))
 
 
-def _inferred(entry: Mapping[str, Any]) -> str:
-    """Return the distribution that W&B uses when none is named."""
+def _inferred(entry: Mapping[str, Any]) -> str | None:
+    """Return the distribution that W&B uses when none is named, or None if there is none."""
     if "value" in entry:
         return "constant"
     if "values" in entry:
         return "categorical"
     if "min" in entry and "max" in entry:
         return "int_uniform" if isinstance(entry["min"], int) and isinstance(entry["max"], int) else "uniform"
-    return "normal" if "mu" in entry or "sigma" in entry else "none"
+    return "normal" if "mu" in entry or "sigma" in entry else None
 
 
 def _constant(name: str, entry: Mapping[str, Any]) -> Parameter:

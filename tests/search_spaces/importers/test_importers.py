@@ -112,7 +112,8 @@ def test_wandb_distributions(parameter: str, expected: object) -> None:
         ("x: {distribution: log_uniform, min: 0, max: 1e9}", "log_uniform:"),
         ("x: 3", "must be a section"),
         ("x: {values: [[1, 2], [3]]}", "null"),
-        ("x: {}", "unknown distribution 'none'"),
+        ("x: {}", "x: has none of value, values, min and max, parameters"),
+        ("x: {kind: {values: [a]}}", "x: has none of value, values, min and max, parameters"),
         ("random_seed: {values: [1]}\n  seed: {values: [1]}", "a sweep sets the seeds of its runs itself"),
     ],
 )
@@ -123,14 +124,108 @@ def test_what_cannot_be_mapped_is_reported(parameter: str, words: str) -> None:
     assert "x" not in spec.recipe.custom
 
 
-def test_the_first_of_several_optimizers_is_used_and_a_comment_says_so() -> None:
+def test_several_optimizers_become_alternatives_with_a_shared_rate() -> None:
+    spec, text = wandb("lr: {min: 0.001, max: 0.01}\n  optimizer: {values: [SGD, AdamW]}")
+    assert [one.kind for one in spec.one_of["optimizer"]] == ["sgd", "adamw"]
+    assert searched(spec) == {"optimizer.lr": {"uniform": [0.001, 0.01]}}
+    assert isinstance(spec.recipe.optimizer, SGD)
+    assert "names no known optimizer" not in text
     spec, text = wandb("optimizer: {values: [adamw, sgd]}\n  momentum: {min: 0.5, max: 0.9}")
     assert isinstance(spec.recipe.optimizer, AdamW)
-    assert spec.search == {}
-    assert "left out: optimizer: kinds are not searched; this space uses adamw" in text
     assert "left out: momentum: momentum belongs to" in text
-    spec, _ = wandb("momentum: {min: 0.5, max: 0.9}")
+    spec, text = wandb("optimizer: {values: [adamw, mine]}")
+    assert (spec.one_of, "left out: optimizer: this space uses adamw" in text) == ({}, True)
+    spec, _ = wandb("optimizer: {values: [adamw, sgd]}\n  x: {values: [a, b, c]}", "method: grid")
+    assert spec.runs == 7
+
+
+def test_a_guessed_optimizer_says_so() -> None:
+    spec, text = wandb("momentum: {min: 0.5, max: 0.9}")
     assert isinstance(spec.recipe.optimizer, SGD)
+    assert "# guessed: the file names no known optimizer" in text
+    spec, text = imported(
+        "optimizer: {_target_: torch.optim.SGD, lr: 0.1}\n"
+        "hydra: {sweeper: {params: {optimizer.lr: 'interval(0.01, 0.1)'}}}"
+    )
+    assert isinstance(spec.recipe.optimizer, SGD)
+    assert "names no known optimizer" not in text
+
+
+def test_what_run_would_refuse_is_said() -> None:
+    _, text = wandb("lr: {min: 1.0, max: 10.0}\n  optimizer: {value: adamw}")
+    assert "# `sweeps run` refuses this space: optimizer.lr: " in text
+    spec, text = wandb("x: {distribution: int_uniform, min: 0, max: 4294967295}", "method: bayes\nrun_cap: 9")
+    assert (spec.sampler.kind, spec.runs) == ("tpe", 10)
+    assert "gp needs at most 1,000,000 whole numbers" in text
+
+
+@pytest.mark.parametrize(
+    ("tagged", "expected"),
+    [
+        ("{min: !!float 1e-5, max: !!float 1}", {"uniform": [1e-5, 1.0]}),
+        ("{values: [!!str 1, !!int 2, !!bool true]}", {"choice": ["1", 2, True]}),
+    ],
+)
+def test_core_tags_are_read(tagged: str, expected: object) -> None:
+    spec, _ = wandb(f"x: {tagged}")
+    assert searched(spec) == {"custom.x": expected}
+
+
+def test_a_wrong_or_foreign_tag_is_refused() -> None:
+    with pytest.raises(UsageError, match="is not a value of !!int, found 'a'"):
+        wandb("x: {value: !!int a}")
+    with pytest.raises(UsageError, match="tags are not allowed"):
+        wandb("x: {value: !mine a}")
+
+
+HYDRA_FORMS = {
+    "own section": """
+hydra:
+  sweeper:
+    optuna_config: {study_name: s, direction: maximize, n_trials: 5}
+    params:
+      net.width: {type: int, low: 8, high: 64}
+      train.rate: {type: float, low: 1e-4, high: 1e-2, log: true}
+""",
+    "package": """
+# @package hydra.sweeper
+direction: maximize
+n_trials: 5
+params: {net.width: "range(8, 64)", train.rate: "tag(log, interval(1e-4, 1e-2))"}
+""",
+    "W&B": """
+hydra:
+  sweeper:
+    wandb_sweep_config: {name: s, method: bayes, budget: 5, metric: {name: val/f1, goal: maximize}}
+    params: {net.width: "range(8, 64)", train.rate: "tag(log, interval(1e-4, 1e-2))"}
+""",
+}
+
+
+@pytest.mark.parametrize("form", HYDRA_FORMS)
+def test_the_forms_of_a_hydra_sweep(form: str) -> None:
+    spec, text = imported(HYDRA_FORMS[form])
+    assert searched(spec) == {"model.width": {"randint": [8, 64]}, "optimizer.lr": {"loguniform": [1e-4, 1e-2]}}
+    assert (spec.metric.goal, spec.runs) == ("maximize", 6)
+    assert ("a Hydra sweep with W&B" in text) == (form == "W&B") == (spec.metric.name == "val/f1")
+
+
+@pytest.mark.parametrize(
+    ("metric", "name", "note"),
+    [
+        ("val/f1_best", "val/f1_best", ""),
+        ("${metric}", "val/nll", "guessed: the metric is '${metric}', which is not resolved"),
+    ],
+)
+def test_the_optimized_metric_of_hydra(metric: str, name: str, note: str) -> None:
+    spec, text = imported(f"optimized_metric: {metric}\nhydra: {{sweeper: {{params: {{x: 'choice(1, 2)'}}}}}}")
+    assert spec.metric.name == name
+    assert note in text
+
+
+def test_a_rate_of_dropout_is_no_learning_rate() -> None:
+    spec, _ = wandb("drop.rate: {min: 0.1, max: 0.5}\n  rate: {min: 0.001, max: 0.01}")
+    assert set(spec.search) == {"custom.drop_rate", "optimizer.lr"}
 
 
 def test_a_range_that_is_invalid_for_its_field_becomes_custom() -> None:
