@@ -1,6 +1,6 @@
 """Check a user's task before anything is trained."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import torch
@@ -11,6 +11,7 @@ from search_spaces.recipe.recipe import Recipe
 from search_spaces.seeds import derive_seed
 from trainers.evaluation.fgsm import check_fgsm
 from trainers.loop.augmentation import check_mixing
+from trainers.loop.fingerprint import data_digests
 from trainers.seeding import global_stream
 from trainers.task import Data, Split, Task, describe_tensor
 from trainers.task_lookup import describe, load_target
@@ -18,10 +19,13 @@ from trainers.task_lookup import describe, load_target
 _T = TypeVar("_T")
 
 
-def prepare(reference: str, recipe: Recipe, seed: int, processes: int = 1) -> None:
+def prepare(reference: str, recipe: Recipe, seed: int, processes: int = 1) -> Mapping[str, str]:
     """Check that a task can be trained, before any worker starts; this also fills its caches.
 
     A training loop is only imported, since running it would train.
+
+    Returns:
+        Digest of each split of the data by name; empty for a training loop.
 
     Raises:
         UsageError: The task cannot be trained; the message says how to fix it.
@@ -29,7 +33,7 @@ def prepare(reference: str, recipe: Recipe, seed: int, processes: int = 1) -> No
     task = load_target(reference)
     if not isinstance(task, Task):
         check_loop(reference, processes)
-        return
+        return {}
     where = f"task {reference}"
     data = _call(f"{where}: data(seed)", lambda: task.data(derive_seed(seed, "split")))
     _check_data(where, task.classes, data)
@@ -38,6 +42,7 @@ def prepare(reference: str, recipe: Recipe, seed: int, processes: int = 1) -> No
     with global_stream(seed, "init"):
         model = _call(f"{where}: model(recipe)", lambda: task.model(recipe))
     _check_model(where, task.classes, model, data.val)
+    return data_digests(data)
 
 
 def _call(what: str, call: Callable[[], _T]) -> _T:

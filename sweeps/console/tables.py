@@ -68,6 +68,7 @@ def print_status(views: Sequence[SweepView], console: Console) -> None:
         console.print(
             f"driver: {view.driver or f'none; `sweeps {verb}` continues what is not finished'}", highlight=False
         )
+        _print_changes(view, console)
 
 
 def print_runs(view: SweepView, console: Console) -> None:
@@ -89,7 +90,13 @@ def print_runs(view: SweepView, console: Console) -> None:
             ", ".join(f"{names[path]} {short(value)}" for path, value in shown[row.number].items()),
         )
     console.print(table)
+    _print_changes(view, console)
     console.print(f"one run in full: sweeps show {view.spec.name} RUN", highlight=False)
+
+
+def _print_changes(view: SweepView, console: Console) -> None:
+    for change in view.changes:
+        console.print(f"changed: {change}", highlight=False, markup=False)
 
 
 def print_run(view: SweepView, row: RunRecord, epochs: pd.DataFrame, console: Console) -> None:

@@ -24,11 +24,11 @@ def loop(config, seed, state=None):
 
 
 def test_prepare_passes_what_can_be_trained(monkeypatch):
-    for target in (task(), loop):
+    for target, splits in ((task(), {"train", "val", "test"}), (loop, set())):
         monkeypatch.setattr(task_checks, "load_target", lambda reference, target=target: target)
-        assert prepare("x", RECIPE, 0) is None  # it raises otherwise
+        assert set(prepare("x", RECIPE, 0)) == splits
     monkeypatch.undo()
-    assert prepare("digits", RECIPE, 0) is None
+    assert set(prepare("digits", RECIPE, 0)) == {"train", "val", "test"}
 
 
 def broken(*arguments):
