@@ -21,7 +21,13 @@ from sweeps.store.store import Store
 
 
 def ablate(
-    spec: AblationSpec, options: Options, console: Console, began: float, more: int = 0, to: Path | None = None
+    spec: AblationSpec,
+    options: Options,
+    console: Console,
+    began: float,
+    more: int = 0,
+    to: Path | None = None,
+    source: str = "",
 ) -> int:
     """Train an ablation, or resume it, and write its report.
 
@@ -32,6 +38,7 @@ def ablate(
         began: Value of `time.monotonic` when the command was started.
         more: Number of pairs to add to a finished ablation.
         to: Folder for the report; None for `reports/NAME`.
+        source: Name of the sweep whose best runs are the arms; empty if there is none.
 
     Returns:
         The exit code of `sweeps.driver.driver.drive`.
@@ -40,13 +47,13 @@ def ablate(
         UsageError: The input has to be fixed first.
         SweepError: The ablation cannot continue; running the same command again resumes it.
     """
-    code = drive(ablation_work(spec, more), options, console, began)
+    code = drive(ablation_work(spec, more, source), options, console, began)
     if code != exit_codes.INTERRUPTED:  # a report before the end would be an unplanned look
         present(options.storage, spec.name, console, to)
     return code
 
 
-def ablation_work(spec: AblationSpec, more: int = 0) -> Work:
+def ablation_work(spec: AblationSpec, more: int = 0, source: str = "") -> Work:
     """Return the work of an ablation for the driver."""
 
     def reconcile_spec(store: Store, row: SweepRecord) -> tuple[str, tuple[str, ...]]:
@@ -80,6 +87,7 @@ def ablation_work(spec: AblationSpec, more: int = 0) -> Work:
         progress=progress,
         summary=_summary,
         facts={"question": spec.question, "primary": spec.metrics.primary, "design": spec.design},
+        source=source,
     )
 
 

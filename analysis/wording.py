@@ -1,12 +1,13 @@
 """Numbers, values, intervals and p values as every report and figure prints them."""
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from analysis.statistics.intervals import Interval
 from search_spaces import Value
 from search_spaces.files.yaml_parser import scalar
 from search_spaces.values import show
+from sweeps.changes import recorded_changes
 
 NONE = "—"
 """A table cell without a value."""
@@ -74,6 +75,14 @@ def counted(count: int, noun: str) -> str:
 def part_of(count: int, whole: int, noun: str, singular: str, plural: str) -> str:
     """Return the start of a sentence about a part: ``1 of 3 runs is``, ``2 of 3 runs are``."""
     return f"{count} of {counted(whole, noun)} {singular if count == 1 or whole == 1 else plural}"
+
+
+def change_caveats(provenance: Mapping[str, Any]) -> list[str]:
+    """Return a caveat for each difference with which a sweep or ablation was continued."""
+    return [
+        f"Recorded as changed while it was trained: {change}. Runs from before and after that may not be comparable."
+        for change in recorded_changes(provenance)
+    ]
 
 
 def shortened(text: str, most: int) -> str:

@@ -1,6 +1,6 @@
 """Check a user's task before anything is trained."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from numbers import Integral
 from typing import TypeVar
 
@@ -14,6 +14,7 @@ from trainers.compute.batches import check_batches
 from trainers.evaluation.fgsm import check_fgsm
 from trainers.lazy_layers import initialize_lazy_layers
 from trainers.loop.augmentation import check_mixing
+from trainers.loop.fingerprint import data_digests
 from trainers.optim.layer_groups import freeze
 from trainers.seeding import global_stream, seed_for
 from trainers.task import Data, Split, Task, describe_tensor
@@ -22,10 +23,13 @@ from trainers.task_lookup import describe, load_target
 _T = TypeVar("_T")
 
 
-def prepare(reference: str, recipe: Recipe, seed: int, processes: int = 1) -> None:
+def prepare(reference: str, recipe: Recipe, seed: int, processes: int = 1) -> Mapping[str, str]:
     """Check that a task can be trained, before any worker starts; this also fills its caches.
 
     A training loop is only imported, since running it would train.
+
+    Returns:
+        Digest of each split of the data by name; empty for a training loop.
 
     Raises:
         UsageError: The task cannot be trained; the message says how to fix it.
@@ -33,7 +37,7 @@ def prepare(reference: str, recipe: Recipe, seed: int, processes: int = 1) -> No
     task = load_target(reference)
     if not isinstance(task, Task):
         check_loop(reference, processes)
-        return
+        return {}
     where = f"task {reference}"
     data = _call(f"{where}: data(seed)", lambda: task.data(seed_for(task, derive_seed(seed, "split"))))
     _check_data(where, task.classes, data)
@@ -46,6 +50,7 @@ def prepare(reference: str, recipe: Recipe, seed: int, processes: int = 1) -> No
         _check_logits(where, task.classes, model, data.val.inputs[:examples])
     freeze(model, recipe.groups.frozen)
     check_batches(model, data.train.inputs, recipe)
+    return data_digests(data)
 
 
 def _call(what: str, call: Callable[[], _T]) -> _T:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from analysis.ablation.claims import Claim
 from analysis.ablation.evidence import Evidence
 from analysis.ablation.pairing import fingerprint_counts
-from analysis.wording import counted, part_of
+from analysis.wording import change_caveats, counted, part_of
 from search_spaces import MATCHED, RETUNED, AblationSpec
 
 FEW_PAIRS = 6  # with fewer pairs the sign-flip test cannot reach .05
@@ -15,6 +15,7 @@ def caveats(evidence: Evidence, claims: Sequence[Claim]) -> tuple[str, ...]:
     """Return the caveats, the most general first."""
     spec = evidence.spec
     return (
+        *change_caveats(evidence.provenance),
         *_scope(spec),
         *_pairs(evidence),
         *_pairing(evidence, claims),

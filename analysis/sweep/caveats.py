@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from analysis.sweep.evidence import SweepEvidence
 from analysis.sweep.importance import Importances
-from analysis.wording import counted, part_of
+from analysis.wording import change_caveats, counted, part_of
 from sweeps.run_state import RunState
 
 
@@ -14,6 +14,7 @@ def sweep_caveats(evidence: SweepEvidence, importances: Sequence[Importances]) -
     lines = [
         f"All scores are {spec.metric.name} on the data by which the winner was selected, so its score is optimistic;"
         " sweeps confirm measures it on fresh seeds and the test split.",
+        *change_caveats(evidence.provenance),
         *_seeds(evidence),
         f"One task, {spec.task}, and one budget of {evidence.budget} epochs: for others, other recipes may be best.",
         *_stopping(evidence),

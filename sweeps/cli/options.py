@@ -40,6 +40,13 @@ Folder = Annotated[
     Path | None, typer.Option("--to", metavar="FOLDER", help="Folder to write to. Default: reports/NAME.")
 ]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait until another driver of it ends, instead of failing.")]
+AcceptChanges = Annotated[
+    bool,
+    typer.Option(
+        "--accept-changes",
+        help="Continue although your code, the data or torch has changed since; every report then says so.",
+    ),
+]
 Listeners = Annotated[
     list[str] | None,
     typer.Option("--listener", metavar="MODULE:CLASS", help="Listener class that follows the sweep. Repeatable."),

@@ -8,6 +8,7 @@ from search_spaces import Overrides, SpaceSpec, UsageError, load_ablation, load_
 from search_spaces.lint.lint import lint, lint_lines
 from sweeps.cli.options import (
     BEGAN,
+    AcceptChanges,
     Address,
     Checkpoints,
     Folder,
@@ -41,6 +42,7 @@ def run(
     checkpoints: Checkpoints = None,
     wait: Wait = False,
     listeners: Listeners = None,
+    accept_changes: AcceptChanges = False,
 ) -> None:
     """Run a sweep, or continue it."""
     spec = load_space(space, settings or (), runs, seed, name)
@@ -55,7 +57,7 @@ def run(
     from sweeps.driver.work import Options, sweep_work
 
     own = {name: load_listener(name) for name in listeners or ()}
-    options = Options(storage, address, local, checkpoints, wait, own)
+    options = Options(storage, address, local, checkpoints, wait, own, accept_changes)
     raise typer.Exit(drive(sweep_work(spec, forced), options, open_console(), BEGAN))
 
 
@@ -124,6 +126,7 @@ def ablate(
     local: Local = False,
     checkpoints: Checkpoints = None,
     wait: Wait = False,
+    accept_changes: AcceptChanges = False,
 ) -> None:
     """Run a paired ablation, or continue it, and write its report."""
     from analysis.ablate import ablate
@@ -139,9 +142,9 @@ def ablate(
         spec = load_ablation(str(ablation), LIBRARY, overrides)
     from sweeps.driver.work import Options
 
-    raise typer.Exit(
-        ablate(spec, Options(storage, address, local, checkpoints, wait), open_console(), BEGAN, add_pairs, to)
-    )
+    options = Options(storage, address, local, checkpoints, wait, accept_changes=accept_changes)
+    followed = (source or "").removeprefix("best:")
+    raise typer.Exit(ablate(spec, options, open_console(), BEGAN, add_pairs, to, followed))
 
 
 def confirm(
@@ -150,21 +153,24 @@ def confirm(
     pairs: Annotated[
         int, typer.Option("--pairs", min=1, help="Number of fresh seeds per arm; none was used by the sweep.")
     ] = 10,
+    new_name: Annotated[str | None, typer.Option("--name", help="Name of the ablation. Default: NAME-confirm.")] = None,
     to: Folder = None,
     storage: Storage = DEFAULT_URL,
     address: Address = None,
     local: Local = False,
     checkpoints: Checkpoints = None,
+    accept_changes: AcceptChanges = False,
 ) -> None:
     """Compare the finalists of a sweep with its baseline on fresh seeds and the test split."""
     from analysis.ablate import ablate
     from analysis.sweep.evidence import read_sweep
     from analysis.sweep.next_steps.follow_up import confirm as ablation_of
 
-    spec = ablation_of(read_sweep(storage, name), top, pairs)
+    spec = ablation_of(read_sweep(storage, name), top, pairs, new_name)
     from sweeps.driver.work import Options
 
-    raise typer.Exit(ablate(spec, Options(storage, address, local, checkpoints), open_console(), BEGAN, to=to))
+    options = Options(storage, address, local, checkpoints, accept_changes=accept_changes)
+    raise typer.Exit(ablate(spec, options, open_console(), BEGAN, to=to, source=name))
 
 
 def extend(
@@ -182,6 +188,7 @@ def extend(
     address: Address = None,
     local: Local = False,
     checkpoints: Checkpoints = None,
+    accept_changes: AcceptChanges = False,
 ) -> None:
     """Continue a sweep in wider ranges where its best point is at an edge, from its best runs."""
     from analysis.sweep.evidence import read_sweep
@@ -191,4 +198,5 @@ def extend(
     from sweeps.driver.driver import drive
     from sweeps.driver.work import Options, sweep_work
 
-    raise typer.Exit(drive(sweep_work(spec), Options(storage, address, local, checkpoints), open_console(), BEGAN))
+    options = Options(storage, address, local, checkpoints, accept_changes=accept_changes)
+    raise typer.Exit(drive(sweep_work(spec, source=name), options, open_console(), BEGAN))

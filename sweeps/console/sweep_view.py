@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pandas as pd
@@ -16,6 +16,7 @@ from search_spaces import (
     parse_space,
     suggest,
 )
+from sweeps.changes import Change, recorded_changes
 from sweeps.engine.progress import Progress, ablation_progress, sweep_progress
 from sweeps.plan.ablation_plan import AblationTable
 from sweeps.plan.search_plan import searched_fields
@@ -37,6 +38,7 @@ class SweepView:
         runs: Runs by number.
         driver: Description of the process that drives the sweep; None if there is none.
         created_at: Time of creation, in UTC.
+        changes: Differences in code, data or packages with which it was continued.
     """
 
     spec: SpaceSpec
@@ -44,6 +46,7 @@ class SweepView:
     runs: Sequence[RunRecord]
     driver: str | None
     created_at: str
+    changes: tuple[Change, ...] = ()
 
     @property
     def progress(self) -> Progress:
@@ -81,6 +84,7 @@ def _sweep_view(row: Mapping[Hashable, Any], runs: Sequence[RunRecord]) -> Sweep
         runs=runs,
         driver=_driver(row["lease_owner"], row["lease_expires"]),
         created_at=f"{row['created_at']:%Y-%m-%d %H:%M}",
+        changes=recorded_changes(row["provenance"]),
     )
 
 
@@ -129,6 +133,7 @@ def status_data(view: SweepView) -> dict[str, Any]:
         "metric": view.spec.metric.name,
         "goal": view.spec.metric.goal,
         "created_at": view.created_at,
+        "changes": [asdict(change) for change in view.changes],
         "driver": view.driver,
         "planned": now.total,
         "finished": now.finished,

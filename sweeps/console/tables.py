@@ -68,6 +68,7 @@ def print_status(views: Sequence[SweepView], console: Console) -> None:
         verb = "run" if view.ablation is None else "ablate"
         console.print(panel(view.progress))
         console.print(f"driver: {view.driver or f'none; `sweeps {verb}` continues what is not finished'}")
+        _print_changes(view, console)
 
 
 def print_runs(view: SweepView, console: Console) -> None:
@@ -89,7 +90,13 @@ def print_runs(view: SweepView, console: Console) -> None:
             ", ".join(f"{names[path]} {short(value)}" for path, value in shown[row.number].items()),
         )
     console.print(table)
+    _print_changes(view, console)
     console.print(f"one run in full: sweeps show {view.spec.name} RUN", soft_wrap=True)
+
+
+def _print_changes(view: SweepView, console: Console) -> None:
+    for change in view.changes:
+        console.print(f"changed: {change}")
 
 
 def print_run(view: SweepView, row: RunRecord, epochs: pd.DataFrame, console: Console) -> None:

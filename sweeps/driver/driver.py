@@ -10,24 +10,24 @@ from pathlib import Path
 
 from rich.console import Console
 
-from search_spaces import SpaceSpec, SweepError, UsageError
+from search_spaces import SweepError, UsageError
 from sweeps import exit_codes
 from sweeps.console.summary import Phases
 from sweeps.driver.interrupts import Interrupts
 from sweeps.driver.listeners import listeners_of
+from sweeps.driver.preparation import Continuation, Preparation
 from sweeps.driver.provenance import provenance
 from sweeps.driver.work import Options, Session, Work
 from sweeps.engine.checkpoint_files import reachable
 from sweeps.engine.conductor import Conductor
 from sweeps.import_paths import check_names, import_paths
 from sweeps.listener import Listeners
-from sweeps.preflight.child import Child, needs_preparation
 from sweeps.runners.ray.environment import cluster_address, prepare
 from sweeps.runners.ray.node_check import expectation
 from sweeps.runners.runner import InProcessRunner, Runner
 from sweeps.store.database import parse_url
 from sweeps.store.lease import Lease
-from sweeps.store.records import Fence, SweepRecord
+from sweeps.store.records import SweepRecord
 from sweeps.store.store import Store
 from sweeps.store.writer import Writer, replay_journal
 from trainers.storage.folder import Folder
@@ -65,7 +65,7 @@ def drive(work: Work, options: Options, console: Console, began: float) -> int:
         journal = own_folder / f"{spec.name}.journal"  # always on this machine, wherever the checkpoints are
         if replayed := replay_journal(store, fence, journal):
             say(f"wrote {replayed} records of the last driver that were not in the database yet")
-        sweep = _reconcile(store, work, fence)
+        sweep = _reconcile(store, work)
         plan = work.plan(store, sweep)
         listeners = Listeners()
         stack.callback(listeners.sweep_ends)  # after the writer has written everything
@@ -76,11 +76,15 @@ def drive(work: Work, options: Options, console: Console, began: float) -> int:
         listeners.sweep_begins(spec, conductor.snapshots())
         phases = Phases(began)
         if conductor.idle:
+            store.set_spec(fence, sweep.spec_yaml)
             console.print(f"{work.kind} {spec.name!r} is complete: nothing to train")
         else:
-            with _start(spec, options, folder, say, interrupts, partial(_abort, stack)) as starting:
+            trained = sum(run.epoch > 0 or run.state.finished for run in conductor.runs)
+            continuation = Continuation(work, store, fence, trained, options.accept_changes, say)
+            with _start(continuation, options, folder, interrupts, partial(_abort, stack)) as starting:
                 say(_opening(work, conductor, options))
                 _wait(starting, interrupts, console)
+                store.set_spec(fence, sweep.spec_yaml)  # a command that is refused changes nothing
                 with interrupts.draining(conductor.drain):
                     starting.runner.run(conductor)
                 phases.trained(conductor, starting.runner.slots)
@@ -125,8 +129,8 @@ def _put_sweep(store: Store, work: Work) -> None:
     )
 
 
-def _reconcile(store: Store, work: Work, fence: Fence | None = None) -> SweepRecord:
-    """Return the row of this sweep with the text to store from now on, and store the text if there is a fence.
+def _reconcile(store: Store, work: Work) -> SweepRecord:
+    """Return the row of this sweep with the text to store from now on.
 
     Raises:
         UsageError: The row belongs to another kind of work or another file.
@@ -144,8 +148,6 @@ def _reconcile(store: Store, work: Work, fence: Fence | None = None) -> SweepRec
             *(f"  {difference}" for difference in differences),
             f"keep both with --name NEW, or restore the old file to continue the old {work.kind}",
         )
-    if fence is not None and text != sweep.spec_yaml:
-        store.set_spec(fence, text)
     return replace(sweep, spec_yaml=text)
 
 
@@ -157,26 +159,23 @@ class _Starting:
     """The runner and the preparation of the task, started but not ready yet."""
 
     runner: Runner
-    preparation: Child | None  # None if there is nothing to prepare
+    preparation: Preparation
 
 
 @contextmanager
 def _start(
-    spec: SpaceSpec,
+    continuation: Continuation,
     options: Options,
     folder: Folder,
-    say: Callable[[str], None],
     interrupts: Interrupts,
     abort: Callable[[str], None],
 ) -> Iterator[_Starting]:
-    own = ":" in spec.task
+    spec, say = continuation.work.spec, continuation.say
     with ExitStack() as stack:
-        preparation = Child("prepare", spec) if needs_preparation(spec) else None
-        if preparation is not None:
-            stack.callback(preparation.stop)
-            if own:  # find mistakes in the user's code before anything else starts
-                with interrupts.at_once():
-                    preparation.wait()
+        preparation = Preparation(continuation)
+        stack.callback(preparation.stop)
+        if preparation.early:
+            preparation.wait(interrupts)
         if options.local:
             yield _Starting(InProcessRunner(), preparation)
             return
@@ -185,7 +184,7 @@ def _start(
             prepare(address)
         from sweeps.runners.ray.connection import RayCluster
 
-        cluster = RayCluster(address, os.getcwd() if own else None)
+        cluster = RayCluster(address, os.getcwd() if ":" in spec.task else None)
         stack.callback(cluster.close)
         from sweeps.runners.ray.runner import RayRunner  # takes a second, while Ray starts
 
@@ -206,10 +205,10 @@ def _abort(recording: ExitStack, reason: str) -> None:
 
 def _wait(starting: _Starting, interrupts: Interrupts, console: Console) -> None:
     status = console.status("starting workers, preparing the task") if console.is_terminal else ExitStack()
-    with status, interrupts.at_once():
-        if starting.preparation is not None:
-            starting.preparation.wait()  # may be the second call; it raises the same error again
-        starting.runner.start()
+    with status:
+        starting.preparation.wait(interrupts)
+        with interrupts.at_once():
+            starting.runner.start()
 
 
 def _default_folder(storage: str) -> Path:

@@ -23,7 +23,7 @@ from sweeps.store.writer import Writer
 
 @dataclass(frozen=True)
 class Options:
-    """How a sweep is driven; no option changes its results.
+    """How a sweep is driven; no option changes the results of a run.
 
     Attributes:
         storage: Database URL.
@@ -32,6 +32,7 @@ class Options:
         checkpoints: Path or URL of the folder for checkpoints; None puts them beside a SQLite file, or under ``runs``.
         wait: Wait until another driver of the same sweep ends, instead of raising an error.
         listeners: Factories of additional listeners, by name.
+        accept_changes: Continue although code, data or packages have changed, and record what has.
     """
 
     storage: str
@@ -40,6 +41,7 @@ class Options:
     checkpoints: str | None = None
     wait: bool = False
     listeners: Mapping[str, ListenerFactory] = field(default_factory=dict)
+    accept_changes: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class Work:
         summary: Prints the summary at the end of the command.
         facts: Additional attributes of the study in the dashboard.
         notes: Additional entries of the provenance.
+        source: Name of the sweep whose best runs this work trains again; empty if there is none.
     """
 
     spec: SpaceSpec
@@ -71,6 +74,7 @@ class Work:
     summary: Callable[[Conductor, Phases, str, Console], None]
     facts: Mapping[str, Any] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,12 +92,13 @@ class Session:
 ListenerFactory = Callable[[Session], Listener]
 
 
-def sweep_work(spec: SpaceSpec, forced: tuple[str, ...] = ()) -> Work:
+def sweep_work(spec: SpaceSpec, forced: tuple[str, ...] = (), source: str = "") -> Work:
     """Return the work of a sweep over a space.
 
     Args:
         spec: The space.
         forced: Codes of the lint errors that were overridden with --force; stored with the provenance.
+        source: Name of the sweep that this one extends; empty if there is none.
     """
 
     def reconcile_spec(store: Store, row: SweepRecord) -> tuple[str, tuple[str, ...]]:
@@ -117,4 +122,5 @@ def sweep_work(spec: SpaceSpec, forced: tuple[str, ...] = ()) -> Work:
         progress=lambda conductor, eta_s: sweep_progress(planned(conductor.plan.total), list(conductor.runs), eta_s),
         summary=summary,
         notes={"forced": forced} if forced else {},
+        source=source,
     )

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +20,7 @@ from search_spaces.recipe.model import Model
 from sweeps import exit_codes
 from sweeps.console.output import forgive_streams
 from sweeps.import_paths import add_import_paths, check_names, import_paths
+from sweeps.preflight.sources import user_sources
 from trainers.storage.cache import cache_directory
 
 What = Literal["prepare", "check", "lr_find", "timing"]
@@ -32,9 +33,10 @@ class Child:
     Args:
         what: Kind of the request.
         spec: Space with the task, the base recipe, and the resources of a run.
+        modules: Names of modules of the user's code whose digests are wanted, even if they are not imported.
     """
 
-    def __init__(self, what: What, spec: SpaceSpec) -> None:
+    def __init__(self, what: What, spec: SpaceSpec, modules: Iterable[str] = ()) -> None:
         seed = spec.sampler.seed
         request = {
             "what": what,
@@ -44,9 +46,11 @@ class Child:
             "processes": spec.resources.processes,
             "threads": max(1, int(spec.resources.cpu)),
             "import_paths": [*import_paths(), *sys.path],
+            "modules": list(modules),
         }
         self._task = spec.task
         self._error: UsageError | None = None
+        self._answer: dict[str, Any] = {}
         self._noise = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115  until `stop`
         self._process = subprocess.Popen(  # noqa: S603  this interpreter and this file
             [sys.executable, "-P", "-m", "sweeps.preflight.child", json.dumps(request)],  # -P: not from here
@@ -83,14 +87,15 @@ class Child:
             lines = self._noise.read().strip().splitlines()[-_LAST_LINES:]
             raise UsageError(f"task {self._task}: cannot be trained:\n" + "\n".join(lines))
 
-    def wait(self) -> None:
-        """Return when the child is done.
+    def wait(self) -> dict[str, Any]:
+        """Return the last answer when the child is done; a second call returns it again.
 
         Raises:
             UsageError: As for `answers`.
         """
-        for _ in self.answers():
-            pass
+        for answer in self.answers():
+            self._answer = answer
+        return self._answer
 
     def stop(self) -> None:
         """Kill the child if it still runs."""
@@ -154,7 +159,8 @@ def _answer(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
     name, recipe, seed = request["task"], Recipe.model_validate(request["recipe"]), request["seed"]
     if request["what"] == "prepare":
-        prepare(name, recipe, seed, request["processes"])
+        data = prepare(name, recipe, seed, request["processes"])
+        yield {"data": data, "sources": user_sources(name, request["modules"])}
         if not any(mark in name for mark in ":?"):
             _prepared_mark(name).touch()
         return

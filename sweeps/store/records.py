@@ -21,6 +21,7 @@ class SweepRecord:
     goal: str
     seed: int
     created_at: datetime
+    provenance: Mapping[str, Any]
     lease_owner: str | None
     lease_since: datetime | None
     lease_expires: datetime | None

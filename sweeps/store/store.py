@@ -189,6 +189,11 @@ class Store:
         with self._fenced(fence) as (connection, _):
             connection.execute(update(Sweep).where(Sweep.id == fence.sweep_id).values(spec_yaml=spec_yaml))
 
+    def set_provenance(self, fence: Fence, provenance: Mapping[str, Any]) -> None:
+        """Replace the stored provenance by one that also holds what the runs are trained with from now on."""
+        with self._fenced(fence) as (connection, _):
+            connection.execute(update(Sweep).where(Sweep.id == fence.sweep_id).values(provenance=dict(provenance)))
+
     def take_over(self, fence: Fence) -> None:
         """Become the writer of the sweep and mark every RUNNING run as INTERRUPTED."""
         begun = {"written_by": fence.owner, "written": 0}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from analysis.ablate import ablate
+from analysis.ablation.caveats import caveats
 from analysis.ablation.claims import claims
 from analysis.ablation.evidence import Evidence, read_evidence
 from analysis.statistics.paired import Verdict
@@ -30,6 +32,7 @@ from search_spaces import (
 )
 from search_spaces.recipe.averaging import EMA
 from sweeps.console.output import open_console
+from sweeps.driver import preparation
 from sweeps.driver.work import Options
 from tests.fakes import CurveRunner, analytic, rows, run_sweep, space
 
@@ -57,8 +60,8 @@ def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("analysis.report.page.write_pngs", lambda *arguments: "they were not requested")
 
 
-def train(url: str, folder: Path, *changes: tuple[str, str], more: int = 0) -> int:
-    options = Options(url, local=True)
+def train(url: str, folder: Path, *changes: tuple[str, str], more: int = 0, accepted: bool = False) -> int:
+    options = Options(url, local=True, accept_changes=accepted)
     with (folder / "out.txt").open("a") as out:
         console = open_console(out, width=200)
         return ablate(parse(*changes), options, console, time.monotonic(), more, folder / "report")
@@ -126,6 +129,26 @@ def test_pairs_are_added_only_to_one_that_has_ended_and_judged_by_the_e_process(
     assert train(url, tmp_path, change) == 0  # the file still says 3 pairs, and is the same ablation
     assert len(read_evidence(url, "toy").runs) == 10
     assert "complete: nothing to train" in (tmp_path / "out.txt").read_text()
+
+
+def test_pairs_are_not_added_with_another_torch_unless_accepted(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert train(url, tmp_path) == 0
+    versions = preparation.versions()
+    monkeypatch.setattr(preparation, "versions", lambda: versions | {"torch": "0.1"})
+    with pytest.raises(UsageError, match=r"its 6 trained runs .*\n  package torch was .* and is 0\.1\n"):
+        train(url, tmp_path, more=1)
+    before = read_evidence(url, "toy")
+    assert (len(before.runs), before.spec.pairs, before.spec.looks) == (6, 3, "none")
+    assert train(url, tmp_path, more=1, accepted=True) == 0
+    evidence = read_evidence(url, "toy")
+    assert evidence.pairs == 4
+    [caveat] = [line for line in caveats(evidence, []) if "package torch was" in line]
+    assert "after 6 runs" in caveat
+    page = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert caveat in page["caveats"]
+    assert all("package torch was" in (tmp_path / "report" / name).read_text() for name in ("index.html", "report.md"))
 
 
 def test_planned_looks_are_not_extended(url: str, tmp_path: Path) -> None:

@@ -25,11 +25,17 @@ def loop(config, seed, state=None):
 
 
 def test_prepare_passes_what_can_be_trained(monkeypatch):
-    for target in (task(), task(classes=np.int64(2)), task(model=lambda recipe: nn.LazyLinear(2)), loop):
+    three = {"train", "val", "test"}
+    for target, splits in (
+        (task(), three),
+        (task(classes=np.int64(2)), three),
+        (task(model=lambda recipe: nn.LazyLinear(2)), three),
+        (loop, set()),
+    ):
         monkeypatch.setattr(task_checks, "load_target", lambda reference, target=target: target)
-        assert prepare("x", RECIPE, 0) is None  # it raises otherwise
+        assert set(prepare("x", RECIPE, 0)) == splits
     monkeypatch.undo()
-    assert prepare("digits", RECIPE, 0) is None
+    assert set(prepare("digits", RECIPE, 0)) == {"train", "val", "test"}
 
 
 def broken(*arguments):

@@ -1,7 +1,8 @@
-"""Compute digests of the start of a training. They must be equal for the two trainings of a pair."""
+"""Compute digests of the start of a training, equal for the two trainings of a pair, and of the data of a task."""
 
 import hashlib
 import itertools
+import math
 import operator
 from collections.abc import Iterable
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from trainers.task import Data
 
 DIGEST_BYTES = 16
+_MOST_VALUES = 4096
 
 
 def fingerprint(model: nn.Module, order: Tensor, data: Data) -> dict[str, str]:
@@ -31,6 +33,30 @@ def fingerprint(model: nn.Module, order: Tensor, data: Data) -> dict[str, str]:
         "order": _digest([("order", order)]),
         "split": _digest((name, split.targets) for name, split in splits),
     }
+
+
+def data_digests(data: Data) -> dict[str, str]:
+    """Return the hex digest of each split by name: all targets, and about 4000 evenly spaced values of the inputs.
+
+    Floating-point inputs are rounded to about one standard deviation, so the last digits of another processor do not
+    change the digest.
+    """
+    splits = (("train", data.train), ("val", data.val), ("test", data.test))
+    return {
+        name: _digest([("targets", split.targets), (f"inputs {tuple(split.inputs.shape)}", _values(split.inputs))])
+        for name, split in splits
+    }
+
+
+def _values(inputs: Tensor) -> Tensor:
+    flat = inputs.detach().reshape(-1)
+    values = flat[:: max(1, len(flat) // _MOST_VALUES)].cpu()
+    if not values.is_floating_point():
+        return values
+    values = values.double()
+    spread = float(values.std(correction=0))
+    step = 2.0 ** round(math.log2(spread)) if spread > 0 else 1.0
+    return (values / step).round() + 0.0  # without negative zeros
 
 
 def _digest(tensors: Iterable[tuple[str, Tensor]]) -> str:

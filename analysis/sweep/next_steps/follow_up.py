@@ -128,7 +128,7 @@ def _identities(values: Mapping[str, Value]) -> dict[str, object]:
     return {field: identity(value) for field, value in values.items()}
 
 
-def confirm(evidence: SweepEvidence, top: int = 3, pairs: int = 10) -> AblationSpec:
+def confirm(evidence: SweepEvidence, top: int = 3, pairs: int = 10, name: str | None = None) -> AblationSpec:
     """Return the ablation that compares the finalists with the baseline, on fresh seeds and the test split.
 
     The control is the baseline. The finalists are the best complete runs; if there are too few, the stopped runs with
@@ -138,6 +138,7 @@ def confirm(evidence: SweepEvidence, top: int = 3, pairs: int = 10) -> AblationS
         evidence: The sweep.
         top: Maximum number of finalists.
         pairs: Number of seeds of each arm; an ablation never uses the seeds of a sweep.
+        name: Name of the ablation; the name of the sweep with `-confirm` by default.
 
     Raises:
         UsageError: There is no finalist other than the baseline.
@@ -154,7 +155,7 @@ def confirm(evidence: SweepEvidence, top: int = 3, pairs: int = 10) -> AblationS
     trained = spec.model_copy(update={"metric": Metric(name=f"val/{metric}", goal=spec.metric.goal)})
     parts: dict[str, Any] = {
         "question": f"Do the finalists of {spec.name} beat its baseline on fresh seeds?",
-        "space": one_recipe(trained, spec.recipe, f"{spec.name[: _LONGEST - 8]}-confirm", spec.sampler.seed),
+        "space": one_recipe(trained, spec.recipe, name or f"{spec.name[: _LONGEST - 8]}-confirm", spec.sampler.seed),
         "arms": arms,
         "pairs": pairs,
         "metrics": Metrics(primary=f"test/{metric}", goal=spec.metric.goal),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from analysis.diagnosis.findings import Code
 from analysis.report.sweep.files import write_sweep_report
 from analysis.statistics.best_of_n import expected_best
+from analysis.sweep.caveats import sweep_caveats
 from analysis.sweep.evidence import read_sweep
 from analysis.sweep.findings import SweepFindings, sweep_findings
 from analysis.sweep.space_data import space_data
@@ -106,6 +108,14 @@ def test_the_words(findings: SweepFindings) -> None:
     assert findings.importances[0].fidelity is not None
     assert len(findings.digest) == 12
     assert any("sweeps confirm toy" in line for line in findings.commands)
+
+
+def test_an_accepted_change_of_the_code_is_a_caveat() -> None:
+    change = {"text": "module mine has changed", "at": "2026-01-02T03:04:05+00:00", "runs": 3}
+    made = replace(made_sweep(peak(1.0)), provenance={"changes": [change]})
+    [caveat] = [line for line in sweep_caveats(made, ()) if "has changed" in line]
+    assert "module mine has changed (2026-01-02 03:04 UTC, after 3 runs)" in caveat
+    assert "may not be comparable" in caveat
 
 
 def test_an_edge_becomes_a_range_and_a_command() -> None:

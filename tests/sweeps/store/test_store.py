@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -420,3 +421,12 @@ def test_two_drivers_open_a_new_database_at_the_same_moment(database_url: str) -
 
     assert _together(*[open_and_add] * 4) == []
     assert rows(database_url, "SELECT count(*) FROM sweep") == [(1,)]
+
+
+def test_the_provenance_is_replaced_for_the_holder_of_the_lease_only(store: Store, sweep_id: int, book: Book) -> None:
+    store.set_provenance(book.fence, {"cpus": 4, "changes": [{"text": "x"}]})
+    row = store.sweep("toy")
+    assert row is not None
+    assert row.provenance == {"cpus": 4, "changes": [{"text": "x"}]}
+    with pytest.raises(LeaseLostError):
+        store.set_provenance(replace(book.fence, token=book.fence.token - 1), {})

@@ -7,7 +7,7 @@ from search_spaces.recipe.model import Model
 from search_spaces.recipe.optimizers import SGD, AdamW, ScheduleFreeAdamW
 from search_spaces.recipe.recipe import Budget, Patience, Precision, Recipe, Regularization, Signals
 from trainers.factory import open_training
-from trainers.loop.fingerprint import fingerprint
+from trainers.loop.fingerprint import data_digests, fingerprint
 from trainers.loop.training import Training
 from trainers.loop.user_loop import UserLoopTraining
 from trainers.seeding import stream
@@ -109,3 +109,42 @@ def test_every_target_counts():
 
 def test_of_a_users_loop_nothing_is_known():
     assert UserLoopTraining(lambda config, seed, state=None: iter(()), BASE, 0).fingerprint == {}
+
+
+def splits(inputs, targets=None):
+    targets = torch.arange(len(inputs)) % 3 if targets is None else targets
+    return Data(*(Split(inputs, targets) for _ in range(3)))
+
+
+INPUTS = torch.randn(500, 40, generator=torch.Generator().manual_seed(0))
+
+
+def test_the_digests_of_data_do_not_depend_on_last_digits():
+    digests = data_digests(splits(INPUTS))
+    assert set(digests) == {"train", "val", "test"}
+    noise = 1 + 1e-7 * torch.randn(INPUTS.shape, generator=torch.Generator().manual_seed(1))
+    assert data_digests(splits(INPUTS * noise)) == digests
+    zeros = torch.zeros(9, 2)
+    assert data_digests(splits(-zeros)) == data_digests(splits(zeros))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        splits(INPUTS * 1.5),
+        splits(INPUTS + 1),
+        splits(INPUTS.roll(1, 0)),
+        splits(INPUTS[:-1]),
+        splits(INPUTS.reshape(500, 8, 5)),
+        splits(INPUTS, torch.arange(1, 501) % 3),
+        splits((10 * INPUTS).long()),
+    ],
+)
+def test_other_data_has_other_digests(other):
+    digests, found = data_digests(splits(INPUTS)), data_digests(other)
+    assert all(found[name] != digests[name] for name in digests)
+
+
+def test_integers_are_compared_exactly():
+    tokens = torch.arange(60).reshape(20, 3)
+    assert data_digests(splits(tokens + (tokens == 7))) != data_digests(splits(tokens))

@@ -1,0 +1,115 @@
+"""Finds what has changed since the runs of a sweep were trained: the user's code, the data, the packages.
+
+Recipe and seed are recorded for every run. A score depends on more than these two, so a sweep also records what else it
+was trained with. If that differs when the sweep is continued, its runs cannot be compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+REFUSED = ("torch", "numpy")
+"""Packages whose versions change the results of a training."""
+OURS = "sweeps"
+
+
+@dataclass(frozen=True)
+class TrainedWith:
+    """What scores depend on besides recipe and seed. An empty mapping is unknown, which is no difference.
+
+    Attributes:
+        packages: Version of each package by name.
+        sources: Digest of each module of the user's own code by name.
+        data: Digest of each split by name.
+    """
+
+    packages: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
+    data: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def recorded(cls, provenance: Mapping[str, Any]) -> TrainedWith:
+        """Return what the provenance of a sweep holds. The last release recorded versions of packages only."""
+        if "trained_with" in provenance:
+            return cls(**provenance["trained_with"])
+        packages = provenance.get("packages") or {}
+        return cls(packages={name: packages[name] for name in REFUSED if name in packages})
+
+    def filled_from(self, other: TrainedWith) -> TrainedWith:
+        """Return the same, with the values of another one where this one is unknown."""
+        return TrainedWith(self.packages or other.packages, self.sources or other.sources, self.data or other.data)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Something that has changed.
+
+    Attributes:
+        text: What has changed, such as "module mine has changed".
+        refused: Whether it ends a command; otherwise it is only recorded.
+    """
+
+    text: str
+    refused: bool = True
+
+
+def differences(recorded: TrainedWith, current: TrainedWith) -> tuple[Difference, ...]:
+    """Return what differs between two trainings, one entry each; what is unknown in either does not differ."""
+    return (
+        *_sources(recorded.sources, current.sources),
+        *_data(recorded.data, current.data),
+        *_packages(recorded.packages, current.packages),
+    )
+
+
+def _sources(recorded: Mapping[str, str], current: Mapping[str, str]) -> Iterator[Difference]:
+    if not recorded or not current:
+        return
+    for name in sorted({*recorded, *current}):
+        if name not in current:
+            yield Difference(f"module {name} is gone")
+        elif name not in recorded:
+            yield Difference(f"module {name} is new")
+        elif recorded[name] != current[name]:
+            yield Difference(f"module {name} has changed")
+
+
+def _data(recorded: Mapping[str, str], current: Mapping[str, str]) -> Iterator[Difference]:
+    for name, digest in recorded.items():
+        if current.get(name, digest) != digest:
+            yield Difference(f"the {name} data has changed")
+
+
+def _packages(recorded: Mapping[str, str], current: Mapping[str, str]) -> Iterator[Difference]:
+    for name in (*REFUSED, OURS):
+        before, now = recorded.get(name), current.get(name)
+        if before is not None and now is not None and before != now:
+            yield Difference(f"package {name} was {before} and is {now}", refused=name in REFUSED)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A difference with which a sweep was continued.
+
+    Attributes:
+        text: Text of the difference.
+        at: Time in UTC, in ISO format.
+        runs: Number of runs that were recorded before.
+    """
+
+    text: str
+    at: str
+    runs: int
+
+    def __str__(self) -> str:
+        time = f"{datetime.fromisoformat(self.at):%Y-%m-%d %H:%M} UTC"
+        after = "before the first run" if not self.runs else f"after {self.runs} run{'s' * (self.runs > 1)}"
+        return f"{self.text} ({time}, {after})"
+
+
+def recorded_changes(provenance: Mapping[str, Any]) -> tuple[Change, ...]:
+    """Return the differences with which a sweep was continued, the oldest first."""
+    return tuple(Change(**one) for one in provenance.get("changes", ()))

@@ -1,0 +1,133 @@
+"""Prepares the task of a sweep, and refuses to mix runs that were trained with other code, data or packages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from search_spaces import SweepError, UsageError
+from sweeps.changes import OURS, REFUSED, Change, Difference, TrainedWith, differences
+from sweeps.driver.interrupts import Interrupts
+from sweeps.driver.work import Work
+from sweeps.preflight.child import Child, needs_preparation
+from sweeps.runners.ray.node_check import versions
+from sweeps.store.records import Fence, SweepRecord
+from sweeps.store.store import Store
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """What a command continues, and whether it may.
+
+    Attributes:
+        work: The sweep or ablation.
+        store: Open database.
+        fence: The right to write.
+        runs: Number of recorded runs that have been trained.
+        accepted: Whether the user accepts every difference.
+        say: Prints a line for the user.
+    """
+
+    work: Work
+    store: Store
+    fence: Fence
+    runs: int
+    accepted: bool
+    say: Callable[[str], None]
+
+    def recorded(self) -> TrainedWith:
+        """Return what the runs of this sweep were trained with; before the first run, those of its source."""
+        if self.runs:
+            return TrainedWith.recorded(self._row().provenance)
+        source = self.store.sweep(self.work.source) if self.work.source else None
+        if source is None:
+            return TrainedWith()
+        recorded = TrainedWith.recorded(source.provenance)
+        # The seed of this sweep is another one, which moves examples between train and val.
+        return replace(recorded, data={name: digest for name, digest in recorded.data.items() if name == "test"})
+
+    def check(self, prepared: Mapping[str, Any]) -> None:
+        """Compare what the next runs will be trained with to what is recorded, then record it.
+
+        Args:
+            prepared: Answer of the child that prepared the task; empty if there was none.
+
+        Raises:
+            UsageError: It differs, and the user has not accepted that.
+        """
+        row, recorded, ours = self._row(), self.recorded(), versions()
+        current = TrainedWith(packages={name: ours[name] for name in (*REFUSED, OURS)}, **prepared)
+        found = differences(recorded, current)
+        refused = [one for one in found if one.refused]
+        if refused and not self.accepted:
+            raise UsageError(*self._refusal(refused))
+        provenance = {**row.provenance, "trained_with": asdict(current.filled_from(recorded))}
+        if found:
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            changes = [Change(f"{one.text}{self._since}", now, self.runs) for one in found]
+            provenance["changes"] = [*row.provenance.get("changes", ()), *map(asdict, changes)]
+            for change in changes:
+                self.say(f"recorded as changed: {change}")
+        if provenance != row.provenance:
+            self.store.set_provenance(self.fence, provenance)
+
+    @property
+    def _since(self) -> str:
+        return "" if self.runs else f" since sweep {self.work.source!r}"
+
+    def _row(self) -> SweepRecord:
+        row = self.store.sweep(self.work.spec.name)
+        if row is None:
+            raise SweepError(f"sweep {self.work.spec.name!r} is no longer in the database")
+        return row
+
+    def _refusal(self, refused: Sequence[Difference]) -> tuple[str, ...]:
+        kind, name, source = self.work.kind, self.work.spec.name, self.work.source
+        if self.runs:
+            head = f"{kind} {name!r}: its {self.runs} trained runs and the next ones would not be comparable:"
+            ways = "restore the old state, keep both with --name OTHER"
+        else:
+            head = f"{kind} {name!r} trains runs of sweep {source!r} again, but no longer with the same code or data:"
+            ways = "restore the old state, run the sweep again with --name OTHER and follow that one up"
+        return (
+            head,
+            *(f"  {one.text}" for one in refused),
+            f"{ways}, or continue with --accept-changes, which every report then states",
+        )
+
+
+class Preparation:
+    """Prepares the task in a child process if that is needed, and checks the continuation; it starts at once."""
+
+    def __init__(self, continuation: Continuation) -> None:
+        spec = continuation.work.spec
+        self._continuation = continuation
+        self._child = Child("prepare", spec, continuation.recorded().sources) if needs_preparation(spec) else None
+        self._done = False
+
+    @property
+    def early(self) -> bool:
+        """Whether to wait for it before anything else starts: the user's code may have mistakes or changes."""
+        return self._child is None or ":" in self._continuation.work.spec.task
+
+    def wait(self, interrupts: Interrupts) -> None:
+        """Return when the task is prepared and its runs may be trained; a second call returns at once.
+
+        Raises:
+            UsageError: The task cannot be trained, or its runs would not be comparable with the recorded ones.
+        """
+        if self._done:
+            return
+        prepared = {}
+        if self._child is not None:
+            with interrupts.at_once():
+                prepared = self._child.wait()
+        self._continuation.check(prepared)
+        self._done = True
+
+    def stop(self) -> None:
+        """Kill the child if it still runs."""
+        if self._child is not None:
+            self._child.stop()
