@@ -13,7 +13,8 @@ from trainers.evaluation.fgsm import check_fgsm
 from trainers.loop.augmentation import check_mixing
 from trainers.seeding import global_stream
 from trainers.task import Data, Split, Task, describe_tensor
-from trainers.task_lookup import describe, load_target
+from trainers.task_lookup import load_target
+from trainers.user_code import FAILURES, describe
 
 _T = TypeVar("_T")
 
@@ -46,7 +47,7 @@ def _call(what: str, call: Callable[[], _T]) -> _T:
         return call()
     except UsageError:
         raise
-    except Exception as error:
+    except FAILURES as error:
         raise UsageError(f"{what} failed: {describe(error)}") from error
 
 

@@ -33,7 +33,7 @@ from sweeps.store.writer import Writer
 from sweeps.study.snapshot import RunSnapshot
 from trainers.storage.folder import Folder
 
-MAX_ATTEMPTS = 3  # a run whose workers died this often without recording an epoch in between is FAILED
+MAX_ATTEMPTS = 3  # a run whose workers died this often without recording a new epoch in between is FAILED
 
 
 class Conductor:
@@ -210,7 +210,7 @@ class Conductor:
             else:
                 state = RunState.FAILED
                 times = run.deaths_without_progress
-                run.error = f"its worker died {times} times without finishing an epoch; last: {printable(reason)}"
+                run.error = f"its worker died {times} times without finishing a new epoch; last: {printable(reason)}"
             run.state = state
             self._record(number, RunOutcome(state, error=run.error))
             if state.finished:
@@ -256,14 +256,14 @@ class Conductor:
         self._seq += len(step.reports)
 
     def _remember(self, run: LiveRun, step: Step, outcome: RunOutcome) -> None:
+        if any(report.epoch > run.epoch for report in step.reports):
+            run.deaths_without_progress = 0
         for report in step.reports:
             run.curve.setdefault(report.epoch, report.metrics.get(self.spec.metric.name, math.nan))
             if report.epoch > run.epoch:
                 run.epoch = report.epoch
                 run.seconds += report.seconds
                 self.session_seconds += report.seconds
-        if step.reports:
-            run.deaths_without_progress = 0
         if outcome.state is RunState.COMPLETE and step.reports:
             run.final = step.reports[-1].metrics
         run.out_of_memory |= step.out_of_memory

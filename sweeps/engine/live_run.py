@@ -31,7 +31,7 @@ class LiveRun:
     error: str | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
-    deaths_without_progress: int = 0  # number of worker deaths since the last recorded epoch
+    deaths_without_progress: int = 0  # number of worker deaths since the last new epoch
     out_of_memory: bool = False  # memory ran out once; a second time fails the run
     final: Mapping[str, float] = field(default_factory=dict)  # metrics of the last epoch of a complete run
     warning: str | None = None  # last warning of the worker

@@ -299,7 +299,7 @@ def test_a_run_whose_workers_keep_dying_is_failed(sqlite_url: str, tmp_path: Pat
     conductor = run_sweep(spec, sqlite_url, tmp_path / "c", CurveRunner(kill={2: 99}))
     run = conductor.runs[2]
     assert run.state is RunState.FAILED
-    assert run.error == f"its worker died {MAX_ATTEMPTS} times without finishing an epoch; last: killed"
+    assert run.error == f"its worker died {MAX_ATTEMPTS} times without finishing a new epoch; last: killed"
     assert broken_rules(sqlite_url, spec) == []
     assert rows(sqlite_url, "SELECT attempts, error FROM run WHERE number = 2") == [(MAX_ATTEMPTS, run.error)]
 

@@ -63,14 +63,16 @@ def test_the_loop_gets_the_recipe_as_a_plain_dict():
     assert run(UserLoopTraining(loop, RECIPE, 7), 1) == [(1, {"val/x": 1.0})]
 
 
-def test_a_loop_that_returns_early_is_finished_where_it_is():
+def test_a_loop_that_returns_early_has_failed():
     def loop(config, seed, state=None):
         yield {"val/x": 1.0}
         yield {"val/x": 2.0}
 
     training = UserLoopTraining(loop, RECIPE, 0)
-    assert run(training) == [(1, {"val/x": 1.0}), (2, {"val/x": 2.0}), (2, {"val/x": 2.0})]
-    assert (training.finished, training.epoch, training.state_dict()) == (True, 2, None)
+    assert run(training, 2) == [(1, {"val/x": 1.0}), (2, {"val/x": 2.0})]
+    with pytest.raises(RunError, match="returned after 2 of 6 epochs: yield once for each epoch of config"):
+        training.run_epoch()
+    assert not training.finished
 
 
 def test_a_loop_that_goes_on_for_ever_is_closed_at_the_budget():
@@ -143,7 +145,7 @@ def test_a_loop_that_yields_nothing():
         return
         yield
 
-    with pytest.raises(RunError, match="without yielding"):
+    with pytest.raises(RunError, match="returned after 0 of 6 epochs"):
         UserLoopTraining(loop, RECIPE, 0).run_epoch()
 
 
