@@ -12,6 +12,7 @@ from sweeps.cli.options import (
     Address,
     Checkpoints,
     Folder,
+    KeepGoing,
     Listeners,
     Local,
     Name,
@@ -41,6 +42,7 @@ def run(
     checkpoints: Checkpoints = None,
     wait: Wait = False,
     listeners: Listeners = None,
+    keep_going: KeepGoing = False,
 ) -> None:
     """Run a sweep, or continue it."""
     spec = load_space(space, settings or (), runs, seed, name)
@@ -55,7 +57,7 @@ def run(
     from sweeps.driver.work import Options, sweep_work
 
     own = {name: load_listener(name) for name in listeners or ()}
-    options = Options(storage, address, local, checkpoints, wait, own)
+    options = Options(storage, address, local, checkpoints, wait, own, keep_going)
     raise typer.Exit(drive(sweep_work(spec, forced), options, Console(), BEGAN))
 
 
@@ -124,6 +126,7 @@ def ablate(
     local: Local = False,
     checkpoints: Checkpoints = None,
     wait: Wait = False,
+    keep_going: KeepGoing = False,
 ) -> None:
     """Run a paired ablation, or continue it, and write its report."""
     from analysis.ablate import ablate
@@ -139,7 +142,8 @@ def ablate(
         spec = load_ablation(str(ablation), LIBRARY, overrides)
     from sweeps.driver.work import Options
 
-    raise typer.Exit(ablate(spec, Options(storage, address, local, checkpoints, wait), Console(), BEGAN, add_pairs, to))
+    options = Options(storage, address, local, checkpoints, wait, keep_going=keep_going)
+    raise typer.Exit(ablate(spec, options, Console(), BEGAN, add_pairs, to))
 
 
 def confirm(
@@ -153,6 +157,7 @@ def confirm(
     address: Address = None,
     local: Local = False,
     checkpoints: Checkpoints = None,
+    keep_going: KeepGoing = False,
 ) -> None:
     """Compare the finalists of a sweep with its baseline on fresh seeds and the test split."""
     from analysis.ablate import ablate
@@ -162,7 +167,8 @@ def confirm(
     spec = ablation_of(read_sweep(storage, name), top, pairs)
     from sweeps.driver.work import Options
 
-    raise typer.Exit(ablate(spec, Options(storage, address, local, checkpoints), Console(), BEGAN, to=to))
+    options = Options(storage, address, local, checkpoints, keep_going=keep_going)
+    raise typer.Exit(ablate(spec, options, Console(), BEGAN, to=to))
 
 
 def extend(
@@ -180,6 +186,7 @@ def extend(
     address: Address = None,
     local: Local = False,
     checkpoints: Checkpoints = None,
+    keep_going: KeepGoing = False,
 ) -> None:
     """Continue a sweep in wider ranges where its best point is at an edge, from its best runs."""
     from analysis.sweep.evidence import read_sweep
@@ -189,4 +196,5 @@ def extend(
     from sweeps.driver.driver import drive
     from sweeps.driver.work import Options, sweep_work
 
-    raise typer.Exit(drive(sweep_work(spec), Options(storage, address, local, checkpoints), Console(), BEGAN))
+    options = Options(storage, address, local, checkpoints, keep_going=keep_going)
+    raise typer.Exit(drive(sweep_work(spec), options, Console(), BEGAN))

@@ -32,6 +32,7 @@ class Options:
         checkpoints: Path or URL of the folder for checkpoints; None puts them beside a SQLite file, or under ``runs``.
         wait: Wait until another driver of the same sweep ends, instead of raising an error.
         listeners: Factories of additional listeners, by name.
+        keep_going: Continue after the first runs have failed with the same error.
     """
 
     storage: str
@@ -40,6 +41,7 @@ class Options:
     checkpoints: str | None = None
     wait: bool = False
     listeners: Mapping[str, ListenerFactory] = field(default_factory=dict)
+    keep_going: bool = False
 
 
 @dataclass(frozen=True)

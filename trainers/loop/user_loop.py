@@ -22,25 +22,25 @@ The loop is a generator function; there is no other API to learn. This one fits 
             state = {"epoch": epoch + 1, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
             yield {"val/mse": loss.item()}, state
 
-``config`` is the recipe as a plain dict. The state contains tensors and plain values. A loop may yield only its
-metrics, without a state; it then starts over after an interruption. It yields once for every epoch of its budget: a
-loop that returns before has failed, because its result cannot be compared with that of a whole training.
+``config`` is the recipe as a plain dict. The state contains tensors and plain values. A loop may yield
+only its metrics, without a state; it then starts over after an interruption. It yields once for every epoch of its
+budget: a loop that returns before has failed, because its result cannot be compared with that of a whole training. A
+metric that an epoch does not compute is ``None`` or left out; that of the sweep is needed at the epochs where ASHA
+decides.
 """
 
 import copy
-import re
 import time
 from collections.abc import Generator, Mapping
 from numbers import Real
 from typing import Any
 
 from search_spaces.errors import CheckpointError, RunError
+from search_spaces.metric_names import check_metric_name
 from search_spaces.recipe.recipe import Recipe
 from trainers.reports import EpochReport
 from trainers.seeding import global_stream
 from trainers.task_lookup import Loop
-
-_METRIC = re.compile(r"[A-Za-z_][\w.-]*/[\w.-]+")
 
 
 class UserLoopTraining:
@@ -130,16 +130,18 @@ def _parse(yielded: object, epoch: int) -> tuple[dict[str, float], dict[str, Any
     state: object = None
     if isinstance(yielded, tuple) and len(yielded) == 2:
         yielded, state = yielded
-    if not isinstance(yielded, Mapping) or not yielded:
+    if not isinstance(yielded, Mapping):
         raise RunError(f"{where}: yield a dict of metrics, or (metrics, state); found {_shown(yielded)}")
     if state is not None and not isinstance(state, dict):
         raise RunError(f"{where}: the state must be a dict, found {_shown(state)}")
     for name, value in yielded.items():
-        if not isinstance(name, str) or not _METRIC.fullmatch(name):
-            raise RunError(f"{where}: the name of a metric must be split/name, such as val/accuracy; found {name!r}")
-        if isinstance(value, bool) or not isinstance(value, Real):
-            raise RunError(f"{where}: {name} must be a number (a tensor's .item()), found {_shown(value)}")
-    return {name: float(value) for name, value in yielded.items()}, state
+        try:
+            check_metric_name(name)
+        except ValueError as error:
+            raise RunError(f"{where}: the name of a metric {error}") from None
+        if value is not None and (isinstance(value, bool) or not isinstance(value, Real)):
+            raise RunError(f"{where}: {name} must be a number (a tensor's .item()) or None, found {_shown(value)}")
+    return {name: float(value) for name, value in yielded.items() if value is not None}, state
 
 
 def _shown(value: object) -> str:
