@@ -8,11 +8,11 @@ from analysis.ablation.claims import settled
 from analysis.report.present import present
 from search_spaces import AblationSpec, UsageError, diff_specs, dump_ablation, parse_ablation
 from sweeps import exit_codes
-from sweeps.console.summary import Phases, states
+from sweeps.console.summary import MOST_ERRORS, Phases, continuation, states
 from sweeps.driver.driver import drive
 from sweeps.driver.work import Options, Work
 from sweeps.engine.conductor import Conductor
-from sweeps.engine.live_run import warnings
+from sweeps.engine.live_run import failures, warnings
 from sweeps.engine.progress import Progress, ablation_progress
 from sweeps.plan.ablation_plan import AblationPlan, AblationTable, Finals
 from sweeps.store.database import shown
@@ -123,8 +123,9 @@ def _with_more_pairs(stored: AblationSpec, more: int) -> AblationSpec:
 def _summary(conductor: Conductor, phases: Phases, storage: str, console: Console) -> None:
     """Print the states of the runs and the time taken, before the report."""
     rows = [("runs", states(conductor)), ("time", str(phases)), ("stored", shown(storage))]
+    rows += [("failed", text) for text in failures(conductor.runs)[:MOST_ERRORS]]
     rows += [("warning", f" {text}") for text in warnings(conductor.runs)]
     if not conductor.finished:
-        rows.append(("next", "the same command continues"))
+        rows.append(("next", continuation(conductor)))
     for name, text in rows:
         console.print(f"{name:<8}{text}", soft_wrap=True)

@@ -4,8 +4,40 @@ A metric is named ``split/metric@weights``, such as ``test/nll@ema``, and stored
 Names of metrics omit ``@raw``: the weights of the last step.
 """
 
+import re
+from typing import Final
+
+from search_spaces.values import show
+
 RAW = "raw"
 TEMPERATURE = "temperature"
+LONGEST_NAME: Final = 128
+"""Characters of a metric's name, including the split; the database has room for these."""
+
+_NAME = re.compile(r"[^\W\d][\w.-]*/\S(.*\S)?")
+_WEIGHTS = re.compile(rf"(raw|ema|swa|best|pruned[\d.]+|fgsm[\d.e+-]+)(\+{TEMPERATURE})?|{TEMPERATURE}")
+
+
+def check_metric_name(name: object) -> str:
+    """Return the name of a metric if a space file may use it and a training may report it.
+
+    Raises:
+        ValueError: The name is invalid; the message has the rule and what was found.
+    """
+    if isinstance(name, str) and len(name) <= LONGEST_NAME and name.isprintable() and _NAME.fullmatch(name):
+        return name
+    rule = f"must be split/name, such as val/accuracy, of at most {LONGEST_NAME} printable characters"
+    raise ValueError(f"{rule}, found {show(name)}")
+
+
+def split_weights(name: str) -> tuple[str, str]:
+    """Return a metric without its split and its weights: ``val/nll@ema`` -> ``("nll", "ema")``.
+
+    ``val/hits@10`` is a metric of the raw weights.
+    """
+    metric = name.partition("/")[2]
+    plain, _, weights = metric.rpartition("@")
+    return (plain, weights) if plain and _WEIGHTS.fullmatch(weights) else (metric, RAW)
 
 
 def with_temperature(weights: str) -> str:

@@ -4,6 +4,7 @@ A tracker is one file with a subclass of `Listener`: `sweeps run SPACE --listene
 """
 
 from collections.abc import Mapping, Sequence
+from threading import current_thread, main_thread
 
 from search_spaces import SpaceSpec, SweepError
 from sweeps.study.snapshot import RunSnapshot
@@ -88,5 +89,7 @@ class Listeners(Listener):
                 getattr(listener, method)(*arguments)
             except SweepError as error:  # its text is written for users
                 self.failures.setdefault(name, str(error))
-            except Exception as error:  # noqa: BLE001  a listener never ends the sweep
+            except BaseException as error:  # a listener never ends the sweep, not even by SystemExit
+                if isinstance(error, KeyboardInterrupt) and current_thread() is main_thread():  # of a person
+                    raise
                 self.failures.setdefault(name, f"{type(error).__name__} in {method}: {error}")

@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from search_spaces.errors import RunError
-
-LONGEST_NAME = 128  # characters of a metric's name, including the split
+from search_spaces.metric_names import LONGEST_NAME
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +38,7 @@ class EpochReport:
 
     Attributes:
         epoch: Number of this epoch, from 1.
-        metrics: Values by ``split/name``, such as ``val/accuracy``.
+        metrics: Values by ``split/name``, such as ``val/accuracy``; without those that were not computed in this epoch.
         seconds: Wall time of this epoch including its evaluation.
         predictions: Predictions of the last epoch of a full budget; empty for other epochs.
 
@@ -59,6 +58,11 @@ class EpochReport:
             raise RunError(f"epoch {self.epoch}: {rule}, found {len(longest)}: {longest[:60]}...")
 
     @property
+    def not_finite(self) -> tuple[str, ...]:
+        """Names of the metrics that are NaN or infinite."""
+        return tuple(name for name, value in self.metrics.items() if not math.isfinite(value))
+
+    @property
     def finite(self) -> bool:
-        """Whether every metric is finite; otherwise the run has diverged."""
-        return all(math.isfinite(value) for value in self.metrics.values())
+        """Whether every metric is finite."""
+        return not self.not_finite

@@ -18,7 +18,8 @@ from trainers.loop.fingerprint import data_digests
 from trainers.optim.layer_groups import freeze
 from trainers.seeding import global_stream, seed_for
 from trainers.task import Data, Split, Task, describe_tensor
-from trainers.task_lookup import describe, load_target
+from trainers.task_lookup import load_target
+from trainers.user_code import FAILURES, describe
 
 _T = TypeVar("_T")
 
@@ -59,7 +60,7 @@ def _call(what: str, call: Callable[[], _T]) -> _T:
         return call()
     except UsageError:
         raise
-    except Exception as error:
+    except FAILURES as error:
         raise UsageError(f"{what} failed: {describe(error)}") from error
 
 

@@ -1,7 +1,6 @@
 """Look up a task by its reference: the name of a built-in task, or ``package.module:Name`` of a user's own."""
 
 import difflib
-import importlib
 import inspect
 from collections.abc import Callable
 from functools import cache
@@ -11,6 +10,7 @@ from search_spaces.errors import UsageError
 from search_spaces.specs.builtin_tasks import BUILTIN_TASKS
 from search_spaces.specs.task_reference import read_reference
 from trainers.task import Task
+from trainers.user_code import FAILURES, as_script, describe, import_user_module
 
 Loop = Callable[..., Any]
 """A user's own training loop: a generator function, see loop/user_loop.py."""
@@ -35,10 +35,11 @@ def load_target(reference: str) -> Task | Loop:
     if not callable(found):
         raise UsageError(f"task {name}: {_not_a_task(found)}")
     try:
-        task = found(**arguments)
+        with as_script(name):
+            task = found(**arguments)
     except UsageError:
         raise
-    except Exception as error:
+    except FAILURES as error:
         how = f"with {', '.join(arguments)}" if arguments else "without arguments"
         raise UsageError(f"task {name}: calling it {how} failed: {describe(error)}") from error
     if not isinstance(task, Task):
@@ -58,16 +59,6 @@ def load_task(reference: str) -> Task:
     raise UsageError(f"task {reference}: must be a task here, found a training loop (a generator function)")
 
 
-def describe(error: BaseException) -> str:
-    """Return one line about an exception of user code: its type, its text and the line that raised it."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    text = str(error).strip().partition("\n")[0]
-    line = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return line if trace is None else f"{line} ({trace.tb_frame.f_code.co_filename}:{trace.tb_lineno})"
-
-
 def _target(name: str) -> str:
     builtin = BUILTIN_TASKS.get(name)
     return name if builtin is None else f"trainers.tasks.{builtin.target}"
@@ -78,8 +69,8 @@ def _import(reference: str) -> object:
     if not (module_name and colon and attribute):
         raise UsageError(_unknown(reference))
     try:
-        module = importlib.import_module(module_name)
-    except Exception as error:
+        module = import_user_module(module_name)
+    except FAILURES as error:
         raise UsageError(f"task {reference}: {_import_failure(module_name, error)}") from error
     try:
         return getattr(module, attribute)
@@ -88,8 +79,11 @@ def _import(reference: str) -> object:
         raise UsageError(f"task {reference}: {module_name} has no {attribute}{_nearest(attribute, names)}") from error
 
 
-def _import_failure(module_name: str, error: Exception) -> str:
-    """Return why an import failed: the module does not exist, or it raised an error."""
+def _import_failure(module_name: str, error: BaseException) -> str:
+    """Return why an import failed: the module does not exist, it raised an error, or it ended the process."""
+    if isinstance(error, SystemExit):
+        main = 'move its arguments and what it runs under `if __name__ == "__main__":`'
+        return f"cannot import {module_name}: {describe(error)}; {main}"
     missing = error.name if isinstance(error, ModuleNotFoundError) else None
     if missing is not None and f"{module_name}.".startswith(f"{missing}."):
         return f"there is no module {missing}; its folder must be on PYTHONPATH"

@@ -12,6 +12,7 @@ from analysis.diagnosis.smoothing import MAD_TO_SIGMA, noise
 from analysis.statistics.intervals import Floats
 from analysis.sweep.evidence import SweepEvidence
 from analysis.wording import counted
+from search_spaces.metric_names import split_weights
 from sweeps.study.snapshot import RunSnapshot
 
 _COMPARED = 20  # number of complete runs whose pairs are compared
@@ -51,8 +52,8 @@ def score_noise(evidence: SweepEvidence) -> ScoreNoise | None:
 
 def _examples(evidence: SweepEvidence) -> ScoreNoise | None:
     """Return the sampling noise: half the variance of the mean difference of two complete runs over examples."""
-    metric, _, weights = evidence.spec.metric.name.partition("/")[2].partition("@")
-    found = [evidence.predictions.get((run.number, weights or "raw")) for run in evidence.ranked[:_COMPARED]]
+    metric, weights = split_weights(evidence.spec.metric.name)
+    found = [evidence.predictions.get((run.number, weights)) for run in evidence.ranked[:_COMPARED]]
     known = [one for one in found if one is not None]
     if metric == "accuracy":
         each = [(one.predicted == one.label).astype(np.float64) for one in known]

@@ -1,12 +1,12 @@
 """One parsed ablation file: a question, the arms that are compared, and how results are judged."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, PlainValidator, model_validator
 
 from search_spaces.errors import Problem, UsageError
+from search_spaces.metric_names import RAW, check_metric_name, split_weights
 from search_spaces.recipe.fields import resolve
 from search_spaces.recipe.hash import recipe_hash
 from search_spaces.recipe.part import Count, Part, Positive
@@ -18,7 +18,6 @@ from search_spaces.specs.space import AnyDistribution, RecipeValue, SpaceSpec
 from search_spaces.values import show
 
 MATCHED, RETUNED, TUNING = "matched", "retuned", "tuning"
-_METRIC = re.compile(r"(test|val)/([A-Za-z_][\w.-]*)", re.ASCII)
 _MAX_NAME = 60
 
 
@@ -29,8 +28,9 @@ def _check_arm_name(name: str) -> str:
 
 
 def _check_metric(name: str) -> str:
-    if not _METRIC.fullmatch(name):
-        hint = "; use the `weights` of each arm to select weights" if "@" in name else ""
+    weights = split_weights(check_metric_name(name))[1]
+    if not name.startswith(("test/", "val/")) or weights != RAW:
+        hint = "; use the `weights` of each arm to select weights" if weights != RAW else ""
         raise ValueError(f"must be test/name or val/name, such as test/nll, found {show(name)}{hint}")
     return name
 

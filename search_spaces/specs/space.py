@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf, PlainVa
 from pydantic.types import Strict
 
 from search_spaces.errors import Problem, UsageError, suggest
+from search_spaces.metric_names import check_metric_name
 from search_spaces.recipe.part import Count, Part, Positive, Steps
 from search_spaces.recipe.recipe import Recipe
 from search_spaces.search.constraints import Constraint
@@ -34,7 +35,6 @@ from search_spaces.values import checked_value, show
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _TASK = re.compile(r"[A-Za-z_]\w*|[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
-_METRIC = re.compile(r"([A-Za-z_]\w*)/([A-Za-z_][\w.@+-]*)", re.ASCII)
 
 
 def _check_name(name: str) -> str:
@@ -55,13 +55,11 @@ def _check_task(task: str) -> str:
 
 
 def _check_metric(name: str) -> str:
-    match = _METRIC.fullmatch(name)
-    if not match:
-        raise ValueError(f"must be split/name, such as val/accuracy, found {show(name)}")
-    if match[1] == "test":
-        raise ValueError(f"must not select on test/*, which is for ablation reports, found {name}; use val/{match[2]}")
-    if match[1] == "train":
-        raise ValueError(f"must not select on train/*, which rewards overfitting, found {name}; use val/{match[2]}")
+    split, _, metric = check_metric_name(name).partition("/")
+    if split == "test":
+        raise ValueError(f"must not select on test/*, which is for ablation reports, found {name}; use val/{metric}")
+    if split == "train":
+        raise ValueError(f"must not select on train/*, which rewards overfitting, found {name}; use val/{metric}")
     return name
 
 

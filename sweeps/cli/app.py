@@ -63,7 +63,10 @@ def _command() -> int:
     try:
         app()
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else exit_codes.DONE
+        if isinstance(end.code, str):
+            sys.stderr.write(f"{end.code}\n")
+            return exit_codes.FAILED
+        return end.code or exit_codes.DONE
     except UsageError as error:
         sys.stderr.write(f"{error}\n")
         return exit_codes.USAGE

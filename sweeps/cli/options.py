@@ -51,3 +51,6 @@ Listeners = Annotated[
     list[str] | None,
     typer.Option("--listener", metavar="MODULE:CLASS", help="Listener class that follows the sweep. Repeatable."),
 ]
+KeepGoing = Annotated[
+    bool, typer.Option("--keep-going", help="Continue when the first runs have all failed with the same error.")
+]

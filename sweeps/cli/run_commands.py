@@ -12,6 +12,7 @@ from sweeps.cli.options import (
     Address,
     Checkpoints,
     Folder,
+    KeepGoing,
     Listeners,
     Local,
     Name,
@@ -43,6 +44,7 @@ def run(
     wait: Wait = False,
     listeners: Listeners = None,
     accept_changes: AcceptChanges = False,
+    keep_going: KeepGoing = False,
 ) -> None:
     """Run a sweep, or continue it."""
     spec = load_space(space, settings or (), runs, seed, name)
@@ -57,7 +59,7 @@ def run(
     from sweeps.driver.work import Options, sweep_work
 
     own = {name: load_listener(name) for name in listeners or ()}
-    options = Options(storage, address, local, checkpoints, wait, own, accept_changes)
+    options = Options(storage, address, local, checkpoints, wait, own, accept_changes, keep_going)
     raise typer.Exit(drive(sweep_work(spec, forced), options, open_console(), BEGAN))
 
 
@@ -127,6 +129,7 @@ def ablate(
     checkpoints: Checkpoints = None,
     wait: Wait = False,
     accept_changes: AcceptChanges = False,
+    keep_going: KeepGoing = False,
 ) -> None:
     """Run a paired ablation, or continue it, and write its report."""
     from analysis.ablate import ablate
@@ -142,7 +145,7 @@ def ablate(
         spec = load_ablation(str(ablation), LIBRARY, overrides)
     from sweeps.driver.work import Options
 
-    options = Options(storage, address, local, checkpoints, wait, accept_changes=accept_changes)
+    options = Options(storage, address, local, checkpoints, wait, accept_changes=accept_changes, keep_going=keep_going)
     followed = (source or "").removeprefix("best:")
     raise typer.Exit(ablate(spec, options, open_console(), BEGAN, add_pairs, to, followed))
 
@@ -160,6 +163,7 @@ def confirm(
     local: Local = False,
     checkpoints: Checkpoints = None,
     accept_changes: AcceptChanges = False,
+    keep_going: KeepGoing = False,
 ) -> None:
     """Compare the finalists of a sweep with its baseline on fresh seeds and the test split."""
     from analysis.ablate import ablate
@@ -169,7 +173,7 @@ def confirm(
     spec = ablation_of(read_sweep(storage, name), top, pairs, new_name)
     from sweeps.driver.work import Options
 
-    options = Options(storage, address, local, checkpoints, accept_changes=accept_changes)
+    options = Options(storage, address, local, checkpoints, accept_changes=accept_changes, keep_going=keep_going)
     raise typer.Exit(ablate(spec, options, open_console(), BEGAN, to=to, source=name))
 
 
@@ -189,6 +193,7 @@ def extend(
     local: Local = False,
     checkpoints: Checkpoints = None,
     accept_changes: AcceptChanges = False,
+    keep_going: KeepGoing = False,
 ) -> None:
     """Continue a sweep in wider ranges where its best point is at an edge, from its best runs."""
     from analysis.sweep.evidence import read_sweep
@@ -198,5 +203,5 @@ def extend(
     from sweeps.driver.driver import drive
     from sweeps.driver.work import Options, sweep_work
 
-    options = Options(storage, address, local, checkpoints, accept_changes=accept_changes)
+    options = Options(storage, address, local, checkpoints, accept_changes=accept_changes, keep_going=keep_going)
     raise typer.Exit(drive(sweep_work(spec, source=name), options, open_console(), BEGAN))

@@ -6,12 +6,14 @@ from collections import Counter
 
 from rich.console import Console
 
-from sweeps.engine.conductor import Conductor
-from sweeps.engine.live_run import LiveRun, warnings
+from sweeps.engine.conductor import ALIKE, Conductor
+from sweeps.engine.live_run import LiveRun, failures, warnings
 from sweeps.engine.progress import sweep_progress
 from sweeps.plan.search_plan import searched_fields
 from sweeps.run_state import RunState
 from sweeps.store.database import DEFAULT_URL, shown
+
+MOST_ERRORS = 3
 
 
 class Phases:
@@ -61,6 +63,7 @@ def summary(conductor: Conductor, phases: Phases, storage: str, console: Console
         ("best", _best(conductor)),
         ("", _recipe(conductor)),
         ("epochs", _epochs(conductor)),
+        *(("failed", text) for text in failures(conductor.runs)[:MOST_ERRORS]),
         *(("warning", f" {text}") for text in warnings(conductor.runs)),
         ("time", str(phases)),
         ("stored", shown(storage)),
@@ -117,10 +120,20 @@ def _epochs(conductor: Conductor) -> str:
     return f"{now.epochs_spent} trained, {now.epochs_saved} saved by early stopping"
 
 
+def continuation(conductor: Conductor) -> str:
+    """Return what to do about a sweep that is not finished."""
+    if conductor.gave_up is None:
+        return "the same command continues"
+    return (
+        f"the first {ALIKE} runs failed with the same error, so no more were started: fix it and repeat the command, "
+        "or add --keep-going"
+    )
+
+
 def _next(conductor: Conductor, storage: str) -> str:
     name = conductor.spec.name
     if not conductor.finished:
-        return "the same command continues"
+        return continuation(conductor)
     # Quoted for the shell: a URL may contain ? and &. The hidden password must be typed or come from ~/.pgpass.
     where = "" if storage == DEFAULT_URL else f", each with --storage {shlex.quote(shown(storage))}"
     return f"sweeps show {name} | sweeps dashboard | sweeps export {name}{where}"

@@ -44,7 +44,8 @@ def drive(work: Work, options: Options, console: Console, began: float) -> int:
         began: `time.monotonic` at the start of the command, for the summary.
 
     Returns:
-        0 if every planned run has ended and at least one is complete, 1 if none is complete, 130 if interrupted.
+        0 if every planned run has ended and at least one is complete, 1 if none is complete or the first runs failed
+        alike, 130 if interrupted.
 
     Raises:
         UsageError: The user has to fix something first.
@@ -70,7 +71,9 @@ def drive(work: Work, options: Options, console: Console, began: float) -> int:
         listeners = Listeners()
         stack.callback(listeners.sweep_ends)  # after the writer has written everything
         writer = stack.enter_context(Writer(store, fence, journal, lease.check, say))
-        conductor = Conductor(spec, store, sweep.id, writer, plan, folder, listeners, import_paths())
+        conductor = Conductor(
+            spec, store, sweep.id, writer, plan, folder, listeners, import_paths(), options.keep_going
+        )
         stack.callback(conductor.close)
         listeners.named.update(listeners_of(Session(work, options, console, store, writer, conductor)))
         listeners.sweep_begins(spec, conductor.snapshots())
@@ -107,6 +110,8 @@ def _opening(work: Work, conductor: Conductor, options: Options) -> str:
 
 
 def _exit_code(conductor: Conductor) -> int:
+    if conductor.gave_up is not None:
+        return exit_codes.FAILED
     if not conductor.finished:
         return exit_codes.INTERRUPTED
     return exit_codes.DONE if conductor.best() is not None else exit_codes.FAILED

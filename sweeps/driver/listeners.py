@@ -1,6 +1,5 @@
 """The listeners of every command, and those that `--listener` names."""
 
-import importlib
 from collections.abc import Mapping
 from functools import partial
 
@@ -11,6 +10,7 @@ from sweeps.import_paths import add_import_paths, import_paths
 from sweeps.listener import Listener
 from sweeps.study.mirror import StudyMirror
 from sweeps.study.study import open_study
+from trainers.user_code import FAILURES, describe, import_user_module
 
 
 def _live_view(session: Session) -> Listener:
@@ -35,15 +35,22 @@ def load_listener(reference: str) -> ListenerFactory:
     add_import_paths(import_paths())
     module, _, name = reference.partition(":")
     try:
-        found = getattr(importlib.import_module(module), name)
-    except Exception as error:
+        found = getattr(import_user_module(module), name)
+    except FAILURES as error:
         text = f"{type(error).__name__}: {error}"
         raise UsageError(
             f"--listener must be module:Class of a subclass of sweeps.listener.Listener, {text}"
         ) from error
     if not (isinstance(found, type) and issubclass(found, Listener)):
         raise UsageError(f"--listener {reference}: must be a subclass of sweeps.listener.Listener, found {found!r}")
-    return lambda session: found()
+    return lambda session: _create(reference, found)
+
+
+def _create(reference: str, kind: type[Listener]) -> Listener:
+    try:
+        return kind()
+    except FAILURES as error:
+        raise UsageError(f"--listener {reference}: creating it failed: {describe(error)}") from error
 
 
 def listeners_of(session: Session) -> dict[str, Listener]:

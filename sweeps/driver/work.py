@@ -33,6 +33,7 @@ class Options:
         wait: Wait until another driver of the same sweep ends, instead of raising an error.
         listeners: Factories of additional listeners, by name.
         accept_changes: Continue although code, data or packages have changed, and record what has.
+        keep_going: Continue after the first runs have failed with the same error.
     """
 
     storage: str
@@ -42,6 +43,7 @@ class Options:
     wait: bool = False
     listeners: Mapping[str, ListenerFactory] = field(default_factory=dict)
     accept_changes: bool = False
+    keep_going: bool = False
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
+from itertools import islice
 
 from search_spaces import Asha, SpaceSpec, SweepError, recipe_hash
 from search_spaces.seeds import derive_seed
 from sweeps.engine.checkpoint_files import CheckpointFiles
-from sweeps.engine.live_run import LiveRun
+from sweeps.engine.live_run import LiveRun, failure
 from sweeps.engine.messages import Job, Step
-from sweeps.engine.outcome import in_time, judge, over_time, printable
+from sweeps.engine.outcome import in_time, judge, over_time, printable, undefined
 from sweeps.engine.progress import best_run
 from sweeps.listener import Listener
 from sweeps.plan.asha import Rungs, rung_epochs
@@ -33,7 +34,8 @@ from sweeps.store.writer import Writer
 from sweeps.study.snapshot import RunSnapshot
 from trainers.storage.folder import Folder
 
-MAX_ATTEMPTS = 3  # a run whose workers died this often without recording an epoch in between is FAILED
+ALIKE = 3  # a sweep stops if the first runs of a command, this many, fail with the same error
+MAX_ATTEMPTS = 3  # a run whose workers died this often without recording a new epoch in between is FAILED
 
 
 class Conductor:
@@ -48,6 +50,10 @@ class Conductor:
         checkpoints: Folder for the checkpoints of the sweep.
         listener: Notified of runs and epochs once the database has recorded them.
         import_paths: Folders from which workers import the user's own task.
+        keep_going: Whether the sweep continues after its first runs have failed with the same error.
+
+    Attributes:
+        gave_up: Error with which the first runs failed, and for which this command has stopped; None otherwise.
     """
 
     def __init__(
@@ -60,6 +66,7 @@ class Conductor:
         checkpoints: Folder,
         listener: Listener = Listener(),  # noqa: B008  it does nothing
         import_paths: tuple[str, ...] = (),
+        keep_going: bool = False,
     ) -> None:
         self.spec = spec
         self._writer = writer
@@ -69,6 +76,9 @@ class Conductor:
         self._import_paths = import_paths
         self._lock = threading.RLock()  # runners and the live view call from threads of their own
         self._draining = False
+        self._keep_going = keep_going
+        self._begun: dict[int, LiveRun] = {}  # by this command, in order
+        self.gave_up: str | None = None
         self._rungs: Rungs
         self.rung_epochs = rung_epochs(spec.early_stopping, spec.recipe.budget.epochs)
         self.runs: list[LiveRun] = []
@@ -136,6 +146,7 @@ class Conductor:
             else:
                 return None
             run.state = RunState.RUNNING
+            self._begun.setdefault(run.number, run)
             run.attempts += 1
             now = datetime.now(UTC)
             run.started_at = run.started_at or now
@@ -177,6 +188,7 @@ class Conductor:
             self._remember(run, step, outcome)
             if run.state is not RunState.RUNNING:
                 self._close(run)
+                self._stop_if_alike()
             snapshot = self._learn(run)
             for report in new:
                 self._notify(self._listener.epoch_recorded, snapshot, report.epoch, report.metrics)
@@ -210,11 +222,12 @@ class Conductor:
             else:
                 state = RunState.FAILED
                 times = run.deaths_without_progress
-                run.error = f"its worker died {times} times without finishing an epoch; last: {printable(reason)}"
+                run.error = f"its worker died {times} times without finishing a new epoch; last: {printable(reason)}"
             run.state = state
             self._record(number, RunOutcome(state, error=run.error))
             if state.finished:
                 self._drop(run)
+                self._stop_if_alike()
             self._notify(self._listener.run_ends, self._learn(run))
 
     def put_back(self, number: int) -> None:
@@ -226,6 +239,15 @@ class Conductor:
                 self._queue.append(run)
             self._record(number, RunOutcome(run.state))
             self._notify(self._listener.run_ends, self._learn(run))
+
+    def _stop_if_alike(self) -> None:
+        """Start no more runs if the first ones failed with the same error and none has ended otherwise."""
+        first = [failure(run) for run in islice(self._begun.values(), ALIKE)]
+        if self._keep_going or self.finished or len(first) < ALIKE or first[0] is None or len(set(first)) > 1:
+            return
+        if all(run.state is RunState.FAILED or not run.state.finished for run in self._begun.values()):
+            self.gave_up = first[0]
+            self.drain()
 
     def drain(self) -> None:
         """Start no more runs, and interrupt every run after its current step."""
@@ -256,18 +278,19 @@ class Conductor:
         self._seq += len(step.reports)
 
     def _remember(self, run: LiveRun, step: Step, outcome: RunOutcome) -> None:
+        if any(report.epoch > run.epoch for report in step.reports):
+            run.deaths_without_progress = 0
         for report in step.reports:
-            run.curve.setdefault(report.epoch, report.metrics.get(self.spec.metric.name, math.nan))
+            if self.spec.metric.name in report.metrics:
+                run.curve.setdefault(report.epoch, report.metrics[self.spec.metric.name])
             if report.epoch > run.epoch:
                 run.epoch = report.epoch
                 run.seconds += report.seconds
                 self.session_seconds += report.seconds
-        if step.reports:
-            run.deaths_without_progress = 0
         if outcome.state is RunState.COMPLETE and step.reports:
             run.final = step.reports[-1].metrics
         run.out_of_memory |= step.out_of_memory
-        run.warning = step.warning or run.warning
+        run.warning = step.warning or undefined(step.reports, self.spec.metric.name) or run.warning
         run.state, run.value, run.error = outcome.state, outcome.value, outcome.error
         if outcome.state.finished:
             run.finished_at = datetime.now(UTC)

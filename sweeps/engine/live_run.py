@@ -1,6 +1,6 @@
 """A run in the driver's memory."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Self
@@ -31,7 +31,7 @@ class LiveRun:
     error: str | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
-    deaths_without_progress: int = 0  # number of worker deaths since the last recorded epoch
+    deaths_without_progress: int = 0  # number of worker deaths since the last new epoch
     out_of_memory: bool = False  # memory ran out once; a second time fails the run
     final: Mapping[str, float] = field(default_factory=dict)  # metrics of the last epoch of a complete run
     warning: str | None = None  # last warning of the worker
@@ -56,10 +56,24 @@ def _shared(target: type[LiveRun] | type[RunSnapshot], source: object) -> dict[s
     return {one.name: getattr(source, one.name) for one in fields(target) if hasattr(source, one.name)}
 
 
+def failure(run: LiveRun) -> str | None:
+    """Return the last line of the error of a failed run: of a traceback, the exception. None if it has not failed."""
+    return (run.error or "").strip().rpartition("\n")[2] if run.state is RunState.FAILED else None
+
+
+def failures(runs: Sequence[LiveRun]) -> list[str]:
+    """Return the errors of the failed runs, each text once."""
+    return _grouped((run.number, failure(run)) for run in runs)
+
+
 def warnings(runs: Sequence[LiveRun]) -> list[str]:
     """Return the warnings of all runs, each text once."""
+    return _grouped((run.number, run.warning) for run in runs)
+
+
+def _grouped(texts: Iterable[tuple[int, str | None]]) -> list[str]:
     numbers: dict[str, list[int]] = {}
-    for run in runs:
-        if run.warning is not None:
-            numbers.setdefault(run.warning, []).append(run.number)
+    for number, text in texts:
+        if text is not None:
+            numbers.setdefault(text, []).append(number)
     return [f"{text} (run {those[0]}{', ...' if those[1:] else ''})" for text, those in numbers.items()]

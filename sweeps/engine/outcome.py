@@ -1,13 +1,17 @@
 """Decides the state of a run after a step."""
 
 import math
+from collections.abc import Sequence
 
+from search_spaces.metric_names import split_weights
 from sweeps.engine.live_run import LiveRun
 from sweeps.engine.messages import Step
 from sweeps.plan.asha import Rungs
 from sweeps.run_state import RunState
 from sweeps.store.records import RunOutcome
 from trainers.reports import EpochReport
+
+_LOSSES = ("loss", "nll")  # of any split and weights
 
 
 def judge(step: Step, run: LiveRun, metric: str, rungs: Rungs, draining: bool) -> RunOutcome:
@@ -23,13 +27,14 @@ def judge(step: Step, run: LiveRun, metric: str, rungs: Rungs, draining: bool) -
     value = run.value
     for report in step.reports:
         found = report.metrics.get(metric)
-        if found is None:
-            return RunOutcome(RunState.FAILED, value, error=_no_metric(metric, report))
-        if math.isfinite(found):
-            value = found
+        # A task reports all of its metrics in every epoch; only a loop of the user, which has no fingerprint, may not.
+        if found is None and (step.fingerprint or report.epoch in rungs.reached()):
+            return RunOutcome(RunState.FAILED, value, error=_no_metric(metric, report, rungs))
+        finite = found is not None and math.isfinite(found)
+        value = found if finite else value
         # A recorded value counts at its rung even if another number of the epoch is not finite.
-        stops = math.isfinite(found) and rungs.stops(run.number, report.epoch, found)
-        if not report.finite:
+        stops = found is not None and finite and rungs.stops(run.number, report.epoch, found)
+        if diverged(report, metric):
             return RunOutcome(RunState.DIVERGED, value)
         if stops and run.number != 0:
             return RunOutcome(RunState.STOPPED, value)
@@ -37,9 +42,28 @@ def judge(step: Step, run: LiveRun, metric: str, rungs: Rungs, draining: bool) -
         # Others may have filled the memory, so the run is tried once more; one that is too large fails again.
         again = step.out_of_memory and not run.out_of_memory
         return RunOutcome(RunState.INTERRUPTED if again else RunState.FAILED, value, error=printable(step.error))
+    if step.finished and value is None:
+        return RunOutcome(RunState.FAILED, error=printable(f"no epoch reported {metric!r}"))
     if step.finished:
         return RunOutcome(RunState.COMPLETE, value)
     return RunOutcome(RunState.INTERRUPTED if draining else RunState.RUNNING, value)
+
+
+def diverged(report: EpochReport, metric: str) -> bool:
+    """Return whether the metric of the sweep or a loss is not finite; the run then ends.
+
+    Any other metric may be undefined in an epoch, such as the AUC of a single class.
+    """
+    return any(name == metric or split_weights(name)[0] in _LOSSES for name in report.not_finite)
+
+
+def undefined(reports: Sequence[EpochReport], metric: str) -> str | None:
+    """Return a warning about values that are not finite and do not end their run; None if there are none."""
+    names = {name for report in reports if not diverged(report, metric) for name in report.not_finite}
+    if not names:
+        return None
+    which = ", ".join(sorted(names))
+    return printable(f"{which}: not a finite number in some epochs, recorded as missing; the sweep optimizes {metric}")
 
 
 def in_time(outcome: RunOutcome, run: LiveRun, step: Step, limit_s: float | None) -> RunOutcome:
@@ -68,5 +92,8 @@ def printable(text: str) -> str:
     return text.encode(errors="backslashreplace").decode().replace("\0", "\\x00")
 
 
-def _no_metric(name: str, report: EpochReport) -> str:
-    return printable(f"epoch {report.epoch} reported no {name!r}; it reported {', '.join(sorted(report.metrics))}")
+def _no_metric(name: str, report: EpochReport, rungs: Rungs) -> str:
+    found = f"epoch {report.epoch} reported no {name!r}; it reported {', '.join(sorted(report.metrics)) or 'nothing'}"
+    decides = ", ".join(map(str, rungs.reached()))
+    hint = f"; early stopping needs it at epochs {decides}: report it there, or set early_stopping: {{kind: none}}"
+    return printable(found + (hint if report.epoch in rungs.reached() else ""))

@@ -1,7 +1,8 @@
 """The child process that loads torch and the user's task, so that the driver does not.
 
 It handles one request: prepare the task, check it, scan its learning rates, or time its epochs. An answer is a line
-of JSON, written as soon as it is known. Output of the task itself goes to the standard error.
+of JSON, written as soon as it is known; the last line is `"done"`, so that code that ends the process is noticed.
+Output of the task itself goes to the standard error.
 """
 
 import json
@@ -22,9 +23,11 @@ from sweeps.console.output import forgive_streams
 from sweeps.import_paths import add_import_paths, check_names, import_paths
 from sweeps.preflight.sources import user_sources
 from trainers.storage.cache import cache_directory
+from trainers.user_code import as_script, describe, exit_cause
 
 What = Literal["prepare", "check", "lr_find", "timing"]
 _LAST_LINES = 30
+_DONE = "done"
 
 
 class Child:
@@ -78,14 +81,16 @@ class Child:
         if self._process.stdout is None:
             raise RuntimeError("the child has no pipe")
         for line in self._process.stdout:
-            answer: dict[str, Any] = json.loads(line)
+            answer = json.loads(line)
+            if answer == _DONE:
+                return
             if "usage" in answer:
                 raise UsageError(*answer["usage"])
             yield answer
-        if self._process.wait() != exit_codes.DONE:
-            self._noise.seek(0)
-            lines = self._noise.read().strip().splitlines()[-_LAST_LINES:]
-            raise UsageError(f"task {self._task}: cannot be trained:\n" + "\n".join(lines))
+        self._noise.seek(0)
+        cause = exit_cause(self._process.wait())
+        lines = self._noise.read().strip().splitlines()[-_LAST_LINES:]
+        raise UsageError("\n".join([f"task {self._task}: cannot be trained: its process ended, {cause}", *lines]))
 
     def wait(self) -> dict[str, Any]:
         """Return the last answer when the child is done; a second call returns it again.
@@ -142,11 +147,17 @@ def main() -> int:
         forgive_streams()  # a task may print what this stream cannot encode
         add_import_paths(request["import_paths"])
         try:
-            for answer in _answer(request):
-                out.write(json.dumps(answer) + "\n")
+            with as_script(request["task"]):
+                for answer in _answer(request):
+                    out.write(json.dumps(answer) + "\n")
         except UsageError as error:
             out.write(json.dumps({"usage": [str(problem) for problem in error.problems]}) + "\n")
             return exit_codes.USAGE
+        except (SystemExit, KeyboardInterrupt) as error:  # of the task: Ctrl-C is for the driver
+            reason = f"task {request['task']}: cannot be trained: {describe(error)}"
+            out.write(json.dumps({"usage": [reason]}) + "\n")
+            return exit_codes.USAGE
+        out.write(json.dumps(_DONE) + "\n")
     return exit_codes.DONE
 
 

@@ -33,7 +33,10 @@ class Runner(Protocol):
 
 
 class InProcessRunner:
-    """Trains one run at a time in this process; for debugging, for tests, and as the simplest example of a runner."""
+    """Trains one run at a time in this process; for debugging, for tests, and as the simplest example of a runner.
+
+    Code that ends the process, by `os._exit` or a signal, ends the driver.
+    """
 
     slots = 1
 
@@ -42,7 +45,7 @@ class InProcessRunner:
 
     def run(self, conductor: Conductor) -> None:
         """Train one job after another until none is left."""
-        worker = Worker()
+        worker = Worker(interrupted=lambda: conductor.draining)  # the first Ctrl-C drains, the second one raises
         try:
             while (job := conductor.next_job()) is not None:
                 worker.start(job)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from sweeps.engine.messages import Job, Step
 from sweeps.import_paths import add_import_paths
 from trainers.reports import EpochReport
 from trainers.storage.address import open_folder
+from trainers.user_code import as_script
 
 if TYPE_CHECKING:
     from trainers.factory import EpochTrainer
@@ -27,9 +28,15 @@ _NO_JOB = Step(error="the worker was asked to step without a job")
 
 
 class Worker:
-    """Trains one job after another; torch and the data of the task are loaded once."""
+    """Trains one job after another; torch and the data of the task are loaded once.
 
-    def __init__(self) -> None:
+    Args:
+        interrupted: Returns whether a person has interrupted this process; any other ``KeyboardInterrupt`` was raised
+            by the code of the task, and fails its run.
+    """
+
+    def __init__(self, interrupted: Callable[[], bool] = lambda: False) -> None:
+        self._interrupted = interrupted
         self._job: Job | None = None
         self._training: EpochTrainer | None = None
         self._fingerprint: Mapping[str, str] = {}
@@ -44,10 +51,11 @@ class Worker:
         self._job, self._failure = job, _NO_JOB
         self._since_checkpoint_s, self._fingerprint, self._warning = 0.0, {}, None
         try:
-            self._training = self._open(job)
+            with as_script(job.task):
+                self._training = self._open(job)
             self._fingerprint = self._training.fingerprint
             self._stored_epoch = self._training.epoch
-        except Exception as error:  # noqa: BLE001  the user's code may raise anything; it is recorded with its traceback
+        except BaseException as error:  # noqa: BLE001  the user's code may raise anything, also SystemExit
             self._failure = self._failed(error)
 
     def step(self) -> Step:
@@ -57,8 +65,9 @@ class Worker:
         reports: list[EpochReport] = []
         try:
             self._checkpoint_if_due(self._job, self._training)
-            finished = self._advance(self._job, self._training, reports)
-        except Exception as error:  # noqa: BLE001  as above; the epochs before the error are kept
+            with as_script(self._job.task):
+                finished = self._advance(self._job, self._training, reports)
+        except BaseException as error:  # noqa: BLE001  as above; the epochs before the error are kept
             return self._failed(error, tuple(reports))
         return Step(tuple(reports), finished, fingerprint=self._fingerprint, warning=self._warning)
 
@@ -68,8 +77,10 @@ class Worker:
             self._training.close()
         self._training = None
 
-    def _failed(self, error: Exception, reports: tuple[EpochReport, ...] = ()) -> Step:
-        """Return the step of a training that raised an error."""
+    def _failed(self, error: BaseException, reports: tuple[EpochReport, ...] = ()) -> Step:
+        """Return the step of a training that raised an error; raise a person's interrupt again."""
+        if isinstance(error, KeyboardInterrupt) and self._interrupted():
+            raise error
         from trainers.compute import memory
 
         where = memory.memory_ran_out(error)

@@ -20,7 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
-from trainers.reports import LONGEST_NAME
+from search_spaces.metric_names import LONGEST_NAME
 
 SCHEMA_VERSION = 4
 

@@ -47,6 +47,18 @@ def fragile(config, seed, state=None):
             raise ValueError("this learning rate is too much for me")
         yield metrics, at
 
+def leaving(config, seed, state=None):
+    for metrics, at in steady(config, seed, state):
+        if config["optimizer"]["lr"] > 2e-3 and at["epoch"] == 2:
+            raise SystemExit("diverged, giving up")
+        yield metrics, at
+
+def exiting(config, seed, state=None):
+    for metrics, at in steady(config, seed, state):
+        if config["optimizer"]["lr"] > 2e-3 and at["epoch"] == 2:
+            os._exit(0)
+        yield metrics, at
+
 def unstable(config, seed, state=None):
     for metrics, at in steady(config, seed, state):
         bad = config["optimizer"]["lr"] > 2e-3 and at["epoch"] >= 3
@@ -187,6 +199,33 @@ def test_a_run_that_raises_is_recorded_and_the_others_continue(
             assert "ValueError: this learning rate is too much for me" in (one.error or "")
         else:
             assert (one.state, one.epoch, one.error) == (RunState.COMPLETE, 9, None)
+    assert set(states(conductor)) == {"FAILED", "COMPLETE"}
+
+
+def test_a_run_that_leaves_is_failed_and_the_others_continue(
+    runner: Runner, database_url: str, loops: str, tmp_path: Path
+) -> None:
+    conductor = run(runner, loop_space("leaving", runs=8), database_url, loops, tmp_path)
+    for one in conductor.runs:
+        if one.recipe.optimizer.lr > 2e-3:
+            assert (one.state, one.epoch) == (RunState.FAILED, 1)
+            assert (one.error or "").splitlines()[-1] == "SystemExit: diverged, giving up"
+        else:
+            assert (one.state, one.epoch, one.error) == (RunState.COMPLETE, 9, None)
+    assert set(states(conductor)) == {"FAILED", "COMPLETE"}
+
+
+@pytest.mark.slow
+def test_a_run_that_ends_its_process_is_failed_and_the_others_continue(
+    ray_runner: Runner, sqlite_url: str, loops: str, tmp_path: Path
+) -> None:
+    conductor = run(ray_runner, loop_space("exiting", runs=4), sqlite_url, loops, tmp_path)
+    for one in conductor.runs:
+        if one.recipe.optimizer.lr > 2e-3:
+            assert one.state is RunState.FAILED
+            assert "os._exit" in (one.error or "")
+        else:
+            assert one.state is RunState.COMPLETE
     assert set(states(conductor)) == {"FAILED", "COMPLETE"}
 
 

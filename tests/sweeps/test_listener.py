@@ -174,6 +174,27 @@ def test_the_first_exception_of_each_listener_is_kept_and_the_others_are_called(
     assert both.failures == {"broken": "ZeroDivisionError in run_begins: no tracker here"}
 
 
+class Leaving(Listener):
+    """Ends the process, or tries to."""
+
+    def __init__(self) -> None:
+        raise SystemExit("no server")
+
+    def run_begins(self, run: RunSnapshot) -> None:
+        raise SystemExit(3)
+
+
+def test_a_listener_that_leaves_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = Listeners()
+    one.named = {"leaving": Leaving.__new__(Leaving)}
+    one.run_begins(snapshot_of(0, RunState.RUNNING))
+    assert one.failures == {"leaving": "SystemExit in run_begins: 3"}
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    make = load_listener(f"{__name__}:Leaving")
+    with pytest.raises(UsageError, match="creating it failed: SystemExit: no server"):
+        make(cast(Session, None))
+
+
 def test_the_text_of_a_sweep_error_is_kept_as_it_is() -> None:
     one = Listeners()
     one.named = {"broken": Broken()}

@@ -9,7 +9,6 @@ from remains until then.
 
 import multiprocessing
 import pickle
-import signal
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -26,6 +25,7 @@ from trainers.compute.rank import Rank
 from trainers.distributed.rank_process import Call, Reply, Start, serve
 from trainers.reports import EpochReport
 from trainers.storage import checkpoints
+from trainers.user_code import exit_cause
 
 EXIT_TIMEOUT_S = 3.0  # for a process to exit by itself
 GRACE_S = 0.5  # to detect that a process died after the others reported lost connections
@@ -163,17 +163,11 @@ class DistributedTraining:
         self.close()
         if exits:
             dead, code = exits.popitem()
-            raise RunError(f"rank {dead} of {count} died during {call}: {_cause(code)}")
+            raise RunError(f"rank {dead} of {count} died during {call}: {exit_cause(code)}")
         if own_error is not None:
             raise own_error
         reason = "it closed its pipe" if reply is None else str(reply.error)
         raise RunError(f"rank {index} of {count} failed during {call}:\n{reason}")
-
-
-def _cause(code: int | None) -> str:
-    if code is not None and code < 0:
-        return f"killed by {signal.Signals(-code).name}"
-    return f"exit code {code}"
 
 
 def _receive(link: Connection) -> Reply | None:

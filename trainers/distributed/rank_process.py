@@ -74,7 +74,7 @@ def serve(link: Connection, start: Start) -> None:
             value = _execute(training, *called)
             _send(link, training, value if start.rank.first else None)
         distributed.destroy_process_group()
-    except Exception as error:  # noqa: BLE001  user code may raise anything; the parent raises it again
+    except BaseException as error:  # noqa: BLE001  user code may raise anything; the parent raises it again
         failure = error if isinstance(error, SweepsError) else traceback.format_exc()
         with suppress(OSError):  # the parent is dead
             link.send_bytes(pickle.dumps(Reply(error=failure)))

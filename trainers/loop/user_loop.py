@@ -23,30 +23,30 @@ The loop is a generator function; there is no other API to learn. This one fits 
             yield {"val/mse": loss.item()}, state
 
 ``config`` is the recipe as a plain dict, and ``seed`` is below 2**32. The state contains tensors and plain values. A
-loop may yield only its metrics, without a state; it then starts over after an interruption.
+loop may yield only its metrics, without a state; it then starts over after an interruption. It yields once for every
+epoch of its budget: a loop that returns before has failed, because its result cannot be compared with that of a whole
+training. A metric that an epoch does not compute is ``None`` or left out; that of the sweep is needed at the epochs
+where ASHA decides.
 """
 
 import copy
-import re
 import time
 from collections.abc import Generator, Mapping
 from numbers import Real
 from typing import Any
 
 from search_spaces.errors import CheckpointError, RunError
+from search_spaces.metric_names import check_metric_name
 from search_spaces.recipe.recipe import Recipe
 from trainers.reports import EpochReport
 from trainers.seeding import global_stream, seed_for
 from trainers.task_lookup import Loop
 
-_METRIC = re.compile(r"[A-Za-z_][\w.-]*/[\w.-]+")
-
 
 class UserLoopTraining:
     """The same state machine as ``Training`` for a user's generator function.
 
-    It is finished when the epochs of the budget have been yielded or the generator has returned. A return is only
-    noticed at the next call of ``run_epoch``, which then returns the last report again.
+    It is finished when the epochs of the budget have been yielded.
 
     Args:
         loop: Generator function ``train(config, seed, state)``, see the top of this file.
@@ -63,7 +63,6 @@ class UserLoopTraining:
         self._metrics: dict[str, float] = {}
         self._state: dict[str, Any] | None = None
         self._generator: Generator[object, None, object] | None = None
-        self._returned = False
 
     @property
     def epoch(self) -> int:
@@ -72,8 +71,8 @@ class UserLoopTraining:
 
     @property
     def finished(self) -> bool:
-        """Whether the budget is used up or the loop has returned."""
-        return self._returned or self._epoch >= self._recipe.budget.epochs
+        """Whether the budget is used up."""
+        return self._epoch >= self._recipe.budget.epochs
 
     @property
     def fingerprint(self) -> Mapping[str, str]:
@@ -84,7 +83,7 @@ class UserLoopTraining:
         """Run the loop until its next ``yield``. Exceptions of the loop are not caught.
 
         Raises:
-            RunError: The loop yielded something other than metrics, or returned without yielding.
+            RunError: The loop yielded something other than metrics, or returned before the last epoch.
         """
         started = time.perf_counter()
         if self._generator is None:
@@ -93,12 +92,12 @@ class UserLoopTraining:
             with global_stream(self._seed, "dropout", self._epoch):
                 yielded = next(self._generator)
         except StopIteration:
-            self._returned = True
-            if self._epoch == 0:
-                raise RunError("the training loop returned without yielding any metrics") from None
-        else:
-            self._epoch += 1
-            self._metrics, self._state = _parse(yielded, self._epoch)
+            raise RunError(
+                f"the training loop returned after {self._epoch} of {self._recipe.budget.epochs} epochs: yield once "
+                "for each epoch of config['budget']['epochs']; a loop that stops early yields its last metrics again"
+            ) from None
+        self._epoch += 1
+        self._metrics, self._state = _parse(yielded, self._epoch)
         if self.finished:
             self._generator.close()
         return EpochReport(self._epoch, self._metrics, time.perf_counter() - started)
@@ -131,16 +130,18 @@ def _parse(yielded: object, epoch: int) -> tuple[dict[str, float], dict[str, Any
     state: object = None
     if isinstance(yielded, tuple) and len(yielded) == 2:
         yielded, state = yielded
-    if not isinstance(yielded, Mapping) or not yielded:
+    if not isinstance(yielded, Mapping):
         raise RunError(f"{where}: yield a dict of metrics, or (metrics, state); found {_shown(yielded)}")
     if state is not None and not isinstance(state, dict):
         raise RunError(f"{where}: the state must be a dict, found {_shown(state)}")
     for name, value in yielded.items():
-        if not isinstance(name, str) or not _METRIC.fullmatch(name):
-            raise RunError(f"{where}: the name of a metric must be split/name, such as val/accuracy; found {name!r}")
-        if isinstance(value, bool) or not isinstance(value, Real):
-            raise RunError(f"{where}: {name} must be a number (a tensor's .item()), found {_shown(value)}")
-    return {name: float(value) for name, value in yielded.items()}, state
+        try:
+            check_metric_name(name)
+        except ValueError as error:
+            raise RunError(f"{where}: the name of a metric {error}") from None
+        if value is not None and (isinstance(value, bool) or not isinstance(value, Real)):
+            raise RunError(f"{where}: {name} must be a number (a tensor's .item()) or None, found {_shown(value)}")
+    return {name: float(value) for name, value in yielded.items() if value is not None}, state
 
 
 def _shown(value: object) -> str:

@@ -28,6 +28,7 @@ from search_spaces import (
     grid_points,
     resolve,
 )
+from search_spaces.metric_names import split_weights
 from search_spaces.search.distributions import contains
 from search_spaces.values import identity
 from sweeps.run_state import RunState
@@ -144,7 +145,7 @@ def confirm(evidence: SweepEvidence, top: int = 3, pairs: int = 10, name: str | 
         UsageError: There is no finalist other than the baseline.
     """
     spec = evidence.spec
-    metric, weights = metric_and_weights(spec)
+    metric, weights = split_weights(spec.metric.name)
     finalists = _finalists(evidence)[: max(0, top)]
     if not finalists:
         raise UsageError(
@@ -164,12 +165,6 @@ def confirm(evidence: SweepEvidence, top: int = 3, pairs: int = 10, name: str | 
         return AblationSpec(**parts)
     except ValidationError as error:
         raise UsageError(f"confirm {spec.name}: {error.errors()[0]['msg']}") from None
-
-
-def metric_and_weights(spec: SpaceSpec) -> tuple[str, str]:
-    """Return the metric of a sweep without its split, and the weights that it evaluates."""
-    metric, _, weights = spec.metric.name.partition("/")[2].partition("@")
-    return metric, weights or "raw"
 
 
 def _finalists(evidence: SweepEvidence) -> tuple[RunSnapshot, ...]:

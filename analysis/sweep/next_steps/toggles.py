@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from analysis.export import best_recipe
 from analysis.load import runs_of, sweeps_frame
-from analysis.sweep.next_steps.follow_up import metric_and_weights, one_recipe
+from analysis.sweep.next_steps.follow_up import one_recipe
 from search_spaces import (
     AblationSpec,
     Arm,
@@ -24,6 +24,7 @@ from search_spaces import (
     suggest,
     unknown_field,
 )
+from search_spaces.metric_names import split_weights
 from search_spaces.values import identity, show
 from sweeps.plan.search_plan import searched_fields
 
@@ -51,7 +52,7 @@ def toggle_ablation(url: str, source: str, fields: Sequence[str], overrides: Ove
         for field in searched_fields(winner, space)
         if identity(lookup(winner, field)) != identity(_baseline(space.recipe, field))
     )
-    metric, weights = metric_and_weights(space)
+    metric, weights = split_weights(space.metric.name)
     arms = {"winner": Arm(weights=weights)}
     arms |= {f"without {field}": _arm(space.recipe, winner, field, weights) for field in chosen}
     trained = space.model_copy(update={"metric": Metric(name=f"val/{metric}", goal=space.metric.goal)})

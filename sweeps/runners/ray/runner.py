@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -153,6 +154,8 @@ class RunTrainable(Trainable):
 
     def setup(self, config: dict[str, Any]) -> None:
         """Create the worker, once per actor, and check whether this node can train."""
+        # Ray would raise SystemExit in the training, as if its code had: a node that shuts down does not fail a run.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         self._node = ray.get_runtime_context().get_node_id()
         self._worker = Worker()
         # A node that joined later was not checked when the sweep started.

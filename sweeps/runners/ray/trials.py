@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sweeps.engine.conductor import Conductor
 
 LOOK_EVERY_S = 2.0  # between two checks of the nodes and of runs that may hang
-DIED = "its process ended (killed, out of memory, or its node is gone)"
+DIED = "its process ended without an error (killed, out of memory, os._exit, or its node is gone)"
 
 
 class RayJobs:

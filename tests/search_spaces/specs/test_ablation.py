@@ -145,6 +145,7 @@ def test_every_problem_is_told_with_its_line() -> None:
         ),
         ("pairs: 4", "pairs: 4\nretune: {runs: 3, over: [optimizer.lr], ranges: {m: {}}}", "unknown arm; valid:"),
         ("pairs: 4", "pairs: 4\nfactors: {a: {optimizer.lr: 0.1}}", "either arms or factors, found both"),
+        ("test/nll", "test", "must be split/name"),
         ("test/nll", "test/nll@ema", "use the `weights` of each arm to select weights"),
     ],
 )

@@ -115,7 +115,7 @@ def test_an_unknown_task_is_a_problem_of_the_file() -> None:
         space(task="digit")
 
 
-@pytest.mark.parametrize("name", ["val/accuracy", "val/nll", "eval/return", "val/top-5"])
+@pytest.mark.parametrize("name", ["val/accuracy", "eval/return", "val/top-5", "val/hits@10", "val/cls/f1"])
 def test_metrics(name: str) -> None:
     assert Metric(name=name, goal="minimize").name == name
 
@@ -123,9 +123,11 @@ def test_metrics(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "rule"),
     [
-        ("accuracy", "must be split/name, such as val/accuracy, found 'accuracy'"),
+        ("accuracy", "must be split/name, such as val/accuracy, of .* characters, found 'accuracy'"),
         ("val/", "must be split/name"),
-        ("a/b/c", "must be split/name"),
+        ("/b", "must be split/name"),
+        ("val/b ", "must be split/name"),
+        ("val/" + "b" * 125, "at most 128 printable characters"),
         ("test/accuracy", "must not select on test/\\*, which is for ablation reports"),
         ("train/loss", "train/\\*, which rewards overfitting"),
     ],

@@ -75,6 +75,15 @@ def test_a_baseline_that_nothing_beat(sqlite_url: str, tmp_path: Path) -> None:
     assert text(conductor, sqlite_url)["best"].endswith(", the baseline recipe: no other run is better")
 
 
+def test_a_sweep_whose_first_runs_failed_alike_says_so(sqlite_url: str, tmp_path: Path) -> None:
+    def curve(recipe: Recipe, epoch: int) -> dict[str, float]:
+        raise ZeroDivisionError("no data left")
+
+    said = text(run_sweep(space(), sqlite_url, tmp_path / "c", CurveRunner(curve)), sqlite_url)
+    assert said["failed"].startswith("ZeroDivisionError: no data left (run ")
+    assert said["next"].startswith("the first 3 runs failed with the same error, so no more were started: fix it")
+
+
 def test_failed_runs_say_where_to_look(sqlite_url: str, tmp_path: Path) -> None:
     def curve(recipe: Recipe, epoch: int) -> dict[str, float]:
         if recipe.optimizer.lr == 1e-3:  # the baseline

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,11 @@ from search_spaces import (
     resolve,
     sobol_point,
 )
-from sweeps.engine.conductor import MAX_ATTEMPTS, Conductor
-from sweeps.engine.live_run import warnings
+from sweeps.engine.conductor import ALIKE, MAX_ATTEMPTS, Conductor
+from sweeps.engine.live_run import LiveRun, warnings
 from sweeps.engine.messages import Step
+from sweeps.engine.outcome import judge
+from sweeps.plan.asha import Rungs
 from sweeps.run_state import RunState
 from sweeps.store.database import connect
 from sweeps.store.store import Store
@@ -39,6 +42,7 @@ from tests.fakes import (
     analytic,
     broken_rules,
     conductor_of,
+    mark_complete,
     rows,
     run_sweep,
     snapshot,
@@ -282,7 +286,100 @@ def test_a_missing_metric_fails_the_run_and_names_what_there_is(sqlite_url: str,
     spec = space(metric=Metric(name="val/f1", goal="maximize"), runs=2)
     conductor = run_sweep(spec, sqlite_url, tmp_path / "checkpoints")
     assert states(conductor) == {"FAILED": 2}
-    assert conductor.runs[0].error == ("epoch 1 reported no 'val/f1'; it reported train/loss, val/accuracy, val/nll")
+    assert conductor.runs[0].error == (
+        "epoch 1 reported no 'val/f1'; it reported train/loss, val/accuracy, val/nll; early stopping needs it at "
+        "epochs 1, 3: report it there, or set early_stopping: {kind: none}"
+    )
+
+
+def only(epochs: Sequence[int], metric: str = "val/accuracy") -> Callable[[Recipe, int], dict[str, float]]:
+    """Return curves that report a metric in some epochs only."""
+
+    def curve(recipe: Recipe, epoch: int) -> dict[str, float]:
+        return {"train/loss": 0.5, **({metric: float(epoch)} if epoch in epochs else {})}
+
+    return curve
+
+
+@pytest.mark.parametrize("epochs", [(2, 4, 6, 8), (9,)])
+def test_a_metric_of_some_epochs_is_enough_without_early_stopping(
+    sqlite_url: str, tmp_path: Path, epochs: tuple[int, ...]
+) -> None:
+    spec = space(runs=2, early_stopping=NoStopping())
+    conductor = run_sweep(spec, sqlite_url, tmp_path / "checkpoints", CurveRunner(only(epochs)))
+    assert [(run.state, run.epoch, run.value) for run in conductor.runs] == [(RunState.COMPLETE, 9, epochs[-1])] * 2
+    assert conductor.runs[0].curve == {epoch: float(epoch) for epoch in epochs}
+
+
+def test_a_metric_that_no_epoch_reports_fails_the_run_at_its_end(sqlite_url: str, tmp_path: Path) -> None:
+    spec = space(runs=1, early_stopping=NoStopping())
+    conductor = run_sweep(spec, sqlite_url, tmp_path / "checkpoints", CurveRunner(only(())))
+    assert [(run.state, run.epoch) for run in conductor.runs] == [(RunState.FAILED, 9)]
+    assert conductor.runs[0].error == "no epoch reported 'val/accuracy'"
+
+
+def test_a_task_without_the_metric_fails_at_its_first_epoch() -> None:
+    step = Step((EpochReport(2, {"val/nll": 1.0}, 0.1),), fingerprint={"weights": "1"})
+    run = LiveRun(0, Recipe(), "", 0, RunState.RUNNING)
+    outcome = judge(step, run, "val/f1", Rungs((), 3, "maximize"), draining=False)
+    assert (outcome.state, outcome.error) == (RunState.FAILED, "epoch 2 reported no 'val/f1'; it reported val/nll")
+
+
+def test_another_metric_that_is_no_number_is_a_warning(sqlite_url: str, tmp_path: Path) -> None:
+    def curve(recipe: Recipe, epoch: int) -> dict[str, float]:
+        return {"val/accuracy": 0.5, "val/auc": math.nan if epoch == 2 else 0.5}
+
+    spec = space(runs=1, early_stopping=NoStopping())
+    conductor = run_sweep(spec, sqlite_url, tmp_path / "checkpoints", CurveRunner(curve))
+    assert (conductor.runs[0].state, conductor.runs[0].epoch) == (RunState.COMPLETE, 9)
+    assert conductor.runs[0].warning == (
+        "val/auc: not a finite number in some epochs, recorded as missing; the sweep optimizes val/accuracy"
+    )
+    stored = rows(sqlite_url, "SELECT value FROM epoch_metric WHERE name = 'val/auc' ORDER BY epoch")
+    assert [value for (value,) in stored] == [0.5, None, *[0.5] * 7]
+
+
+# --- runs that fail alike ---------------------------------------------------------------------------------------
+
+
+def failing(recipe: Recipe, epoch: int) -> dict[str, float]:
+    raise ZeroDivisionError("no data left")
+
+
+@pytest.mark.parametrize("slots", [1, 4])
+def test_a_sweep_stops_when_its_first_runs_fail_alike(sqlite_url: str, tmp_path: Path, slots: int) -> None:
+    spec = space(runs=16)
+    conductor = run_sweep(spec, sqlite_url, tmp_path / "checkpoints", CurveRunner(failing, slots=slots))
+    assert conductor.gave_up == "ZeroDivisionError: no data left"
+    assert ALIKE <= len(conductor.runs) < spec.runs
+    assert not conductor.finished
+    # The next command starts anew: the error may have been fixed.
+    assert states(run_sweep(spec, sqlite_url, tmp_path / "checkpoints"))["COMPLETE"] > 0
+
+
+def test_a_sweep_goes_on_if_it_must(sqlite_url: str, tmp_path: Path) -> None:
+    spec = space(runs=6)
+    with Store(sqlite_url) as store:
+        writer = writer_of(store, spec, tmp_path)
+        conductor = conductor_of(spec, store, tmp_path, writer, keep_going=True)
+        CurveRunner(failing).run(conductor)
+        conductor.close()
+        mark_complete(store, writer)
+    assert (states(conductor), conductor.gave_up) == ({"FAILED": 6}, None)
+
+
+@pytest.mark.parametrize("reason", ["another error", "a success"])
+def test_a_sweep_goes_on_after(sqlite_url: str, tmp_path: Path, reason: str) -> None:
+    def curve(recipe: Recipe, epoch: int) -> dict[str, float]:
+        if recipe.optimizer.lr == 1e-3:  # the baseline
+            if reason == "a success":
+                return analytic(recipe, epoch)
+            raise ValueError("another")
+        raise ZeroDivisionError("no data left")
+
+    runner = CurveRunner(curve, slots=1)
+    conductor = run_sweep(space(runs=6), sqlite_url, tmp_path / "checkpoints", runner)
+    assert (conductor.finished, conductor.gave_up) == (True, None)
 
 
 def test_a_lost_worker_puts_its_run_back(sqlite_url: str, tmp_path: Path) -> None:
@@ -299,7 +396,7 @@ def test_a_run_whose_workers_keep_dying_is_failed(sqlite_url: str, tmp_path: Pat
     conductor = run_sweep(spec, sqlite_url, tmp_path / "c", CurveRunner(kill={2: 99}))
     run = conductor.runs[2]
     assert run.state is RunState.FAILED
-    assert run.error == f"its worker died {MAX_ATTEMPTS} times without finishing an epoch; last: killed"
+    assert run.error == f"its worker died {MAX_ATTEMPTS} times without finishing a new epoch; last: killed"
     assert broken_rules(sqlite_url, spec) == []
     assert rows(sqlite_url, "SELECT attempts, error FROM run WHERE number = 2") == [(MAX_ATTEMPTS, run.error)]
 

@@ -48,6 +48,19 @@ class Broken(Line):
     def model(self, recipe):
         raise RuntimeError("no model today")
 
+class Leaving(Line):
+    def data(self, seed):
+        raise SystemExit("no data today")
+
+class Gone(Line):
+    def data(self, seed):
+        import os
+        os._exit(0)
+
+class Interrupting(Line):
+    def model(self, recipe):
+        raise KeyboardInterrupt
+
 class Late(Line):
     def model(self, recipe):
         class Network(torch.nn.Linear):
@@ -100,6 +113,9 @@ def test_a_failure_is_exit_code_1_and_says_what_to_do() -> None:
         ("own_inspected:Broken", "no model today"),
         ("own_inspected:Nothing", "has no Nothing"),
         ("own_inspected:Late", "only in training"),
+        ("own_inspected:Leaving", r"data\(seed\) failed: SystemExit: no data today"),
+        ("own_inspected:Gone", "cannot be trained: its process ended, exit code 0"),
+        ("own_inspected:Interrupting", "cannot be trained: KeyboardInterrupt"),
         ("cartpole", "found a training loop"),
         ("digitz", "did you mean digits"),
     ],

@@ -252,6 +252,18 @@ LOOP = """
         yield {"val/x": 1.0}
         yield {"val/x": 2.0}
 
+    def leaves(config, seed, state=None):
+        yield {"val/x": 1.0}
+        raise SystemExit("diverged, giving up")
+
+    def silent(config, seed, state=None):
+        yield {"val/x": 1.0}
+        raise SystemExit
+
+    def interrupts(config, seed, state=None):
+        yield {"val/x": 1.0}
+        raise KeyboardInterrupt
+
     def broken(config, seed, state=None):
         yield {"val/x": 1.0}
         raise KeyError("their mistake")
@@ -282,11 +294,36 @@ def test_a_loop_is_trained_to_its_budget_and_continued(tmp_path: Path, module: A
     assert "final.ckpt" in stored(tmp_path)
 
 
-def test_a_loop_that_ends_early_is_finished_and_keeps_no_file_without_a_state(tmp_path: Path, module: Any) -> None:
-    found = steps(loop(module, "short", tmp_path, rungs=()))
-    assert [report.epoch for report in reports(found)] == [1, 2, 2]
-    assert found[-1].finished
+def test_a_loop_that_ends_early_has_failed_after_its_epochs(tmp_path: Path, module: Any) -> None:
+    [step] = steps(loop(module, "short", tmp_path, rungs=()))
+    assert [report.epoch for report in step.reports] == [1, 2]
+    assert "RunError: the training loop returned after 2 of 5 epochs" in str(step.error)
     assert stored(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("leaves", "SystemExit: diverged, giving up"), ("silent", "SystemExit"), ("interrupts", "KeyboardInterrupt")],
+)
+def test_code_that_leaves_fails_its_run_after_its_epochs(module: Any, name: str, reason: str) -> None:
+    [step] = steps(loop(module, name, rungs=()))
+    assert [report.epoch for report in step.reports] == [1]
+    assert str(step.error).splitlines()[-1] == reason
+
+
+def test_code_that_leaves_at_import_fails_its_run(module: Any) -> None:
+    paths = module("their_exit", "import sys\nsys.exit('not today')\n")
+    worker = Worker()
+    worker.start(job(None, task="their_exit:train", import_paths=paths))
+    assert "SystemExit: not today" in str(worker.step().error)
+
+
+def test_a_persons_interrupt_is_raised(module: Any) -> None:
+    worker = Worker(interrupted=lambda: True)
+    paths = module("their_loop", LOOP)
+    worker.start(job(None, task="their_loop:interrupts", recipe=LOOP_RECIPE, import_paths=paths, rungs=()))
+    with pytest.raises(KeyboardInterrupt):
+        steps(worker)
 
 
 def test_what_a_loop_raises_is_a_traceback_after_its_epochs(module: Any) -> None:
