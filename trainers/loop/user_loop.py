@@ -22,14 +22,13 @@ The loop is a generator function; there is no other API to learn. This one fits 
             state = {"epoch": epoch + 1, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
             yield {"val/mse": loss.item()}, state
 
-``config`` is the recipe as a plain dict, and ``seed`` is below 2**32. The state contains tensors and plain values. A
-loop may yield only its metrics, without a state; it then starts over after an interruption. It yields once for every
-epoch of its budget: a loop that returns before has failed, because its result cannot be compared with that of a whole
-training. A metric that an epoch does not compute is ``None`` or left out; that of the sweep is needed at the epochs
-where ASHA decides.
+``config`` is the recipe as a plain dict, and ``seed`` is below 2**32. The state contains tensors, NumPy arrays and plain
+values. A loop may yield only its metrics, without a state; it then starts over after an interruption. It yields once
+for every epoch of its budget: a loop that returns before has failed, because its result cannot be compared with that of
+a whole training. A metric that an epoch does not compute is ``None`` or left out; that of the sweep is needed at the
+epochs where ASHA decides.
 """
 
-import copy
 import time
 from collections.abc import Generator, Mapping
 from numbers import Real
@@ -38,6 +37,7 @@ from typing import Any
 from search_spaces.errors import CheckpointError, RunError
 from search_spaces.metric_names import check_metric_name
 from search_spaces.recipe.recipe import Recipe
+from trainers.loop.loop_state import from_stored, to_stored
 from trainers.reports import EpochReport
 from trainers.seeding import global_stream, seed_for
 from trainers.task_lookup import Loop
@@ -103,10 +103,14 @@ class UserLoopTraining:
         return EpochReport(self._epoch, self._metrics, time.perf_counter() - started)
 
     def state_dict(self) -> dict[str, Any] | None:
-        """Return a snapshot to resume from, or ``None`` if the loop yields no state and must start over."""
+        """Return a snapshot to resume from, or ``None`` if the loop yields no state and must start over.
+
+        Raises:
+            RunError: The state has a value that cannot be stored.
+        """
         if self._state is None:
             return None
-        return {"epoch": self._epoch, "metrics": self._metrics, "state": copy.deepcopy(self._state)}
+        return {"epoch": self._epoch, "metrics": self._metrics, "state": to_stored(self._state)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume from a snapshot: the loop is started again with the state that it had yielded.
@@ -115,7 +119,8 @@ class UserLoopTraining:
             CheckpointError: The snapshot is not from a user's loop.
         """
         try:
-            self._epoch, self._metrics, self._state = state["epoch"], state["metrics"], state["state"]
+            self._epoch, self._metrics = state["epoch"], state["metrics"]
+            self._state = from_stored(state["state"])
         except KeyError as error:
             raise CheckpointError(f"not a checkpoint of a training loop: {error} is missing") from error
         self._generator = None
