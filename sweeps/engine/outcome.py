@@ -63,7 +63,9 @@ def undefined(reports: Sequence[EpochReport], metric: str) -> str | None:
     if not names:
         return None
     which = ", ".join(sorted(names))
-    return printable(f"{which}: not a finite number in some epochs, recorded as missing; the sweep optimizes {metric}")
+    return printable(
+        f"{which}: not a finite number in some epochs (NaN is recorded as missing); the sweep optimizes {metric}"
+    )
 
 
 def in_time(outcome: RunOutcome, run: LiveRun, step: Step, limit_s: float | None) -> RunOutcome:

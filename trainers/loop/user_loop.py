@@ -22,11 +22,11 @@ The loop is a generator function; there is no other API to learn. This one fits 
             state = {"epoch": epoch + 1, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
             yield {"val/mse": loss.item()}, state
 
-``config`` is the recipe as a plain dict, and ``seed`` is below 2**32. The state contains tensors, NumPy arrays and plain
-values. A loop may yield only its metrics, without a state; it then starts over after an interruption. It yields once
-for every epoch of its budget: a loop that returns before has failed, because its result cannot be compared with that of
-a whole training. A metric that an epoch does not compute is ``None`` or left out; that of the sweep is needed at the
-epochs where ASHA decides.
+``config`` is the recipe as a plain dict, and ``seed`` is below 2**32. The state contains tensors, NumPy arrays and
+plain values. A loop may yield only its metrics, without a state; it then starts over after an interruption. It yields
+once for every epoch of its budget: a loop that returns before has failed, because its result cannot be compared with
+that of a whole training. A metric that an epoch does not compute is ``None`` or left out; that of the sweep is needed
+at the epochs where ASHA decides.
 """
 
 import time

@@ -333,7 +333,7 @@ def test_another_metric_that_is_no_number_is_a_warning(sqlite_url: str, tmp_path
     conductor = run_sweep(spec, sqlite_url, tmp_path / "checkpoints", CurveRunner(curve))
     assert (conductor.runs[0].state, conductor.runs[0].epoch) == (RunState.COMPLETE, 9)
     assert conductor.runs[0].warning == (
-        "val/auc: not a finite number in some epochs, recorded as missing; the sweep optimizes val/accuracy"
+        "val/auc: not a finite number in some epochs (NaN is recorded as missing); the sweep optimizes val/accuracy"
     )
     stored = rows(sqlite_url, "SELECT value FROM epoch_metric WHERE name = 'val/auc' ORDER BY epoch")
     assert [value for (value,) in stored] == [0.5, None, *[0.5] * 7]
