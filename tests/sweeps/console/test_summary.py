@@ -79,7 +79,7 @@ def test_a_sweep_whose_first_runs_failed_alike_says_so(sqlite_url: str, tmp_path
     def curve(recipe: Recipe, epoch: int) -> dict[str, float]:
         raise ZeroDivisionError("no data left")
 
-    said = text(run_sweep(space(), sqlite_url, tmp_path / "c", CurveRunner(curve)), sqlite_url)
+    said = text(run_sweep(space(), sqlite_url, tmp_path / "c", CurveRunner(curve, slots=1)), sqlite_url)
     assert said["failed"].startswith("ZeroDivisionError: no data left (run ")
     assert said["next"].startswith("the first 3 runs failed with the same error, so no more were started: fix it")
 
