@@ -101,7 +101,6 @@ def test_a_failure_is_exit_code_1_and_says_what_to_do() -> None:
         ("own_inspected:Nothing", "has no Nothing"),
         ("own_inspected:Late", "only in training"),
         ("cartpole", "found a training loop"),
-        ("digitz", "did you mean digits"),
     ],
 )
 def test_a_task_that_cannot_be_trained_is_one_error(task: str, words: str) -> None:
