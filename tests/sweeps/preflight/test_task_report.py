@@ -117,7 +117,6 @@ def test_a_failure_is_exit_code_1_and_says_what_to_do() -> None:
         ("own_inspected:Gone", "cannot be trained: its process ended, exit code 0"),
         ("own_inspected:Interrupting", "cannot be trained: KeyboardInterrupt"),
         ("cartpole", "found a training loop"),
-        ("digitz", "did you mean digits"),
     ],
 )
 def test_a_task_that_cannot_be_trained_is_one_error(task: str, words: str) -> None:
