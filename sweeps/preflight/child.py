@@ -87,8 +87,8 @@ class Child:
             if "usage" in answer:
                 raise UsageError(*answer["usage"])
             yield answer
-        self._noise.seek(0)
         cause = exit_cause(self._process.wait())
+        self._noise.seek(0)  # afterwards, because the child writes at the same position of the file
         lines = self._noise.read().strip().splitlines()[-_LAST_LINES:]
         raise UsageError("\n".join([f"task {self._task}: cannot be trained: its process ended, {cause}", *lines]))
 

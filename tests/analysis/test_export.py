@@ -134,4 +134,4 @@ def test_numbers_survive_bit_by_bit(sqlite_url: str, tmp_path: Path) -> None:
     assert float(values["x/third"]) == 1 / 3
     assert float(values["x/inf"]) == math.inf
     assert values["x/nan"] == ""
-    assert list(runs_frame(sqlite_url, "toy")["state"]) == ["DIVERGED"]
+    assert list(runs_frame(sqlite_url, "toy")["state"]) == ["COMPLETE"]  # only its metric and losses decide
