@@ -82,8 +82,7 @@ def drive(work: Work, options: Options, console: Console, began: float) -> int:
             store.set_spec(fence, sweep.spec_yaml)
             console.print(f"{work.kind} {spec.name!r} is complete: nothing to train")
         else:
-            trained = sum(run.epoch > 0 or run.state.finished for run in conductor.runs)
-            continuation = Continuation(work, store, fence, trained, options.accept_changes, say)
+            continuation = Continuation(work, store, fence, _trained(conductor), options.accept_changes, say)
             with _start(continuation, options, folder, interrupts, partial(_abort, stack)) as starting:
                 say(_opening(work, conductor, options))
                 _wait(starting, interrupts, console)
@@ -94,9 +93,18 @@ def drive(work: Work, options: Options, console: Console, began: float) -> int:
         stack.close()  # everything is written and the lease is released before the summary is printed
         phases.end()
         work.summary(conductor, phases, options.storage, console)
-        for name, failure in listeners.failures.items():
-            console.print(f"listener {name!r} failed: {failure}", soft_wrap=True)
+        _print_failures(listeners, say)
     return _exit_code(conductor)
+
+
+def _print_failures(listeners: Listeners, say: Callable[[str], None]) -> None:
+    for name, failure in listeners.failures.items():
+        say(f"listener {name!r} failed: {failure}")
+
+
+def _trained(conductor: Conductor) -> int:
+    """Return the number of recorded runs that have been trained, at least for an epoch."""
+    return sum(run.epoch > 0 or run.state.finished for run in conductor.runs)
 
 
 def _opening(work: Work, conductor: Conductor, options: Options) -> str:
