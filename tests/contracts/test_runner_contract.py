@@ -189,27 +189,21 @@ def test_a_stopped_run_trains_no_further_epoch(runner: Runner, database_url: str
     assert trained == {str(one.recipe.optimizer.lr): one.epoch for one in conductor.runs}
 
 
-def test_a_run_that_raises_is_recorded_and_the_others_continue(
-    runner: Runner, database_url: str, loops: str, tmp_path: Path
+@pytest.mark.parametrize(
+    ("loop", "reason"),
+    [
+        ("fragile", "ValueError: this learning rate is too much for me"),
+        ("leaving", "SystemExit: diverged, giving up"),
+    ],
+)
+def test_a_run_that_raises_is_failed_and_the_others_continue(
+    runner: Runner, database_url: str, loops: str, tmp_path: Path, loop: str, reason: str
 ) -> None:
-    conductor = run(runner, loop_space("fragile", runs=8), database_url, loops, tmp_path)
+    conductor = run(runner, loop_space(loop, runs=8), database_url, loops, tmp_path)
     for one in conductor.runs:
         if one.recipe.optimizer.lr > 2e-3:
             assert (one.state, one.epoch) == (RunState.FAILED, 1)
-            assert "ValueError: this learning rate is too much for me" in (one.error or "")
-        else:
-            assert (one.state, one.epoch, one.error) == (RunState.COMPLETE, 9, None)
-    assert set(states(conductor)) == {"FAILED", "COMPLETE"}
-
-
-def test_a_run_that_leaves_is_failed_and_the_others_continue(
-    runner: Runner, database_url: str, loops: str, tmp_path: Path
-) -> None:
-    conductor = run(runner, loop_space("leaving", runs=8), database_url, loops, tmp_path)
-    for one in conductor.runs:
-        if one.recipe.optimizer.lr > 2e-3:
-            assert (one.state, one.epoch) == (RunState.FAILED, 1)
-            assert (one.error or "").splitlines()[-1] == "SystemExit: diverged, giving up"
+            assert (one.error or "").splitlines()[-1] == reason
         else:
             assert (one.state, one.epoch, one.error) == (RunState.COMPLETE, 9, None)
     assert set(states(conductor)) == {"FAILED", "COMPLETE"}

@@ -45,5 +45,7 @@ def test_a_probe_starts_there_too(task):
 
 def test_a_model_without_lazy_layers_is_not_run(blobs):
     model = blobs.model(RECIPE)
-    model.register_forward_pre_hook(lambda *_: pytest.fail("it was run"))
+    calls = []
+    model.register_forward_pre_hook(lambda *_: calls.append(1))
     initialize_lazy_layers(model, torch.zeros(4, 6))
+    assert calls == []

@@ -7,6 +7,7 @@ import io
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -31,15 +32,20 @@ METRIC = "val/[bold]:100:"
 
 def test_only_one_place_makes_consoles() -> None:
     """A console that is made elsewhere, or a call that asks for markup, would interpret the texts of users."""
-    found = [
+    found = _calls(_interprets)
+    assert [place for place in found if not place.startswith("sweeps/console/output.py:")] == []
+    assert len(found) == 1
+
+
+def _calls(which: Callable[[ast.Call], bool]) -> list[str]:
+    """Return the places of such calls in the four packages, as ``path:line``."""
+    return [
         f"{path.relative_to(ROOT)}:{node.lineno}"
         for package in ("search_spaces", "trainers", "sweeps", "analysis")
         for path in (ROOT / package).rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call) and _interprets(node)
+        if isinstance(node, ast.Call) and which(node)
     ]
-    assert [place for place in found if not place.startswith("sweeps/console/output.py:")] == []
-    assert len(found) == 1
 
 
 def _interprets(call: ast.Call) -> bool:
@@ -171,14 +177,7 @@ def test_every_command_begins_with_these_streams(sweeps: Command, monkeypatch: p
 
 def test_files_are_opened_with_an_encoding() -> None:
     """Without one, a file would depend on the locale of the machine."""
-    found = [
-        f"{path.relative_to(ROOT)}:{node.lineno}"
-        for package in ("search_spaces", "trainers", "sweeps", "analysis")
-        for path in (ROOT / package).rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call) and _is_text_without_encoding(node)
-    ]
-    assert found == []
+    assert _calls(_is_text_without_encoding) == []
 
 
 def _is_text_without_encoding(call: ast.Call) -> bool:
