@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
@@ -183,8 +184,9 @@ class Conductor:
                 self.first_report_at = time.monotonic()
             outcome = judge(step, run, self.spec.metric.name, self._rungs, self._draining)
             outcome = in_time(outcome, run, step, self.spec.time_limit_s)
-            new = [report for report in step.reports if report.epoch > run.epoch]
-            self._record(number, outcome, step, node)
+            new = tuple(report for report in step.reports if report.epoch > run.epoch)
+            # Without repeated epochs, which would leave gaps in the order of recording.
+            self._record(number, outcome, replace(step, reports=new), node)
             self._remember(run, step, outcome)
             if run.state is not RunState.RUNNING:
                 self._close(run)

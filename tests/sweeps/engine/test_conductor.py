@@ -420,6 +420,25 @@ def test_deaths_between_which_something_was_done_do_not_add_up(sqlite_url: str, 
         assert conductor.runs[0].state is RunState.FAILED
 
 
+def test_an_epoch_that_is_trained_again_takes_no_place_in_the_order(sqlite_url: str, tmp_path: Path) -> None:
+    with Store(sqlite_url) as store:
+        conductor = conductor_of(space(runs=1, early_stopping=NoStopping()), store, tmp_path / "c")
+        rng = random.Random(0)
+        job = conductor.next_job()
+        assert job is not None
+        training = CurveTraining(job, analytic, longest_step=1)
+        for _ in range(3):
+            assert conductor.report(job.number, training.step(rng))
+        conductor.lost(job.number, "killed")
+        job = conductor.next_job()
+        assert job is not None
+        training = CurveTraining(job, analytic, longest_step=1)  # without a checkpoint, from the first epoch
+        while conductor.report(job.number, training.step(rng)):
+            pass
+    order = [seq for (seq,) in rows(sqlite_url, "SELECT DISTINCT seq FROM epoch_metric ORDER BY epoch")]
+    assert order == list(range(space().recipe.budget.epochs))
+
+
 # --- stopping and going on --------------------------------------------------------------------------------------
 
 
