@@ -15,6 +15,9 @@ LONGEST_NAME: Final = 128
 """Characters of a metric's name, including the split; the database has room for these."""
 
 _NAME = re.compile(r"[^\W\d][\w.-]*/\S(.*\S)?")
+_WRITTEN = re.compile(
+    r"(training|train|validation|valid|val|evaluation|eval|dev|test)[ _.-]+(.+)", re.IGNORECASE | re.DOTALL
+)
 _WEIGHTS = re.compile(rf"(raw|ema|swa|best|pruned[\d.]+|fgsm[\d.e+-]+)(\+{TEMPERATURE})?|{TEMPERATURE}")
 
 
@@ -28,6 +31,19 @@ def check_metric_name(name: object) -> str:
         return name
     rule = f"must be split/name, such as val/accuracy, of at most {LONGEST_NAME} printable characters"
     raise ValueError(f"{rule}, found {show(name)}")
+
+
+def metric_of(written: str) -> str:
+    """Return the name of a metric for the name that a program gives it.
+
+    A valid name stays. After a split, the separator becomes a slash: ``eval_loss`` -> ``eval/loss``, ``Test.Acc`` ->
+    ``Test/Acc``. Every other name is one of the training: ``lr`` -> ``train/lr``.
+    """
+    name = " ".join(written.split())
+    if _NAME.fullmatch(name):
+        return name
+    split = _WRITTEN.fullmatch(name)
+    return f"{split[1]}/{split[2]}" if split else f"train/{name}"
 
 
 def split_weights(name: str) -> tuple[str, str]:

@@ -5,7 +5,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from search_spaces import UsageError
+from search_spaces import SpaceSpec, UsageError
+from search_spaces.specs.command_task import CommandTask
 
 _OURS = Path(__file__).resolve().parents[1]
 _LOADED_BY_WORKERS = ("search_spaces", "trainers", "sweeps")
@@ -21,15 +22,18 @@ def add_import_paths(paths: Iterable[str]) -> None:
     sys.path.extend(path for path in paths if path not in sys.path)
 
 
-def check_names(task: str) -> None:
+def check_names(spec: SpaceSpec) -> None:
     """Check that no package of the user has the name of one of ours: a process can import only one of the two.
 
     Args:
-        task: Name of a built-in task, or reference of the user's own.
+        spec: Space with the task. A command imports in processes of its own.
 
     Raises:
         UsageError: There are such packages; a line each.
     """
+    task = spec.task
+    if isinstance(task, CommandTask):
+        return
     names = (*_LOADED_BY_WORKERS, *(("analysis",) if ":" in task else ()))
     top = task.partition(":")[0].partition(".")[0]
     problems = [

@@ -26,7 +26,7 @@ def caveats(evidence: Evidence, claims: Sequence[Claim]) -> tuple[str, ...]:
 
 
 def _scope(spec: AblationSpec) -> list[str]:
-    lines = [f"One task, {spec.space.task}, and one test set: other tasks need their own ablation."]
+    lines = [f"One task, {spec.space.task_name}, and one test set: other tasks need their own ablation."]
     if MATCHED in spec.designs and not spec.nuisance:
         lines.append("The matched design holds for this recipe; with another learning rate, the result may differ.")
     if RETUNED not in spec.designs:

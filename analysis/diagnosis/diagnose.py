@@ -138,7 +138,7 @@ def curves_of(
     return Curves(
         epochs=epochs,
         series=series,
-        budget=recipe.budget.epochs,
+        budget=recipe.budget.length,
         state=state,
         metric=metric,
         maximize=maximize,

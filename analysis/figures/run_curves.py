@@ -31,7 +31,7 @@ def run_curves(findings: SweepFindings) -> Drawing | None:
     traces = [trace for trace in traces if trace["x"]]
     traces += [_single(findings, 0, "run 0 (baseline)", BASELINE)] if 0 in numbers else []
     traces += [_single(findings, best, f"run {best} (best)", BEST)] if best else []
-    rungs = rung_epochs(findings.spec.early_stopping, findings.spec.recipe.budget.epochs)
+    rungs = rung_epochs(findings.spec.early_stopping, findings.spec.recipe.budget)
     scale, beyond = _value_scale(findings)
     layout = {
         "xaxis": axis("epoch", rangemode="tozero"),
@@ -104,7 +104,7 @@ def _single(findings: SweepFindings, number_: int, name: str, style: dict[str, s
 
 
 def _curves_reading(findings: SweepFindings, rungs: Sequence[int], shown: int, of: int) -> str:
-    budget = findings.spec.recipe.budget.epochs
+    budget = findings.spec.recipe.budget.length
     whole = sum(epoch >= budget for epoch in findings.data.epochs)
     words = f"{whole} of {counted(len(findings.data.numbers), 'run')} trained for the full {counted(budget, 'epoch')}"
     best = findings.best[0].run if findings.best else None

@@ -16,7 +16,7 @@ def sweep_caveats(evidence: SweepEvidence, importances: Sequence[Importances]) -
         " sweeps confirm measures it on fresh seeds and the test split.",
         *change_caveats(evidence.provenance),
         *_seeds(evidence),
-        f"One task, {spec.task}, and one budget of {evidence.budget} epochs: for others, other recipes may be best.",
+        f"One task, {spec.task_name}, and one budget, {spec.recipe.budget.text}: other recipes may be best for others.",
         *_stopping(evidence),
         *_sampler(evidence),
         *_importance(importances),

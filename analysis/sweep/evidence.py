@@ -58,13 +58,13 @@ class SweepEvidence:
 
     @property
     def budget(self) -> int:
-        """Number of epochs of a full run."""
-        return self.spec.recipe.budget.epochs
+        """Number of epochs or steps of a full run."""
+        return self.spec.recipe.budget.length
 
     @property
     def rungs(self) -> tuple[int, ...]:
         """Epochs at which ASHA compared and stopped runs."""
-        return rung_epochs(self.spec.early_stopping, self.budget)
+        return rung_epochs(self.spec.early_stopping, self.spec.recipe.budget)
 
     @property
     def finished(self) -> tuple[RunSnapshot, ...]:

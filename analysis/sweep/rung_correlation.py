@@ -47,7 +47,7 @@ def rung_correlations(evidence: SweepEvidence, rng: np.random.Generator) -> tupl
         evidence: The sweep.
         rng: Generator for the bootstrap.
     """
-    rungs = evidence.rungs or rung_epochs(Asha(), evidence.budget)
+    rungs = evidence.rungs or rung_epochs(Asha(), evidence.spec.recipe.budget)
     final = [(rung, evidence.budget) for rung in rungs]
     return tuple(_row(evidence, *both, rng) for both in dict.fromkeys([*final, *itertools.pairwise(rungs)]))
 

@@ -27,9 +27,12 @@ def dump_space(spec: SpaceSpec) -> str:
 
 def _space_lines(spec: SpaceSpec, names: Sequence[str]) -> Iterator[str]:
     for name in names:
-        if name == "recipe":
+        if name == "recipe" and spec.command is not None:
+            yield f"args: {_flow(spec.recipe.args)}"
+            yield f"budget: {_flow({spec.recipe.budget.unit + 's': spec.recipe.budget.length})}"
+        elif name == "recipe":
             yield "recipe:"
-            yield from (f"  {part}: {_flow(inner)}" for part, inner in spec.recipe)
+            yield from (f"  {part}: {_flow(inner)}" for part, inner in spec.recipe if part != "args")
         elif name == "search" and (entries := _search(spec)):
             yield "search:"
             yield from (f"  {_text(key)}: {entries[key]}" for key in sorted(entries))
@@ -84,11 +87,16 @@ def _flow(value: object) -> str:
     if isinstance(value, Constraint):
         value = value.text
     if isinstance(value, BaseModel | Mapping):
-        items = sorted(value, key=_kind_first) if isinstance(value, BaseModel) else sorted(value.items())
+        items = _fields(value) if isinstance(value, BaseModel) else sorted(value.items())
         return f"{{{', '.join(f'{_text(name)}: {_flow(inner)}' for name, inner in items)}}}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(_flow(item) for item in value)}]"
     return _text(value) if isinstance(value, str) else json.dumps(value)
+
+
+def _fields(part: BaseModel) -> list[tuple[str, object]]:
+    """Return the fields of a part, its kind first; without a budget's steps, which only a command has."""
+    return [(name, value) for name, value in sorted(part, key=_kind_first) if name != "steps" or value is not None]
 
 
 def _kind_first(item: tuple[str, object]) -> bool:

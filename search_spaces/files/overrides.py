@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from search_spaces.errors import Problem, SpecError, UsageError
 from search_spaces.files.nodes import Items, Leaf, Node
 from search_spaces.files.yaml_parser import parse_yaml
-from search_spaces.recipe.fields import resolve, unknown_field
+from search_spaces.recipe.fields import is_open, resolve, unknown_field
 from search_spaces.recipe.recipe import Recipe
 from search_spaces.values import Scalar, Value, show
 
@@ -62,11 +62,11 @@ def apply_overrides(recipe: Recipe, overrides: Sequence[Override]) -> Recipe:
     Raises:
         UsageError: There is a problem for each override with an unknown field or an invalid value.
     """
-    # resolve() accepts new custom names, but here a new name is more likely to be a mistake.
+    # resolve() accepts new names of the user's, but here a new name is more likely to be a mistake.
     problems = [
         Problem(override.where, override.field, message)
         for override in overrides
-        if override.field.startswith("custom.") and (message := unknown_field(recipe, override.field))
+        if is_open(override.field) and (message := unknown_field(recipe, override.field))
     ]
     try:
         resolved = resolve(recipe, {override.field: override.value for override in overrides})

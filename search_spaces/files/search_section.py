@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from search_spaces.errors import UsageError, suggest
 from search_spaces.files.nodes import Items, Leaf, Node, Section, drop, plain
 from search_spaces.files.overrides import Override
-from search_spaces.recipe.fields import KINDS
+from search_spaces.recipe.fields import KINDS, is_open
 from search_spaces.search.distributions import DISTRIBUTION_NAMES, Distribution, Value, make_distribution
 from search_spaces.search.parameters import Alternative, overlap
 from search_spaces.values import checked_value, identity, show
@@ -220,7 +220,7 @@ def fix_start(
         override.field.removesuffix("kind")
         for override in settings
         if override.field.endswith(".kind")
-        and override.field != "custom.kind"
+        and not is_open(override.field)
         and start.get(override.field, base.get(override.field)) != override.value
     ]
     left = {

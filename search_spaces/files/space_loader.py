@@ -13,12 +13,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from search_spaces.errors import Problem, SpecError, UsageError, suggest
+from search_spaces.files.command_section import MOVED, has_command, read_command, with_metric_of, with_recipe
 from search_spaces.files.lookup import locate, read_nodes, read_text
 from search_spaces.files.nodes import Leaf, Mark, Node, Section, find, plain, put, written_names
 from search_spaces.files.overrides import Override, apply_overrides, parse_override
 from search_spaces.files.search_section import SearchParts, fix, fix_start, read_search
 from search_spaces.recipe.fields import flatten
-from search_spaces.recipe.recipe import Recipe
+from search_spaces.recipe.recipe import OPEN_SECTIONS, Recipe
 from search_spaces.recipe.validation import MISSING, invalid_values
 from search_spaces.search.field_checks import validate_search
 from search_spaces.search.parameters import overlap
@@ -103,15 +104,28 @@ class _Assembly:
         root: Nodes of the file, merged with those that it extends.
         source: Name of the file.
         found: Problems with their marks.
+        command: Whether the task is a command.
     """
 
     root: Section
     source: str
     found: list[tuple[Mark, Problem]] = field(default_factory=list)
+    command: bool = False
+
+    def __post_init__(self) -> None:
+        self.command = has_command(self.root)
+        if self.command:
+            if "recipe" in self.root.entries:
+                self._add(
+                    ("recipe",), "a command has no recipe; write its arguments under args, its length under budget"
+                )
+            self.root = with_recipe(self.root)
 
     def spec(self, name: str, overrides: Iterable[str]) -> SpaceSpec:
         """Return the spec, or raise a `SpecError` with every problem."""
         values = self._values()
+        if self.command:
+            values = with_metric_of({**values, "task": read_command(self.root, self._add)})
         draft = _draft(values.get("recipe", {}))
         base = {} if draft.recipe is None else flatten(draft.recipe)
         written = read_search(self._searched(), self._add)
@@ -131,12 +145,14 @@ class _Assembly:
     def _add(self, path: Sequence[str], message: str) -> None:
         """Add a problem, at the line of the deepest part of its path that is in the file."""
         mark = find(self.root, path)
-        self.found.append((mark, Problem(str(mark), ".".join(path), message)))
+        written = path[1:] if self.command and len(path) > 1 and path[0] == "recipe" else path
+        self.found.append((mark, Problem(str(mark), ".".join(written), message)))
 
     def _values(self) -> dict[str, Any]:
         values = {name: plain(node) for name, node in self.root.entries.items()}
         for name in [name for name in values if name not in _NAMES]:
-            self._add((name,), f"unknown name; {suggest(name, _NAMES)}")
+            rule = "only a task with a command has it" if name in MOVED else "unknown name"
+            self._add((name,), f"{rule}; {suggest(name, _NAMES)}")
             del values[name]
         kind = values.pop("kind", None)
         if kind != "sweep":
@@ -264,7 +280,7 @@ def _draft(values: Any) -> _Draft:
     if not isinstance(values, dict):
         return _Draft(None, complete=False)
     values = {name: dict(section) if isinstance(section, dict) else section for name, section in values.items()}
-    unknown = {path[0] for path in paths if len(path) == 1 or path[1] == "kind" or path[0] == "custom"}
+    unknown = {path[0] for path in paths if len(path) == 1 or path[1] == "kind" or path[0] in OPEN_SECTIONS}
     for section, *names in paths:
         if section in unknown:
             values.pop(section, None)

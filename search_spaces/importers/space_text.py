@@ -95,7 +95,7 @@ def _recipe_lines(recipe: Recipe, about_optimizer: str) -> Iterator[str]:
     for name, part in recipe:
         if name == "custom":
             values = dict(part)
-        elif part is None:
+        elif part is None or name == "args":
             continue
         else:
             values = part.model_dump(mode="json", exclude_defaults=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from search_spaces.search.distributions import varies
 from search_spaces.specs.builtin_tasks import BUILTIN_TASKS, Family
+from search_spaces.specs.command_task import CommandTask
 from search_spaces.specs.space import SpaceSpec
 from search_spaces.specs.task_reference import read_reference
 
@@ -39,7 +40,7 @@ class Context:
 
 def read_context(spec: SpaceSpec) -> Context:
     """Return the facts about a space."""
-    facts = BUILTIN_TASKS.get(read_reference(spec.task)[0])
+    facts = None if isinstance(spec.task, CommandTask) else BUILTIN_TASKS.get(read_reference(spec.task)[0])
     kind = spec.recipe.model.kind
     groups = spec.recipe.groups
     # Only pretrained layers are frozen, adapted or trained more slowly.
@@ -55,7 +56,8 @@ def read_context(spec: SpaceSpec) -> Context:
 
 def _unwritten(spec: SpaceSpec) -> frozenset[str]:
     """Return the sections that neither the recipe nor an alternative sets, unless the task is known to read them."""
-    _, own, target = read_reference(spec.task)[0].partition(":")
-    if not own or target[:1].isupper():  # a class is a task, which is trained with every section of the recipe
-        return frozenset()
+    if not isinstance(spec.task, CommandTask):
+        _, own, target = read_reference(spec.task)[0].partition(":")
+        if not own or target[:1].isupper():  # a class is a task, which is trained with every section of the recipe
+            return frozenset()
     return frozenset(type(spec.recipe).model_fields) - spec.recipe.model_fields_set - spec.one_of.keys()

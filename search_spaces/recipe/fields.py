@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from search_spaces.errors import Problem, UsageError, suggest
-from search_spaces.recipe.recipe import Recipe
+from search_spaces.recipe.recipe import OPEN_SECTIONS, Recipe
 from search_spaces.recipe.validation import invalid_values, kinds_of
 from search_spaces.values import Value
 
@@ -31,6 +31,11 @@ def _flat(part: BaseModel, prefix: str) -> Iterator[tuple[str, Value]]:
             yield from ((f"{path}.{key}", value[key]) for key in sorted(value))
         else:
             yield path, value
+
+
+def is_open(field: str) -> bool:
+    """Return whether a dotted field is in a section whose names are the user's: `custom.depth`, `args.lr`."""
+    return field.partition(".")[0] in OPEN_SECTIONS and "." in field
 
 
 def lookup(recipe: Recipe, field: str) -> Value:
@@ -68,8 +73,9 @@ def unknown_field(recipe: Recipe, field: str) -> str | None:
     names = [other.partition(".")[2] for other in known if other.startswith(f"{section}.")]
     if section in KINDS and name:
         return _unknown_to_kind(section, str(known[f"{section}.kind"]), name, names)
-    if section == "custom" and name:
-        return f"recipe.custom has no such name, so the baseline would have no value; {suggest(name, names)}"
+    if section in OPEN_SECTIONS and name:
+        owner = "recipe.custom" if section == "custom" else section
+        return f"{owner} has no such name, so the baseline would have no value; {suggest(name, names)}"
     nearby = [other for other in known if other.startswith(f"{section}.")]
     return f"unknown field of a recipe; {suggest(field, nearby or known)}"
 
@@ -94,7 +100,8 @@ def resolve(recipe: Recipe, values: Mapping[str, Value]) -> Recipe:
 
     Args:
         recipe: Recipe with all other values.
-        values: Value of each dotted field; `optimizer.betas.1` is an item of a tuple. `custom.NAME` may be new.
+        values: Value of each dotted field; `optimizer.betas.1` is an item of a tuple. Names in `custom` and `args` may
+            be new.
 
     Raises:
         UsageError: One problem for each field that does not exist or whose value is invalid.
@@ -104,7 +111,7 @@ def resolve(recipe: Recipe, values: Mapping[str, Value]) -> Recipe:
     tree = recipe.model_dump(include=_written(recipe, values))
     problems: list[Problem] = []
     for field in sorted(values.keys() - kinds.keys()):  # a whole tuple comes before its items
-        message = None if field.startswith("custom.") else unknown_field(recipe, field)
+        message = None if is_open(field) else unknown_field(recipe, field)
         if message:
             problems.append(Problem("", field, message))
         else:
@@ -147,7 +154,7 @@ def _set(tree: dict[str, Any], field: str, value: Value) -> None:
         items = list(tree[section])
         items[int(rest)] = value
         tree[section] = tuple(items)
-    elif section == "custom":  # validation checks its names
+    elif section in OPEN_SECTIONS:  # validation checks its names
         tree[section][rest] = value
     else:
         _set(tree[section], rest, value)

@@ -8,18 +8,20 @@ behavior of earlier releases.
 """
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PlainValidator, Strict, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, PlainValidator, Strict, StringConstraints, model_validator
 
 from search_spaces import metric_names
+from search_spaces.errors import UsageError
 from search_spaces.recipe.averaging import Averaging, NoAverage
 from search_spaces.recipe.model import Model
 from search_spaces.recipe.optimizers import OPTIMIZERS, AdamW, Lookahead, Optimizer, ParameterGroups
 from search_spaces.recipe.part import Count, Fraction, NonNegative, Part, Positive
 from search_spaces.recipe.schedules import Cosine, Schedule, WeightDecaySchedule
-from search_spaces.values import show
+from search_spaces.values import Value, checked_value, show
 
 
 class Regularization(Part):
@@ -128,11 +130,15 @@ class Signals(Part):
         return self
 
 
+Unit = Literal["epoch", "step"]
+
+
 class Budget(Part):
     """Length of a training and size of its batches.
 
     Attributes:
         epochs: Number of passes over the training split.
+        steps: Number of optimizer steps, for a command that counts its progress in steps; None counts epochs.
         batch_size: Number of examples per micro-batch.
         accumulation: Number of micro-batches per optimizer step.
         lr_scaling: Scaling of the learning rates with the effective batch size, `batch_size * accumulation`: none,
@@ -141,10 +147,26 @@ class Budget(Part):
     """
 
     epochs: Count = 27
+    steps: Count | None = None
     batch_size: Count = 64
     accumulation: Count = 1
     lr_scaling: Literal["none", "linear", "sqrt"] = "none"
     base_batch_size: Count = 256
+
+    @property
+    def unit(self) -> Unit:
+        """The unit of progress: what `length` counts."""
+        return "epoch" if self.steps is None else "step"
+
+    @property
+    def length(self) -> int:
+        """Number of epochs or steps of a full training."""
+        return self.epochs if self.steps is None else self.steps
+
+    @property
+    def text(self) -> str:
+        """The length in words: 27 epochs, 1 step."""
+        return f"{self.length} {self.unit}{'' if self.length == 1 else 's'}"
 
 
 CustomValue = bool | int | float | str
@@ -159,6 +181,28 @@ def _check_custom(value: object) -> CustomValue:
 
 
 _CustomName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=100)]
+
+
+_ARGUMENT = re.compile(r"[A-Za-z_+~][\w.+@/:-]{0,99}")
+
+
+def _check_argument_name(name: str) -> str:
+    if not _ARGUMENT.fullmatch(name) or name.endswith("."):
+        rule = "must be the name of an argument without dashes in front, such as weight-decay"
+        raise ValueError(f"{rule}, found {show(name)}")
+    return name
+
+
+def _check_argument(value: object) -> Value:
+    try:
+        return checked_value(value)
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+
+
+_ArgumentName = Annotated[str, AfterValidator(_check_argument_name)]
+OPEN_SECTIONS = ("custom", "args")
+"""The sections of a recipe whose names are the user's."""
 
 
 class Recipe(Part):
@@ -179,6 +223,7 @@ class Recipe(Part):
         model: Architecture, size, normalization and initial weights, if the task supports them.
         budget: Epochs, batch size, accumulation.
         custom: Hyperparameters of a user's own task or training loop, passed on unchanged.
+        args: Arguments of a command.
     """
 
     optimizer: Optimizer = AdamW()
@@ -195,6 +240,7 @@ class Recipe(Part):
     model: Model = Model()
     budget: Budget = Budget()
     custom: Mapping[_CustomName, Annotated[CustomValue, PlainValidator(_check_custom)]] = {}
+    args: Mapping[_ArgumentName, Annotated[Value, PlainValidator(_check_argument)]] = {}
 
     @property
     def optimizers(self) -> Mapping[str, Optimizer]:

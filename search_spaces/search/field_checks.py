@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 
 from search_spaces.errors import Problem, UsageError, suggest
-from search_spaces.recipe.fields import KINDS, flatten, resolve, unknown_field
+from search_spaces.recipe.fields import KINDS, flatten, is_open, resolve, unknown_field
 from search_spaces.recipe.recipe import Recipe
 from search_spaces.search.distributions import Distribution, FiniteDistribution, Value, contains
 from search_spaces.search.parameters import Alternative, Conditions, OneOf, Parameter, Parameters, overlap
@@ -57,7 +57,7 @@ def _validate_field(
     unknown = None if conditional else unknown_field(recipe, field)
     if unknown:
         return f"{unknown}{_alternative_hint(field, one_of)}"
-    if field.endswith(".kind") and not field.startswith("custom."):
+    if field.endswith(".kind") and not is_open(field):
         return f"a kind cannot be searched as a field, since each kind has its own fields; {_kind_hint(field)}"
     if any(field.startswith(f"{other}.") for other in search):
         return f"{field.rpartition('.')[0]} is searched as a whole, too; remove one of them"

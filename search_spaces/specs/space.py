@@ -12,7 +12,7 @@ from pydantic.types import Strict
 from search_spaces.errors import Problem, UsageError, suggest
 from search_spaces.metric_names import check_metric_name
 from search_spaces.recipe.part import Count, Part, Positive, Steps
-from search_spaces.recipe.recipe import Recipe
+from search_spaces.recipe.recipe import Budget, Recipe
 from search_spaces.search.constraints import Constraint
 from search_spaces.search.distributions import (
     Choice,
@@ -29,6 +29,7 @@ from search_spaces.search.parameters import Alternative, Parameters
 from search_spaces.search.point_checks import validate_points
 from search_spaces.search.sequences import Grid
 from search_spaces.specs.builtin_tasks import BUILTIN_TASKS
+from search_spaces.specs.command_task import CommandTask
 from search_spaces.specs.resources import Resources
 from search_spaces.specs.task_reference import read_reference, task_text
 from search_spaces.values import checked_value, show
@@ -43,7 +44,12 @@ def _check_name(name: str) -> str:
     return name
 
 
-def _check_task(task: str) -> str:
+def _read_task(written: object) -> str | CommandTask:
+    if isinstance(written, CommandTask):
+        return written
+    task = task_text(written)
+    if not isinstance(task, str):
+        raise ValueError(f"must be a text, found {show(task)}")
     name = read_reference(task)[0]
     if not _TASK.fullmatch(name):
         raise ValueError(f"must be a built-in name or package.module:Name, found {show(task)}")
@@ -59,7 +65,8 @@ def _check_metric(name: str) -> str:
     if split == "test":
         raise ValueError(f"must not select on test/*, which is for ablation reports, found {name}; use val/{metric}")
     if split == "train":
-        raise ValueError(f"must not select on train/*, which rewards overfitting, found {name}; use val/{metric}")
+        rule = "must not select on train/*, which rewards overfitting"
+        raise ValueError(f"{rule}, found {name}; use val/{metric}, which a command may get by rename")
     return name
 
 
@@ -123,6 +130,9 @@ class Sampler(Part):
         return SAMPLERS[self.kind]
 
 
+_STEPS_PER_GRACE = 27  # three rungs with the default reduction factor
+
+
 class Asha(Part):
     """Stop a run at a rung when it is not among the top 1/reduction_factor there.
 
@@ -130,12 +140,20 @@ class Asha(Part):
 
     Attributes:
         grace_epochs: Number of epochs of the first rung.
+        grace_steps: Number of steps of the first rung, if the budget counts steps; by default, a 27th of them.
         reduction_factor: Ratio of the numbers of epochs of two successive rungs.
     """
 
     kind: Literal["asha"] = "asha"
     grace_epochs: Count = 1
+    grace_steps: Count | None = None
     reduction_factor: Annotated[int, Field(ge=2, le=10**6)] = 3
+
+    def first_rung(self, budget: Budget) -> int:
+        """Return the number of epochs or steps of the first rung."""
+        if budget.steps is None:
+            return self.grace_epochs
+        return self.grace_steps or max(1, budget.steps // _STEPS_PER_GRACE)
 
 
 class NoStopping(Part):
@@ -182,7 +200,7 @@ class SpaceSpec(Part):
     Attributes:
         name: Name of the sweep; by default, the stem of the file name.
         task: Name of a built-in task, or `package.module:Name`. With arguments, a section such as
-            `{images: {root: FOLDER}}`, which is stored as the text `images?root=FOLDER`.
+            `{images: {root: FOLDER}}`, which is stored as the text `images?root=FOLDER`. Or a command.
         metric: Metric that is optimized.
         recipe: Recipe of the baseline, run 0, and the values of all fields that are not searched.
         search: Dotted field of the recipe -> distribution, without those of `one_of`.
@@ -203,7 +221,7 @@ class SpaceSpec(Part):
     """
 
     name: Annotated[str, AfterValidator(_check_name)]
-    task: Annotated[str, BeforeValidator(task_text), AfterValidator(_check_task)]
+    task: Annotated[str | CommandTask, PlainValidator(_read_task)]
     metric: Metric
     recipe: Recipe = Recipe()
     search: Mapping[str, AnyDistribution] = {}
@@ -228,16 +246,44 @@ class SpaceSpec(Part):
         nothing: dict[str, object] = {"search": {}, "one_of": {}, "when": {}, "constraints": (), "starts": ()}
         return self.model_copy(update={**nothing, "recipe": recipe, "runs": 1})
 
+    @property
+    def command(self) -> CommandTask | None:
+        """The task if it is a command; otherwise None."""
+        return self.task if isinstance(self.task, CommandTask) else None
+
+    @property
+    def task_name(self) -> str:
+        """The task in a few words: its reference, or the script of a command."""
+        return self.task.title if isinstance(self.task, CommandTask) else self.task
+
+    @property
+    def own_code(self) -> bool:
+        """Whether the task is code of the user."""
+        return isinstance(self.task, CommandTask) or ":" in self.task
+
     @model_validator(mode="after")
     def _search_fits(self) -> Self:
         problems = (
-            validate_search(self.recipe, self.search, self.one_of, self.when)
+            validate_task(self)
+            or validate_search(self.recipe, self.search, self.one_of, self.when)
             or validate_points(self.parameters, self.starts, drawn=not self.sampler.traits.exhaustive)
             or validate_sampler(self)
         )
         if problems:
             raise UsageError(*problems)
         return self
+
+
+def validate_task(spec: SpaceSpec) -> tuple[Problem, ...]:
+    """Return the problems of the recipe and the metric with this kind of task."""
+    if spec.command is not None:
+        return ()
+    found = []
+    if spec.recipe.budget.steps is not None:
+        found.append(Problem("", "recipe.budget.steps", "only a command counts steps; use epochs"))
+    if spec.recipe.args:
+        found.append(Problem("", "recipe.args", "only a command has args; use custom"))
+    return tuple(found)
 
 
 def validate_sampler(spec: SpaceSpec) -> tuple[Problem, ...]:

@@ -129,7 +129,7 @@ def status_data(view: SweepView) -> dict[str, Any]:
     return {
         "name": view.spec.name,
         "kind": "sweep" if view.ablation is None else "ablation",
-        "task": view.spec.task,
+        "task": view.spec.task_name,
         "metric": view.spec.metric.name,
         "goal": view.spec.metric.goal,
         "created_at": view.created_at,

@@ -52,7 +52,7 @@ def print_list(views: Sequence[SweepView], console: Console) -> None:
         now = view.progress
         table.add_row(
             view.spec.name,
-            view.spec.task,
+            view.spec.task_name,
             f"{now.finished}/{now.total}",
             "" if now.best is None else f"{now.best[1]:.4f}",
             "" if now.baseline is None else f"{now.baseline[0]:.4f}",

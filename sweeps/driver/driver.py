@@ -51,7 +51,7 @@ def drive(work: Work, options: Options, console: Console, began: float) -> int:
         UsageError: The user has to fix something first.
         SweepError: The sweep cannot continue now; the same command continues it.
     """
-    check_names(work.spec.task)
+    check_names(work.spec)
     own_folder = _default_folder(options.storage)
     checkpoints = LocalFolder(own_folder) if options.checkpoints is None else reachable(options.checkpoints)
     say = partial(console.print, soft_wrap=True)
@@ -114,7 +114,7 @@ def _opening(work: Work, conductor: Conductor, options: Options) -> str:
     what = f"{total - finished} of {total} runs left" if conductor.runs else work.what
     address = cluster_address(options.address)
     where = "in this process" if options.local else f"on Ray at {address}" if address else "on Ray"
-    return f"{work.kind} {spec.name!r}: {what} of {spec.task}, up to {spec.recipe.budget.epochs} epochs each, {where}"
+    return f"{work.kind} {spec.name!r}: {what} of {spec.task_name}, up to {spec.recipe.budget.text} each, {where}"
 
 
 def _exit_code(conductor: Conductor) -> int:
@@ -197,7 +197,7 @@ def _start(
             prepare(address)
         from sweeps.runners.ray.connection import RayCluster
 
-        cluster = RayCluster(address, os.getcwd() if ":" in spec.task else None)
+        cluster = RayCluster(address, os.getcwd() if spec.own_code else None)
         stack.callback(cluster.close)
         from sweeps.runners.ray.runner import RayRunner  # takes a second, while Ray starts
 

@@ -12,6 +12,7 @@ from sweeps.changes import OURS, REFUSED, Change, Difference, TrainedWith, diffe
 from sweeps.driver.interrupts import Interrupts
 from sweeps.driver.work import Work
 from sweeps.preflight.child import Child, needs_preparation
+from sweeps.preflight.command import prepare_command
 from sweeps.runners.ray.node_check import versions
 from sweeps.store.records import Fence, SweepRecord
 from sweeps.store.store import Store
@@ -110,7 +111,7 @@ class Preparation:
     @property
     def early(self) -> bool:
         """Whether to wait for it before anything else starts: the user's code may have mistakes or changes."""
-        return self._child is None or ":" in self._continuation.work.spec.task
+        return self._child is None or self._continuation.work.spec.own_code
 
     def wait(self, interrupts: Interrupts) -> None:
         """Return when the task is prepared and its runs may be trained; a second call returns at once.
@@ -120,8 +121,10 @@ class Preparation:
         """
         if self._done:
             return
-        prepared = {}
-        if self._child is not None:
+        prepared: Mapping[str, Any] = {}
+        if (command := self._continuation.work.spec.command) is not None:
+            prepared = prepare_command(command)
+        elif self._child is not None:
             with interrupts.at_once():
                 prepared = self._child.wait()
         self._continuation.check(prepared)

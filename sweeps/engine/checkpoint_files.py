@@ -59,6 +59,10 @@ class CheckpointFiles:
         """Return the folder of one run, which may not exist."""
         return self.root.child(f"{number:06d}")
 
+    def outputs(self, number: int) -> str:
+        """Return the folder for what a command writes in one run; it is never deleted."""
+        return self.root.child("outputs").url(f"{number:06d}")
+
     def place(self, number: int) -> str:
         """Return the location for the trained weights of one run."""
         return self.folder(number).url(FINAL)

@@ -81,7 +81,7 @@ class Conductor:
         self._begun: dict[int, LiveRun] = {}  # by this command, in order
         self.gave_up: str | None = None
         self._rungs: Rungs
-        self.rung_epochs = rung_epochs(spec.early_stopping, spec.recipe.budget.epochs)
+        self.rung_epochs = rung_epochs(spec.early_stopping, spec.recipe.budget)
         self.runs: list[LiveRun] = []
         self._queue: deque[LiveRun] = deque()
         self._kept: LiveRun | None = None  # the run whose weights are on disk
@@ -130,7 +130,7 @@ class Conductor:
         rule = self.spec.early_stopping
         factor = rule.reduction_factor if isinstance(rule, Asha) else 1
         finite = [(number, epoch, value) for number, epoch, value in curve if math.isfinite(value)]
-        return Rungs(self.rung_epochs, factor, self.spec.metric.goal, finite)
+        return Rungs(self.rung_epochs, factor, self.spec.metric.goal, finite, self.spec.recipe.budget.length)
 
     # --- to the runner --------------------------------------------------------------------------------------
 
@@ -345,7 +345,7 @@ class Conductor:
     def _job(self, run: LiveRun) -> Job:
         return Job(
             number=run.number,
-            task=self.spec.task,
+            task=self.spec.task_name,
             recipe=run.recipe.model_dump(mode="json"),
             seed=run.seed,
             rungs=self.rung_epochs,
@@ -355,6 +355,9 @@ class Conductor:
             import_paths=self._import_paths,
             processes=self.spec.resources.processes,
             recorded=run.epoch,
+            command=None if self.spec.command is None else self.spec.command.model_dump(mode="json"),
+            attempt=run.attempts,
+            outputs=self._files.outputs(run.number),
         )
 
     def snapshots(self) -> list[RunSnapshot]:

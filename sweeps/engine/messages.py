@@ -13,7 +13,7 @@ class Job:
 
     Attributes:
         number: Number of the run in its sweep.
-        task: Name of a built-in task, or dotted path of a user's own.
+        task: Name of a built-in task, dotted path of a user's own, or name of a command.
         recipe: Recipe as JSON.
         seed: Seed for all random streams of the training.
         rungs: Epochs at which ASHA decides; a step never continues past one.
@@ -23,6 +23,9 @@ class Job:
         recorded: Number of recorded epochs; a checkpoint of a later epoch is not used.
         import_paths: Folders from which a user's own task is imported.
         processes: Number of processes that train the run together and share the threads.
+        command: Command that trains the run, as JSON; None for a task that the worker imports.
+        attempt: Number of this start of the run, from 1.
+        outputs: Folder for the files of a command.
     """
 
     number: int
@@ -36,6 +39,9 @@ class Job:
     recorded: int
     import_paths: Sequence[str] = ()
     processes: int = 1
+    command: Mapping[str, Any] | None = None
+    attempt: int = 1
+    outputs: str = ""
 
 
 @dataclass(frozen=True)

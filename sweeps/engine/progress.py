@@ -80,7 +80,7 @@ def sweep_progress(spec: SpaceSpec, runs: Sequence[RunLike], eta_s: float | None
         runs: Runs by number.
         eta_s: Estimated seconds to the end, if known.
     """
-    budget = spec.recipe.budget.epochs
+    budget = spec.recipe.budget.length
     best = best_run(runs, spec.metric.goal)
     baseline = runs[0] if runs else None
     return Progress(
@@ -90,7 +90,7 @@ def sweep_progress(spec: SpaceSpec, runs: Sequence[RunLike], eta_s: float | None
         total=max(spec.runs, len(runs)),
         best=None if best is None or best.value is None else (best.number, best.value),
         baseline=(baseline.value, baseline.epoch) if baseline and baseline.value is not None else None,
-        survivors=tuple(_survivors(runs, rung) for rung in rung_epochs(spec.early_stopping, budget)),
+        survivors=tuple(_survivors(runs, rung) for rung in rung_epochs(spec.early_stopping, spec.recipe.budget)),
         epochs_spent=sum(run.epoch for run in runs),
         epochs_saved=sum(budget - run.epoch for run in runs if run.state is RunState.STOPPED),
         budget=budget,

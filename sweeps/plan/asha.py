@@ -5,26 +5,27 @@ that reaches a rung continues if its value is among the top ``1 / reduction_fact
 before. It uses no clock, no random numbers and no scheduler, and is rebuilt from the database.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from search_spaces import Asha, NoStopping
+from search_spaces import Asha, Budget, NoStopping
 from search_spaces.specs.space import Goal
 
 
-def rung_epochs(rule: Asha | NoStopping, epochs: int) -> tuple[int, ...]:
-    """Return the epochs at which runs are compared: ``grace * factor**k``, all below the full budget.
+def rung_epochs(rule: Asha | NoStopping, budget: Budget) -> tuple[int, ...]:
+    """Return the epochs or steps at which runs are compared: ``grace * factor**k``, all below the full budget.
 
     Args:
         rule: Early-stopping rule of the space.
-        epochs: Number of epochs of a full run. A run that trained all of them is complete, never stopped.
+        budget: Length of a full run. A run that trained all of it is complete, never stopped.
     """
     if isinstance(rule, NoStopping):
         return ()
     rungs = []
-    epoch = rule.grace_epochs
-    while epoch < epochs:
+    epoch = rule.first_rung(budget)
+    while epoch < budget.length:
         rungs.append(epoch)
         epoch *= rule.reduction_factor
     return tuple(rungs)
@@ -50,11 +51,15 @@ def cutoff(earlier: Sequence[float], reduction_factor: int, goal: Goal) -> float
 class Rungs:
     """The values recorded at each rung, in the order of recording.
 
+    A value counts at the highest rung that its epoch has reached, since a metric may be reported only now and then; a
+    run has one value at a rung, the first.
+
     Args:
         epochs: Rungs, from `rung_epochs`.
         reduction_factor: ``eta``.
         goal: Direction of the metric.
-        recorded: ``(run number, epoch, value)`` of the values in the database; epochs that are not rungs are ignored.
+        recorded: ``(run number, epoch, value)`` of the values in the database, in the order of recording.
+        length: Length of a full run, whose last value is compared with no other.
     """
 
     def __init__(
@@ -63,20 +68,22 @@ class Rungs:
         reduction_factor: int,
         goal: Goal,
         recorded: Iterable[tuple[int, int, float]] = (),
+        length: float = math.inf,
     ) -> None:
+        self._length = length
         self._values: dict[int, dict[int, float]] = {epoch: {} for epoch in epochs}
         self._reduction_factor = reduction_factor
         self._goal = goal
         for number, epoch, value in recorded:
-            if epoch in self._values:
-                self._values[epoch].setdefault(number, value)
+            if (rung := self._at(epoch)) is not None:
+                rung.setdefault(number, value)
 
     def stops(self, number: int, epoch: int, value: float) -> bool:
         """Record a finite value at a rung and return whether the run stops there.
 
         A run that repeats the epoch after a crash does not stop: it continued when the value was first recorded.
         """
-        rung = self._values.get(epoch)
+        rung = self._at(epoch)
         if rung is None or number in rung:
             return False
         bound = cutoff(tuple(rung.values()), self._reduction_factor, self._goal)
@@ -84,6 +91,11 @@ class Rungs:
         if bound is None:
             return False
         return value < bound if self._goal == "maximize" else value > bound
+
+    def _at(self, epoch: int) -> dict[int, float] | None:
+        """Return the values at the highest rung that an epoch has reached; None before the first, and at the end."""
+        below = [rung for rung in self._values if rung <= epoch]
+        return self._values[max(below)] if below and epoch < self._length else None
 
     def reached(self) -> dict[int, int]:
         """Return rung -> number of runs with a recorded value."""

@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from search_spaces import Recipe, SpaceSpec, UsageError, derive_seed
 from search_spaces.recipe.model import Model
+from search_spaces.specs.command_task import CommandTask
 from sweeps import exit_codes
 from sweeps.console.output import forgive_streams
 from sweeps.import_paths import add_import_paths, check_names, import_paths
@@ -27,6 +28,11 @@ from trainers.user_code import as_script, describe, exit_cause
 
 What = Literal["prepare", "check", "lr_find", "timing"]
 _LAST_LINES = 30
+_OF_A_COMMAND: Mapping[What, str] = {
+    "check": "the checks of a training need its model and data, which a command does not show; start it by hand once",
+    "lr_find": "the learning rate range test trains step by step, which a command does not allow; search its argument",
+    "timing": "the cost of a command is not known before its first run",
+}
 _DONE = "done"
 
 
@@ -117,7 +123,9 @@ def ask(what: What, spec: SpaceSpec) -> Iterator[dict[str, Any]]:
     Raises:
         UsageError: The task cannot be trained; the child's lines say why. Or a package of the user hides one of ours.
     """
-    check_names(spec.task)
+    if spec.command is not None:
+        raise UsageError(f"{spec.task_name}: {_OF_A_COMMAND[what]}")
+    check_names(spec)
     child = Child(what, spec)
     try:
         yield from child.answers()
@@ -129,8 +137,10 @@ def needs_preparation(spec: SpaceSpec) -> bool:
     """Return whether a task must be prepared before its workers start.
 
     A built-in task with its own model is prepared once per machine. Any other task or model is prepared each time, and
-    so is training with several processes.
+    so is training with several processes. A command prepares itself.
     """
+    if isinstance(spec.task, CommandTask):
+        return False
     custom = any(mark in spec.task for mark in ":?") or spec.recipe.model != Model()
     return custom or spec.resources.processes > 1 or not _prepared_mark(spec.task).exists()
 

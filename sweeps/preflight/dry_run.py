@@ -44,9 +44,9 @@ def estimate(spec: SpaceSpec, epoch_s: float, checkpoint_bytes: int, cores: int)
         checkpoint_bytes: Size of one checkpoint.
         cores: Number of CPU cores of this machine.
     """
-    budget, rule = spec.recipe.budget.epochs, spec.early_stopping
+    budget, rule = spec.recipe.budget.length, spec.early_stopping
     share, done, likely = 1.0, 0, 0.0
-    for rung in (*rung_epochs(rule, budget), budget):
+    for rung in (*rung_epochs(rule, spec.recipe.budget), budget):
         likely += spec.runs * share * (rung - done)
         done = rung
         share /= rule.reduction_factor if isinstance(rule, Asha) else 1
@@ -63,7 +63,7 @@ def dry_run(spec: SpaceSpec, console: Console) -> None:
     console.print(dump_space(spec), soft_wrap=True)
     [answer] = ask("timing", spec)
     cost = estimate(spec, answer["seconds"], answer["bytes"], os.cpu_count() or 1)
-    budget = spec.recipe.budget.epochs
+    budget = spec.recipe.budget.length
     most = f"at most {cost.most_epochs} epochs, {duration(cost.seconds(cost.most_epochs))}"
     likely = duration(cost.seconds(cost.likely_epochs))
     rows = [

@@ -182,7 +182,7 @@ def open_study(
     _forget_if_empty(storage, spec.name)
     study = Study(storage, spec.name, spec.metric.goal, parameters)
     facts = {
-        "task": spec.task,
+        "task": spec.task_name,
         "metric": spec.metric.name,
         "sampler": spec.sampler.model_dump(mode="json"),
         "early_stopping": spec.early_stopping.model_dump(mode="json"),

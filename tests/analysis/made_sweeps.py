@@ -89,7 +89,7 @@ def made_sweep(
     """
     spec = spec or spec_of()
     epochs = spec.recipe.budget.epochs
-    rungs = Rungs(rung_epochs(spec.early_stopping, epochs), 3, spec.metric.goal)
+    rungs = Rungs(rung_epochs(spec.early_stopping, spec.recipe.budget), 3, spec.metric.goal)
     runs, rows = [], []
     for number in range(spec.runs):
         values = (points or {}).get(number, {} if number == 0 else sobol_point(spec.search, 0, number - 1))

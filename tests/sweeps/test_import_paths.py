@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from search_spaces import UsageError
+from search_spaces import Metric, SpaceSpec, UsageError
 from sweeps.import_paths import check_names
 from tests.command import in_this_process
 
@@ -17,6 +17,10 @@ search: {{optimizer.lr: {{loguniform: [1e-3, 1]}}}}
 sampler: {{kind: random}}
 runs: 2
 """
+
+
+def space_of(task: str) -> SpaceSpec:
+    return SpaceSpec(name="x", task=task, metric=Metric(name="val/loss", goal="minimize"), runs=1)
 
 
 def place(folder: Path, *files: str) -> None:
@@ -43,7 +47,7 @@ def test_a_package_with_the_name_of_ours_is_refused(
     place(tmp_path, file)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError) as raised:
-        check_names(task)
+        check_names(space_of(task))
     assert str(raised.value) == f"{tmp_path / found}: has the name of a package that `sweeps` itself imports; rename it"
 
 
@@ -59,12 +63,12 @@ def test_a_package_with_the_name_of_ours_is_refused(
 def test_other_folders_are_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, task: str) -> None:
     place(tmp_path, file)
     monkeypatch.chdir(tmp_path)
-    check_names(task)
+    check_names(space_of(task))
 
 
 def test_our_own_folder_is_not_a_stranger(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(Path(__file__).parents[2])
-    check_names("mine:train")
+    check_names(space_of("mine:train"))
 
 
 @pytest.mark.parametrize("command", ["run s.yaml --local", "run s.yaml", "run s.yaml --dry-run", "check s.yaml"])

@@ -46,7 +46,7 @@ def header(findings: AblationFindings) -> Section:
         ("question", spec.question),
         ("primary metric", f"{metrics.primary}, {metrics.goal}; smallest change that matters: {margin}"),
         ("design", _design(spec)),
-        ("task", spec.space.task),
+        ("task", spec.space.task_name),
         ("pairs", f"{findings.pairs} of {spec.pairs} finished"),
         ("looks", _looks(spec)),
         ("cost", _cost(findings)),

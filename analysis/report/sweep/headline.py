@@ -17,7 +17,7 @@ def question(findings: SweepFindings) -> str:
     """Return the question that the sweep answers."""
     spec = findings.spec
     most = "highest" if spec.metric.goal == "maximize" else "lowest"
-    return f"Which recipe for {spec.task} has the {most} {spec.metric.name}?"
+    return f"Which recipe for {spec.task_name} has the {most} {spec.metric.name}?"
 
 
 def headline(findings: SweepFindings) -> Headline:

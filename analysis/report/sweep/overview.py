@@ -15,7 +15,7 @@ def searched(findings: SweepFindings) -> Section:
     """Make the section with the setup, the search space and the cost."""
     spec = findings.spec
     facts = [
-        ("task", spec.task),
+        ("task", spec.task_name),
         ("metric", f"{spec.metric.name}, {spec.metric.goal}"),
         ("sampler", f"{spec.sampler.kind}, seed {spec.sampler.seed}"),
         ("early stopping", _stopping(spec)),

@@ -109,7 +109,7 @@ def _print_run(findings: SweepFindings, console: Console, number: int) -> None:
     place = data.numbers.index(number)
     state, epoch, every = data.states[place], data.epochs[place], findings.findings.get(number, ())
     console.print(
-        Text(f"run {number}: {state.value.lower()} after epoch {epoch} of {findings.spec.recipe.budget.epochs}")
+        Text(f"run {number}: {state.value.lower()} after epoch {epoch} of {findings.spec.recipe.budget.length}")
     )
     for one in every[:MOST_FINDINGS]:
         _print_finding(console, one)

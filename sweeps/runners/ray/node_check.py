@@ -54,7 +54,7 @@ def expectation(spec: SpaceSpec, folder: Folder, import_paths: tuple[str, ...]) 
     except OSError as error:
         raise UsageError(f"--checkpoints: {folder} is not writable: {error.strerror or error}") from error
     try:
-        task = spec.task if ":" in spec.task else ""
+        task = spec.task if isinstance(spec.task, str) and spec.own_code else ""
         yield Expectation(versions(), str(folder), token, task, import_paths)
     finally:
         with suppress(OSError):

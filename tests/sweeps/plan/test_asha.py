@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search_spaces import Asha, NoStopping
+from search_spaces import Asha, Budget, NoStopping
 from search_spaces.specs.space import Goal
 from sweeps.plan.asha import Rungs, cutoff, rung_epochs
 
@@ -27,11 +27,11 @@ Value = tuple[int, int, float]
     ],
 )
 def test_rungs_are_powers_below_the_budget(grace: int, factor: int, budget: int, expected: tuple[int, ...]) -> None:
-    assert rung_epochs(Asha(grace_epochs=grace, reduction_factor=factor), budget) == expected
+    assert rung_epochs(Asha(grace_epochs=grace, reduction_factor=factor), Budget(epochs=budget)) == expected
 
 
 def test_without_early_stopping_there_are_no_rungs() -> None:
-    assert rung_epochs(NoStopping(), 27) == ()
+    assert rung_epochs(NoStopping(), Budget(epochs=27)) == ()
 
 
 def test_cutoff_by_hand() -> None:
@@ -58,9 +58,18 @@ def test_the_first_at_a_rung_goes_on_and_a_tie_too() -> None:
 
 
 def test_epochs_between_rungs_decide_nothing() -> None:
-    rungs = Rungs((1, 3), 3, "maximize", [(0, 1, 1.0), (0, 2, 1.0)])
+    rungs = Rungs((1, 3), 3, "maximize", [(0, 1, 1.0), (0, 2, 5.0), (1, 1, 1.0)])
     assert not rungs.stops(1, 2, -9.0)
-    assert rungs.reached() == {1: 1, 3: 0}
+    assert rungs.reached() == {1: 2, 3: 0}
+
+
+def test_a_metric_that_is_reported_now_and_then_counts_at_the_rung_that_it_has_passed() -> None:
+    rungs = Rungs((1, 3, 9), 3, "maximize", length=27)
+    assert not rungs.stops(0, 5, 1.0)
+    assert not rungs.stops(0, 20, 2.0)
+    assert rungs.reached() == {1: 0, 3: 1, 9: 1}
+    assert rungs.stops(1, 4, 0.9)
+    assert not rungs.stops(2, 27, -9.0)  # its budget is trained
 
 
 def test_a_repeated_value_is_decided_once() -> None:
@@ -90,7 +99,7 @@ def test_decides_as_ray_does(goal: Goal, factor: int) -> None:
     from ray.tune.schedulers.async_hyperband import _Bracket
 
     budget = factor**4
-    rungs = rung_epochs(Asha(grace_epochs=1, reduction_factor=factor), budget)
+    rungs = rung_epochs(Asha(grace_epochs=1, reduction_factor=factor), Budget(epochs=budget))
     stopped_in_all = 0
     for seed in range(20):
         rng = np.random.default_rng(seed)
@@ -136,6 +145,7 @@ def test_what_stops_is_strictly_worse_than_the_best(arrivals: list[Value]) -> No
     rungs = Rungs((1, 3, 9), 3, "maximize")
     best: dict[int, float] = {}
     for number, epoch, value in arrivals:
+        rung = max(one for one in (1, 3, 9) if one <= epoch)
         if rungs.stops(number, epoch, value):
-            assert value < best[epoch]
-        best[epoch] = max(best.get(epoch, -math.inf), value)
+            assert value < best[rung]
+        best[rung] = max(best.get(rung, -math.inf), value)

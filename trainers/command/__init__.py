@@ -1,0 +1,1 @@
+"""Trainings that are commands: start them, read their metrics, stop them."""

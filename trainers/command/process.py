@@ -1,0 +1,71 @@
+"""Start a command, read what it prints, and stop it with everything that it started."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+_SUPERVISOR = Path(__file__).with_name("supervisor.py")
+_CHUNK = 1 << 16
+_MOST_CHUNKS = 16  # per call, so that a program that prints without end does not hold the worker
+
+
+class CommandProcess:
+    """A running command. Its standard error is part of its output, and it has no input.
+
+    Args:
+        command: Program and arguments.
+        environment: Environment variables.
+        folder: Folder in which it runs.
+        grace_s: Seconds that it has to end after SIGTERM.
+    """
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], folder: str, grace_s: float) -> None:
+        self._process = subprocess.Popen(  # noqa: S603  the user's own command
+            [sys.executable, "-I", str(_SUPERVISOR), str(grace_s), *command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+            env=environment,
+            start_new_session=True,  # Ctrl-C is for the driver, which then stops the command
+        )
+        if self._process.stdout is None or self._process.stdin is None:
+            raise RuntimeError("the command has no pipes")
+        self._output, self._input = self._process.stdout, self._process.stdin
+        self._closed = False
+
+    def output(self, timeout_s: float) -> bytes:
+        """Return what was printed since the last call; wait for it at most this long."""
+        chunks: list[bytes] = []
+        while not self._closed and len(chunks) < _MOST_CHUNKS:
+            if not select.select([self._output], [], [], 0.0 if chunks else timeout_s)[0]:
+                break
+            chunks.append(os.read(self._output.fileno(), _CHUNK))
+            self._closed = not chunks[-1]
+        return b"".join(chunks)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the command has ended and all of its output was returned."""
+        return self._closed
+
+    def code(self) -> int:
+        """Wait for the end of the command and return its exit code, or minus the number of the signal that ended it."""
+        code = self._process.wait()
+        with suppress(ProcessLookupError, PermissionError):  # the supervisor may have been killed
+            os.killpg(self._process.pid, signal.SIGKILL)
+        return code
+
+    def stop(self) -> None:
+        """End the command and everything that it started; return when nothing is left."""
+        with suppress(BrokenPipeError):
+            self._input.close()
+        while not self._closed:  # a program that is blocked by a full pipe cannot end
+            self.output(1.0)
+        self.code()
+        self._output.close()

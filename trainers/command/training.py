@@ -1,0 +1,1 @@
+"""Train a run with a command, behind the interface of a training."""
