@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from search_spaces import SpaceSpec, UsageError
@@ -15,6 +15,15 @@ _LOADED_BY_WORKERS = ("search_spaces", "trainers", "sweeps")
 def import_paths() -> tuple[str, ...]:
     """Return the current folder, as `python -m` has it, and the folders of PYTHONPATH."""
     return (os.getcwd(), *(path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path))
+
+
+def command_folder(paths: Sequence[str]) -> str:
+    """Return the folder in which a command runs: that of the driver, or the copy of it on another node.
+
+    Args:
+        paths: The driver's `import_paths`.
+    """
+    return paths[0] if os.path.isdir(paths[0]) else os.getcwd()
 
 
 def add_import_paths(paths: Iterable[str]) -> None:

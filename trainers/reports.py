@@ -41,6 +41,7 @@ class EpochReport:
         metrics: Values by ``split/name``, such as ``val/accuracy``; without those that were not computed in this epoch.
         seconds: Wall time of this epoch including its evaluation.
         predictions: Predictions of the last epoch of a full budget; empty for other epochs.
+        late: Whether it adds metrics to an epoch before the last one, as a command may.
 
     Raises:
         RunError: The name of a metric is too long for the database.
@@ -50,6 +51,7 @@ class EpochReport:
     metrics: Mapping[str, float]
     seconds: float
     predictions: tuple[Predictions, ...] = field(default=())
+    late: bool = False
 
     def __post_init__(self) -> None:
         longest = max(self.metrics, key=len, default="")

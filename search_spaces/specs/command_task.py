@@ -73,8 +73,9 @@ class CommandTask(Part):
         metrics: Where the metrics are read from.
         rename: Name of a metric in the output -> name under which it is recorded.
         config: YAML, TOML or JSON file of the program; `${config}` is the path of a copy with the arguments set.
-        flags: How `${args}` writes true and false: `--x true`, `--x` or nothing, or `--x` and `--no-x`.
-        lists: How `${args}` writes a list: `--x 1 2`, `--x 1,2`, or `--x 1 --x 2`.
+        booleans: How `${args}` writes true and false: `--x` and `--no-x` (`pair`), `--x` or nothing (`present`),
+            `--x true` (`text`), or `--x True` (`python`).
+        lists: How `${args}` writes a list: `--x 1 2` (`items`), `--x 1,2` (`commas`), or `--x 1 --x 2` (`repeated`).
         grace_s: Seconds between the request to stop (SIGTERM) and the end by force (SIGKILL).
     """
 
@@ -82,8 +83,8 @@ class CommandTask(Part):
     metrics: Annotated[MetricSource, BeforeValidator(_read_source)] = MetricSource()
     rename: Mapping[str, Annotated[str, Field(min_length=1)]] = {}
     config: str | None = None
-    flags: Literal["value", "switch", "pair"] = "value"
-    lists: Literal["spaces", "commas", "repeated"] = "spaces"
+    booleans: Literal["pair", "present", "text", "python"] = "pair"
+    lists: Literal["items", "commas", "repeated"] = "items"
     grace_s: Positive = 30.0
 
     @property

@@ -184,7 +184,7 @@ class Conductor:
                 self.first_report_at = time.monotonic()
             outcome = judge(step, run, self.spec.metric.name, self._rungs, self._draining)
             outcome = in_time(outcome, run, step, self.spec.time_limit_s)
-            new = tuple(report for report in step.reports if report.epoch > run.epoch)
+            new = tuple(report for report in step.reports if report.epoch > run.epoch or report.late)
             # Without repeated epochs, which would leave gaps in the order of recording.
             self._record(number, outcome, replace(step, reports=new), node)
             self._remember(run, step, outcome)

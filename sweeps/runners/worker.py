@@ -9,11 +9,14 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search_spaces import CheckpointError, Recipe
+from search_spaces.errors import RunError
+from search_spaces.specs.command_task import CommandTask
 from sweeps.engine.messages import Job, Step
-from sweeps.import_paths import add_import_paths
+from sweeps.import_paths import add_import_paths, command_folder
 from trainers.reports import EpochReport
 from trainers.storage.address import open_folder
 from trainers.user_code import as_script
@@ -81,6 +84,8 @@ class Worker:
         """Return the step of a training that raised an error; raise a person's interrupt again."""
         if isinstance(error, KeyboardInterrupt) and self._interrupted():
             raise error
+        if self._job is not None and self._job.command is not None and isinstance(error, RunError):
+            return Step(reports, error=str(error), warning=self._warning)  # its traceback would be one of ours
         from trainers.compute import memory
 
         where = memory.memory_ran_out(error)
@@ -93,6 +98,8 @@ class Worker:
         return Step(reports, False, text, where is not None, self._fingerprint, self._warning)
 
     def _open(self, job: Job) -> EpochTrainer:
+        if job.command is not None:
+            return self._open_command(job)
         import torch
 
         from trainers.factory import open_training
@@ -113,6 +120,16 @@ class Worker:
             training.close()
             return open_training(job.task, recipe, job.seed, job.processes)
         return training
+
+    def _open_command(self, job: Job) -> EpochTrainer:
+        from trainers.command.start import open_start
+        from trainers.command.training import CommandTraining
+
+        task, recipe = CommandTask.model_validate(job.command), Recipe.model_validate(job.recipe)
+        start = open_start(
+            task, recipe, job.number, job.seed, job.attempt, Path(job.outputs), command_folder(job.import_paths)
+        )
+        return CommandTraining(task, start, recipe.budget, job.recorded)
 
     def _advance(self, job: Job, training: EpochTrainer, reports: list[EpochReport]) -> bool:
         began = time.perf_counter()

@@ -1,0 +1,75 @@
+"""From a run to the start of its command: words, environment variables, folders."""
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from search_spaces.recipe.recipe import Recipe
+from search_spaces.specs.command_task import CommandTask
+from trainers.command.inputs import RunInputs
+from trainers.command.options import OptionStyle
+from trainers.command.template import WhenResuming, render
+from trainers.command.template_parser import Names, parse_template
+
+_SEEDS = 2**31  # a program in any language takes it for an int
+
+
+@dataclass(frozen=True)
+class CommandStart:
+    """One start of the program of a command.
+
+    Attributes:
+        words: Program and arguments.
+        environment: Environment variables.
+        folder: Folder in which it runs.
+        outputs: Folder for the files of the run.
+        resumes: Whether it continues from what an earlier start left in `outputs`.
+    """
+
+    words: tuple[str, ...]
+    environment: Mapping[str, str]
+    folder: str
+    outputs: Path
+    resumes: bool
+
+
+def open_start(
+    task: CommandTask, recipe: Recipe, number: int, seed: int, attempt: int, outputs: Path, folder: str
+) -> CommandStart:
+    """Create the folder of a run and return the start of its command.
+
+    A start that does not resume gets an empty folder, since a program may take what it finds there for its own.
+
+    Args:
+        task: The command.
+        recipe: Recipe with the arguments and the budget.
+        number: Number of the run.
+        seed: Seed of the run.
+        attempt: Number of this start of the run, from 1.
+        outputs: Folder for the files of the run.
+        folder: Folder in which the command runs.
+    """
+    budget = recipe.budget
+    settings = ["out", "run", "seed", f"{budget.unit}s", *(["config"] if task.config else [])]
+    template = parse_template(
+        task.command, Names(tuple(recipe.args), settings), "", OptionStyle(task.booleans, task.lists)
+    )
+    can_resume = any(isinstance(element, WhenResuming) for element in template.elements)
+    resumes = can_resume and attempt > 1 and outputs.is_dir() and any(outputs.iterdir())
+    if not resumes:
+        shutil.rmtree(outputs, ignore_errors=True)
+    outputs.mkdir(parents=True, exist_ok=True)
+    inputs = RunInputs(
+        args=recipe.args,
+        seed=seed % _SEEDS,
+        out=str(outputs),
+        run=number,
+        epochs=None if budget.unit == "step" else budget.epochs,
+        steps=budget.steps,
+        config=None,
+        resume=resumes,
+    )
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    return CommandStart(render(template, inputs), environment, folder, outputs, resumes)
