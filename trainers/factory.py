@@ -14,7 +14,7 @@ from trainers.task_lookup import load_target
 
 
 class EpochTrainer(Protocol):
-    """Interface of a training that advances one epoch per call."""
+    """Interface of a training that advances some optimizer steps per call."""
 
     @property
     def epoch(self) -> int:
@@ -22,8 +22,13 @@ class EpochTrainer(Protocol):
         ...
 
     @property
+    def step(self) -> int:
+        """Number of optimizer steps done in the current epoch; always 0 for a user's loop, whose unit is an epoch."""
+        ...
+
+    @property
     def finished(self) -> bool:
-        """Whether the training is complete; ``run_epoch`` must not be called again."""
+        """Whether the training is complete; ``advance`` must not be called again."""
         ...
 
     @property
@@ -31,8 +36,8 @@ class EpochTrainer(Protocol):
         """Digests of the training's start by name, unchanged by ``load_state_dict``; empty if they are unknown."""
         ...
 
-    def run_epoch(self) -> EpochReport:
-        """Train one epoch and return its report."""
+    def advance(self, steps: int) -> EpochReport | None:
+        """Train for at most ``steps`` optimizer steps; return the report of the epoch if that completes it."""
         ...
 
     def state_dict(self) -> dict[str, Any] | None:

@@ -3,12 +3,25 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from search_spaces.errors import RunError
 from search_spaces.metric_names import LONGEST_NAME
+
+
+class Position(NamedTuple):
+    """Position of a training. The later one of two is the larger one.
+
+    Attributes:
+        epoch: Number of completed epochs.
+        step: Number of optimizer steps done in the epoch after these.
+    """
+
+    epoch: int = 0
+    step: int = 0
 
 
 @dataclass(frozen=True, eq=False)

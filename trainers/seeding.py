@@ -1,10 +1,10 @@
 """Named random streams, one seed per purpose: changing one setting of a recipe never changes another's random numbers.
 
-State is captured only between epochs, and every stream is a pure function of (seed, purpose, epoch). So a checkpoint
-stores the position and no generator state, and an epoch that is repeated after a crash draws the same numbers again.
+Every stream is a pure function of (seed, purpose, epoch), so an epoch that is repeated after a crash draws the same
+numbers again. A checkpoint between epochs stores no generator state; only one within an epoch does.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
@@ -50,3 +50,15 @@ def global_stream(seed: int, purpose: Purpose, epoch: int = 0, rank: int = 0) ->
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(derive_seed(seed, purpose, epoch, *([rank] if rank else [])))
         yield
+
+
+def generator_states(device: torch.device) -> list[torch.Tensor]:
+    """Return the states of torch's global generators: that of the CPU, and that of ``device`` if it is a GPU."""
+    return [torch.get_rng_state(), *([torch.cuda.get_rng_state(device)] if device.type == "cuda" else [])]
+
+
+def restore_generators(states: Sequence[torch.Tensor], device: torch.device) -> None:
+    """Continue torch's global generators from what `generator_states` returned for the same device."""
+    torch.set_rng_state(states[0])
+    for state in states[1:]:
+        torch.cuda.set_rng_state(state, device)

@@ -7,37 +7,26 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, model_validator
 from pydantic.types import Strict
 
 from search_spaces.recipe.part import Part, Positive
 from search_spaces.values import show
 
-SourceKind = Literal["stdout", "jsonl", "csv", "trainer_state", "tensorboard", "file"]
+STDOUT = "stdout"
+FILE_SOURCES = ("jsonl", "csv", "trainer_state", "tensorboard", "file")
 _SOURCES = "stdout, {jsonl: FILE}, {csv: GLOB}, {trainer_state: GLOB}, {tensorboard: FOLDER} or {file: FILE}"
 _SCRIPT = re.compile(r"[^$]*\.[A-Za-z]{1,4}")
 _LONGEST_TITLE = 40
 
 
-class MetricSource(Part):
-    """Where a command leaves its metrics.
-
-    Attributes:
-        kind: `stdout` for what it prints, or the format of a file.
-        path: File, pattern or folder, relative to the folder of the run; empty for `stdout`.
-    """
-
-    kind: SourceKind = "stdout"
-    path: str = ""
-
-
-def _read_source(written: object) -> object:
-    if isinstance(written, MetricSource) or written == "stdout":
-        return MetricSource() if written == "stdout" else written
+def _read_metrics(written: object) -> str | Mapping[str, str]:
+    if written == STDOUT:
+        return STDOUT
     if isinstance(written, Mapping) and len(written) == 1:
         [(kind, path)] = written.items()
-        if kind in ("jsonl", "csv", "trainer_state", "tensorboard", "file") and isinstance(path, str) and path:
-            return MetricSource(kind=kind, path=path)
+        if kind in FILE_SOURCES and isinstance(path, str) and path:
+            return {kind: path}
     raise ValueError(f"must be {_SOURCES}, found {_found(written)}")
 
 
@@ -70,7 +59,8 @@ class CommandTask(Part):
 
     Attributes:
         command: Program and arguments, with placeholders such as `${args}`. It never goes through a shell.
-        metrics: Where the metrics are read from.
+        metrics: Where the metrics are read from: `stdout` for what the program prints, or the format of a file, a
+            pattern or a folder in the folder of the run.
         rename: Name of a metric in the output -> name under which it is recorded.
         config: YAML, TOML or JSON file of the program; `${config}` is the path of a copy with the arguments set.
         booleans: How `${args}` writes true and false: `--x` and `--no-x` (`pair`), `--x` or nothing (`present`),
@@ -80,12 +70,17 @@ class CommandTask(Part):
     """
 
     command: Annotated[tuple[Word, ...], Strict(False), AfterValidator(_check_words)]
-    metrics: Annotated[MetricSource, BeforeValidator(_read_source)] = MetricSource()
+    metrics: Annotated[str | Mapping[str, str], PlainValidator(_read_metrics)] = STDOUT
     rename: Mapping[str, Annotated[str, Field(min_length=1)]] = {}
     config: str | None = None
     booleans: Literal["pair", "present", "text", "python"] = "pair"
     lists: Literal["items", "commas", "repeated"] = "items"
     grace_s: Positive = 30.0
+
+    @property
+    def source(self) -> tuple[str, str]:
+        """Where the metrics are read from, as its kind and its path; the path of `stdout` is empty."""
+        return (STDOUT, "") if isinstance(self.metrics, str) else next(iter(self.metrics.items()))
 
     @property
     def title(self) -> str:

@@ -213,7 +213,7 @@ class SpaceSpec(Part):
         early_stopping: Rule that stops runs before the end of their budget.
         runs: Number of runs, including run 0.
         resources: Resources of one run.
-        checkpoint_every_s: Minimum seconds of training between two checkpoints.
+        checkpoint_every_s: Minimum seconds of training between two checkpoints, also within an epoch.
         time_limit_s: Maximum seconds of one run on its workers; a longer run fails. By default, there is no limit.
 
     Raises:

@@ -77,6 +77,6 @@ class Interrupts:
         self._signaled = True
         if self._drain is not None:
             self._drain()
-            self._say("stopping: waiting for the epochs that run now (press Ctrl-C again to stop at once)")
+            self._say("stopping: waiting for the steps that run now (press Ctrl-C again to stop at once)")
         elif self._waiting:
             raise KeyboardInterrupt

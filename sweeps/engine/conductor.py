@@ -149,6 +149,7 @@ class Conductor:
             run.state = RunState.RUNNING
             self._begun.setdefault(run.number, run)
             run.attempts += 1
+            run.unfinished_s = 0.0
             now = datetime.now(UTC)
             run.started_at = run.started_at or now
             self._writer.put(RunBegun(run.number, run.attempts, now, ray_trial_id))
@@ -185,8 +186,9 @@ class Conductor:
             outcome = judge(step, run, self.spec.metric.name, self._rungs, self._draining)
             outcome = in_time(outcome, run, step, self.spec.time_limit_s)
             new = tuple(report for report in step.reports if report.epoch > run.epoch or report.late)
-            # Without repeated epochs, which would leave gaps in the order of recording.
-            self._record(number, outcome, replace(step, reports=new), node)
+            if new or outcome.state is not RunState.RUNNING:  # nothing has changed within an epoch
+                # Without repeated epochs, which would leave gaps in the order of recording.
+                self._record(number, outcome, replace(step, reports=new), node)
             self._remember(run, step, outcome)
             if run.state is not RunState.RUNNING:
                 self._close(run)
@@ -207,7 +209,7 @@ class Conductor:
         """
         with self._lock:
             run, limit = self._live[number], self.spec.time_limit_s
-            if limit is None or run.seconds + quiet_s <= limit:
+            if limit is None or run.seconds + run.unfinished_s + quiet_s <= limit:
                 return False
             self.report(number, Step(error=over_time(limit, run, quiet_s)))
             return True
@@ -291,6 +293,7 @@ class Conductor:
                 self.session_seconds += report.seconds
         if outcome.state is RunState.COMPLETE and step.reports:
             run.final = step.reports[-1].metrics
+        run.unfinished_s = step.unfinished_s
         run.out_of_memory |= step.out_of_memory
         run.warning = step.warning or undefined(step.reports, self.spec.metric.name) or run.warning
         run.state, run.value, run.error = outcome.state, outcome.value, outcome.error

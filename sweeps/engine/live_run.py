@@ -26,6 +26,7 @@ class LiveRun:
     epoch: int = 0
     value: float | None = None
     seconds: float = 0.0
+    unfinished_s: float = 0.0  # of training in the epoch that is not complete
     curve: dict[int, float] = field(default_factory=dict)
     attempts: int = 0
     error: str | None = None

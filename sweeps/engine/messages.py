@@ -49,13 +49,14 @@ class Step:
     """The work of a worker since its last step.
 
     Attributes:
-        reports: Reports of the epochs, in order; empty if the run failed before the end of the first one.
+        reports: Reports of the epochs, in order; empty if none was completed.
         finished: Whether the whole budget is trained.
         error: Traceback of the exception of the training.
         out_of_memory: Whether the exception is an out-of-memory error.
         fingerprint: Digests, by name, of the initial state of the training; empty for a user's own loop, and if the
             training could not be opened.
         warning: A problem that does not stop the training; repeated in every later step of the run.
+        unfinished_s: Seconds of training in the epoch that is not complete.
     """
 
     reports: tuple[EpochReport, ...] = ()
@@ -64,3 +65,4 @@ class Step:
     out_of_memory: bool = False
     fingerprint: Mapping[str, str] = field(default_factory=dict)
     warning: str | None = None
+    unfinished_s: float = 0.0

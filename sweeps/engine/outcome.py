@@ -73,18 +73,21 @@ def in_time(outcome: RunOutcome, run: LiveRun, step: Step, limit_s: float | None
     if limit_s is None or outcome.state is not RunState.RUNNING:
         return outcome
     seconds = run.seconds + sum(report.seconds for report in step.reports if report.epoch > run.epoch)
+    epoch, verb = max([run.epoch, *(report.epoch for report in step.reports)]), "ended"
+    if seconds <= limit_s:
+        seconds, epoch, verb = seconds + step.unfinished_s, epoch + 1, "had not ended"
     if seconds <= limit_s:
         return outcome
-    epoch = max([run.epoch, *(report.epoch for report in step.reports)])
     return RunOutcome(
-        RunState.FAILED, outcome.value, f"time limit: epoch {epoch} ended after {seconds:.0f} s of {limit_s:g} s"
+        RunState.FAILED, outcome.value, f"time limit: epoch {epoch} {verb} after {seconds:.0f} s of {limit_s:g} s"
     )
 
 
 def over_time(limit_s: float, run: LiveRun, quiet_s: float) -> str:
     """Return the error of a run whose worker does not report in time."""
+    before = run.seconds + run.unfinished_s
     return (
-        f"time limit: no report for {quiet_s:.0f} s after epoch {run.epoch}; with the {run.seconds:.0f} s before, that "
+        f"time limit: no report for {quiet_s:.0f} s after epoch {run.epoch}; with the {before:.0f} s before, that "
         f"is more than {limit_s:g} s; its worker was stopped"
     )
 

@@ -5,6 +5,8 @@ of JSON, written as soon as it is known; the last line is `"done"`, so that code
 Output of the task itself goes to the standard error.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import subprocess
@@ -14,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from search_spaces import Recipe, SpaceSpec, UsageError, derive_seed
 from search_spaces.recipe.model import Model
@@ -26,6 +28,9 @@ from sweeps.preflight.sources import user_sources
 from trainers.storage.cache import cache_directory
 from trainers.user_code import as_script, describe, exit_cause
 
+if TYPE_CHECKING:
+    from trainers.factory import EpochTrainer
+
 What = Literal["prepare", "check", "lr_find", "timing"]
 _LAST_LINES = 30
 _OF_A_COMMAND: Mapping[What, str] = {
@@ -34,6 +39,7 @@ _OF_A_COMMAND: Mapping[What, str] = {
     "timing": "the cost of a command is not known before its first run",
 }
 _DONE = "done"
+_ALL = 10**9  # steps: the rest of the epoch
 
 
 class Child:
@@ -207,9 +213,9 @@ def _timing(request: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
 
     training = open_training(request["task"], recipe, request["seed"], request["processes"])
     try:
-        seconds = training.run_epoch().seconds
+        seconds = _epoch_seconds(training)
         if not training.finished:
-            seconds = training.run_epoch().seconds
+            seconds = _epoch_seconds(training)
         state, size = training.state_dict(), 0
         if state is not None:
             with tempfile.TemporaryDirectory() as folder:
@@ -218,6 +224,12 @@ def _timing(request: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
     finally:
         training.close()
     return {"seconds": seconds, "bytes": size}
+
+
+def _epoch_seconds(training: EpochTrainer) -> float:
+    while (report := training.advance(_ALL)) is None:
+        pass
+    return report.seconds
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ This is the only file of `sweeps` that loads torch, and only when a job starts.
 
 from __future__ import annotations
 
+import math
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -17,15 +18,14 @@ from search_spaces.errors import RunError
 from search_spaces.specs.command_task import CommandTask
 from sweeps.engine.messages import Job, Step
 from sweeps.import_paths import add_import_paths, command_folder
-from trainers.reports import EpochReport
+from trainers.reports import EpochReport, Position
 from trainers.storage.address import open_folder
 from trainers.user_code import as_script
 
 if TYPE_CHECKING:
     from trainers.factory import EpochTrainer
 
-SLICE_S = 0.5  # a step ends with the epoch that exceeds it, so that the driver gets reports about this often
-
+SLICE_S = 0.5  # seconds of training per step, so that the driver gets reports about this often
 
 _NO_JOB = Step(error="the worker was asked to step without a job")
 
@@ -45,7 +45,9 @@ class Worker:
         self._fingerprint: Mapping[str, str] = {}
         self._failure = _NO_JOB
         self._since_checkpoint_s = 0.0
-        self._stored_epoch = 0
+        self._unfinished_s = 0.0
+        self._stored = Position()
+        self._steps = 1
         self._warning: str | None = None
 
     def start(self, job: Job) -> None:
@@ -53,16 +55,20 @@ class Worker:
         self.close()
         self._job, self._failure = job, _NO_JOB
         self._since_checkpoint_s, self._fingerprint, self._warning = 0.0, {}, None
+        self._unfinished_s, self._steps = 0.0, 1
         try:
             with as_script(job.task):
                 self._training = self._open(job)
             self._fingerprint = self._training.fingerprint
-            self._stored_epoch = self._training.epoch
+            self._stored = position(self._training)
         except BaseException as error:  # noqa: BLE001  the user's code may raise anything, also SystemExit
             self._failure = self._failed(error)
 
     def step(self) -> Step:
-        """Train until a rung, the end of the budget, a non-finite value, or `SLICE_S`, and return the step."""
+        """Train until a rung, the end of the budget, a non-finite value, or `SLICE_S`, and return the step.
+
+        An epoch that takes longer than `SLICE_S` is trained in several steps, of which only the last one reports it.
+        """
         if self._training is None or self._job is None:
             return self._failure
         reports: list[EpochReport] = []
@@ -72,7 +78,13 @@ class Worker:
                 finished = self._advance(self._job, self._training, reports)
         except BaseException as error:  # noqa: BLE001  as above; the epochs before the error are kept
             return self._failed(error, tuple(reports))
-        return Step(tuple(reports), finished, fingerprint=self._fingerprint, warning=self._warning)
+        return Step(
+            tuple(reports),
+            finished,
+            fingerprint=self._fingerprint,
+            warning=self._warning,
+            unfinished_s=self._unfinished_s,
+        )
 
     def close(self) -> None:
         """Drop the current job and end the processes that train it."""
@@ -134,10 +146,9 @@ class Worker:
     def _advance(self, job: Job, training: EpochTrainer, reports: list[EpochReport]) -> bool:
         began = time.perf_counter()
         while not training.finished:
-            report = training.run_epoch()
-            reports.append(report)
-            self._since_checkpoint_s += report.seconds
-            if report.epoch in job.rungs or not report.finite:
+            report = self._train(job, training)
+            reports += [] if report is None else [report]
+            if report is not None and (report.epoch in job.rungs or not report.finite):
                 break
             if time.perf_counter() - began > SLICE_S:
                 break
@@ -145,19 +156,34 @@ class Worker:
             self._keep_weights(job, training)
         return training.finished
 
+    def _train(self, job: Job, training: EpochTrainer) -> EpochReport | None:
+        """Train for about `SLICE_S`, to the end of the epoch at most."""
+        began = time.perf_counter()
+        report = training.advance(self._steps)
+        seconds = time.perf_counter() - began
+        self._since_checkpoint_s += seconds
+        if report is not None:
+            self._unfinished_s = 0.0
+            return report
+        self._steps = next_steps(self._steps, seconds)  # a call that ends an epoch makes fewer steps, and evaluates
+        if training.epoch >= job.recorded:  # the time of a repeated epoch is recorded
+            self._unfinished_s += seconds
+        return None
+
     def _checkpoint_if_due(self, job: Job, training: EpochTrainer) -> None:
         # At the start of a step, not at its end: by now the driver has recorded every epoch so far, so no
         # checkpoint is ever ahead of the database; and a run that is stopped at a rung costs no checkpoint there.
-        due = self._since_checkpoint_s >= job.checkpoint_every_s or training.epoch in job.rungs
-        if not due or training.epoch == self._stored_epoch:
+        here = position(training)
+        due = self._since_checkpoint_s >= job.checkpoint_every_s or (here.epoch in job.rungs and not here.step)
+        if not due or here == self._stored:
             return
-        self._since_checkpoint_s, self._stored_epoch = 0.0, training.epoch
+        self._since_checkpoint_s, self._stored = 0.0, here
         state = training.state_dict()
         if job.directory and state is not None:
             from trainers.storage import checkpoints
 
             with self._warned("checkpoint not written"):
-                checkpoints.save(open_folder(job.directory), training.epoch, state)
+                checkpoints.save(open_folder(job.directory), here, state)
 
     def _keep_weights(self, job: Job, training: EpochTrainer) -> None:
         state = training.state_dict()
@@ -174,3 +200,19 @@ class Worker:
             yield
         except OSError as error:
             self._warning = f"{what}: {' '.join(str(error.strerror or error).split())}"
+
+
+def position(training: EpochTrainer) -> Position:
+    """Return the position of a training."""
+    return Position(training.epoch, training.step)
+
+
+def next_steps(steps: int, seconds: float) -> int:
+    """Return how many optimizer steps to train at once: as many as fit in `SLICE_S`.
+
+    Args:
+        steps: Number of steps trained at once before. At most twice as many are returned, since some are faster.
+        seconds: Time that they took.
+    """
+    fit = steps * SLICE_S / seconds if seconds > 0 else math.inf
+    return max(1, int(min(fit, 2 * steps)))

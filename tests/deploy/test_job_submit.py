@@ -151,7 +151,7 @@ def test_a_job_is_stopped_and_submitted_again(head: Head, tmp_path: Path, postgr
     name = listed.split("submission_id='")[1].split("'")[0]
     subprocess.run(["ray", "job", "stop", name], env=head.environment, check=True, capture_output=True)
     said, _ = first.communicate(timeout=90)
-    assert "stopping: waiting for the epochs that run now" in said
+    assert "stopping: waiting for the steps that run now" in said
     assert one(postgres_url, "SELECT count(*) FROM run WHERE state = 'RUNNING'") == 0
     second = head.submit(place, "tried.yaml")
     said, _ = second.communicate(timeout=200)

@@ -73,7 +73,7 @@ def test_one_node_is_stopped_by_sigterm_and_the_same_script_continues(tmp_path: 
         wait_for_epochs(slurm, job, postgres_url, 3)
         job.send_signal(signal.SIGTERM)
         assert job.wait(120) == 130, slurm.log()
-        assert "stopping: waiting for the epochs that run now" in slurm.log()
+        assert "stopping: waiting for the steps that run now" in slurm.log()
         assert "Traceback" not in slurm.log()
         assert not any(call.startswith("scontrol requeue") for call in slurm.calls())
         assert one(postgres_url, "SELECT count(*) FROM run WHERE state = 'RUNNING'") == 0

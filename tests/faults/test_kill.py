@@ -239,7 +239,7 @@ def test_ctrl_c_drains_and_the_same_command_continues(tmp_path: Path) -> None:
         terminal.wait_for_epochs()
         terminal.press_ctrl_c()
         assert terminal.wait(30) == 130, terminal.text()
-        assert "stopping: waiting for the epochs that run now" in terminal.text()
+        assert "stopping: waiting for the steps that run now" in terminal.text()
         assert "the same command continues" in terminal.text()
         assert "Traceback" not in terminal.text()
         assert_nothing_runs(trial)

@@ -7,7 +7,7 @@ from typing import Any
 
 from search_spaces.errors import CheckpointError, RunError
 from search_spaces.recipe.recipe import Budget
-from search_spaces.specs.command_task import CommandTask
+from search_spaces.specs.command_task import STDOUT, CommandTask
 from trainers.command.metrics.lines import Lines
 from trainers.command.metrics.reading import MetricReader
 from trainers.command.metrics.sources import file_reader, printed_reader
@@ -37,10 +37,9 @@ class CommandTraining:
     def __init__(self, task: CommandTask, start: CommandStart, budget: Budget, recorded: int = 0) -> None:
         self._epoch = self._recorded = recorded
         self._length = budget.length
-        self._printed = printed_reader(task.rename, budget.unit) if task.metrics.kind == "stdout" else None
-        self._reader: MetricReader = self._printed or file_reader(
-            task.metrics.kind, task.metrics.path, start.outputs, task.rename, budget.unit
-        )
+        kind, path = task.source
+        self._printed = printed_reader(task.rename, budget.unit) if kind == STDOUT else None
+        self._reader: MetricReader = self._printed or file_reader(kind, path, start.outputs, task.rename, budget.unit)
         self._timeline = Timeline(budget.unit)
         self._waiting: deque[EpochReport] = deque()
         self._since = time.perf_counter()
@@ -69,7 +68,7 @@ class CommandTraining:
         """Empty, since the start of a command's training is unknown."""
         return {}
 
-    def advance(self, steps: int) -> EpochReport | None:  # noqa: ARG002  the program has its own pace
+    def advance(self, steps: int) -> EpochReport | None:
         """Return the next point of the output, or None if there is none within half a second.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Peak memory of a device, and detection of and recovery from out-of-memory errors."""
+"""Time and peak memory of a device, and detection of and recovery from out-of-memory errors."""
 
 import gc
 
@@ -26,6 +26,12 @@ def release() -> None:
     """Free cached memory before another attempt."""
     gc.collect()
     torch.cuda.empty_cache()  # does nothing if no GPU was used
+
+
+def wait_for(device: torch.device) -> None:
+    """Return when a GPU has done everything that it was given, so that the time of that can be measured."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def reset_peak_memory(device: torch.device) -> None:

@@ -7,6 +7,7 @@ gradient, so the weights are equal in all processes without being sent.
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
@@ -93,6 +94,13 @@ class Rank:
         if self.count > 1:
             distributed.all_reduce(value)
         return value
+
+    def gather(self, value: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return the values of all ranks, in order; their tensors must be on the CPU."""
+        values: list[dict[str, Any]] = [value] * self.count
+        if self.count > 1:
+            distributed.all_gather_object(values, value)
+        return values
 
     def broadcast(self, value: float, device: torch.device) -> float:
         """Return the first rank's value, for decisions that must be the same in all ranks."""

@@ -23,6 +23,7 @@ from search_spaces.errors import RunError, SweepsError
 from search_spaces.recipe.recipe import Recipe
 from trainers.compute.rank import Rank
 from trainers.distributed.rank_process import Call, Reply, Start, serve
+from trainers.loop.advance import Advancing
 from trainers.reports import EpochReport
 from trainers.storage import checkpoints
 from trainers.user_code import exit_cause
@@ -31,7 +32,7 @@ EXIT_TIMEOUT_S = 3.0  # for a process to exit by itself
 GRACE_S = 0.5  # to detect that a process died after the others reported lost connections
 
 
-class DistributedTraining:
+class DistributedTraining(Advancing):
     """The same state machine as ``Training``, in several processes of this machine.
 
     Args:
@@ -77,6 +78,11 @@ class DistributedTraining:
         return self._last.epoch
 
     @property
+    def step(self) -> int:
+        """Number of optimizer steps done in the current epoch."""
+        return self._last.step
+
+    @property
     def fingerprint(self) -> Mapping[str, str]:
         """Fingerprint of the first rank's ``Training``."""
         return self._fingerprint
@@ -86,13 +92,13 @@ class DistributedTraining:
         """Whether the budget or the patience of the recipe is used up."""
         return self._last.finished
 
-    def run_epoch(self) -> EpochReport:
-        """Train one epoch in all processes.
+    def advance(self, steps: int) -> EpochReport | None:
+        """Train for at most ``steps`` optimizer steps in all processes; see ``Training``.
 
         Raises:
             RunError: A process raised an error (the message has its traceback) or died. All processes are stopped.
         """
-        report: EpochReport = self._request("run_epoch")
+        report: EpochReport | None = self._request("advance", steps)
         return report
 
     def state_dict(self) -> dict[str, Any]:
@@ -120,7 +126,7 @@ class DistributedTraining:
         self._processes = []
         self._folder.cleanup()
 
-    def _request(self, call: Call, argument: bytes = b"") -> Any:
+    def _request(self, call: Call, argument: bytes | int = b"") -> Any:
         if not self._links:
             raise RunError("the processes of this training have been stopped")
         for link in self._links:

@@ -31,7 +31,7 @@ from trainers.task_lookup import load_task
 # The other ranks wait for the evaluations of the first one, however long they take. The parent handles dead processes.
 COLLECTIVE_TIMEOUT = timedelta(days=7)
 
-Call = Literal["open", "run_epoch", "state_dict", "load_state_dict"]
+Call = Literal["open", "advance", "state_dict", "load_state_dict"]
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,14 @@ class Reply:
 
     Attributes:
         epoch: Number of completed epochs.
+        step: Number of optimizer steps done in the current epoch.
         finished: Whether the training is finished.
         value: Return value of the call in the first rank.
         error: Exception of the call if it is a `SweepsError`, otherwise the text of its traceback.
     """
 
     epoch: int = 0
+    step: int = 0
     finished: bool = False
     value: Any = None
     error: SweepsError | str | None = None
@@ -105,19 +107,19 @@ def _open(start: Start) -> Training:
     return Training(start.recipe, task, start.seed, start.rank)
 
 
-def _call(link: Connection) -> tuple[Call, bytes] | None:
+def _call(link: Connection) -> tuple[Call, Any] | None:
     """Wait for the next call of the parent; return None if the pipe is closed."""
     try:
-        called: tuple[Call, bytes] = pickle.loads(link.recv_bytes())  # noqa: S301  from our own parent
+        called: tuple[Call, Any] = pickle.loads(link.recv_bytes())  # noqa: S301  from our own parent
     except (EOFError, OSError):
         return None
     return called
 
 
-def _execute(training: Training, call: Call, argument: bytes) -> EpochReport | bytes | None:
+def _execute(training: Training, call: Call, argument: Any) -> EpochReport | bytes | None:
     match call:
-        case "run_epoch":
-            return training.run_epoch()
+        case "advance":
+            return training.advance(argument)
         case "state_dict":
             # As bytes: torch would send the tensors in shared memory.
             return checkpoints.encode(training.state_dict())
@@ -127,4 +129,4 @@ def _execute(training: Training, call: Call, argument: bytes) -> EpochReport | b
 
 
 def _send(link: Connection, training: Training, value: EpochReport | bytes | dict[str, str] | None = None) -> None:
-    link.send_bytes(pickle.dumps(Reply(training.epoch, training.finished, value)))
+    link.send_bytes(pickle.dumps(Reply(training.epoch, training.step, training.finished, value)))

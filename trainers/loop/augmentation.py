@@ -1,6 +1,6 @@
 """Mixup and CutMix: mix the examples of a batch in pairs, and compute the loss of the mixed examples."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -42,6 +42,14 @@ class Mixing:
         self._alphas = {"mixup": regularization.mixup, "cutmix": regularization.cutmix}
         self._kinds = [kind for kind, alpha in self._alphas.items() if alpha > 0]
         self._random = np.random.default_rng(derive_seed(seed, "augment", epoch))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a snapshot of the random numbers."""
+        return dict(self._random.bit_generator.state)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Resume from a snapshot."""
+        self._random.bit_generator.state = state
 
     def __call__(self, batch: Split) -> Mixed:
         """Return a batch mixed, or unchanged if the recipe mixes nothing."""

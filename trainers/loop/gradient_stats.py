@@ -66,6 +66,21 @@ class GradientStats:
         # A layer that starts at zero, such as an adapter, must not make the run look diverged.
         self._ratio = (torch.stack(changes) / sizes.clamp_min(1e-12)).median()
 
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return a snapshot."""
+        return {
+            "norms": torch.stack(self._norms),
+            "largest": torch.stack(self._largest) if self._largest else torch.empty(0),
+            "ratio": self._ratio.clone(),
+        }
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Resume from a snapshot."""
+        device = self._zero.device
+        self._norms = list(state["norms"].to(device).unbind())
+        self._largest = list(state["largest"].to(device).unbind())
+        self._ratio = state["ratio"].to(device)
+
     def metrics(self, skips_steps: bool) -> dict[str, float]:
         """Return the statistics as ``train/`` metrics.
 

@@ -1,12 +1,13 @@
-"""Train one recipe with one seed on one task; the training advances one epoch per call.
+"""Train one recipe with one seed on one task; the training advances some optimizer steps per call.
 
     training = Training(recipe, task, seed)
     while not training.finished:
-        report = training.run_epoch()
+        report = training.advance(steps=100)  # None until an epoch is complete
 
-Between epochs the caller decides: continue, save ``state_dict()``, or stop by not calling again. An epoch depends only
-on (recipe, task, seed, weights, optimizer state, epoch number), so a training that resumes from a checkpoint is
-bit-identical to one that was never interrupted. (On CUDA, only if the kernels of the model are deterministic.)
+Between two calls the caller decides: continue, save ``state_dict()``, or stop by not calling again. An epoch depends
+only on (recipe, task, seed, weights, optimizer state, epoch number), and the state within an epoch is part of a
+checkpoint. So a training that resumes from a checkpoint is bit-identical to one that was never interrupted, and the
+numbers do not depend on how many steps a call trains. (On CUDA, only if the kernels of the model are deterministic.)
 """
 
 import copy
@@ -25,13 +26,15 @@ from search_spaces.recipe.recipe import Recipe
 from search_spaces.seeds import derive_seed
 from trainers.compute.batch_norm import recompute_statistics
 from trainers.compute.batches import check_batches, needs_two, split_steps
-from trainers.compute.memory import peak_memory, reset_peak_memory
+from trainers.compute.memory import peak_memory, reset_peak_memory, wait_for
 from trainers.compute.precision import Arithmetic, check_precision, choose_device
 from trainers.compute.rank import ALONE, Rank
 from trainers.evaluation.fgsm import check_fgsm
 from trainers.evaluation.scorer import ScoredWeights, Scorer
 from trainers.lazy_layers import initialize_lazy_layers
+from trainers.loop.advance import Advancing
 from trainers.loop.augmentation import Mixed, Mixing, check_mixing, mixed_loss
+from trainers.loop.epoch_progress import EpochProgress
 from trainers.loop.fingerprint import fingerprint
 from trainers.loop.gradient_stats import GradientStats, clip_gradients
 from trainers.loop.patience import Stopper
@@ -40,11 +43,11 @@ from trainers.loop.weight_averaging import Average
 from trainers.optim.layer_groups import training_mode
 from trainers.optim.modes import eval_mode, train_mode
 from trainers.reports import EpochReport, Predictions
-from trainers.seeding import data_order, global_stream, seed_for
+from trainers.seeding import data_order, generator_states, global_stream, restore_generators, seed_for
 from trainers.task import Task
 
 
-class Training:
+class Training(Advancing):
     """State machine of one run.
 
     Args:
@@ -64,6 +67,7 @@ class Training:
         self._recipe = recipe = rank.equivalent_recipe(recipe)
         self._seed = seed
         self._epoch = 0
+        self._progress: EpochProgress | None = None  # None between two epochs
         self._device = choose_device(recipe.precision, rank)
         check_precision(recipe.precision, self._device)
         self._arithmetic = Arithmetic(recipe.precision, self._device)
@@ -98,6 +102,11 @@ class Training:
         return self._epoch
 
     @property
+    def step(self) -> int:
+        """Number of optimizer steps done in the current epoch."""
+        return self._progress.done if self._progress else 0
+
+    @property
     def finished(self) -> bool:
         """Whether the budget or the patience of the recipe is used up."""
         return self._epoch >= self._recipe.budget.epochs or self._stopper.exhausted
@@ -107,60 +116,90 @@ class Training:
         """Digests of the start of this training: ``weights``, ``order`` and ``split``; they are equal within a pair."""
         return self._fingerprint
 
-    def run_epoch(self) -> EpochReport:
-        """Train one epoch and evaluate on ``val``, at the end also on ``test``. A non-finite loss is reported, too."""
+    def advance(self, steps: int) -> EpochReport | None:
+        """Train for at most ``steps`` optimizer steps, to the end of the epoch at most.
+
+        Returns:
+            None if the epoch is not complete. If it is, its report, after an evaluation on ``val``, at the end also on
+            ``test``. A non-finite loss is reported, too.
+        """
         started = time.perf_counter()
+        progress = self._progress = self._progress or self._new_epoch()
         with self._arithmetic.kernels(), global_stream(self._seed, "dropout", self._epoch, self._rank.index):
-            metrics = self._train_epoch()
-            metrics["train/samples_per_second"] = len(self._data.train) / (time.perf_counter() - started)
-            self._epoch += 1
-            self._update_statistics()
-            raw = self._scorer.score(RAW, self.model) if self._rank.first else None
-            loss = self._rank.broadcast(raw.loss if raw else math.nan, self._device)
-            if self._average:
-                self._average.after_validation(self.model, loss)
-            self._stepper.after_epoch(loss)
-            self._stopper.watch(loss, self.model)
-            restored = self.finished and self._stopper.restore(self.model)
-            if raw and restored:
-                raw = self._scorer.score(RAW, self.model)
-            scores, predictions = self._score(raw) if raw else ({}, ())
-        metrics |= scores
-        metrics["train/seconds"] = seconds = time.perf_counter() - started
+            self._train(progress, steps)
+            if not progress.complete:
+                progress.generators = generator_states(self._device)
+                progress.measure_peak(peak_memory(self._device))
+                wait_for(self._device)
+                progress.seconds += time.perf_counter() - started
+                return None
+            metrics, predictions = self._complete(progress, started - progress.seconds)
+        self._progress = None
+        metrics["train/seconds"] = seconds = time.perf_counter() - started + progress.seconds
         return EpochReport(self._epoch, metrics, seconds, predictions)
 
-    def _train_epoch(self) -> dict[str, float]:
-        """Train on every example once and return the ``train/`` metrics."""
+    def _new_epoch(self) -> EpochProgress:
+        """Return the start of the current epoch."""
         order = data_order(len(self._data.train), self._seed, self._epoch)
-        mixing = Mixing(self._recipe.regularization, self._seed, self._epoch)
-        stats = GradientStats(self._parameters, self._recipe.regularization, self._steps_per_epoch)
-        losses: list[Tensor] = []
+        regularization = self._recipe.regularization
+        return EpochProgress(
+            self._steps(order.to(self._device)),
+            Mixing(regularization, self._seed, self._epoch),
+            GradientStats(self._parameters, regularization, self._steps_per_epoch),
+        )
+
+    def _train(self, progress: EpochProgress, steps: int) -> None:
+        """Train for at most ``steps`` optimizer steps. No number is read: the CPU would wait for the GPU each time."""
+        if progress.generators:
+            restore_generators(progress.generators, self._device)
         constant = self._average.learning_rate(self._epoch) if self._average else None
-        learning_rate = 0.0
         reset_peak_memory(self._device)
         training_mode(self.model, self._recipe.groups.frozen)
-        train_mode(self._stepper.optimizer)
-        for step, micro_batches in enumerate(self._steps(order.to(self._device))):
-            steps_done = self._epoch * self._steps_per_epoch + step
-            learning_rate = self._stepper.prepare(steps_done, constant)
+        if progress.done == 0:  # not within an epoch, because it rounds the weights of a schedule-free optimizer
+            train_mode(self._stepper.optimizer)
+        for micro_batches in progress.next_steps(steps):
+            steps_done = self._epoch * self._steps_per_epoch + progress.done
+            progress.learning_rate = self._stepper.prepare(steps_done, constant)
             optimizer = self._stepper.optimizer  # it may have been switched
-            losses.append(self._backward(micro_batches, mixing))
+            progress.losses.append(self._backward(micro_batches, progress.mixing))
             self._arithmetic.unscale(optimizer)
-            clip_gradients(self._parameters, self._recipe.regularization, stats.gradient())
-            with stats.update(step):
+            clip_gradients(self._parameters, self._recipe.regularization, progress.stats.gradient())
+            with progress.stats.update(progress.done):
                 self._arithmetic.step(optimizer)
             optimizer.zero_grad()
             if self._average:
                 self._average.after_step(self.model, steps_done + 1)
-        eval_mode(self._stepper.optimizer)
+            progress.done += 1
 
-        # Nothing above reads a number from a tensor: that would synchronise CPU and GPU at every step.
-        return {
-            "train/loss": self._rank.sum(torch.stack(losses).double().sum()).item() / len(order),
-            "train/lr": learning_rate,
-            **stats.metrics(self._arithmetic.skips_steps),
-            **peak_memory(self._device),
+    def _complete(self, progress: EpochProgress, started: float) -> tuple[dict[str, float], tuple[Predictions, ...]]:
+        """End an epoch whose steps are done: evaluate, and return its metrics and predictions."""
+        eval_mode(self._stepper.optimizer)
+        metrics = self._train_metrics(progress)
+        metrics["train/samples_per_second"] = len(self._data.train) / (time.perf_counter() - started)
+        self._epoch += 1
+        self._update_statistics()
+        raw = self._scorer.score(RAW, self.model) if self._rank.first else None
+        loss = self._rank.broadcast(raw.loss if raw else math.nan, self._device)
+        if self._average:
+            self._average.after_validation(self.model, loss)
+        self._stepper.after_epoch(loss)
+        self._stopper.watch(loss, self.model)
+        restored = self.finished and self._stopper.restore(self.model)
+        if raw and restored:
+            raw = self._scorer.score(RAW, self.model)
+        scores, predictions = self._score(raw) if raw else ({}, ())
+        return metrics | scores, predictions
+
+    def _train_metrics(self, progress: EpochProgress) -> dict[str, float]:
+        """Return the ``train/`` metrics of an epoch."""
+        losses = self._rank.sum(torch.stack(progress.losses).double().sum())
+        metrics = {
+            "train/loss": losses.item() / len(self._data.train),
+            "train/lr": progress.learning_rate,
+            **progress.stats.metrics(self._arithmetic.skips_steps),
         }
+        progress.measure_peak(peak_memory(self._device))
+        return metrics | progress.peak_memory
 
     def _steps(self, examples: Tensor) -> list[list[Tensor]]:
         return split_steps(examples, self._recipe.budget, self._at_least_two)
@@ -229,10 +268,13 @@ class Training:
     def state_dict(self) -> dict[str, Any]:
         """Return a snapshot to resume from: copies of tensors and plain values.
 
-        Schedules and random streams are functions of ``epoch`` and have no state of their own.
+        Schedules are functions of the position and have no state of their own. With several ranks, each has to call
+        this.
         """
+        progress = self._progress
         return {
             "epoch": self._epoch,
+            "progress": progress and progress.state_dict(self._rank.gather(progress.of_this_rank())),
             "model": copy.deepcopy(self.model.state_dict()),
             **self._stepper.state_dict(),
             "patience": self._stopper.state_dict(),
@@ -254,7 +296,11 @@ class Training:
                 self._average.load_state_dict(state["averaging"])
             self._arithmetic.load_state_dict(state["scaler"])
             self._epoch = int(state["epoch"])
-        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            self._progress = None
+            if state["progress"] is not None:
+                self._progress = self._new_epoch()
+                self._progress.load_state_dict(state["progress"], self._rank.index, self._device)
+        except (IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
             raise CheckpointError(f"not a checkpoint of this training: {error}") from error
 
     def close(self) -> None:

@@ -37,13 +37,14 @@ from typing import Any
 from search_spaces.errors import CheckpointError, RunError
 from search_spaces.metric_names import check_metric_name
 from search_spaces.recipe.recipe import Recipe
+from trainers.loop.advance import Advancing
 from trainers.loop.loop_state import from_stored, to_stored
 from trainers.reports import EpochReport
 from trainers.seeding import global_stream, seed_for
 from trainers.task_lookup import Loop
 
 
-class UserLoopTraining:
+class UserLoopTraining(Advancing):
     """The same state machine as ``Training`` for a user's generator function.
 
     It is finished when the epochs of the budget have been yielded.
@@ -70,6 +71,11 @@ class UserLoopTraining:
         return self._epoch
 
     @property
+    def step(self) -> int:
+        """Always 0, since the steps within an epoch of a user's loop are unknown."""
+        return 0
+
+    @property
     def finished(self) -> bool:
         """Whether the budget is used up."""
         return self._epoch >= self._recipe.budget.epochs
@@ -79,8 +85,8 @@ class UserLoopTraining:
         """Empty, since the start of a user's loop is unknown."""
         return {}
 
-    def run_epoch(self) -> EpochReport:
-        """Run the loop until its next ``yield``. Exceptions of the loop are not caught.
+    def advance(self, steps: int) -> EpochReport:
+        """Run the loop until its next ``yield``, whatever ``steps`` is. Exceptions of the loop are not caught.
 
         Raises:
             RunError: The loop yielded something other than metrics, or returned before the last epoch.

@@ -1,4 +1,4 @@
-"""Save and load the checkpoints of one run: the two newest epochs, and the final weights of a finished run."""
+"""Save and load the checkpoints of one run: the two newest ones, and the final weights of a finished run."""
 
 import io
 import re
@@ -7,21 +7,24 @@ from typing import Any
 import torch
 
 from search_spaces.errors import CheckpointError
+from trainers.reports import Position
 from trainers.storage.checksummed import get_checksummed, put_checksummed
 from trainers.storage.folder import Folder
 
 # A crash may damage the newest checkpoint; then the one before it is used.
 KEPT = 2
 
-_NAME = re.compile(r"epoch-(\d{6,})\.ckpt")
+_NAME = re.compile(r"epoch-(\d{6,})(?:-step-(\d{9,}))?\.ckpt")
 
 
-def save(folder: Folder, epoch: int, state: dict[str, Any]) -> str:
-    """Write the state after ``epoch`` epochs as ``epoch-000009.ckpt`` and delete all but the two newest.
+def save(folder: Folder, position: Position, state: dict[str, Any]) -> str:
+    """Write a checkpoint and delete all but the two newest.
+
+    ``epoch-000009.ckpt`` is the state after 9 epochs, ``epoch-000009-step-000000120.ckpt`` that after 120 steps more.
 
     Args:
         folder: Folder of the run; created if missing.
-        epoch: Number of completed epochs.
+        position: Position of the training.
         state: Tensors, plain scalars, and lists, tuples and dicts of these.
 
     Returns:
@@ -31,7 +34,8 @@ def save(folder: Folder, epoch: int, state: dict[str, Any]) -> str:
         CheckpointError: ``state`` contains something else, which could not be loaded safely.
         OSError: The checkpoint cannot be written.
     """
-    name = _write(folder, f"epoch-{epoch:06d}.ckpt", state)
+    within = f"-step-{position.step:09d}" if position.step else ""
+    name = _write(folder, f"epoch-{position.epoch:06d}{within}.ckpt", state)
     for _, old in _numbered(folder)[KEPT:]:
         folder.delete(old)
     return name
@@ -42,24 +46,25 @@ def save_final(folder: Folder, state: dict[str, Any]) -> str:
     return _write(folder, "final.ckpt", state)
 
 
-def latest(folder: Folder, at_most: int | None = None) -> tuple[int, dict[str, Any]] | None:
-    """Return the newest undamaged checkpoint as ``(epoch, state)``, or ``None`` if there is none.
+def latest(folder: Folder, at_most: int | None = None) -> tuple[Position, dict[str, Any]] | None:
+    """Return the newest undamaged checkpoint as ``(position, state)``, or ``None`` if there is none.
 
-    Damaged files are skipped without an error: the run repeats the epochs since the checkpoint before.
+    Damaged files are skipped without an error: the run repeats what followed the checkpoint before.
 
     Args:
         folder: Folder of the run.
-        at_most: Last recorded epoch. Checkpoints of later epochs are deleted, since their metrics were never recorded.
+        at_most: Last recorded epoch. Checkpoints with more epochs are deleted, since their metrics were never recorded;
+            one within the next epoch is not.
 
     Raises:
         OSError: The folder cannot be read.
     """
-    for epoch, name in _numbered(folder):
-        if at_most is not None and epoch > at_most:
+    for position, name in _numbered(folder):
+        if at_most is not None and position.epoch > at_most:
             folder.delete(name)
             continue
         try:
-            return epoch, load(folder, name)
+            return position, load(folder, name)
         except CheckpointError:
             continue
     return None
@@ -104,7 +109,7 @@ def decode(payload: bytes, where: str) -> dict[str, Any]:
     return state
 
 
-def _numbered(folder: Folder) -> list[tuple[int, str]]:
-    """Return the checkpoints of a folder with their epochs, newest first."""
+def _numbered(folder: Folder) -> list[tuple[Position, str]]:
+    """Return the checkpoints of a folder with their positions, newest first."""
     matches = (_NAME.fullmatch(name) for name in folder.names())
-    return sorted(((int(match[1]), match[0]) for match in matches if match), reverse=True)
+    return sorted(((Position(int(match[1]), int(match[2] or 0)), match[0]) for match in matches if match), reverse=True)

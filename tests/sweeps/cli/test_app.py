@@ -164,7 +164,7 @@ def test_an_interrupted_sweep_is_130_and_continues(sweeps, project: Path, tmp_pa
     driver.send_signal(signal.SIGINT)
     text, _ = driver.communicate(timeout=30)
     assert driver.returncode == 130, text
-    assert "stopping: waiting for the epochs that run now" in text
+    assert "stopping: waiting for the steps that run now" in text
     assert "Traceback" not in text
     state = json.loads(sweeps("status", "toy", "--storage", url, "--json").out)
     assert state["driver"] is None

@@ -46,7 +46,7 @@ def test_while_runs_train_the_first_drains_and_the_second_does_not_wait(said: li
     with Interrupts(said.append) as interrupts, interrupts.draining(lambda: drained.append(True)):
         signal.raise_signal(signal.SIGTERM)
         assert drained == [True]
-        assert said == ["stopping: waiting for the epochs that run now (press Ctrl-C again to stop at once)"]
+        assert said == ["stopping: waiting for the steps that run now (press Ctrl-C again to stop at once)"]
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
 

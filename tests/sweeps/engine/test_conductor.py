@@ -420,6 +420,23 @@ def test_deaths_between_which_something_was_done_do_not_add_up(sqlite_url: str, 
         assert conductor.runs[0].state is RunState.FAILED
 
 
+def test_a_step_within_an_epoch_records_nothing_and_ends_when_drained(sqlite_url: str, tmp_path: Path) -> None:
+    with Store(sqlite_url) as store:
+        conductor = conductor_of(space(runs=1, early_stopping=NoStopping()), store, tmp_path / "c")
+        job = conductor.next_job()
+        assert job is not None
+        conductor._writer.write()
+        before = rows(sqlite_url, "SELECT written FROM sweep")
+        assert conductor.report(job.number, Step())
+        conductor._writer.write()
+        assert rows(sqlite_url, "SELECT written FROM sweep") == before
+        conductor.drain()
+        assert not conductor.report(job.number, Step())
+        assert (conductor.runs[0].state, conductor.idle) == (RunState.INTERRUPTED, True)
+        conductor._writer.write()
+        assert rows(sqlite_url, "SELECT state FROM run") == [("INTERRUPTED",)]
+
+
 def test_an_epoch_that_is_trained_again_takes_no_place_in_the_order(sqlite_url: str, tmp_path: Path) -> None:
     with Store(sqlite_url) as store:
         conductor = conductor_of(space(runs=1, early_stopping=NoStopping()), store, tmp_path / "c")

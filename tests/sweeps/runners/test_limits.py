@@ -66,6 +66,27 @@ def test_a_run_that_takes_longer_than_its_limit_has_failed(conduct: Callable[...
     assert number(conductor) == 1
 
 
+def test_the_time_of_an_unfinished_epoch_counts(conduct: Callable[..., Conductor]) -> None:
+    conductor = conduct(time_limit_s=5.0)
+    run = number(conductor)
+    assert conductor.report(run, epoch(1, 2.0))
+    assert conductor.report(run, Step(unfinished_s=2.5))
+    assert not conductor.expired(run, quiet_s=0.5)
+    assert not conductor.report(run, Step(unfinished_s=3.1))
+    assert conductor.runs[run].error == "time limit: epoch 2 had not ended after 5 s of 5 s"
+    hangs = number(conductor)
+    assert conductor.report(hangs, Step(unfinished_s=3.0))
+    assert conductor.expired(hangs, quiet_s=2.5)
+
+
+def test_an_attempt_begins_without_the_unfinished_time_of_the_last_one(conduct: Callable[..., Conductor]) -> None:
+    conductor = conduct(time_limit_s=5.0, runs=1)
+    run = number(conductor)
+    assert conductor.report(run, Step(unfinished_s=4.0))
+    conductor.lost(run, "killed")
+    assert not conductor.expired(number(conductor), quiet_s=4.0)
+
+
 def test_a_run_that_ends_is_in_time(conduct: Callable[..., Conductor]) -> None:
     conductor = conduct(time_limit_s=5.0)
     assert not conductor.report(number(conductor), Step(epoch(1, 9.0).reports, finished=True))

@@ -15,8 +15,8 @@ import torch
 from search_spaces import SGD, Budget, Recipe
 from sweeps.engine.messages import Job, Step
 from sweeps.runners import worker as worker_module
-from sweeps.runners.worker import Worker
-from trainers.reports import EpochReport
+from sweeps.runners.worker import Worker, next_steps
+from trainers.reports import EpochReport, Position
 from trainers.storage import checkpoints
 from trainers.storage.address import open_folder
 from trainers.storage.local import LocalFolder
@@ -98,11 +98,44 @@ def test_steps_end_at_rungs_and_at_the_end(tmp_path: Path, whole: Any) -> None:
     assert whole[6]["val/accuracy"] > whole[1]["val/accuracy"]
 
 
-def test_a_step_ends_after_its_share_of_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_ends_after_its_share_of_time(monkeypatch: pytest.MonkeyPatch, whole: Any) -> None:
     monkeypatch.setattr(worker_module, "SLICE_S", 0.0)
     worker = Worker()
-    worker.start(job(None, rungs=()))
-    assert epochs(steps(worker, 3)) == [[1], [2], [3]]
+    worker.start(job(None, rungs=(), recorded=0))
+    found = steps(worker, 999)
+    length = len(found) // 6  # one step of the optimizer each
+    assert length > 1
+    assert epochs(found) == [[]] * (length - 1) + [[1]] + [
+        part for epoch in range(2, 7) for part in [*[[]] * (length - 1), [epoch]]
+    ]
+    assert values(found) == whole
+    spent = [step.unfinished_s for step in found[: length - 1]]
+    assert spent[0] > 0
+    assert spent == sorted(set(spent))
+    assert found[length - 1].unfinished_s == 0.0
+
+
+def test_a_worker_that_dies_after_every_step_makes_progress(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Any
+) -> None:
+    monkeypatch.setattr(worker_module, "SLICE_S", 0.0)
+    found: list[Step] = []
+    for _ in range(200):
+        worker = Worker()
+        worker.start(job(tmp_path, checkpoint_every_s=1e-9, recorded=max(values(found), default=0)))
+        found += steps(worker, 2)  # the second one saves what the first one trained
+        if found[-1].finished:
+            break
+    assert found[-1].finished
+    assert values(found) == whole
+
+
+@pytest.mark.parametrize(
+    ("steps", "seconds", "following"), [(1, 2.0, 1), (1, 0.0, 2), (8, 0.1, 16), (8, 0.4, 10), (8, 4.0, 1), (1, 0.25, 2)]
+)
+def test_as_many_steps_as_fit(monkeypatch: pytest.MonkeyPatch, steps: int, seconds: float, following: int) -> None:
+    monkeypatch.setattr(worker_module, "SLICE_S", 0.5)
+    assert next_steps(steps, seconds) == following
 
 
 def test_checkpoints_are_written_at_the_start_of_a_step(tmp_path: Path) -> None:
@@ -128,7 +161,7 @@ def test_between_rungs_time_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     worker = Worker()
     worker.start(job(tmp_path, rungs=(), checkpoint_every_s=1e-9))
     steps(worker, 3)
-    assert stored(tmp_path) == ["epoch-000001.ckpt", "epoch-000002.ckpt"]
+    assert stored(tmp_path) == ["epoch-000000-step-000000001.ckpt", "epoch-000000-step-000000002.ckpt"]
     other = Worker()
     other.start(job(tmp_path / "rare", rungs=(), checkpoint_every_s=1e9))
     steps(other, 3)
@@ -168,7 +201,7 @@ def test_damaged_checkpoints_cost_epochs_only(tmp_path: Path, whole: Any) -> Non
 
 def test_a_checkpoint_of_something_else_starts_over(tmp_path: Path, whole: Any) -> None:
     other = {"epoch": 4, "model": {"weight": torch.zeros(3)}, "optimizer": {}}
-    checkpoints.save(LocalFolder(tmp_path / "000000"), 4, other)
+    checkpoints.save(LocalFolder(tmp_path / "000000"), Position(4), other)
     worker = Worker()
     worker.start(job(tmp_path))
     assert values(steps(worker)) == whole

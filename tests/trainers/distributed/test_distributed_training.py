@@ -27,7 +27,7 @@ from sweeps.engine.messages import Job
 from sweeps.runners.worker import Worker
 from trainers.compute.rank import ALONE, Rank
 from trainers.factory import open_training
-from trainers.reports import EpochReport
+from trainers.reports import EpochReport, Position
 from trainers.seeding import global_stream
 from trainers.storage import checkpoints
 from trainers.storage.local import LocalFolder
@@ -117,7 +117,8 @@ def test_processes_are_one_process_with_as_much_more_accumulation(processes: int
         assert (a.split, a.weights, a.label.tolist()) == (b.split, b.weights, b.label.tolist())
 
 
-def test_continues_bit_by_bit_from_a_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("within", [0, 3])
+def test_continues_bit_by_bit_from_a_file(tmp_path: Path, within: int) -> None:
     """With dropout, and a buffer that every forward pass changes."""
     recipe = SMALL.model_copy(update={"regularization": Regularization(dropout=0.3, clip_norm=0.5)})
     with closing(open_training(f"{TASKS}:Blobs", recipe, 3, 2)) as whole:
@@ -125,11 +126,14 @@ def test_continues_bit_by_bit_from_a_file(tmp_path: Path) -> None:
         end = whole.state_dict()
     with closing(open_training(f"{TASKS}:Blobs", recipe, 3, 2)) as first:
         before = run(first, 2)
-        checkpoints.save(LocalFolder(tmp_path), first.epoch, first.state_dict())
+        for _ in range(within):
+            assert first.advance(1) is None
+        assert first.step == within
+        checkpoints.save(LocalFolder(tmp_path), Position(first.epoch, first.step), first.state_dict())
     found = checkpoints.latest(LocalFolder(tmp_path))
     with closing(open_training(f"{TASKS}:Blobs", recipe, 3, 2)) as second:
         second.load_state_dict(found[1])
-        assert (second.epoch, second.finished) == (2, False)
+        assert (second.epoch, second.step, second.finished) == (2, within, False)
         after = run(second)
         weights = second.state_dict()
     assert values(before + after) == values(expected)
@@ -221,7 +225,7 @@ def test_statistics_of_averaged_and_pruned_weights_wait_for_no_other_process() -
 def test_an_error_of_a_rank_has_its_traceback() -> None:
     training = open_training(f"{TASKS}:SecondRankRaises", SMALL, 3, 2)
     began = time.monotonic()
-    with pytest.raises(RunError, match=r"^rank 1 of 2 failed during run_epoch:\nTraceback") as raised:
+    with pytest.raises(RunError, match=r"^rank 1 of 2 failed during advance:\nTraceback") as raised:
         run(training)
     assert time.monotonic() - began < 10
     assert "ValueError: the second rank's mistake" in str(raised.value)
@@ -237,7 +241,7 @@ def test_a_killed_rank_is_an_error_within_seconds(victim: int) -> None:
     pid = sorted(one.pid for one in ranks())[victim]
     threading.Timer(0.5, os.kill, (pid, signal.SIGKILL)).start()
     began = time.monotonic()
-    with pytest.raises(RunError, match=f"^rank {victim} of 2 died during run_epoch: killed by SIGKILL$"):
+    with pytest.raises(RunError, match=f"^rank {victim} of 2 died during advance: killed by SIGKILL$"):
         run(training)
     assert time.monotonic() - began < 5
 
@@ -246,7 +250,7 @@ def test_a_rank_that_was_killed_between_two_calls_is_an_error_of_the_next() -> N
     training = open_training(f"{TASKS}:Blobs", SMALL, 3, 2)
     training.run_epoch()
     os.kill(max(one.pid for one in ranks()), signal.SIGKILL)
-    with pytest.raises(RunError, match="rank 1 of 2 died during run_epoch: killed by SIGKILL"):
+    with pytest.raises(RunError, match="rank 1 of 2 died during advance: killed by SIGKILL"):
         training.run_epoch()
 
 

@@ -6,13 +6,14 @@ import torch
 
 from search_spaces.errors import RunError
 from trainers.loop.loop_state import from_stored, to_stored
+from trainers.reports import Position
 from trainers.storage import checkpoints
 from trainers.storage.local import LocalFolder
 
 
 def stored(tmp_path, state):
     """Return a state after it was written to a checkpoint and read back."""
-    checkpoints.save(LocalFolder(tmp_path), 1, {"state": to_stored(state)})
+    checkpoints.save(LocalFolder(tmp_path), Position(1), {"state": to_stored(state)})
     return from_stored(checkpoints.latest(LocalFolder(tmp_path))[1]["state"])
 
 

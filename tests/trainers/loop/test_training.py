@@ -14,7 +14,7 @@ from search_spaces.recipe.schedules import Constant, Cosine, Linear, Plateau, We
 from trainers.loop import augmentation
 from trainers.loop.training import Training
 from trainers.optim.schedules import factor
-from trainers.reports import EpochReport
+from trainers.reports import EpochReport, Position
 from trainers.storage import checkpoints
 from trainers.storage.local import LocalFolder
 
@@ -116,9 +116,9 @@ def test_continues_bit_by_bit_from_a_file(recipe, blobs, tmp_path):
 
     first = Training(recipe, blobs, seed=3)
     before = run(first, 2)
-    checkpoints.save(LocalFolder(tmp_path), first.epoch, first.state_dict())
+    checkpoints.save(LocalFolder(tmp_path), Position(first.epoch), first.state_dict())
     torch.rand(10)  # the caller draws from the global generator in between
-    epoch, state = checkpoints.latest(LocalFolder(tmp_path))
+    (epoch, _), state = checkpoints.latest(LocalFolder(tmp_path))
     second = Training(recipe, blobs, seed=3)
     second.load_state_dict(state)
     assert epoch == second.epoch == 2
@@ -132,8 +132,49 @@ def test_continues_bit_by_bit_from_a_file(recipe, blobs, tmp_path):
         assert a.confidence.tobytes() == b.confidence.tobytes()
 
 
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_continues_bit_by_bit_from_every_step(recipe, blobs):
+    whole, part = Training(recipe, blobs, seed=3), Training(recipe, blobs, seed=3)
+    expected, found, positions = run(whole), [], []
+    while not part.finished:
+        report = part.advance(1)
+        found += [] if report is None else [report]
+        positions.append((part.epoch, part.step))
+        torch.rand(10)  # the caller draws from the global generator in between
+        state = checkpoints.decode(checkpoints.encode(part.state_dict()), "here")
+        part = Training(recipe, blobs, seed=3)
+        part.load_state_dict(state)
+    assert positions == sorted(set(positions))
+    assert len(positions) > 2 * len(found)
+    assert values(found) == values(expected)
+    assert same_weights(whole, part)
+    for a, b in zip(expected[-1].predictions, found[-1].predictions, strict=True):
+        assert (a.nll.tobytes(), a.confidence.tobytes()) == (b.nll.tobytes(), b.confidence.tobytes())
+
+
+@pytest.mark.parametrize("name", ["adamw", "swa", "schedule_free"])
+def test_numbers_do_not_depend_on_the_steps_per_call(name, blobs):
+    expected, training, found = run(Training(RECIPES[name], blobs, seed=3)), Training(RECIPES[name], blobs, seed=3), []
+    for call in itertools.count(1):
+        if training.finished:
+            break
+        found.append(training.advance(call % 3 + 1))
+        torch.rand(10)
+    assert None in found
+    assert values([report for report in found if report is not None]) == values(expected)
+
+
+def test_a_position_of_another_training_is_refused(blobs):
+    first = Training(RECIPES["sgd"], blobs, seed=3)
+    assert first.advance(2) is None
+    longer = RECIPES["sgd"].model_copy(update={"budget": Budget(epochs=5, batch_size=64)})
+    with pytest.raises(CheckpointError, match="2 of 2 steps of an epoch"):
+        Training(longer, blobs, seed=3).load_state_dict(first.state_dict())
+
+
 SOME_EPOCHS = """
 import sys, pathlib, torch
+from trainers.reports import Position
 from search_spaces.recipe.recipe import Budget, Recipe, Regularization
 from trainers.storage import checkpoints
 from trainers.storage.local import LocalFolder
@@ -149,7 +190,7 @@ if found:
 for _ in range(epochs):
     metrics = training.run_epoch().metrics
     print(sorted((name, value.hex()) for name, value in metrics.items() if "second" not in name))
-checkpoints.save(folder, training.epoch, training.state_dict())
+checkpoints.save(folder, Position(training.epoch), training.state_dict())
 """
 
 
@@ -381,7 +422,7 @@ def test_a_snapshot_holds_only_what_the_safe_loader_reads(blobs, tmp_path):
     for index, recipe in enumerate(RECIPES.values()):
         training = Training(recipe, blobs, 0)
         for epoch in range(2):
-            checkpoints.save(LocalFolder(tmp_path / str(index)), epoch, training.state_dict())
+            checkpoints.save(LocalFolder(tmp_path / str(index)), Position(epoch), training.state_dict())
             training.run_epoch()
 
 

@@ -9,6 +9,7 @@ from search_spaces.recipe.optimizers import AdamW
 from search_spaces.recipe.recipe import Budget, Recipe
 from trainers.loop import user_loop
 from trainers.loop.user_loop import UserLoopTraining
+from trainers.reports import Position
 from trainers.storage import checkpoints
 from trainers.storage.local import LocalFolder
 
@@ -47,7 +48,7 @@ def test_continues_from_a_file_bit_by_bit(tmp_path):
     before = run(first, 2)
     state = first.state_dict()
     run(first, 1)  # the snapshot does not follow the training
-    checkpoints.save(LocalFolder(tmp_path), 2, state)
+    checkpoints.save(LocalFolder(tmp_path), Position(2), state)
     second = UserLoopTraining(train, RECIPE, 1)
     second.load_state_dict(checkpoints.latest(LocalFolder(tmp_path))[1])
     assert second.epoch == 2
