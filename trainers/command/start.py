@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,5 +72,12 @@ def open_start(
         config=None,
         resume=resumes,
     )
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    return CommandStart(render(template, inputs), environment, folder, outputs, resumes)
+    return CommandStart(render(template, inputs), _environment(), folder, outputs, resumes)
+
+
+def _environment() -> dict[str, str]:
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}  # a pipe would get the metrics kilobytes late
+    if not any(name in environment for name in ("VIRTUAL_ENV", "CONDA_PREFIX")):
+        # Without an activated environment, `python` is the one that runs this.
+        environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", os.defpath)])
+    return environment

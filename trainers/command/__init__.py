@@ -1,1 +1,0 @@
-"""Trainings that are commands: start them, read their metrics, stop them."""
