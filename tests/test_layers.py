@@ -26,6 +26,7 @@ ENGINE_IMPORTS: dict[str, tuple[str, ...]] = {
     "sqlalchemy": ("sweeps/store/", "analysis/load.py"),
     "plotly": ("analysis/figures/",),
     "pyarrow": ("trainers/storage/",),
+    "tomlkit": ("trainers/command/",),
     "torch": ("trainers/", "sweeps/runners/worker.py"),
 }
 
@@ -288,7 +289,10 @@ HEAVY = ("torch", "ray", "optuna", "pandas", "pyarrow", "scipy", "sklearn")
         ("import sweeps.driver.driver, sweeps.runners.ray.connection", ("torch", "pandas", "pyarrow")),
         ("import sweeps.driver.driver, sweeps.runners.ray.runner", ("torch",)),
         ("import sweeps.runners.worker", ("torch", "ray", "optuna", "sqlalchemy", "pyarrow")),
-        ("import trainers.command.template_parser", ("torch", "ray", "optuna", "sqlalchemy", "pyarrow")),
+        (
+            "import trainers.command.template_parser, trainers.command.config_file",
+            ("torch", "ray", "optuna", "sqlalchemy", "pyarrow"),
+        ),
         ("import trainers.storage.checkpoints", ("ray", "optuna", "sqlalchemy", "pyarrow")),
     ],
 )
