@@ -40,7 +40,11 @@ class ConfigFile:
     text: str
 
     def scalars(self) -> dict[str, Scalar]:
-        """Return the numbers, texts, booleans and nulls by dotted name, such as `layers.0.size`."""
+        """Return the numbers, texts, booleans and nulls by dotted name, such as `layers.0.size`.
+
+        YAML is read as version 1.2. PyYAML reads version 1.1, in which `no` is false and `1e-3` is a text, so a value
+        that does not vary is left as it is written, rather than replaced by what is read here.
+        """
         return {name: place.value for name, place in self._places().items() if place.kind == "scalar"}
 
     def replaced(self, values: Mapping[str, Value]) -> str:

@@ -13,7 +13,7 @@ _WORDS = frozenset(
 _ENDS = ("CREDENTIALS", "KEY", "PASSWD", "PASSWORD", "SECRET", "TOKEN")  # of a word: GITHUBTOKEN, PGPASSWORD
 _HARMLESS = ("PWD", "OLDPWD")  # the current folder and the one before
 
-_USER_INFO = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\s]*@", re.IGNORECASE)
+_USER_INFO = re.compile(r"[a-z][a-z0-9+.-]*://\S*@", re.IGNORECASE)  # a password may have any character
 _PAIR = re.compile(r"([A-Za-z][\w.-]*)[\"']?\s*[=:]\s*\S")  # `token=...` of a query or a connection string
 _SHAPES = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY"

@@ -192,6 +192,13 @@ def test_a_file_that_is_missing(tmp_path: Path) -> None:
         read_config(tmp_path / "c.yaml")
 
 
+@pytest.mark.parametrize(("name", "text"), [("c.yaml", ""), ("c.yaml", "# x\n"), ("c.toml", ""), ("c.json", "{}")])
+def test_an_empty_file(tmp_path: Path, name: str, text: str) -> None:
+    config = written(tmp_path, name, text)
+    assert config.scalars() == {}
+    assert problems(config, {"a": 1}) == [f"{name}: a: a value to replace must be in the file, found none; it is empty"]
+
+
 def test_a_copy_is_readable_by_no_one_else(tmp_path: Path) -> None:
     config = written(tmp_path, "c.yaml", "a: 1\n")
     config.path.chmod(0o600)

@@ -21,7 +21,12 @@ def test_a_name_of_a_secret(name: str) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        *("postgresql://user:word@host/db", "redis://:word@host:6379", "https://x-access@github.com/a/b.git"),
+        *(
+            "postgresql://user:word@host/db",
+            "postgresql://user:wo/r?d@host/db",
+            "redis://:word@host:6379",
+            "https://x-access@github.com/a/b.git",
+        ),
         *("https://host/path?x=1&token=abc", "https://host/?X-Amz-Signature=abc", "Server=h;Password=word;Port=1"),
         *(
             "AccountName=a;AccountKey=abc==",
