@@ -1,11 +1,13 @@
 """Write arguments as command-line options that argparse, click, typer, absl, tyro and HfArgumentParser read."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
+from search_spaces.errors import UsageError
+from search_spaces.values import show
 from trainers.command.inputs import Argument
 
 
@@ -58,6 +60,9 @@ def options(args: Mapping[str, Argument], style: OptionStyle, equals: bool) -> t
         args: Values by name. A name that begins with a dash is an option already; others get `--`.
         style: How booleans and lists are written.
         equals: Whether to write `--lr=0.001`. A value that begins with a dash is always written so.
+
+    Raises:
+        UsageError: A list has an item that the style cannot express.
     """
     return tuple(word for name, value in args.items() for word in _option(_dashed(name), value, style, equals))
 
@@ -69,6 +74,8 @@ def _dashed(name: str) -> str:
 def _option(option: str, value: Argument, style: OptionStyle, equals: bool) -> Iterator[str]:
     if value is None:
         return
+    if isinstance(value, list | tuple):
+        _check_items(option, value, style)
     if isinstance(value, bool) and style.booleans in ("pair", "present"):
         if value or style.booleans == "pair":
             yield option if value else f"--no-{option.lstrip('-')}"
@@ -80,6 +87,18 @@ def _option(option: str, value: Argument, style: OptionStyle, equals: bool) -> I
             yield from _pair(option, as_text(item, style), equals)
     else:
         yield from _pair(option, as_text(value, style), equals)
+
+
+def _check_items(option: str, items: Sequence[Argument], style: OptionStyle) -> None:
+    """Raise an error for a text that a parser would take for an option or for two items."""
+    for text in (item for item in items if isinstance(item, str)):
+        if style.lists == "items" and text.startswith("-"):
+            rule = "an item must not begin with a dash"
+        elif style.lists == "commas" and "," in text:
+            rule = "an item must not have a comma"
+        else:
+            continue
+        raise UsageError(f"{option}: {rule}, found {show(text)} with lists: {style.lists}; use lists: repeated")
 
 
 def _pair(option: str, text: str, equals: bool) -> tuple[str, ...]:

@@ -80,7 +80,7 @@ def render(template: Template, inputs: RunInputs) -> tuple[str, ...]:
     """Return the words of the command for one run; the first is the program.
 
     Raises:
-        UsageError: Hydra's grammar cannot express a value.
+        UsageError: The options or Hydra's grammar cannot express a value.
     """
     rendered: list[str] = []
     for element in template.elements:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from search_spaces.errors import UsageError
 from trainers.command.inputs import Argument
 from trainers.command.options import OptionStyle, as_text, options
 
@@ -80,6 +81,24 @@ def test_options_with_an_equals_sign() -> None:
     args = {"lr": 1e-3, "name": "a b", "empty": "", "-x": 1, "flag": False, "list": [1, 2]}
     words = ("--lr=0.001", "--name=a b", "--empty=", "-x", "1", "--no-flag", "--list", "1", "2")
     assert options(args, STYLE, equals=True) == words
+
+
+@pytest.mark.parametrize(
+    ("item", "style", "message"),
+    [
+        (
+            "--lr=5",
+            STYLE,
+            "--x: an item must not begin with a dash, found '--lr=5' with lists: items; use lists: repeated",
+        ),
+        ("a,b", COMMAS, "--x: an item must not have a comma, found 'a,b' with lists: commas; use lists: repeated"),
+    ],
+)
+def test_an_item_that_would_be_read_as_something_else(item: str, style: OptionStyle, message: str) -> None:
+    with pytest.raises(UsageError) as refusal:
+        options({"x": ["a", item]}, style, equals=False)
+    assert str(refusal.value) == message
+    assert options({"x": ["a", item]}, REPEATED, equals=True) == ("--x=a", f"--x={item}")
 
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
