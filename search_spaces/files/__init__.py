@@ -1,1 +1,1 @@
-"""Read YAML files into specs, and write specs as YAML."""
+"""Read YAML files into specs, write specs as YAML, and replace values in YAML text."""

@@ -105,8 +105,11 @@ def _kind_first(item: tuple[str, object]) -> bool:
 
 def _text(text: str) -> str:
     """Return a text in ASCII, with quotes unless it is safe without."""
-    if _PLAIN.fullmatch(text) and scalar(text) == text:
-        return text
+    return text if _PLAIN.fullmatch(text) and scalar(text) == text else quoted(text)
+
+
+def quoted(text: str) -> str:
+    """Return a text in ASCII with quotes."""
     escaped = (char if " " <= char <= "~" and char not in '"\\' else f"\\U{ord(char):08x}" for char in text)
     return f'"{"".join(escaped)}"'
 

@@ -1,4 +1,4 @@
-"""Parse YAML text into nodes with lines. No other module uses the YAML library.
+"""Parse YAML text into nodes with lines.
 
 Events of the parser are read one by one, so that reading a malicious file stops at the first exceeded limit and nothing
 is expanded. Scalars follow the core schema of YAML 1.2: `1e-3` is a number, `no` is a text.
@@ -83,17 +83,26 @@ def parse_yaml(text: str, source: str, core_tags: bool = False) -> Node:
     builder = _Builder(source, core_tags)
     try:
         node = builder.document(YAML(typ="safe", pure=True).parse(text))
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        raise builder.failure(error.problem or "cannot be read", mark.line + 1 if mark else 0) from None
-    except ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        raise builder.failure(f"the character U+{error.character:04X} is not allowed", line) from None
-    except (ValueError, OverflowError) as error:  # an escape such as "\UFFFFFFFF", which the library accepts
-        raise builder.failure(f"cannot be read: {error}", 0) from None
+    except SYNTAX_ERRORS as error:
+        raise builder.failure(*syntax_error(error, text)) from None
     if builder.problems:
         raise SpecError(*builder.problems)
     return node
+
+
+# An escape such as "\\UFFFFFFFF", which the library accepts, is one of the last two.
+SYNTAX_ERRORS = (MarkedYAMLError, ReaderError, ValueError, OverflowError)
+
+
+def syntax_error(error: Exception, text: str) -> tuple[str, int]:
+    """Return the message of one of `SYNTAX_ERRORS` and its line, 0 if unknown."""
+    if isinstance(error, MarkedYAMLError):
+        mark = error.problem_mark or error.context_mark
+        return error.problem or "cannot be read", mark.line + 1 if mark else 0
+    if isinstance(error, ReaderError):
+        line = text.count("\n", 0, error.position) + 1
+        return f"the character U+{error.character:04X} is not allowed", line
+    return f"cannot be read: {error}", 0
 
 
 class _Builder:
