@@ -26,6 +26,8 @@ ENGINE_IMPORTS: dict[str, tuple[str, ...]] = {
     "sqlalchemy": ("sweeps/store/", "analysis/load.py"),
     "plotly": ("analysis/figures/",),
     "pyarrow": ("trainers/storage/",),
+    "google": ("trainers/command/metrics/event_file.py",),
+    "google_crc32c": ("trainers/command/metrics/event_file.py",),
     "torch": ("trainers/", "sweeps/runners/worker.py"),
 }
 
@@ -99,7 +101,18 @@ def test_every_import_keeps_the_rules(path: str) -> None:
 # The folders of each package; one imports itself, those before it, and the files beside them.
 FOLDERS = {
     "search_spaces": ("recipe", "search", "specs", "files", "lint", "importers", "recommend"),
-    "trainers": ("models", "storage", "optim", "compute", "evaluation", "loop", "distributed", "tasks", "sanity"),
+    "trainers": (
+        "command",
+        "models",
+        "storage",
+        "optim",
+        "compute",
+        "evaluation",
+        "loop",
+        "distributed",
+        "tasks",
+        "sanity",
+    ),
     "sweeps": ("store", "study", "plan", "engine", "runners", "console", "preflight", "driver", "cli"),
     "analysis": ("statistics", "calibration", "diagnosis", "sweep", "ablation", "figures", "report"),
 }
@@ -277,6 +290,8 @@ HEAVY = ("torch", "ray", "optuna", "pandas", "pyarrow", "scipy", "sklearn")
         ("import sweeps.driver.driver, sweeps.runners.ray.connection", ("torch", "pandas", "pyarrow")),
         ("import sweeps.driver.driver, sweeps.runners.ray.runner", ("torch",)),
         ("import sweeps.runners.worker", ("torch", "ray", "optuna", "sqlalchemy", "pyarrow")),
+        ("import trainers.command.metrics.sources", (*HEAVY, "numpy", "sqlalchemy", "google")),
+        ("import trainers.command.metrics.tensorboard", (*HEAVY, "numpy", "sqlalchemy")),
         ("import trainers.storage.checkpoints", ("ray", "optuna", "sqlalchemy", "pyarrow")),
     ],
 )
