@@ -72,7 +72,7 @@ def parse_line(line: str, unit: Unit | None) -> tuple[int | None, Unit, dict[str
         line: Text of one line.
         unit: What counts on a line with both a step and an epoch; a step if ``None``.
     """
-    line = _without_bars(_COLOURS.sub("", line))
+    line = _without_bars(line if line.isprintable() else _COLOURS.sub("", line))
     start = line.find("{")
     record = parse_record(line[start:].strip()) if start >= 0 and line.endswith("}") else None
     if record is None:
@@ -102,7 +102,7 @@ def _parse_text(line: str, unit: Unit | None) -> tuple[int | None, Unit, dict[st
     line = _PROGRESS.sub("|", line) if progress is not None else line
     pairs = list(_PAIR.finditer(line))
     if progress is not None:
-        pairs += filter(None, map(_FIELD.fullmatch, _BETWEEN.split(_PAIR.sub("|", line))))
+        pairs += filter(None, map(_FIELD.fullmatch, _BETWEEN.split(_PAIR.sub("|", line) if pairs else line)))
     for pair in pairs:
         values.setdefault(" ".join(pair["name"].split()), float(pair["value"]))
     return progress, kind, values
