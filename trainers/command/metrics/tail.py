@@ -65,7 +65,7 @@ class Tail:
         """Return whether the name is that of another file than the open one, and of a regular file."""
         try:
             found = self._path.stat()
-        except FileNotFoundError:
+        except OSError:  # it does not exist, or the file system does not answer for a moment
             return False
         if not stat.S_ISREG(found.st_mode):
             return False
