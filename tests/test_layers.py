@@ -27,6 +27,8 @@ ENGINE_IMPORTS: dict[str, tuple[str, ...]] = {
     "plotly": ("analysis/figures/",),
     "pyarrow": ("trainers/storage/",),
     "tomlkit": ("trainers/command/",),
+    "google": ("trainers/command/metrics/event_file.py",),
+    "google_crc32c": ("trainers/command/metrics/event_file.py",),
     "torch": ("trainers/", "sweeps/runners/worker.py"),
 }
 
@@ -293,6 +295,8 @@ HEAVY = ("torch", "ray", "optuna", "pandas", "pyarrow", "scipy", "sklearn")
             "import trainers.command.template_parser, trainers.command.config_file",
             ("torch", "ray", "optuna", "sqlalchemy", "pyarrow"),
         ),
+        ("import trainers.command.metrics.sources", (*HEAVY, "numpy", "sqlalchemy", "google")),
+        ("import trainers.command.metrics.tensorboard", (*HEAVY, "numpy", "sqlalchemy")),
         ("import trainers.storage.checkpoints", ("ray", "optuna", "sqlalchemy", "pyarrow")),
     ],
 )
