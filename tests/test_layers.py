@@ -292,7 +292,7 @@ HEAVY = ("torch", "ray", "optuna", "pandas", "pyarrow", "scipy", "sklearn")
         ("import sweeps.driver.driver, sweeps.runners.ray.runner", ("torch",)),
         ("import sweeps.runners.worker", ("torch", "ray", "optuna", "sqlalchemy", "pyarrow")),
         (
-            "import trainers.command.template_parser, trainers.command.config_file",
+            "import search_spaces.command.template_parser, trainers.command.config_file",
             ("torch", "ray", "optuna", "sqlalchemy", "pyarrow"),
         ),
         ("import trainers.command.metrics.sources", (*HEAVY, "numpy", "sqlalchemy", "google")),

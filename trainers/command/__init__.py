@@ -1,1 +1,1 @@
-"""Turn the parameters of a run into the start of a program: its arguments, environment variables and config file."""
+"""Trainings that are commands: start the program, read its metrics, stop it with everything that it has started."""

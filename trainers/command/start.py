@@ -9,10 +9,10 @@ from pathlib import Path
 
 from search_spaces.recipe.recipe import Recipe
 from search_spaces.specs.command_task import CommandTask
-from trainers.command.inputs import RunInputs
-from trainers.command.options import OptionStyle
-from trainers.command.template import WhenResuming, render
-from trainers.command.template_parser import Names, parse_template
+from search_spaces.command.inputs import RunInputs
+from search_spaces.command.options import OptionStyle
+from search_spaces.command.template import WhenResuming, render
+from search_spaces.command.template_parser import Names, parse_template
 
 _SEEDS = 2**31  # a program in any language takes it for an int
 

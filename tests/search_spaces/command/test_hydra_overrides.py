@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search_spaces.errors import UsageError
-from trainers.command.hydra_overrides import hydra_overrides, hydra_value
-from trainers.command.inputs import Argument
+from search_spaces.command.hydra_overrides import hydra_overrides, hydra_value
+from search_spaces.command.inputs import Argument
 
 
 @pytest.mark.parametrize(

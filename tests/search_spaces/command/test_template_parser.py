@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search_spaces.errors import SpecError
-from trainers.command.inputs import SETTINGS
-from trainers.command.template import Placeholder, WhenResuming, Word
-from trainers.command.template_parser import Names, parse_template
+from search_spaces.command.inputs import SETTINGS
+from search_spaces.command.template import Placeholder, WhenResuming, Word
+from search_spaces.command.template_parser import Names, parse_template
 
 NAMES = Names(("lr", "weight-decay"), ("out", "run", "seed", "steps"))
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainers.command.inputs import RunInputs
-from trainers.command.options import OptionStyle
-from trainers.command.template import render, used_arguments
-from trainers.command.template_parser import Names, parse_template
+from search_spaces.command.inputs import RunInputs
+from search_spaces.command.options import OptionStyle
+from search_spaces.command.template import render, used_arguments
+from search_spaces.command.template_parser import Names, parse_template
 
 ARGS = {"lr": 1e-3, "weight-decay": 0.01, "name": "a b"}
 INPUTS = RunInputs(ARGS, seed=7, out="/runs/my sweep/3", run=3, steps=3000, config="/runs/c.yaml")

@@ -8,7 +8,7 @@ from typing import Literal
 
 from search_spaces.errors import UsageError
 from search_spaces.values import show
-from trainers.command.inputs import Argument
+from search_spaces.command.inputs import Argument
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from search_spaces.errors import UsageError
 from search_spaces.values import show
-from trainers.command.inputs import Argument
+from search_spaces.command.inputs import Argument
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from search_spaces.errors import Problem, SpecError, suggest
 from search_spaces.values import show
-from trainers.command.inputs import SETTINGS
-from trainers.command.options import OptionStyle
-from trainers.command.template import (
+from search_spaces.command.inputs import SETTINGS
+from search_spaces.command.options import OptionStyle
+from search_spaces.command.template import (
     ALL_ARGUMENTS,
     ONE,
     RESUME,

@@ -19,9 +19,9 @@ import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from trainers.command.hydra_overrides import hydra_overrides
-from trainers.command.inputs import RunInputs
-from trainers.command.options import OptionStyle, as_text, options
+from search_spaces.command.hydra_overrides import hydra_overrides
+from search_spaces.command.inputs import RunInputs
+from search_spaces.command.options import OptionStyle, as_text, options
 
 SEVERAL_WORDS = ("args", "args:equals", "args:hydra")
 ALL_ARGUMENTS = (*SEVERAL_WORDS, "args:json")

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search_spaces.errors import UsageError
-from trainers.command.inputs import Argument
-from trainers.command.options import OptionStyle, as_text, options
+from search_spaces.command.inputs import Argument
+from search_spaces.command.options import OptionStyle, as_text, options
 
 STYLE = OptionStyle()
 PRESENT = OptionStyle(booleans="present")
