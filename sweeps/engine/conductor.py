@@ -36,7 +36,9 @@ from sweeps.study.snapshot import RunSnapshot
 from trainers.storage.folder import Folder
 
 ALIKE = 3  # a sweep stops if the first runs of a command, this many, fail with the same error
-MAX_ATTEMPTS = 3  # a run whose workers died this often without recording a new epoch in between is FAILED
+# A run whose workers died this often without recording an epoch or saving a further step in between is FAILED.
+MAX_ATTEMPTS = 3
+MAX_ATTEMPTS_OF_MANY = 10  # the same if workers of other runs that can be trained died, too: the machine is the cause
 
 
 class Conductor:
@@ -219,14 +221,16 @@ class Conductor:
         with self._lock:
             self._writer.check()
             run = self._live.pop(number)
+            run.deaths += 1
             run.deaths_without_progress += 1
-            if run.deaths_without_progress < MAX_ATTEMPTS:
+            machine = any(other.killed_at_work for other in self.runs if other is not run)
+            if run.deaths_without_progress < (MAX_ATTEMPTS_OF_MANY if machine else MAX_ATTEMPTS):
                 state = RunState.INTERRUPTED
                 self._queue.append(run)
             else:
                 state = RunState.FAILED
                 times = run.deaths_without_progress
-                run.error = f"its worker died {times} times without finishing a new epoch; last: {printable(reason)}"
+                run.error = f"its worker died {times} times without saving a further step; last: {printable(reason)}"
             run.state = state
             self._record(number, RunOutcome(state, error=run.error))
             if state.finished:
@@ -282,8 +286,9 @@ class Conductor:
         self._seq += len(step.reports)
 
     def _remember(self, run: LiveRun, step: Step, outcome: RunOutcome) -> None:
-        if any(report.epoch > run.epoch for report in step.reports):
+        if step.saved > run.saved or any(report.epoch > run.epoch for report in step.reports):
             run.deaths_without_progress = 0
+        run.saved = max(run.saved, step.saved)
         for report in step.reports:
             if self.spec.metric.name in report.metrics:
                 run.curve.setdefault(report.epoch, report.metrics[self.spec.metric.name])

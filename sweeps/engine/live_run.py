@@ -9,6 +9,7 @@ from search_spaces import Recipe, Value
 from sweeps.run_state import RunState
 from sweeps.store.records import RunRecord
 from sweeps.study.snapshot import RunSnapshot
+from trainers.reports import START, Position
 
 
 @dataclass
@@ -32,7 +33,9 @@ class LiveRun:
     error: str | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
-    deaths_without_progress: int = 0  # number of worker deaths since the last new epoch
+    deaths: int = 0  # number of worker deaths
+    deaths_without_progress: int = 0  # of these, since the last new epoch or further checkpoint
+    saved: Position = START  # furthest checkpoint that a worker has reported
     out_of_memory: bool = False  # memory ran out once; a second time fails the run
     final: Mapping[str, float] = field(default_factory=dict)  # metrics of the last epoch of a complete run
     warning: str | None = None  # last warning of the worker
@@ -42,6 +45,11 @@ class LiveRun:
         """Return the run of a record, without its curve."""
         # An unfinished run keeps no error but that memory ran out.
         return cls(**_shared(cls, record), out_of_memory=record.error is not None)
+
+    @property
+    def killed_at_work(self) -> bool:
+        """Whether a worker of this run died, and the run can be trained: it has an epoch or a checkpoint."""
+        return self.deaths > 0 and max(Position(self.epoch), self.saved) > START
 
     def view(self, values: Mapping[str, Value]) -> RunSnapshot:
         """Return a snapshot of the run.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from search_spaces import CheckpointError, Recipe
 from sweeps.engine.messages import Job, Step
 from sweeps.import_paths import add_import_paths
-from trainers.reports import EpochReport, Position
+from trainers.reports import START, EpochReport, Position
 from trainers.storage.address import open_folder
 from trainers.user_code import as_script
 
@@ -43,7 +43,7 @@ class Worker:
         self._failure = _NO_JOB
         self._since_checkpoint_s = 0.0
         self._unfinished_s = 0.0
-        self._stored = Position()
+        self._stored = self._saved = START
         self._steps = 1
         self._warning: str | None = None
 
@@ -57,7 +57,7 @@ class Worker:
             with as_script(job.task):
                 self._training = self._open(job)
             self._fingerprint = self._training.fingerprint
-            self._stored = position(self._training)
+            self._stored = self._saved = position(self._training)
         except BaseException as error:  # noqa: BLE001  the user's code may raise anything, also SystemExit
             self._failure = self._failed(error)
 
@@ -81,6 +81,7 @@ class Worker:
             fingerprint=self._fingerprint,
             warning=self._warning,
             unfinished_s=self._unfinished_s,
+            saved=self._saved,
         )
 
     def close(self) -> None:
@@ -167,6 +168,7 @@ class Worker:
 
             with self._warned("checkpoint not written"):
                 checkpoints.save(open_folder(job.directory), here, state)
+                self._saved = here
 
     def _keep_weights(self, job: Job, training: EpochTrainer) -> None:
         state = training.state_dict()

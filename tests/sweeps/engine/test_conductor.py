@@ -23,7 +23,7 @@ from search_spaces import (
     resolve,
     sobol_point,
 )
-from sweeps.engine.conductor import ALIKE, MAX_ATTEMPTS, Conductor
+from sweeps.engine.conductor import ALIKE, MAX_ATTEMPTS, MAX_ATTEMPTS_OF_MANY, Conductor
 from sweeps.engine.live_run import LiveRun, warnings
 from sweeps.engine.messages import Step
 from sweeps.engine.outcome import judge
@@ -51,7 +51,7 @@ from tests.fakes import (
     unstable,
     writer_of,
 )
-from trainers.reports import EpochReport
+from trainers.reports import EpochReport, Position
 
 
 def states(conductor: Any) -> Counter[str]:
@@ -396,7 +396,7 @@ def test_a_run_whose_workers_keep_dying_is_failed(sqlite_url: str, tmp_path: Pat
     conductor = run_sweep(spec, sqlite_url, tmp_path / "c", CurveRunner(kill={2: 99}))
     run = conductor.runs[2]
     assert run.state is RunState.FAILED
-    assert run.error == f"its worker died {MAX_ATTEMPTS} times without finishing a new epoch; last: killed"
+    assert run.error == f"its worker died {MAX_ATTEMPTS} times without saving a further step; last: killed"
     assert broken_rules(sqlite_url, spec) == []
     assert rows(sqlite_url, "SELECT attempts, error FROM run WHERE number = 2") == [(MAX_ATTEMPTS, run.error)]
 
@@ -418,6 +418,57 @@ def test_deaths_between_which_something_was_done_do_not_add_up(sqlite_url: str, 
             assert job is not None
             conductor.lost(job.number, "killed")
         assert conductor.runs[0].state is RunState.FAILED
+
+
+def deaths_until_failed(conductor: Conductor, *saved: Position) -> int:
+    """Kill workers of run 0, each after it has reported a checkpoint, and return how many it took."""
+    deaths = 0
+    while (job := conductor.next_job()) is not None and conductor.runs[0].state is not RunState.FAILED:
+        if job.number == 0:
+            if saved:
+                assert conductor.report(0, Step(saved=saved[min(deaths, len(saved) - 1)]))
+            conductor.lost(0, "killed")
+            deaths += 1
+    assert conductor.runs[0].state is RunState.FAILED
+    return deaths
+
+
+def test_a_further_checkpoint_is_progress_and_the_same_one_is_none(sqlite_url: str, tmp_path: Path) -> None:
+    with Store(sqlite_url) as store:
+        conductor = conductor_of(space(runs=1, early_stopping=NoStopping()), store, tmp_path / "c")
+        further = [Position(0, step) for step in range(1, 8)]
+        # The worker that first reports the last position is the first one that dies there.
+        assert deaths_until_failed(conductor, *further) == len(further) + MAX_ATTEMPTS - 1
+        assert conductor.runs[0].error == "its worker died 3 times without saving a further step; last: killed"
+
+
+def test_a_checkpoint_before_the_furthest_one_is_no_progress(sqlite_url: str, tmp_path: Path) -> None:
+    with Store(sqlite_url) as store:
+        conductor = conductor_of(space(runs=1, early_stopping=NoStopping()), store, tmp_path / "c")
+        back = [Position(1, 5), Position(0, 9), Position(1, 0), Position(1, 5)]
+        assert deaths_until_failed(conductor, *back) == MAX_ATTEMPTS
+
+
+@pytest.mark.parametrize(
+    ("of_the_other", "dies", "limit"),
+    [
+        (Step(saved=Position(0, 3)), True, MAX_ATTEMPTS_OF_MANY),
+        (Step(saved=Position(0, 3)), False, MAX_ATTEMPTS),
+        (Step(), True, MAX_ATTEMPTS),  # neither can be trained: the task may be the cause
+    ],
+)
+def test_deaths_of_other_runs_speak_for_the_machine(
+    sqlite_url: str, tmp_path: Path, of_the_other: Step, dies: bool, limit: int
+) -> None:
+    with Store(sqlite_url) as store:
+        conductor = conductor_of(space(runs=2, early_stopping=NoStopping()), store, tmp_path / "c")
+        for _ in range(2):
+            conductor.next_job()
+        assert conductor.report(1, of_the_other)
+        conductor.put_back(0)
+        if dies:
+            conductor.lost(1, "killed")
+        assert deaths_until_failed(conductor) == limit
 
 
 def test_a_step_within_an_epoch_records_nothing_and_ends_when_drained(sqlite_url: str, tmp_path: Path) -> None:

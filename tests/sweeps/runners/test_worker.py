@@ -128,6 +128,9 @@ def test_a_worker_that_dies_after_every_step_makes_progress(
             break
     assert found[-1].finished
     assert values(found) == whole
+    saved = [step.saved for step in found]
+    assert saved == sorted(saved)
+    assert saved[:4] == [(0, 0), (0, 1), (0, 1), (0, 2)]  # a worker reports the checkpoint from which it continues
 
 
 @pytest.mark.parametrize(
@@ -432,6 +435,7 @@ def test_a_full_disk_costs_checkpoints_and_no_run(tmp_path: Path, whole: Any) ->
         "trained weights not written: File too large",
     ]
     assert stored(tmp_path) == []
+    assert {step.saved for step in found} == {(0, 0)}
     worker.start(job(tmp_path, seed=4))
     assert worker.step().warning is None
 
