@@ -12,6 +12,7 @@ KEPT_LINES: Final = 200
 LONGEST_LINE: Final = 2000  # characters of a kept line
 SEND_EVERY_S: Final = 10.0
 
+_MOST_WAITING = 2**16  # bytes
 _UNFINISHED = 8 * LONGEST_LINE  # characters of the last line that are kept until it ends: colours take room, too
 _SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")  # colours, titles, ...
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -33,6 +34,8 @@ class OutputTail:
         self._decode = codecs.getincrementaldecoder("utf-8")("backslashreplace").decode
         self._lines: deque[str] = deque(maxlen=KEPT_LINES)
         self._last = ""  # the line that has not ended yet
+        self._waiting: list[bytes] = []  # output that is not split into lines yet: a print costs almost nothing
+        self._size = 0
         self._changed = False
         self._taken_at: float | None = None
 
@@ -42,14 +45,15 @@ class OutputTail:
             return
         with self._lock:
             self._changed = True
-            *ended, last = (self._last + self._decode(data)).split("\n")
-            self._lines.extend(_shown(line) for line in ended[-KEPT_LINES:])
-            state = _last_state(last)
-            self._last = state[:_UNFINISHED] + ("\r" if last.endswith("\r") else "")
+            self._waiting.append(data)
+            self._size += len(data)
+            if self._size > _MOST_WAITING:
+                self._split()
 
     def text(self) -> str:
         """Return the last lines, without a newline at the end."""
         with self._lock:
+            self._split()
             last = _shown(self._last)
             return "\n".join([*self._lines, *([last] if last else [])][-KEPT_LINES:])
 
@@ -64,6 +68,13 @@ class OutputTail:
             return None
         self._changed, self._taken_at = False, now
         return self.text() or None
+
+    def _split(self) -> None:
+        *ended, last = (self._last + self._decode(b"".join(self._waiting))).split("\n")
+        self._waiting, self._size = [], 0
+        self._lines.extend(_shown(line) for line in ended[-KEPT_LINES:])
+        state = _last_state(last)
+        self._last = state[:_UNFINISHED] + ("\r" if last.endswith("\r") else "")
 
 
 def _last_state(line: str) -> str:

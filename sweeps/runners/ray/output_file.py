@@ -42,6 +42,7 @@ class OutputFile:
         """
         self.end()
         with self._lock, suppress(OSError):
+            path.unlink(missing_ok=True)  # Tune may have set up another worker for this trial, and not used it
             self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
             self._path, self._read, self._tail = path, 0, OutputTail()
             _flush()
@@ -64,9 +65,10 @@ class OutputFile:
             self._take()
             os.dup2(self._log, 1)
             os.dup2(self._log, 2)
-            os.close(self._file)
             with suppress(OSError):
-                self._path.unlink(missing_ok=True)
+                if os.path.samestat(self._path.stat(), os.fstat(self._file)):
+                    self._path.unlink()
+            os.close(self._file)
             self._path = None
 
     def _watch(self) -> None:

@@ -64,3 +64,18 @@ def test_a_large_file_is_replaced_by_its_last_lines(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_made_leaves_the_output_as_it_was(tmp_path: Path) -> None:
     done = worker("print('seen', output.news(True)); output.end()", tmp_path / "absent" / "out")
     assert done.stdout == "seen None\n"
+
+
+def test_a_file_of_a_worker_that_was_not_used_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    path.write_text("of another worker\n")
+    done = worker("print('used'); text = output.news(True); output.end(); print(repr(text))", path)
+    assert done.stdout == "used\n'used'\n"
+    assert not path.exists()
+
+
+def test_the_file_of_another_worker_is_not_removed(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    done = worker("path.unlink(); path.write_text('of another'); output.end()", path)
+    assert done.returncode == 0
+    assert path.read_text() == "of another"
