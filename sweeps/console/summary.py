@@ -72,8 +72,10 @@ def summary(conductor: Conductor, phases: Phases, storage: str, console: Console
     for name, text in rows:
         if text:
             console.print(f"{name:<8}{text}", soft_wrap=True)
-    if any(run.state is RunState.FAILED for run in conductor.runs):
-        console.print(f"        to see why runs failed: sweeps show {spec.name} RUN", soft_wrap=True)
+    failed = [run for run in conductor.runs if run.state is RunState.FAILED]
+    if failed:
+        log = "; what they printed: add --log" if any(run.printed for run in failed) else ""
+        console.print(f"        to see why runs failed: sweeps show {spec.name} RUN{log}", soft_wrap=True)
 
 
 def states(conductor: Conductor) -> str:

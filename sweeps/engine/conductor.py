@@ -28,7 +28,7 @@ from sweeps.listener import Listener
 from sweeps.plan.asha import Rungs, rung_epochs
 from sweeps.plan.plan import Plan
 from sweeps.run_state import RunState
-from sweeps.store.events import RunAdded, RunBegun, RunsInterrupted, StepRecorded, WeightsKept
+from sweeps.store.events import OutputRecorded, RunAdded, RunBegun, RunsInterrupted, StepRecorded, WeightsKept
 from sweeps.store.records import RunOutcome
 from sweeps.store.store import Store
 from sweeps.store.writer import Writer
@@ -105,6 +105,8 @@ class Conductor:
             self.runs[number].curve[epoch] = value
         for number, final in finals.items():
             self.runs[number].final = final
+        for number in store.printed(sweep_id):
+            self.runs[number].printed = True
         self._queue.extend(run for run in self.runs if not run.state.finished)
         self._kept = self.best()
         self._files.tidy(wanted={run.number for run in (*self._queue, self._kept) if run is not None})
@@ -201,6 +203,13 @@ class Conductor:
             if run.state is not RunState.RUNNING:
                 self._notify(self._listener.run_ends, snapshot)
             return run.state is RunState.RUNNING
+
+    def record_output(self, number: int, text: str) -> None:
+        """Record the last lines that a run has printed in its latest attempt, in place of those recorded before."""
+        with self._lock:
+            run = self.runs[number]
+            run.printed = True
+            self._writer.put(OutputRecorded(number, run.attempts, text, datetime.now(UTC)))
 
     def expired(self, number: int, quiet_s: float) -> bool:
         """Return whether a run exceeds its time limit. Such a run is FAILED, and the caller stops its worker.

@@ -39,6 +39,7 @@ class LiveRun:
     out_of_memory: bool = False  # memory ran out once; a second time fails the run
     final: Mapping[str, float] = field(default_factory=dict)  # metrics of the last epoch of a complete run
     warning: str | None = None  # last warning of the worker
+    printed: bool = False  # some of its output is recorded
 
     @classmethod
     def of(cls, record: RunRecord) -> Self:
