@@ -6,6 +6,7 @@ from collections import Counter
 
 from rich.console import Console
 
+from sweeps.console.output import short
 from sweeps.engine.conductor import ALIKE, Conductor
 from sweeps.engine.live_run import LiveRun, failures, warnings
 from sweeps.engine.progress import sweep_progress
@@ -110,11 +111,7 @@ def _recipe(conductor: Conductor) -> str:
     if best is None or best.number == 0:
         return ""
     values = searched_fields(best.recipe, conductor.spec)
-    return ", ".join(f"{path} {_short(value)}" for path, value in values.items())
-
-
-def _short(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return ", ".join(f"{path} {short(value)}" for path, value in values.items())
 
 
 def _epochs(conductor: Conductor) -> str:

@@ -153,7 +153,9 @@ def main() -> int:
         except UsageError as error:
             out.write(json.dumps({"usage": [str(problem) for problem in error.problems]}) + "\n")
             return exit_codes.USAGE
-        except (SystemExit, KeyboardInterrupt) as error:  # of the task: Ctrl-C is for the driver
+        except Exception:
+            raise
+        except BaseException as error:  # noqa: BLE001  of the task, also an interrupt: Ctrl-C is for the driver
             reason = f"task {request['task']}: cannot be trained: {describe(error)}"
             out.write(json.dumps({"usage": [reason]}) + "\n")
             return exit_codes.USAGE

@@ -152,7 +152,10 @@ def _parse(yielded: object, epoch: int) -> tuple[dict[str, float], dict[str, Any
             raise RunError(f"{where}: the name of a metric {error}") from None
         if value is not None and (isinstance(value, bool) or not isinstance(value, Real)):
             raise RunError(f"{where}: {name} must be a number (a tensor's .item()) or None, found {_shown(value)}")
-    return {name: float(value) for name, value in yielded.items() if value is not None}, state
+    try:
+        return {name: float(value) for name, value in yielded.items() if value is not None}, state
+    except OverflowError as error:
+        raise RunError(f"{where}: a metric is too large for a float: {error}") from None
 
 
 def _shown(value: object) -> str:

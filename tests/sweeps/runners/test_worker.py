@@ -300,6 +300,14 @@ LOOP = """
         yield {"val/x": 1.0}
         raise KeyboardInterrupt
 
+    class WordlessError(Exception):
+        def __str__(self):
+            raise ValueError("no text")
+
+    def wordless(config, seed, state=None):
+        yield {"val/x": 1.0}
+        raise WordlessError
+
     def broken(config, seed, state=None):
         yield {"val/x": 1.0}
         raise KeyError("their mistake")
@@ -339,7 +347,12 @@ def test_a_loop_that_ends_early_has_failed_after_its_epochs(tmp_path: Path, modu
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("leaves", "SystemExit: diverged, giving up"), ("silent", "SystemExit"), ("interrupts", "KeyboardInterrupt")],
+    [
+        ("leaves", "SystemExit: diverged, giving up"),
+        ("silent", "SystemExit"),
+        ("interrupts", "KeyboardInterrupt"),
+        ("wordless", "their_loop.WordlessError: <exception str() failed>"),
+    ],
 )
 def test_code_that_leaves_fails_its_run_after_its_epochs(module: Any, name: str, reason: str) -> None:
     [step] = steps(loop(module, name, rungs=()))

@@ -191,3 +191,8 @@ def test_loops_that_take_turns_draw_what_they_draw_alone():
 def test_a_foreign_snapshot_is_refused():
     with pytest.raises(CheckpointError, match="'metrics' is missing"):
         UserLoopTraining(train, RECIPE, 0).load_state_dict({"epoch": 1})
+
+
+def test_a_whole_number_beyond_floats_is_one_line():
+    with pytest.raises(RunError, match="epoch 3 of the training loop: a metric is too large for a float"):
+        user_loop._parse({"val/x": 10**400}, 3)
