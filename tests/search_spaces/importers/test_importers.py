@@ -279,13 +279,33 @@ def test_early_terminate(rule: str, stopping: object) -> None:
         ("{name: accuracy, goal: maximize}", "val/accuracy", "maximize"),
         ("{name: val_loss}", "val/nll", "minimize"),
         ("{name: val/f1, goal: maximize}", "val/f1", "maximize"),
-        ("{name: 'test f1 (macro)', goal: maximize}", "val/test_f1__macro_", "maximize"),
+        ("{name: 'test f1 (macro)', goal: maximize}", "val/test f1 (macro)", "maximize"),
+        ("{name: val/hits@10, goal: maximize}", "val/hits@10", "maximize"),
+        ("{name: val/cls/f1, goal: maximize}", "val/cls/f1", "maximize"),
+        ("{name: 5_recall, goal: maximize}", "val/5_recall", "maximize"),
+        ("{name: val/точность, goal: maximize}", "val/точность", "maximize"),
+        ('{name: "a\\tb", goal: maximize}', "val/a_b", "maximize"),
+        (f"{{name: {'x' * 200}, goal: maximize}}", f"val/{'x' * 124}", "maximize"),
         ("{name: eval_bleu, goal: maximize}", "val/bleu", "maximize"),
     ],
 )
 def test_metrics(metric: str, name: str, goal: str) -> None:
     spec, _ = wandb("lr: {min: 0.1, max: 0.2}", f"method: random\nmetric: {metric}")
     assert (spec.metric.name, spec.metric.goal) == (name, goal)
+
+
+@pytest.mark.parametrize("value", ["${oc.env:HOME}", "choice(${a}, 2)", "interval(0, ${high})"])
+def test_an_interpolation_of_hydra_is_left_out(value: str) -> None:
+    spec, text = hydra(f'lr: "choice(0.1, 0.2)"\n      n: "{value}"')
+    assert ("custom.n" in flatten(spec.recipe), "custom.n" in spec.search) == (False, False)
+    assert f"# left out: n: {value!r} is not resolved; write its value\n" in text
+
+
+def test_a_list_of_overrides_is_refused_as_what_it_is() -> None:
+    with pytest.raises(
+        UsageError, match=r"^sweep.yaml: hydra.sweeper.params: must be a section of .*, found \['lr=choice"
+    ):
+        imported("hydra: {sweeper: {params: ['lr=choice(1, 2)']}}")
 
 
 def test_a_hydra_sweep() -> None:
