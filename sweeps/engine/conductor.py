@@ -20,9 +20,9 @@ from itertools import islice
 from search_spaces import Asha, SpaceSpec, SweepError, recipe_hash
 from search_spaces.seeds import derive_seed
 from sweeps.engine.checkpoint_files import CheckpointFiles
-from sweeps.engine.live_run import LiveRun, failure
+from sweeps.engine.live_run import LiveRun, failure, same_error
 from sweeps.engine.messages import Job, Step
-from sweeps.engine.outcome import in_time, judge, over_time, printable, undefined
+from sweeps.engine.outcome import in_time, judge, over_time, printable, undefined, undefined_warning
 from sweeps.engine.progress import best_run
 from sweeps.listener import Listener
 from sweeps.plan.asha import Rungs, rung_epochs
@@ -260,7 +260,9 @@ class Conductor:
     def _stop_if_alike(self) -> None:
         """Start no more runs if the first ones failed with the same error and none has ended otherwise."""
         first = [failure(run) for run in islice(self._begun.values(), ALIKE)]
-        if self._keep_going or self.finished or len(first) < ALIKE or first[0] is None or len(set(first)) > 1:
+        if self._keep_going or self.finished or len(first) < ALIKE or first[0] is None:
+            return
+        if len({error and same_error(error) for error in first}) > 1:
             return
         if all(run.state is RunState.FAILED or not run.state.finished for run in self._begun.values()):
             self.gave_up = first[0]
@@ -309,7 +311,8 @@ class Conductor:
             run.final = step.reports[-1].metrics
         run.unfinished_s = step.unfinished_s
         run.out_of_memory |= step.out_of_memory
-        run.warning = step.warning or undefined(step.reports, self.spec.metric.name) or run.warning
+        run.undefined |= undefined(step.reports, self.spec.metric.name)
+        run.warning = step.warning or undefined_warning(run.undefined, self.spec.metric.name) or run.warning
         run.state, run.value, run.error = outcome.state, outcome.value, outcome.error
         if outcome.state.finished:
             run.finished_at = datetime.now(UTC)

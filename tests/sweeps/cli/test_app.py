@@ -273,6 +273,7 @@ def test_a_changed_space_is_refused_with_the_difference(sweeps, project: Path, t
     answer = sweeps("run", str(other), "--local")
     assert answer.code == 2
     assert "is stored with another file" in answer.err
+    assert "continue the old sweep with its file and options (--set, --seed)" in answer.err
     for part in ("optimizer.lr", "0.001", "0.002", "warmup", "--name"):
         assert part in answer.err
     assert json.loads(sweeps("status", "toy", "--json").out)["planned"] == 5

@@ -1,3 +1,4 @@
+import pathlib
 import textwrap
 
 import numpy as np
@@ -152,6 +153,15 @@ def test_a_wrong_yield_is_one_clear_line(yielded, expected):
         UserLoopTraining(loop, RECIPE, 0).run_epoch()
     assert "\n" not in str(caught.value)
     assert "epoch 1 of the training loop" in str(caught.value)
+
+
+def test_a_state_that_cannot_be_stored_fails_the_first_epoch():
+    def loop(config, seed, state=None):
+        while True:
+            yield {"val/x": 1.0}, {"best": {1.0: pathlib.Path("a")}}
+
+    with pytest.raises(RunError, match=r"^state\['best'\]\[1.0\] is pathlib.PosixPath: a state holds"):
+        UserLoopTraining(loop, RECIPE, 0).run_epoch()
 
 
 def test_a_loop_that_yields_nothing():
