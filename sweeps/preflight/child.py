@@ -50,6 +50,7 @@ class Child:
             "threads": max(1, int(spec.resources.cpu)),
             "import_paths": [*import_paths(), *sys.path],
             "modules": list(modules),
+            "metric": spec.metric.name,
         }
         self._task = spec.task
         self._error: UsageError | None = None
@@ -167,12 +168,13 @@ def _answer(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
     from trainers.sanity.checks import check_task
     from trainers.sanity.lr_finder import find_lr
     from trainers.sanity.probe import probe_recipe, use_threads
-    from trainers.task_checks import prepare
+    from trainers.task_checks import check_metric, prepare
     from trainers.task_lookup import load_task
 
     name, recipe, seed = request["task"], Recipe.model_validate(request["recipe"]), request["seed"]
     if request["what"] == "prepare":
         data = prepare(name, recipe, seed, request["processes"])
+        check_metric(name, recipe, request["metric"])
         yield {"data": data, "sources": user_sources(name, request["modules"])}
         if not any(mark in name for mark in ":?"):
             _prepared_mark(name).touch()
