@@ -34,6 +34,7 @@ def _one_thread() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _steps_end_at_rungs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_module, "SLICE_S", 60.0)
+    monkeypatch.setattr(worker_module, "TRAINED_PER_SAVED", 0)  # these trainings are shorter than their checkpoints
 
 
 def job(folder: Path | None, **changes: Any) -> Job:
@@ -169,6 +170,21 @@ def test_between_rungs_time_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     other.start(job(tmp_path / "rare", rungs=(), checkpoint_every_s=1e9))
     steps(other, 3)
     assert stored(tmp_path / "rare") == []
+
+
+def test_saving_within_an_epoch_takes_a_small_share_of_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "SLICE_S", 0.0)
+    monkeypatch.setattr(worker_module, "TRAINED_PER_SAVED", 1e9)
+    worker = Worker()
+    worker.start(job(tmp_path, rungs=(), checkpoint_every_s=1e-9, recorded=0))
+    found = []
+    while epochs(found)[-1:] != [[1]]:
+        found += steps(worker, 1)
+    assert stored(tmp_path) == ["epoch-000000-step-000000001.ckpt"]  # the training was too short for another one
+    steps(worker, 1)  # between two epochs, only `checkpoint_every_s` counts
+    assert stored(tmp_path) == ["epoch-000000-step-000000001.ckpt", "epoch-000001.ckpt"]
 
 
 @pytest.mark.parametrize("done", [1, 2])
