@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.load import epochs_frame, runs_frame, runs_of
+from analysis.load import epochs_frame, output_frame, runs_frame, runs_of
 from search_spaces import Recipe, SpaceSpec, dump_space, flatten
 from sweeps.engine.progress import best_run
 from sweeps.store.records import RunRecord
@@ -14,7 +14,9 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def export_sweep(spec: SpaceSpec, url: str, folder: Path) -> tuple[Path, ...]:
-    """Write ``runs.csv``, ``epochs.csv``, ``space.yaml`` and, if a run is complete, ``best.yaml``.
+    """Write ``runs.csv``, ``epochs.csv``, ``space.yaml``, ``best.yaml`` and ``output.csv``.
+
+    There is no ``best.yaml`` without a complete run, and no ``output.csv`` if no run has printed anything.
 
     Args:
         spec: Stored space of the sweep.
@@ -26,13 +28,16 @@ def export_sweep(spec: SpaceSpec, url: str, folder: Path) -> tuple[Path, ...]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     texts = export_texts(spec, url)
+    output = output_frame(url, spec.name)
+    if not output.empty:
+        texts["output.csv"] = csv(output)
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8", newline="\n")
     return tuple(folder / name for name in texts)
 
 
 def export_texts(spec: SpaceSpec, url: str) -> dict[str, str]:
-    """Return the files that `export_sweep` writes: file name -> text."""
+    """Return the files that `export_sweep` writes, but the output of runs: file name -> text."""
     texts = {
         "runs.csv": csv(_with_recipe_columns(runs_frame(url, spec.name))),
         "epochs.csv": csv(epochs_frame(url, spec.name)),

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import Connection, Engine, Select, select
+from sqlalchemy import Connection, Engine, Select, inspect, select
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
 from search_spaces import UsageError
+from sweeps.output_tail import KEPT_LINES
 from sweeps.store.database import connect_read_only, shown
 from sweeps.store.records import RunRecord
-from sweeps.store.tables import EpochMetric, Prediction, Run, Sweep, missing_columns, other_release
+from sweeps.store.tables import EpochMetric, Prediction, Run, RunOutput, Sweep, missing_columns, other_release
 from trainers.reports import Predictions
 
 _LARGEST = 1e100
@@ -92,6 +93,40 @@ def epochs_frame(url: str, name: str, number: int | None = None) -> pd.DataFrame
     if number is not None:
         query = query.where(Run.number == number)
     return _read(url, _of(query, name).order_by(EpochMetric.seq, EpochMetric.name))
+
+
+def output_frame(url: str, name: str, number: int | None = None) -> pd.DataFrame:
+    """Return one row per attempt of a run that printed something: number, attempt, text (its last lines).
+
+    Raises:
+        UsageError: As for `sweeps_frame`.
+    """
+    query = (
+        select(Run.number, RunOutput.attempt, RunOutput.text)
+        .join(Run, Run.id == RunOutput.run_id)
+        .join(Sweep, Sweep.id == Run.sweep_id)
+    )
+    if number is not None:
+        query = query.where(Run.number == number)
+    with _reading(url) as connection:
+        recorded = inspect(connection).has_table(RunOutput.__tablename__)  # not by an earlier release
+    if not recorded:
+        return pd.DataFrame(columns=["number", "attempt", "text"])
+    return _read(url, _of(query, name).order_by(Run.number, RunOutput.attempt))
+
+
+def output_lines(attempts: pd.DataFrame) -> list[str]:
+    """Return what one run printed: the last lines of all attempts, with a line between two attempts.
+
+    Args:
+        attempts: The frame of `output_frame` for this run.
+    """
+    lines: list[str] = []
+    for attempt, text in zip(attempts["attempt"], attempts["text"], strict=True):
+        if attempt > 1:
+            lines.append(f"--- attempt {attempt} ---")
+        lines.extend(text.split("\n"))
+    return lines[-KEPT_LINES:]
 
 
 def bounded(value: float | None) -> float | None:

@@ -11,6 +11,8 @@ from search_spaces.values import show
 
 RAW = "raw"
 TEMPERATURE = "temperature"
+SCORES: Final = ("nll", "accuracy", "brier", "ece")
+"""The metrics of a classifier on one split."""
 LONGEST_NAME: Final = 128
 """Characters of a metric's name, including the split; the database has room for these."""
 

@@ -101,15 +101,15 @@ def test_every_import_keeps_the_rules(path: str) -> None:
 
 # The folders of each package; one imports itself, those before it, and the files beside them.
 FOLDERS = {
-    "search_spaces": ("recipe", "search", "specs", "files", "lint", "importers", "recommend"),
+    "search_spaces": ("recipe", "search", "command", "specs", "files", "lint", "importers", "recommend"),
     "trainers": (
-        "command",
         "models",
         "storage",
         "optim",
         "compute",
         "evaluation",
         "loop",
+        "command",
         "distributed",
         "tasks",
         "sanity",

@@ -24,6 +24,9 @@ class Position(NamedTuple):
     step: int = 0
 
 
+START = Position()
+
+
 @dataclass(frozen=True, eq=False)
 class Predictions:
     """Predictions of one set of weights for every example of one split, in the order of the split.

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from search_spaces.errors import UsageError
 from search_spaces.recipe.recipe import Recipe
+from search_spaces.recipe.reported import epoch_metrics, unreported
 from search_spaces.seeds import derive_seed
 from trainers.compute.batches import check_batches
 from trainers.evaluation.fgsm import check_fgsm
@@ -52,6 +53,12 @@ def prepare(reference: str, recipe: Recipe, seed: int, processes: int = 1) -> Ma
     freeze(model, recipe.groups.frozen)
     check_batches(model, data.train.inputs, recipe)
     return data_digests(data)
+
+
+def check_metric(reference: str, recipe: Recipe, metric: str) -> None:
+    """Raise a ``UsageError`` if a task does not report a metric; what a training loop reports is not known yet."""
+    if isinstance(load_target(reference), Task) and (message := unreported(metric, epoch_metrics(recipe))):
+        raise UsageError(f"task {reference}: metric.name: {message}; a metric of your own needs a training loop")
 
 
 def _call(what: str, call: Callable[[], _T]) -> _T:

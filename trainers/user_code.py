@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Final
 
-FAILURES: Final = (Exception, SystemExit)
+FAILURES: Final = (Exception, SystemExit, GeneratorExit)
 """What a user's code raises to fail. A ``KeyboardInterrupt`` is not one where a person may press Ctrl-C."""
 
 _STANDARD_LIBRARY = sysconfig.get_paths()["stdlib"]  # site-packages is a folder of it
@@ -37,9 +37,17 @@ def import_user_module(name: str) -> ModuleType:
         return importlib.import_module(name)
 
 
+def text_of(error: BaseException) -> str:
+    """Return the text of an exception; empty if computing it fails, since that is user code, too."""
+    try:
+        return str(error)
+    except FAILURES:
+        return ""
+
+
 def describe(error: BaseException) -> str:
     """Return one line about an exception of user code: its type, its text and the line that raised it."""
-    text = str(error).strip().partition("\n")[0]
+    text = text_of(error).strip().partition("\n")[0]
     line = f"{type(error).__name__}: {text}" if text else type(error).__name__
     frames = traceback.extract_tb(error.__traceback__)
     while len(frames) > 1 and _in_standard_library(frames[-1].filename):  # such as argparse

@@ -209,7 +209,15 @@ class _Assembly:
     def _keep(self, error: SpecError) -> None:
         for problem in error.problems:
             one = problem if isinstance(problem, Problem) else Problem(self.source, "", problem)
+            if one.field == "metric.name":  # it follows from the metrics of the ablation
+                path = ["metrics", "select" if self._selects() else "primary"]
+                one = Problem(str(find(self.root, path)), ".".join(path), one.message)
             self.found.append(Problem(one.where, one.field.removeprefix("sampler."), one.message))
+
+    def _selects(self) -> bool:
+        """Return whether the file names the metric that selects points."""
+        metrics = self.root.entries.get("metrics")
+        return isinstance(metrics, Section) and "select" in metrics.entries
 
     # --- the whole ------------------------------------------------------------------------------------------
 

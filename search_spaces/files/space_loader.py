@@ -18,11 +18,10 @@ from search_spaces.files.lookup import locate, read_nodes, read_text
 from search_spaces.files.nodes import Leaf, Mark, Node, Section, find, plain, put, written_names
 from search_spaces.files.overrides import Override, apply_overrides, parse_override
 from search_spaces.files.search_section import SearchParts, fix, fix_start, read_search
+from search_spaces.files.valid_rest import ValidRest
 from search_spaces.recipe.fields import flatten
 from search_spaces.recipe.recipe import OPEN_SECTIONS, Recipe
-from search_spaces.recipe.validation import MISSING, invalid_values
-from search_spaces.search.field_checks import validate_search
-from search_spaces.search.parameters import overlap
+from search_spaces.recipe.validation import MISSING, InvalidValue, invalid_values
 from search_spaces.specs.space import SpaceSpec
 from search_spaces.values import Value, show
 
@@ -105,11 +104,13 @@ class _Assembly:
         source: Name of the file.
         found: Problems with their marks.
         command: Whether the task is a command.
+        paths: Path of each problem of the file.
     """
 
     root: Section
     source: str
     found: list[tuple[Mark, Problem]] = field(default_factory=list)
+    paths: list[tuple[str, ...]] = field(default_factory=list)
     command: bool = False
 
     def __post_init__(self) -> None:
@@ -123,29 +124,37 @@ class _Assembly:
 
     def spec(self, name: str, overrides: Iterable[str]) -> SpaceSpec:
         """Return the spec, or raise a `SpecError` with every problem."""
+        rest = self.rest(name, overrides)
+        if self.found:
+            raise self.error()
+        return SpaceSpec.model_validate(rest.values)
+
+    def rest(self, name: str, overrides: Iterable[str]) -> ValidRest:
+        """Return the valid parts of the space; `found` has the problems of the others."""
         values = self._values()
         if self.command:
             values = with_metric_of({**values, "task": read_command(self.root, self._add)})
         draft = _draft(values.get("recipe", {}))
-        base = {} if draft.recipe is None else flatten(draft.recipe)
+        for path, message in draft.problems:
+            self._add(("recipe", *path), message)
         written = read_search(self._searched(), self._add)
         search, fixed = _fix_all(written, self._overrides(overrides))
-        values["starts"] = _starts(values.get("starts", ()), fixed, base, written.fields - search.fields)
-        if draft.recipe is not None:
-            recipe = self._apply(draft.recipe, [override for override in fixed if draft.readable(override.field)])
-            if draft.complete:
-                values["recipe"] = recipe
-            self._check(recipe, draft, search)
+        values["recipe"] = self._apply(draft.recipe, [one for one in fixed if draft.readable(one.field)])
+        lost = written.fields - search.fields
+        values["starts"] = _starts(values.get("starts", ()), fixed, flatten(draft.recipe), lost)
         parts = {"search": search.search, "one_of": search.one_of, "when": search.when}
-        spec = self._validated({**values, "name": name, **parts})
-        if spec is None or self.found:
-            raise self._error()
-        return spec
+        rest = ValidRest.of({**values, "name": name, **parts})
+        for path, message in self._invalid_values(rest):
+            self._add(path, message)
+        for path in [*self.paths, *(("search", one) for one in written.invalid)]:
+            rest = rest.without(path)
+        return self._valid(rest.without_sections(sorted(draft.unknown)) if draft.unknown else rest)
 
     def _add(self, path: Sequence[str], message: str) -> None:
         """Add a problem, at the line of the deepest part of its path that is in the file."""
         mark = find(self.root, path)
         written = path[1:] if self.command and len(path) > 1 and path[0] == "recipe" else path
+        self.paths.append(tuple(path))
         self.found.append((mark, Problem(str(mark), ".".join(written), message)))
 
     def _values(self) -> dict[str, Any]:
@@ -181,33 +190,36 @@ class _Assembly:
     def _searched(self) -> Node:
         return self.root.entries.get("search", Section(self.root.mark))
 
-    def _check(self, recipe: Recipe, draft: _Draft, parts: SearchParts) -> None:
-        """Add the problems of the search with the recipe, for fields that are valid in both."""
-        search = {field: parts.search[field] for field in parts.search if draft.readable(field)}
-        one_of = {section: parts.one_of[section] for section in parts.one_of if draft.readable(section)}
-        when = {
-            field: conditions
-            for field, conditions in parts.when.items()
-            if field in search and all(draft.readable(name) and not _is_invalid(name, parts) for name in conditions)
-        }
-        search = {field: search[field] for field in search if field in when or field not in parts.when}
-        for problem in validate_search(recipe, search, one_of, when):
-            self._add(written_names(self.root, problem.field), problem.message)
-
-    def _validated(self, values: Mapping[str, Any]) -> SpaceSpec | None:
-        try:
-            return SpaceSpec.model_validate(values)
-        except ValidationError as error:
-            for path, message in invalid_values(error, SpaceSpec):
+    def _valid(self, rest: ValidRest) -> ValidRest:
+        """Add the problems of what is left, leave out the invalid parts, and repeat until there are none."""
+        seen: set[tuple[tuple[str, ...], str]] = set()
+        while problems := [one for one in self._problems(rest) if one not in seen]:
+            seen.update(problems)
+            for path, message in problems:
                 self._add(path, message)
-        except UsageError as error:
-            # With an invalid search, the size of the grid would be wrong, so its problems are not reported.
-            if not any(problem.field.startswith("search") for _, problem in self.found):
-                for problem in _problems_of(error):
-                    self._add(written_names(self.root, problem.field), problem.message)
-        return None
+                rest = rest.without(path)
+        return rest
 
-    def _error(self) -> SpecError:
+    def _invalid_values(self, rest: ValidRest) -> tuple[InvalidValue, ...]:
+        """Return the values that are invalid by themselves, whatever the other parts are."""
+        try:
+            SpaceSpec.model_validate(rest.values)
+        except ValidationError as error:
+            return invalid_values(error, SpaceSpec)
+        except UsageError:
+            pass  # the parts do not fit each other; `_valid` says which
+        return ()
+
+    def _problems(self, rest: ValidRest) -> list[tuple[tuple[str, ...], str]]:
+        """Return the path and the message of each problem between the parts that are left."""
+        try:
+            SpaceSpec.model_validate(rest.values)
+        except UsageError as error:
+            found = [(rest.path_in_file(one.field.split(".")), one.message) for one in _problems_of(error)]
+            return [(tuple(written_names(self.root, ".".join(path))), message) for path, message in found]
+        return []
+
+    def error(self) -> SpecError:
         """Return an error with every problem: those of the file, then of files that it extends, then of options."""
         found = [item for item in self.found if not self._is_misspelt(item[1])]
         files = dict.fromkeys([self.source, *(mark.source for mark, _ in found if mark.line)])
@@ -238,10 +250,6 @@ def _fix_all(search: SearchParts, overrides: Sequence[Override]) -> tuple[Search
     return search, [*more, *overrides]
 
 
-def _is_invalid(field: str, parts: SearchParts) -> bool:
-    return any(overlap(field, name) for name in parts.invalid)
-
-
 def _starts(
     starts: Any, overrides: Sequence[Override], base: Mapping[str, Value], fixed_fields: Collection[str]
 ) -> Any:
@@ -257,13 +265,13 @@ class _Draft:
     """The readable part of the recipe of a file.
 
     Attributes:
-        recipe: Recipe with invalid fields at their defaults; None if it could not be read at all.
-        complete: Whether every field is valid.
+        recipe: Recipe with invalid fields at their defaults.
+        problems: Path and message of each invalid field.
         unknown: Sections that are invalid as a whole, so that their fields are unknown.
     """
 
-    recipe: Recipe | None
-    complete: bool = True
+    recipe: Recipe
+    problems: tuple[InvalidValue, ...] = ()
     unknown: frozenset[str] = frozenset()
 
     def readable(self, field: str) -> bool:
@@ -272,21 +280,22 @@ class _Draft:
 
 
 def _draft(values: Any) -> _Draft:
-    """Read the valid part of a recipe, so that the search can be checked in the same pass."""
-    try:
-        return _Draft(Recipe.model_validate(values))
-    except ValidationError as error:
-        paths = [invalid.path for invalid in invalid_values(error, Recipe)]
-    if not isinstance(values, dict):
-        return _Draft(None, complete=False)
-    values = {name: dict(section) if isinstance(section, dict) else section for name, section in values.items()}
-    unknown = {path[0] for path in paths if len(path) == 1 or path[1] == "kind" or path[0] in OPEN_SECTIONS}
-    for section, *names in paths:
-        if section in unknown:
-            values.pop(section, None)
-        else:
-            values[section].pop(names[0], None)
-    try:
-        return _Draft(Recipe.model_validate(values), complete=False, unknown=frozenset(unknown))
-    except ValidationError:
-        return _Draft(None, complete=False)
+    """Read the valid part of a recipe, so that everything else can be checked in the same pass."""
+    problems: list[InvalidValue] = []
+    unknown: set[str] = set()
+    left = values
+    while True:
+        try:
+            return _Draft(Recipe.model_validate(left), tuple(problems), frozenset(unknown))
+        except ValidationError as error:
+            found = invalid_values(error, Recipe)
+        problems += found
+        if not isinstance(left, dict) or any(not one.path for one in found):  # several sections do not fit each other
+            return _Draft(Recipe(), tuple(problems), frozenset(Recipe.model_fields))
+        left = {name: dict(section) if isinstance(section, dict) else section for name, section in left.items()}
+        for section, *names in (one.path for one in found):
+            if not names or names[0] == "kind" or section in OPEN_SECTIONS or names[0] not in left.get(section, {}):
+                unknown.add(section)
+                left.pop(section, None)
+            else:
+                del left[section][names[0]]

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 
+from search_spaces.metric_names import LONGEST_NAME, check_metric_name
 from search_spaces.recipe.fields import KINDS, unknown_field
 from search_spaces.recipe.recipe import Recipe
 
@@ -76,8 +77,15 @@ def metric_of(name: str | None, goal: str) -> tuple[str, str]:
     if word in _ACCURACIES or word in ("accuracy", "acc"):
         return "val/accuracy", f"from {name}"
     split, _, rest = name.partition("/")
-    own = re.sub(r"[^\w.-]", "_", rest or name, flags=re.ASCII)  # what a training loop may report
-    own = re.sub(r"^(val|valid|validation|eval)_(?=[A-Za-z_])", "", own)
-    own = own if re.match(r"[A-Za-z_]", own) else f"_{own}"
     selects = f"; it was measured on {split}, but sweeps select by val" if split in ("train", "test") else ""
-    return f"val/{own}", f"guessed from {name}; your task must report it{selects}"
+    return _metric_name(rest or name), f"guessed from {name}; your task must report it{selects}"
+
+
+def _metric_name(metric: str) -> str:
+    """Return `val/metric`, or the nearest name that a task may report."""
+    own = re.sub(r"^(val|valid|validation|eval)_(?=\w)", "", metric.strip())
+    try:
+        return check_metric_name(f"val/{own}")
+    except ValueError:
+        plain = re.sub(r"[^\w.-]", "_", own, flags=re.ASCII) or "_"
+        return f"val/{plain}"[:LONGEST_NAME]

@@ -56,6 +56,8 @@ def read_hydra(tree: Mapping[str, Any]) -> Imported:
         )
     elif isinstance(space := sweeper.get("search_space"), Mapping):
         parameters = tuple(_described(name, entry) for name, entry in space.items())
+    elif params is not None:
+        raise UsageError(f"hydra.sweeper.params: must be a section of `name: choice(...)` lines, found {show(params)}")
     else:
         raise UsageError("hydra.sweeper.params: is required but missing: there is nothing to sweep over")
     notes = [
@@ -143,6 +145,8 @@ def _sampler(tree: Mapping[str, Any], section: object) -> tuple[dict[str, str | 
 
 def _override(name: str, value: Any) -> Parameter:
     name = name.removeprefix("+").removeprefix("+")
+    if isinstance(value, str) and "${" in value:
+        return Parameter(name, None, (f"{show(value)} is not resolved; write its value",))
     try:
         term = parse_override(value) if isinstance(value, str) else value
         if isinstance(value, list):

@@ -1,11 +1,11 @@
 """Convert sweep files of other tools into space files. Comments say what was mapped, guessed or left out."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from search_spaces.errors import Problem, SpecError, UsageError
-from search_spaces.files.nodes import plain
+from search_spaces.files.nodes import Node, Section, plain
 from search_spaces.files.space_loader import parse_space
 from search_spaces.files.yaml_parser import parse_yaml
 from search_spaces.importers.field_names import SECTIONS, field_of, kind_of
@@ -43,6 +43,7 @@ class _Placement:
     """Assigns one parameter after the other to a field of the recipe."""
 
     recipe: Recipe
+    lines: Mapping[str, int]
     search: dict[str, Placed] = field(default_factory=dict)
     fixed: dict[str, str] = field(default_factory=dict)
     left: list[str] = field(default_factory=list)
@@ -113,7 +114,9 @@ class _Placement:
         return None
 
     def _leave(self, parameter: Parameter, reason: str) -> None:
-        self.left.append(": ".join([parameter.name, "; ".join([*([reason] if reason else []), *parameter.notes])]))
+        paths = [path for path in self.lines if f".{path}".endswith(f".{parameter.name}")]
+        where = f"{parameter.name} (line {self.lines[min(paths, key=len)]})" if paths else parameter.name
+        self.left.append(": ".join([where, "; ".join([*([reason] if reason else []), *parameter.notes])]))
 
     def _custom(self, name: str) -> str:
         base = re.sub(r"\W", "_", name, flags=re.ASCII)[:90] or "_"
@@ -145,7 +148,8 @@ def import_sweep(text: str, source: str) -> str:
     Raises:
         UsageError: The file is neither, or is invalid as a whole.
     """
-    tree = plain(parse_yaml(text, source, core_tags=True))
+    root = parse_yaml(text, source, core_tags=True)
+    tree = plain(root)
     if not isinstance(tree, Mapping):
         raise SpecError(Problem(source, "", "must be a section of `name: value` lines"))
     try:
@@ -159,7 +163,7 @@ def import_sweep(text: str, source: str) -> str:
             raise UsageError(f"{rule}; found {', '.join(show(name) for name in list(tree)[:5]) or 'nothing'}")
     except UsageError as error:
         raise SpecError(*(Problem(source, "", str(problem)) for problem in error.problems)) from None
-    placement = _placed(found)
+    placement = _placed(found, dict(_lines(_swept(root))))
     search = {name: placed.distribution for name, placed in placement.search.items()}
     comments = placement.fixed | {name: placed.comment for name, placed in placement.search.items()}
     guessed = not any(kind_of("optimizer", value) for value in _kinds(found, "optimizer", Recipe()))
@@ -173,8 +177,23 @@ def _refusals(spec: SpaceSpec) -> tuple[str, ...]:
     return tuple(f"{one.field}: {one.evidence}; {one.fix}" for one in lint(spec) if one.severity == "error")
 
 
-def _placed(found: Imported) -> _Placement:
-    placement = _Placement(_start(found))
+def _lines(node: Node, prefix: str = "") -> Iterator[tuple[str, int]]:
+    """Yield the dotted path and the line of every key. W&B nests parameters in sections named `parameters`."""
+    if isinstance(node, Section):
+        for name, entry in node.entries.items():
+            inside = prefix if name == "parameters" else f"{prefix}{name.lstrip('+')}."
+            yield inside[:-1], node.keys[name].line
+            yield from _lines(entry, inside)
+
+
+def _swept(root: Node) -> Node:
+    """Return the section of a file that has the parameters; the rest of a Hydra file may have their names, too."""
+    sections = root.entries if isinstance(root, Section) else {}
+    return next((sections[name] for name in ("parameters", "hydra", "hydra.sweeper") if name in sections), root)
+
+
+def _placed(found: Imported, lines: Mapping[str, int]) -> _Placement:
+    placement = _Placement(_start(found), lines)
     # The kinds come first: they decide which other fields can be searched.
     for parameter in sorted(found.parameters, key=lambda one: not str(field_of(one.name, Recipe())).endswith(".kind")):
         given = found.baseline.get(parameter.name)

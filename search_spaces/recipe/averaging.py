@@ -1,5 +1,6 @@
 """The averaged or selected weights that are evaluated in addition to those of the last step."""
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -41,6 +42,10 @@ class SWA(Part):
     kind: Literal["swa"] = "swa"
     last: Annotated[float, Field(gt=0, le=1)] = 0.25
     lr: Positive | None = None
+
+    def first(self, epochs: int) -> int:
+        """Return the first epoch, from 0, that is averaged in a training of `epochs` epochs."""
+        return epochs - max(1, math.floor(self.last * epochs + 0.5))
 
 
 class Best(Part):

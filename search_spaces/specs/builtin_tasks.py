@@ -16,6 +16,7 @@ class BuiltinTask(NamedTuple):
         new_head: Whether a pretrained model gets a new output layer.
         metric: Metric to select runs by.
         goal: Goal of the metric.
+        reports: Every metric on `val` of a training loop; None for a task, whose metrics follow from the recipe.
     """
 
     target: str
@@ -24,10 +25,11 @@ class BuiltinTask(NamedTuple):
     new_head: bool = False
     metric: str = "val/accuracy"
     goal: Literal["maximize", "minimize"] = "maximize"
+    reports: tuple[str, ...] | None = None
 
 
 BUILTIN_TASKS: Mapping[str, BuiltinTask] = {
-    "cartpole": BuiltinTask("cartpole:train", "mlp", metric="val/return"),
+    "cartpole": BuiltinTask("cartpole:train", "mlp", metric="val/return", reports=("val/return",)),
     "characters": BuiltinTask("characters:Characters", "transformer", metric="val/nll", goal="minimize"),
     "digits": BuiltinTask("digits:Digits", "cnn"),
     "images": BuiltinTask("images:ImageFolder", "cnn"),

@@ -13,6 +13,7 @@ from search_spaces.errors import Problem, UsageError, suggest
 from search_spaces.metric_names import check_metric_name
 from search_spaces.recipe.part import Count, Part, Positive, Steps
 from search_spaces.recipe.recipe import Budget, Recipe
+from search_spaces.recipe.reported import epoch_metrics, unreported
 from search_spaces.search.constraints import Constraint
 from search_spaces.search.distributions import (
     Choice,
@@ -263,14 +264,18 @@ class SpaceSpec(Part):
 
     @model_validator(mode="after")
     def _search_fits(self) -> Self:
+        search = validate_search(self.recipe, self.search, self.one_of, self.when)
         problems = (
-            validate_task(self)
-            or validate_search(self.recipe, self.search, self.one_of, self.when)
-            or validate_points(self.parameters, self.starts, drawn=not self.sampler.traits.exhaustive)
-            or validate_sampler(self)
+            *validate_task(self),
+            *(search or validate_metric(self)),
+            *(
+                search
+                or validate_points(self.parameters, self.starts, drawn=not self.sampler.traits.exhaustive)
+                or validate_sampler(self)
+            ),
         )
         if problems:
-            raise UsageError(*problems)
+            raise UsageError(*dict.fromkeys(problems))
         return self
 
 
@@ -284,6 +289,19 @@ def validate_task(spec: SpaceSpec) -> tuple[Problem, ...]:
     if spec.recipe.args:
         found.append(Problem("", "recipe.args", "only a command has args; use custom"))
     return tuple(found)
+
+
+def validate_metric(spec: SpaceSpec) -> tuple[Problem, ...]:
+    """Return the problem of a metric that a built-in task does not report with every alternative of the search."""
+    builtin = None if isinstance(spec.task, CommandTask) else BUILTIN_TASKS.get(read_reference(spec.task)[0])
+    if builtin is None:
+        return ()
+    recipes = [spec.parameters.with_kinds(kinds) for kinds in spec.parameters.scenarios()]
+    for recipe in (spec.recipe, *recipes):
+        message = unreported(spec.metric.name, builtin.reports or epoch_metrics(recipe))
+        if message:
+            return (Problem("", "metric.name", message),)
+    return ()
 
 
 def validate_sampler(spec: SpaceSpec) -> tuple[Problem, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -53,6 +54,9 @@ def show(
     number: Annotated[
         int | None, typer.Argument(metavar="[RUN]", help="Number of one run, to show with its curve.")
     ] = None,
+    log: Annotated[
+        bool, typer.Option("--log", help="With RUN: print the last lines that the run has printed.")
+    ] = False,
     storage: Storage = DEFAULT_URL,
     as_json: AsJson = False,
 ) -> None:
@@ -61,19 +65,37 @@ def show(
 
     view = sweep_view.find_view(_views(storage), name)
     if number is None:
+        if log:
+            raise UsageError(f"--log: needs the number of a run: sweeps show {name} RUN --log")
         if as_json:
             tables.print_json([sweep_view.run_data(row, view) for row in tables.ranked(view)])
         else:
             tables.print_runs(view, open_console())
         return
-    from analysis.load import epochs_frame
+    from analysis.load import epochs_frame, output_frame, output_lines
 
     row = sweep_view.find_run(view, number)
+    output = output_lines(output_frame(storage, name, number))
+    if log and not as_json:
+        _print_output(row, output)
+        return
     epochs = epochs_frame(storage, name, number)
     if as_json:
-        tables.print_json(sweep_view.run_data(row, view) | {"curve": sweep_view.curve_data(epochs)})
-    else:
-        tables.print_run(view, row, epochs, open_console())
+        data = sweep_view.run_data(row, view) | {"curve": sweep_view.curve_data(epochs)}
+        tables.print_json(data | ({"output": output} if log else {}))
+        return
+    tables.print_run(view, row, epochs, open_console())
+    if output:
+        typer.echo(f"output: {len(output)} lines: sweeps show {name} {number} --log")
+
+
+def _print_output(row: RunRecord, lines: Sequence[str]) -> None:
+    if lines:
+        print_document("".join(f"{line}\n" for line in lines))
+        return
+    why = "it has not started" if row.attempts == 0 else "it has printed nothing so far"
+    why = "it printed nothing" if row.state.finished else why
+    typer.echo(f"no output of run {row.number} is recorded: {why}, or an earlier release trained it", err=True)
 
 
 def export(
@@ -81,7 +103,7 @@ def export(
     to: Folder = None,
     storage: Storage = DEFAULT_URL,
 ) -> None:
-    """Export a sweep as files: runs.csv, epochs.csv, space.yaml and best.yaml, the recipe of the best run."""
+    """Export a sweep: runs.csv, epochs.csv, output.csv (what runs printed), space.yaml, best.yaml (the best recipe)."""
     from analysis.export import export_sweep
     from sweeps.console import sweep_view
 

@@ -8,6 +8,9 @@ from typing import IO, Any, TextIO
 import typer
 from rich.console import Console
 
+from search_spaces.files.yaml_parser import scalar
+from search_spaces.values import show
+
 
 def open_console(file: IO[str] | None = None, width: int | None = None, terminal: bool | None = None) -> Console:
     """Return a console for texts of users: ``[INST]`` and ``:smile:`` are neither markup nor emoji.
@@ -20,6 +23,15 @@ def open_console(file: IO[str] | None = None, width: int | None = None, terminal
         terminal: Whether to print as to a terminal. Default: whether the file is one.
     """
     return Console(file=file, width=width, force_terminal=terminal, markup=False, emoji=False, highlight=False)
+
+
+def short(value: object) -> str:
+    """Return the value of a recipe field in a few characters, as space files have it: the text '1' keeps its quotes."""
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, str):
+        return value if scalar(value) == value else repr(value)
+    return show(value) if value is None or isinstance(value, bool) else str(value)
 
 
 def print_document(text: str) -> None:

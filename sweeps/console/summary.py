@@ -6,6 +6,7 @@ from collections import Counter
 
 from rich.console import Console
 
+from sweeps.console.output import short
 from sweeps.engine.conductor import ALIKE, Conductor
 from sweeps.engine.live_run import LiveRun, failures, warnings
 from sweeps.engine.progress import sweep_progress
@@ -72,8 +73,10 @@ def summary(conductor: Conductor, phases: Phases, storage: str, console: Console
     for name, text in rows:
         if text:
             console.print(f"{name:<8}{text}", soft_wrap=True)
-    if any(run.state is RunState.FAILED for run in conductor.runs):
-        console.print(f"        to see why runs failed: sweeps show {spec.name} RUN", soft_wrap=True)
+    failed = [run for run in conductor.runs if run.state is RunState.FAILED]
+    if failed:
+        log = "; what they printed: add --log" if any(run.printed for run in failed) else ""
+        console.print(f"        to see why runs failed: sweeps show {spec.name} RUN{log}", soft_wrap=True)
 
 
 def states(conductor: Conductor) -> str:
@@ -108,11 +111,7 @@ def _recipe(conductor: Conductor) -> str:
     if best is None or best.number == 0:
         return ""
     values = searched_fields(best.recipe, conductor.spec)
-    return ", ".join(f"{path} {_short(value)}" for path, value in values.items())
-
-
-def _short(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return ", ".join(f"{path} {short(value)}" for path, value in values.items())
 
 
 def _epochs(conductor: Conductor) -> str:

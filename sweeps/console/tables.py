@@ -14,7 +14,7 @@ from search_spaces import (
     flatten,
 )
 from sweeps.console.live_view import COLOURS, panel
-from sweeps.console.output import open_console
+from sweeps.console.output import open_console, short
 from sweeps.console.sweep_view import SweepView
 from sweeps.plan.search_plan import searched_fields
 from sweeps.run_state import RunState
@@ -142,8 +142,3 @@ def _endings(path: str) -> list[str]:
 
 def _ends_in(path: str, ending: str) -> bool:
     return path == ending or path.endswith(f".{ending}")
-
-
-def short(value: object) -> str:
-    """Return a value in a few characters."""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -159,7 +159,7 @@ def _reconcile(store: Store, work: Work) -> SweepRecord:
         raise UsageError(
             f"{work.kind} {name!r} is stored with another file:",
             *(f"  {difference}" for difference in differences),
-            f"keep both with --name NEW, or restore the old file to continue the old {work.kind}",
+            f"keep both with --name NEW, or continue the old {work.kind} with its file and options (--set, --seed)",
         )
     return replace(sweep, spec_yaml=text)
 

@@ -20,15 +20,15 @@ from itertools import islice
 from search_spaces import Asha, SpaceSpec, SweepError, recipe_hash
 from search_spaces.seeds import derive_seed
 from sweeps.engine.checkpoint_files import CheckpointFiles
-from sweeps.engine.live_run import LiveRun, failure
+from sweeps.engine.live_run import LiveRun, failure, same_error
 from sweeps.engine.messages import Job, Step
-from sweeps.engine.outcome import in_time, judge, over_time, printable, undefined
+from sweeps.engine.outcome import in_time, judge, over_time, printable, undefined, undefined_warning
 from sweeps.engine.progress import best_run
 from sweeps.listener import Listener
 from sweeps.plan.asha import Rungs, rung_epochs
 from sweeps.plan.plan import Plan
 from sweeps.run_state import RunState
-from sweeps.store.events import RunAdded, RunBegun, RunsInterrupted, StepRecorded, WeightsKept
+from sweeps.store.events import OutputRecorded, RunAdded, RunBegun, RunsInterrupted, StepRecorded, WeightsKept
 from sweeps.store.records import RunOutcome
 from sweeps.store.store import Store
 from sweeps.store.writer import Writer
@@ -36,7 +36,9 @@ from sweeps.study.snapshot import RunSnapshot
 from trainers.storage.folder import Folder
 
 ALIKE = 3  # a sweep stops if the first runs of a command, this many, fail with the same error
-MAX_ATTEMPTS = 3  # a run whose workers died this often without recording a new epoch in between is FAILED
+# A run whose workers died this often without recording an epoch or saving a further step in between is FAILED.
+MAX_ATTEMPTS = 3
+MAX_ATTEMPTS_OF_MANY = 10  # the same if workers of other runs that can be trained died, too: the machine is the cause
 
 
 class Conductor:
@@ -103,6 +105,8 @@ class Conductor:
             self.runs[number].curve[epoch] = value
         for number, final in finals.items():
             self.runs[number].final = final
+        for number in store.printed(sweep_id):
+            self.runs[number].printed = True
         self._queue.extend(run for run in self.runs if not run.state.finished)
         self._kept = self.best()
         self._files.tidy(wanted={run.number for run in (*self._queue, self._kept) if run is not None})
@@ -200,6 +204,13 @@ class Conductor:
                 self._notify(self._listener.run_ends, snapshot)
             return run.state is RunState.RUNNING
 
+    def record_output(self, number: int, text: str) -> None:
+        """Record the last lines that a run has printed in its latest attempt, in place of those recorded before."""
+        with self._lock:
+            run = self.runs[number]
+            run.printed = True
+            self._writer.put(OutputRecorded(number, run.attempts, text, datetime.now(UTC)))
+
     def expired(self, number: int, quiet_s: float) -> bool:
         """Return whether a run exceeds its time limit. Such a run is FAILED, and the caller stops its worker.
 
@@ -219,14 +230,16 @@ class Conductor:
         with self._lock:
             self._writer.check()
             run = self._live.pop(number)
+            run.deaths += 1
             run.deaths_without_progress += 1
-            if run.deaths_without_progress < MAX_ATTEMPTS:
+            machine = any(other.killed_at_work for other in self.runs if other is not run)
+            if run.deaths_without_progress < (MAX_ATTEMPTS_OF_MANY if machine else MAX_ATTEMPTS):
                 state = RunState.INTERRUPTED
                 self._queue.append(run)
             else:
                 state = RunState.FAILED
                 times = run.deaths_without_progress
-                run.error = f"its worker died {times} times without finishing a new epoch; last: {printable(reason)}"
+                run.error = f"its worker died {times} times without saving a further step; last: {printable(reason)}"
             run.state = state
             self._record(number, RunOutcome(state, error=run.error))
             if state.finished:
@@ -247,7 +260,9 @@ class Conductor:
     def _stop_if_alike(self) -> None:
         """Start no more runs if the first ones failed with the same error and none has ended otherwise."""
         first = [failure(run) for run in islice(self._begun.values(), ALIKE)]
-        if self._keep_going or self.finished or len(first) < ALIKE or first[0] is None or len(set(first)) > 1:
+        if self._keep_going or self.finished or len(first) < ALIKE or first[0] is None:
+            return
+        if len({error and same_error(error) for error in first}) > 1:
             return
         if all(run.state is RunState.FAILED or not run.state.finished for run in self._begun.values()):
             self.gave_up = first[0]
@@ -282,8 +297,9 @@ class Conductor:
         self._seq += len(step.reports)
 
     def _remember(self, run: LiveRun, step: Step, outcome: RunOutcome) -> None:
-        if any(report.epoch > run.epoch for report in step.reports):
+        if step.saved > run.saved or any(report.epoch > run.epoch for report in step.reports):
             run.deaths_without_progress = 0
+        run.saved = max(run.saved, step.saved)
         for report in step.reports:
             if self.spec.metric.name in report.metrics:
                 run.curve.setdefault(report.epoch, report.metrics[self.spec.metric.name])
@@ -295,7 +311,8 @@ class Conductor:
             run.final = step.reports[-1].metrics
         run.unfinished_s = step.unfinished_s
         run.out_of_memory |= step.out_of_memory
-        run.warning = step.warning or undefined(step.reports, self.spec.metric.name) or run.warning
+        run.undefined |= undefined(step.reports, self.spec.metric.name)
+        run.warning = step.warning or undefined_warning(run.undefined, self.spec.metric.name) or run.warning
         run.state, run.value, run.error = outcome.state, outcome.value, outcome.error
         if outcome.state.finished:
             run.finished_at = datetime.now(UTC)

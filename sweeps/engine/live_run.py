@@ -1,14 +1,21 @@
 """A run in the driver's memory."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from search_spaces import Recipe, Value
 from sweeps.run_state import RunState
 from sweeps.store.records import RunRecord
 from sweeps.study.snapshot import RunSnapshot
+from trainers.reports import START, Position
+
+_DIFFERS: Final = re.compile(
+    r"(?:[\w.~-]*/)+[\w.~-]*|0[xX][0-9a-fA-F]+|\b[0-9a-f]{8}[0-9a-f-]*\b|[-+]?\d[\d.,:eE+-]*|\b(?:nan|inf)\b"
+)
+"""Paths, addresses, hashes, numbers with their signs, and times."""
 
 
 @dataclass
@@ -32,16 +39,25 @@ class LiveRun:
     error: str | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
-    deaths_without_progress: int = 0  # number of worker deaths since the last new epoch
+    deaths: int = 0  # number of worker deaths
+    deaths_without_progress: int = 0  # of these, since the last new epoch or further checkpoint
+    saved: Position = START  # furthest checkpoint that a worker has reported
     out_of_memory: bool = False  # memory ran out once; a second time fails the run
     final: Mapping[str, float] = field(default_factory=dict)  # metrics of the last epoch of a complete run
     warning: str | None = None  # last warning of the worker
+    printed: bool = False  # some of its output is recorded
+    undefined: set[str] = field(default_factory=set)  # metrics that were not finite in an epoch
 
     @classmethod
     def of(cls, record: RunRecord) -> Self:
         """Return the run of a record, without its curve."""
         # An unfinished run keeps no error but that memory ran out.
         return cls(**_shared(cls, record), out_of_memory=record.error is not None)
+
+    @property
+    def killed_at_work(self) -> bool:
+        """Whether a worker of this run died, and the run can be trained: it has an epoch or a checkpoint."""
+        return self.deaths > 0 and max(Position(self.epoch), self.saved) > START
 
     def view(self, values: Mapping[str, Value]) -> RunSnapshot:
         """Return a snapshot of the run.
@@ -59,22 +75,32 @@ def _shared(target: type[LiveRun] | type[RunSnapshot], source: object) -> dict[s
 
 def failure(run: LiveRun) -> str | None:
     """Return the last line of the error of a failed run: of a traceback, the exception. None if it has not failed."""
-    return (run.error or "").strip().rpartition("\n")[2] if run.state is RunState.FAILED else None
+    if run.state is not RunState.FAILED:
+        return None
+    lines = [line.lstrip(" |") for line in (run.error or "").splitlines()]  # an ExceptionGroup is drawn with | and +--
+    return next((line for line in reversed(lines) if line.strip("+- ")), "")
+
+
+def same_error(error: str) -> str:
+    """Return an error without what differs between runs: numbers, addresses, times and paths."""
+    return _DIFFERS.sub("_", error)
 
 
 def failures(runs: Sequence[LiveRun]) -> list[str]:
-    """Return the errors of the failed runs, each text once."""
-    return _grouped((run.number, failure(run)) for run in runs)
+    """Return the errors of the failed runs, those that differ in numbers or paths only once."""
+    return _grouped(((run.number, failure(run)) for run in runs), same_error)
 
 
 def warnings(runs: Sequence[LiveRun]) -> list[str]:
     """Return the warnings of all runs, each text once."""
-    return _grouped((run.number, run.warning) for run in runs)
+    return _grouped(((run.number, run.warning) for run in runs), str)
 
 
-def _grouped(texts: Iterable[tuple[int, str | None]]) -> list[str]:
-    numbers: dict[str, list[int]] = {}
+def _grouped(texts: Iterable[tuple[int, str | None]], key: Callable[[str], str]) -> list[str]:
+    """Return the first text of every key, with the number of its run."""
+    found: dict[str, list[tuple[int, str]]] = {}
     for number, text in texts:
         if text is not None:
-            numbers.setdefault(text, []).append(number)
-    return [f"{text} (run {those[0]}{', ...' if those[1:] else ''})" for text, those in numbers.items()]
+            found.setdefault(key(text), []).append((number, text))
+    firsts = [(those[0], len(those) > 1) for those in found.values()]
+    return [f"{text} (run {number}{', ...' if more else ''})" for (number, text), more in firsts]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from trainers.reports import EpochReport
+from trainers.reports import START, EpochReport, Position
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ class Step:
             training could not be opened.
         warning: A problem that does not stop the training; repeated in every later step of the run.
         unfinished_s: Seconds of training in the epoch that is not complete.
+        saved: Position of the last checkpoint, from which the run would continue; the start if there is none.
     """
 
     reports: tuple[EpochReport, ...] = ()
@@ -66,3 +67,4 @@ class Step:
     fingerprint: Mapping[str, str] = field(default_factory=dict)
     warning: str | None = None
     unfinished_s: float = 0.0
+    saved: Position = START

@@ -1,7 +1,7 @@
 """Decides the state of a run after a step."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from search_spaces.metric_names import split_weights
 from sweeps.engine.live_run import LiveRun
@@ -57,9 +57,13 @@ def diverged(report: EpochReport, metric: str) -> bool:
     return any(name == metric or split_weights(name)[0] in _LOSSES for name in report.not_finite)
 
 
-def undefined(reports: Sequence[EpochReport], metric: str) -> str | None:
-    """Return a warning about values that are not finite and do not end their run; None if there are none."""
-    names = {name for report in reports if not diverged(report, metric) for name in report.not_finite}
+def undefined(reports: Sequence[EpochReport], metric: str) -> set[str]:
+    """Return the names of metrics that are not finite in some epoch and do not end their run."""
+    return {name for report in reports if not diverged(report, metric) for name in report.not_finite}
+
+
+def undefined_warning(names: Iterable[str], metric: str) -> str | None:
+    """Return a warning about the metrics that were not finite in a run; None if there are none."""
     if not names:
         return None
     which = ", ".join(sorted(names))

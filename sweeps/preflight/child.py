@@ -62,6 +62,7 @@ class Child:
             "threads": max(1, int(spec.resources.cpu)),
             "import_paths": [*import_paths(), *sys.path],
             "modules": list(modules),
+            "metric": spec.metric.name,
         }
         self._task = spec.task
         self._error: UsageError | None = None
@@ -169,7 +170,9 @@ def main() -> int:
         except UsageError as error:
             out.write(json.dumps({"usage": [str(problem) for problem in error.problems]}) + "\n")
             return exit_codes.USAGE
-        except (SystemExit, KeyboardInterrupt) as error:  # of the task: Ctrl-C is for the driver
+        except Exception:
+            raise
+        except BaseException as error:  # noqa: BLE001  of the task, also an interrupt: Ctrl-C is for the driver
             reason = f"task {request['task']}: cannot be trained: {describe(error)}"
             out.write(json.dumps({"usage": [reason]}) + "\n")
             return exit_codes.USAGE
@@ -181,12 +184,13 @@ def _answer(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
     from trainers.sanity.checks import check_task
     from trainers.sanity.lr_finder import find_lr
     from trainers.sanity.probe import probe_recipe, use_threads
-    from trainers.task_checks import prepare
+    from trainers.task_checks import check_metric, prepare
     from trainers.task_lookup import load_task
 
     name, recipe, seed = request["task"], Recipe.model_validate(request["recipe"]), request["seed"]
     if request["what"] == "prepare":
         data = prepare(name, recipe, seed, request["processes"])
+        check_metric(name, recipe, request["metric"])
         yield {"data": data, "sources": user_sources(name, request["modules"])}
         if not any(mark in name for mark in ":?"):
             _prepared_mark(name).touch()

@@ -3,6 +3,9 @@
 from typing import Protocol
 
 from sweeps.engine.conductor import Conductor
+from sweeps.engine.messages import Job
+from sweeps.output_tail import OutputTail
+from sweeps.runners.output_tee import OutputTee
 from sweeps.runners.worker import Worker
 
 
@@ -46,10 +49,20 @@ class InProcessRunner:
     def run(self, conductor: Conductor) -> None:
         """Train one job after another until none is left."""
         worker = Worker(interrupted=lambda: conductor.draining)  # the first Ctrl-C drains, the second one raises
-        try:
-            while (job := conductor.next_job()) is not None:
-                worker.start(job)
-                while conductor.report(job.number, worker.step()):
-                    pass
-        finally:
-            worker.close()
+        with OutputTee() as tee:
+            try:
+                while (job := conductor.next_job()) is not None:
+                    self._train(job, worker, conductor, tee)
+            finally:
+                worker.close()
+
+    def _train(self, job: Job, worker: Worker, conductor: Conductor, tee: OutputTee) -> None:
+        tail, continues = OutputTail(), True
+        with tee.keeping(tail):
+            worker.start(job)
+        while continues:
+            with tee.keeping(tail):
+                step = worker.step()
+            continues = conductor.report(job.number, step)
+            if (text := tail.news(at_once=not continues)) is not None:
+                conductor.record_output(job.number, text)

@@ -18,13 +18,14 @@ from search_spaces.errors import RunError
 from search_spaces.specs.command_task import CommandTask
 from sweeps.engine.messages import Job, Step
 from sweeps.import_paths import add_import_paths, command_folder
-from trainers.reports import EpochReport, Position
+from trainers.reports import START, EpochReport, Position
 from trainers.storage.address import open_folder
 from trainers.user_code import as_script
 
 if TYPE_CHECKING:
     from trainers.factory import EpochTrainer
 
+TRAINED_PER_SAVED = 20  # so that a large checkpoint within an epoch takes at most 5 % of the time
 SLICE_S = 0.5  # seconds of training per step, so that the driver gets reports about this often
 
 _NO_JOB = Step(error="the worker was asked to step without a job")
@@ -44,9 +45,10 @@ class Worker:
         self._training: EpochTrainer | None = None
         self._fingerprint: Mapping[str, str] = {}
         self._failure = _NO_JOB
+        self._saving_s = 0.0
         self._since_checkpoint_s = 0.0
         self._unfinished_s = 0.0
-        self._stored = Position()
+        self._stored = self._saved = START
         self._steps = 1
         self._warning: str | None = None
 
@@ -55,12 +57,12 @@ class Worker:
         self.close()
         self._job, self._failure = job, _NO_JOB
         self._since_checkpoint_s, self._fingerprint, self._warning = 0.0, {}, None
-        self._unfinished_s, self._steps = 0.0, 1
+        self._unfinished_s, self._saving_s, self._steps = 0.0, 0.0, 1
         try:
             with as_script(job.task):
                 self._training = self._open(job)
             self._fingerprint = self._training.fingerprint
-            self._stored = position(self._training)
+            self._stored = self._saved = position(self._training)
         except BaseException as error:  # noqa: BLE001  the user's code may raise anything, also SystemExit
             self._failure = self._failed(error)
 
@@ -84,6 +86,7 @@ class Worker:
             fingerprint=self._fingerprint,
             warning=self._warning,
             unfinished_s=self._unfinished_s,
+            saved=self._saved,
         )
 
     def close(self) -> None:
@@ -174,16 +177,19 @@ class Worker:
         # At the start of a step, not at its end: by now the driver has recorded every epoch so far, so no
         # checkpoint is ever ahead of the database; and a run that is stopped at a rung costs no checkpoint there.
         here = position(training)
-        due = self._since_checkpoint_s >= job.checkpoint_every_s or (here.epoch in job.rungs and not here.step)
+        every_s = max(job.checkpoint_every_s, TRAINED_PER_SAVED * self._saving_s if here.step else 0.0)
+        due = self._since_checkpoint_s >= every_s or (here.epoch in job.rungs and not here.step)
         if not due or here == self._stored:
             return
-        self._since_checkpoint_s, self._stored = 0.0, here
+        began = time.perf_counter()
         state = training.state_dict()
         if job.directory and state is not None:
             from trainers.storage import checkpoints
 
             with self._warned("checkpoint not written"):
                 checkpoints.save(open_folder(job.directory), here, state)
+                self._saved = here
+        self._since_checkpoint_s, self._stored, self._saving_s = 0.0, here, time.perf_counter() - began
 
     def _keep_weights(self, job: Job, training: EpochTrainer) -> None:
         state = training.state_dict()

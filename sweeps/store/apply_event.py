@@ -7,8 +7,8 @@ from sqlalchemy import Connection, Insert, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from sweeps.run_state import RunState
-from sweeps.store.events import Event, RunAdded, RunBegun, RunsInterrupted, StepRecorded, WeightsKept
-from sweeps.store.tables import Base, EpochMetric, Prediction, Run
+from sweeps.store.events import Event, OutputRecorded, RunAdded, RunBegun, RunsInterrupted, StepRecorded, WeightsKept
+from sweeps.store.tables import Base, EpochMetric, Prediction, Run, RunOutput
 from trainers.reports import Predictions
 
 
@@ -34,6 +34,8 @@ def apply_event(connection: Connection, sweep_id: int, event: Event) -> None:
             )
         case StepRecorded():
             _record(connection, sweep_id, event)
+        case OutputRecorded():
+            _keep_output(connection, sweep_id, event)
         case WeightsKept():
             runs = update(Run).where(Run.sweep_id == sweep_id)
             connection.execute(runs.where(Run.checkpoint.is_not(None)).values(checkpoint=None))
@@ -107,6 +109,14 @@ def _record(connection: Connection, sweep_id: int, event: StepRecorded) -> None:
         for part in report.predictions:
             _insert_predictions(connection, run_id, part)
     connection.execute(update(Run).where(Run.id == run_id).values(epoch=epoch, seconds=seconds, **values))
+
+
+def _keep_output(connection: Connection, sweep_id: int, event: OutputRecorded) -> None:
+    run = select(Run.id).where(Run.sweep_id == sweep_id, Run.number == event.number)
+    key = {"run_id": connection.execute(run).scalar_one(), "attempt": event.attempt}
+    values = {"text": event.text, "updated_at": event.at}
+    connection.execute(insert_or_ignore(connection, RunOutput), key | values)
+    connection.execute(update(RunOutput).filter_by(**key).values(**values))
 
 
 def _insert_metrics(connection: Connection, run_id: int, event: StepRecorded) -> None:

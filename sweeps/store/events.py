@@ -70,6 +70,23 @@ class StepRecorded:
 
 
 @dataclass(frozen=True)
+class OutputRecorded:
+    """The last lines that a run has printed in this attempt; they replace those recorded before.
+
+    Attributes:
+        number: Number of the run.
+        attempt: Number of the attempt, from 1.
+        text: The lines.
+        at: Time of recording.
+    """
+
+    number: int
+    attempt: int
+    text: str
+    at: datetime
+
+
+@dataclass(frozen=True)
 class WeightsKept:
     """The location of the best run's trained weights; all other runs have none."""
 
@@ -82,9 +99,9 @@ class RunsInterrupted:
     """Every RUNNING run becomes INTERRUPTED."""
 
 
-Event = RunAdded | RunBegun | StepRecorded | WeightsKept | RunsInterrupted
+Event = RunAdded | RunBegun | StepRecorded | OutputRecorded | WeightsKept | RunsInterrupted
 _KINDS: Mapping[str, type[Event]] = {
-    kind.__name__: kind for kind in (RunAdded, RunBegun, StepRecorded, WeightsKept, RunsInterrupted)
+    kind.__name__: kind for kind in (RunAdded, RunBegun, StepRecorded, OutputRecorded, WeightsKept, RunsInterrupted)
 }
 _ARRAYS = {"label": "<i4", "predicted": "<i4", "confidence": "<f4", "nll": "<f4"}
 

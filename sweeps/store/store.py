@@ -15,7 +15,7 @@ from sweeps.store.apply_event import apply_event, insert_or_ignore, interrupt
 from sweeps.store.database import connect, database_now
 from sweeps.store.events import Event
 from sweeps.store.records import Fence, RunRecord, SweepRecord
-from sweeps.store.tables import SCHEMA_VERSION, Base, EpochMetric, Run, Sweep, missing_columns, other_release
+from sweeps.store.tables import SCHEMA_VERSION, Base, EpochMetric, Run, RunOutput, Sweep, missing_columns, other_release
 
 _CREATION_LOCK = 0x7377656570  # held while the tables are created
 
@@ -255,6 +255,12 @@ class Store:
         with self._transaction() as connection:
             rows = connection.execute(query).mappings().all()
         return tuple(RunRecord.from_row(row) for row in rows)
+
+    def printed(self, sweep_id: int) -> frozenset[int]:
+        """Return the numbers of the runs whose output is recorded."""
+        query = select(Run.number).join(RunOutput, RunOutput.run_id == Run.id).where(Run.sweep_id == sweep_id)
+        with self._transaction() as connection:
+            return frozenset(connection.execute(query).scalars())
 
     def final_metrics(self, sweep_id: int) -> dict[int, dict[str, float]]:
         """Return run number -> metrics of the last epoch, for the complete runs; NaN for NULL."""

@@ -127,16 +127,25 @@ class Prediction(Base):
     nll: Mapped[bytes] = mapped_column(LargeBinary)  # float32, nats
 
 
-def missing_columns(connection: Connection) -> list[str]:
-    """Return the columns that are missing in the tables of a database, such as ``run.node``.
+class RunOutput(Base):
+    """The last lines that one attempt of a run has printed. A database of an earlier release may lack this table."""
 
-    Raises:
-        NoSuchTableError: A table is missing.
-    """
+    __tablename__ = "run_output"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), primary_key=True)
+    attempt: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    text: Mapped[str]
+    updated_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+def missing_columns(connection: Connection) -> list[str]:
+    """Return the columns that are missing in the tables of a database, such as ``run.node``; not whole tables."""
     found = inspect(connection)
+    there = set(found.get_table_names())
     return [
         f"{name}.{column.name}"
         for name, table in Base.metadata.tables.items()
+        if name in there
         for column in table.columns
         if column.name not in {known["name"] for known in found.get_columns(name)}
     ]

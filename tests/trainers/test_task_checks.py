@@ -8,7 +8,7 @@ from torch import nn
 from search_spaces.errors import UsageError
 from search_spaces.recipe.recipe import Budget, Recipe
 from trainers import task_checks
-from trainers.task_checks import prepare
+from trainers.task_checks import check_metric, prepare
 from trainers.tasks import Data, Split
 
 RECIPE = Recipe(budget=Budget(epochs=1))
@@ -112,3 +112,14 @@ def test_prepare_draws_nothing_from_the_global_generator():
     before = torch.get_rng_state()
     prepare("digits", RECIPE, 0)
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_a_metric_that_a_task_does_not_report_is_refused(monkeypatch):
+    monkeypatch.setattr(task_checks, "load_target", lambda reference: task())
+    check_metric("mine:Task", RECIPE, "val/nll")
+    with pytest.raises(
+        UsageError, match=r"task mine:Task: metric.name: the task does not report val/f1 .*valid: val/nll"
+    ):
+        check_metric("mine:Task", RECIPE, "val/f1")
+    monkeypatch.setattr(task_checks, "load_target", lambda reference: loop)
+    assert check_metric("mine:train", RECIPE, "val/f1") is None  # what a loop reports is not known yet

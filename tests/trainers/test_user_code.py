@@ -4,7 +4,7 @@ import pytest
 
 from search_spaces.errors import UsageError
 from trainers.task_lookup import load_target
-from trainers.user_code import as_script, describe, exit_cause, import_user_module
+from trainers.user_code import as_script, describe, exit_cause, import_user_module, text_of
 
 SCRIPT = """
 import argparse
@@ -58,3 +58,20 @@ def test_the_line_of_an_exception_is_in_the_users_file():
 
 def test_the_cause_of_an_exit():
     assert [exit_cause(code) for code in (3, -9)] == ["exit code 3", "killed by SIGKILL"]
+
+
+class WordlessError(RuntimeError):
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+def test_an_exception_whose_text_fails_has_none():
+    assert text_of(WordlessError()) == ""
+    assert describe(WordlessError()) == "WordlessError"
+    assert text_of(RuntimeError("a text")) == "a text"
+
+
+def test_generator_exit_at_import_is_one_line(folder):
+    (folder / "script_closes.py").write_text("raise GeneratorExit('closed')\n")
+    with pytest.raises(UsageError, match="cannot import script_closes: GeneratorExit: closed"):
+        load_target("script_closes:train")

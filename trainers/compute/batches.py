@@ -2,15 +2,18 @@
 
 import copy
 from collections.abc import Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
 from search_spaces.errors import UsageError
 from search_spaces.recipe.recipe import Budget, Recipe
 from trainers.optim.layer_groups import frozen_modules, training_mode
 from trainers.seeding import global_stream
+
+_NormLayer = TypeVar("_NormLayer", bound=_NormBase)
 
 # torch's error if BatchNorm cannot compute a variance.
 _ONE_VALUE = "Expected more than 1 value per channel"
@@ -23,13 +26,13 @@ def needs_two(model: nn.Module, frozen: Sequence[str]) -> bool:
         model: Model to train.
         frozen: ``groups.frozen`` of the recipe.
     """
-    return bool(trained_batch_norms(model, frozen))
+    return bool(trained_norms(model, frozen, _BatchNorm))
 
 
-def trained_batch_norms(model: nn.Module, frozen: Sequence[str]) -> list[_BatchNorm]:
-    """Return the BatchNorm layers outside the frozen parts of a model."""
+def trained_norms(model: nn.Module, frozen: Sequence[str], kind: type[_NormLayer]) -> list[_NormLayer]:
+    """Return the layers of a class of norm layers outside the frozen parts of a model."""
     fixed = {id(module) for module in frozen_modules(model, frozen)}
-    return [module for module in model.modules() if isinstance(module, _BatchNorm) and id(module) not in fixed]
+    return [module for module in model.modules() if isinstance(module, kind) and id(module) not in fixed]
 
 
 def split_batches(examples: Tensor, size: int, at_least_two: bool) -> list[Tensor]:

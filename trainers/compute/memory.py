@@ -4,6 +4,8 @@ import gc
 
 import torch
 
+from trainers.user_code import text_of
+
 # Texts of out-of-memory errors of other types: torch's CPU allocator, cuBLAS and cuDNN, and a rank whose error arrives
 # as text.
 _MARKS = ("out of memory", "OutOfMemoryError", "DefaultCPUAllocator: can't allocate", "_ALLOC_FAILED", "MemoryError")
@@ -15,7 +17,7 @@ def memory_ran_out(error: BaseException) -> str | None:
         return "on the host"
     if isinstance(error, torch.OutOfMemoryError):
         return "on the device"
-    text = str(error)
+    text = text_of(error)
     if not isinstance(error, RuntimeError | OSError) or not any(mark in text for mark in _MARKS):
         return None
     on_host = "DefaultCPUAllocator" in text or " MemoryError" in text or isinstance(error, OSError)

@@ -4,16 +4,20 @@ A process that waits for a call exits when the pipe to its parent closes. A proc
 thread, which watches the parent.
 """
 
+import io
 import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import threading
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import DupFd
 from typing import Any, Literal
 
 import torch
@@ -34,6 +38,24 @@ COLLECTIVE_TIMEOUT = timedelta(days=7)
 Call = Literal["open", "advance", "state_dict", "load_state_dict"]
 
 
+class Streams:
+    """Standard output and error of the process that starts a rank; the fork server may have those of an earlier run."""
+
+    def __reduce__(self) -> tuple[Callable[..., "Streams"], tuple[Any, ...]]:
+        return _adopt, (DupFd(1), DupFd(2))
+
+
+def _adopt(out: Any, err: Any) -> Streams:
+    """Write from now on where the process that starts this one does, line by line."""
+    for passed, stream in ((out, sys.stdout), (err, sys.stderr)):
+        descriptor = passed.detach()
+        os.dup2(descriptor, stream.fileno())
+        os.close(descriptor)
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True)
+    return Streams()
+
+
 @dataclass(frozen=True)
 class Start:
     """Arguments of one process."""
@@ -44,6 +66,7 @@ class Start:
     rank: Rank
     threads: int
     rendezvous_file: str
+    streams: Streams = field(default_factory=Streams)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from search_spaces.metric_names import RAW, metric_name
+from search_spaces.metric_names import RAW, SCORES, metric_name
 from trainers.reports import Predictions
 from trainers.task import Split
 
@@ -34,7 +34,7 @@ class Evaluation(NamedTuple):
             weights: Name of the evaluated weights; names other than ``raw`` are appended: ``val/nll@ema``.
         """
         correct = self.predicted == self.label
-        names = [metric_name(split, name, weights) for name in ("nll", "accuracy", "brier", "ece")]
+        names = [metric_name(split, name, weights) for name in SCORES]
         values = torch.stack(
             [
                 self.nll.double().mean(),

@@ -89,7 +89,8 @@ class UserLoopTraining(Advancing):
         """Run the loop until its next ``yield``, whatever ``steps`` is. Exceptions of the loop are not caught.
 
         Raises:
-            RunError: The loop yielded something other than metrics, or returned before the last epoch.
+            RunError: The loop yielded something other than metrics, a first state that cannot be stored, or returned
+                before the last epoch.
         """
         started = time.perf_counter()
         if self._generator is None:
@@ -103,7 +104,10 @@ class UserLoopTraining(Advancing):
                 "for each epoch of config['budget']['epochs']; a loop that stops early yields its last metrics again"
             ) from None
         self._epoch += 1
+        begins = self._state is None
         self._metrics, self._state = _parse(yielded, self._epoch)
+        if begins and self._state is not None:
+            to_stored(self._state)  # fails now, and not at the first checkpoint, perhaps hours later
         if self.finished:
             self._generator.close()
         return EpochReport(self._epoch, self._metrics, time.perf_counter() - started)
@@ -152,7 +156,10 @@ def _parse(yielded: object, epoch: int) -> tuple[dict[str, float], dict[str, Any
             raise RunError(f"{where}: the name of a metric {error}") from None
         if value is not None and (isinstance(value, bool) or not isinstance(value, Real)):
             raise RunError(f"{where}: {name} must be a number (a tensor's .item()) or None, found {_shown(value)}")
-    return {name: float(value) for name, value in yielded.items() if value is not None}, state
+    try:
+        return {name: float(value) for name, value in yielded.items() if value is not None}, state
+    except OverflowError as error:
+        raise RunError(f"{where}: a metric is too large for a float: {error}") from None
 
 
 def _shown(value: object) -> str:

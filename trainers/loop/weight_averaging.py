@@ -57,7 +57,7 @@ class Average:
 
     def learning_rate(self, epoch: int) -> float | None:
         """Return the constant learning rate of SWA for epoch ``epoch`` (from 0); None if the schedule applies."""
-        if isinstance(self._averaging, SWA) and epoch >= self._budget.epochs - self._epochs(self._averaging):
+        if isinstance(self._averaging, SWA) and epoch >= self._averaging.first(self._budget.epochs):
             return self._averaging.lr
         return None
 
@@ -71,7 +71,7 @@ class Average:
     def after_epoch(self, model: nn.Module, epoch: int, train: Split) -> None:
         """Update the average with the weights after ``epoch`` epochs."""
         match self._averaging:
-            case SWA() as swa if epoch > self._budget.epochs - self._epochs(swa):
+            case SWA() as swa if epoch > swa.first(self._budget.epochs):
                 self._averaged.update_parameters(model)
             case EMA() as ema if not self._only_copies(ema, epoch * self._steps_per_epoch):
                 pass  # updated at every step
@@ -92,9 +92,6 @@ class Average:
     def _only_copies(self, ema: EMA, steps: int) -> bool:
         """Return whether the average is still a copy of the weights after ``steps`` optimizer steps."""
         return steps <= first_step(ema.start, self._total_steps)
-
-    def _epochs(self, swa: SWA) -> int:
-        return max(1, math.floor(swa.last * self._budget.epochs + 0.5))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the averaged weights and the number of averaged models."""

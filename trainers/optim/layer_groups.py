@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from torch import nn
+from torch.nn.utils.parametrize import ParametrizationList
 
 from search_spaces.errors import UsageError, suggest
 from search_spaces.recipe.optimizers import ParameterGroups
@@ -60,7 +61,9 @@ def _walk(module: nn.Module, prefix: str) -> Iterator[tuple[str, nn.Module]]:
 
 
 def _is_divided(module: nn.Module) -> bool:
-    return isinstance(module, _LISTS) or any(isinstance(inner, nn.ModuleList) for inner in module.modules())
+    # The parametrizations of a layer, such as weight_norm, are a ModuleList, too.
+    lists = (inner for inner in module.modules() if isinstance(inner, nn.ModuleList))
+    return isinstance(module, _LISTS) or any(not isinstance(inner, ParametrizationList) for inner in lists)
 
 
 def _is_norm(module: nn.Module) -> bool:
@@ -93,9 +96,16 @@ def is_under(name: str, prefix: str) -> bool:
 
 
 def parameters_under(model: nn.Module, prefix: str) -> list[nn.Parameter]:
-    """Return the parameters that have a dotted name under a prefix. A shared parameter has one name in each module."""
+    """Return the parameters that have a dotted name under a prefix. A shared parameter has one name in each module.
+
+    A parametrized weight also has its plain name: ``layer.weight`` for ``layer.parametrizations.weight.original0``.
+    """
     named = model.named_parameters(remove_duplicate=False)
-    return [parameter for name, parameter in named if is_under(name, prefix)]
+    return [
+        parameter
+        for name, parameter in named
+        if is_under(name, prefix) or is_under(name.replace("parametrizations.", ""), prefix)
+    ]
 
 
 def frozen_modules(model: nn.Module, frozen: Sequence[str]) -> list[nn.Module]:
@@ -126,12 +136,23 @@ def freeze(model: nn.Module, frozen: Sequence[str]) -> None:
     Raises:
         UsageError: A name is not in the model, or no parameter is left to train.
     """
+    modules = dict(model.named_modules(remove_duplicate=False))
     for prefix in frozen:
         parameters = parameters_under(model, prefix)
-        if not parameters:
-            modules = [name for name, _ in model.named_children()]
-            raise UsageError(f"groups.frozen: the model has no parameter under {prefix!r}; {suggest(prefix, modules)}")
+        if not parameters and prefix not in modules:  # a layer without parameters has a mode
+            names = suggest(prefix, _beside(modules, prefix))
+            raise UsageError(f"groups.frozen: the model has no parameter under {prefix!r}; {names}")
         for parameter in parameters:
             parameter.requires_grad_(False)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise UsageError(f"groups.frozen: {', '.join(frozen) or 'the model'} leaves no parameter to train")
+
+
+def _beside(modules: Mapping[str, nn.Module], prefix: str) -> list[str]:
+    """Return the names in the innermost module that a dotted name leads to."""
+    place = prefix
+    while place not in modules:
+        place = place.rpartition(".")[0]
+    inside = modules[place]
+    names = [name for name, _ in (*inside.named_children(), *inside.named_parameters(recurse=False))]
+    return [f"{place}.{name}" if place else name for name in names]

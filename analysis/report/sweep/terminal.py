@@ -74,6 +74,10 @@ def print_diagnosis(findings: SweepFindings, console: Console, number: int | Non
     if number is not None:
         _print_run(findings, console, number)
         return
+    if failed := findings.failures:
+        count = part_of(len(failed), len(findings.data.numbers), "run", "has", "have")
+        command = f"sweeps show {shlex.quote(findings.spec.name)} {failed[0].number}"
+        console.print(Text(f"{count} failed; the first error: {command}"), soft_wrap=True)
     table = findings.diagnosis
     if not table.runs:
         console.print(Text("No run has reported an epoch yet."))

@@ -12,9 +12,10 @@ import logging
 import os
 import signal
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -29,10 +30,11 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from search_spaces import Resources, SweepError, UsageError
-from sweeps.engine.messages import Job
+from sweeps.engine.messages import Job, Step
 from sweeps.runners.ray.connection import Lifeline, RayCluster
 from sweeps.runners.ray.node_check import Expectation, lacks
 from sweeps.runners.ray.nodes import bundle, capacity, check, lacking, nodes, selector
+from sweeps.runners.ray.output_file import OutputFile, output_path, remove_outputs
 from sweeps.runners.ray.trials import RayJobs
 from sweeps.runners.worker import Worker
 
@@ -98,9 +100,9 @@ class RayRunner:
             SweepError: Ray failed.
         """
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(1, self.slots))  # otherwise actors start one after another
-        jobs = RayJobs(conductor, self._resources, self._expected, self._say)
         try:
             with _scratch() as folder, Lifeline(self._cluster.head, self._gone):
+                jobs = RayJobs(conductor, self._resources, self._expected, self._say, Path(folder).name)
                 _train(jobs, self._resources, folder)
         except (TuneError, RayError) as error:
             raise SweepError(f"Ray Tune failed: {error}") from error
@@ -146,7 +148,10 @@ def _trial_name(trial: Trial) -> str:
 def _scratch() -> Iterator[str]:
     """Yield a temporary folder for the files that Tune writes and nothing reads."""
     with tempfile.TemporaryDirectory(prefix="sweeps-tune-", ignore_cleanup_errors=True) as folder:
-        yield folder
+        try:
+            yield folder
+        finally:
+            remove_outputs(Path(folder).name)
 
 
 class RunTrainable(Trainable):
@@ -157,6 +162,8 @@ class RunTrainable(Trainable):
         # Ray would raise SystemExit in the training, as if its code had: a node that shuts down does not fail a run.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         self._node = ray.get_runtime_context().get_node_id()
+        logging.getLogger("ray.tune").setLevel(logging.ERROR)  # its advice would be in the output of the first run
+        self._output = OutputFile()
         self._worker = Worker()
         # A node that joined later was not checked when the sweep started.
         self._lacks = () if config["expected"] is None else lacks(Expectation(**config["expected"]))
@@ -165,17 +172,29 @@ class RunTrainable(Trainable):
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Start the next job with the same worker."""
         if not self._lacks:
+            self._output.begin(output_path(new_config["output"]))
+            self._rungs = new_config["job"]["rungs"]
             self._worker.start(Job(**new_config["job"]))
         return True
 
     def step(self) -> dict[str, Any]:
         """Train one step. It never reports `done`: Tune would end the trial without calling the scheduler."""
-        step = None if self._lacks else self._worker.step()
-        return {"step": step, "node": self._node, "lacks": self._lacks}
+        found = {"node": self._node, "lacks": self._lacks}
+        if self._lacks:
+            return {"step": None, "output": None, **found}
+        step = self._worker.step()
+        return {"step": step, "output": self._output.news(may_end(step, self._rungs)), **found}
 
     def cleanup(self) -> None:
         """End the processes of the last job."""
         self._worker.close()
+        self._output.end()
+
+
+def may_end(step: Step, rungs: Sequence[int]) -> bool:
+    """Return whether a run may end after this step."""
+    last = step.reports[-1] if step.reports else None
+    return step.finished or last is None or last.epoch in rungs or not last.finite
 
 
 class _Watch(TrialProgressCallback):
@@ -227,7 +246,7 @@ class _Scheduler(FIFOScheduler):
         self._jobs = jobs
 
     def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> str:
-        found = {name: result.pop(name) for name in ("step", "node", "lacks")}
+        found = {name: result.pop(name) for name in ("step", "node", "lacks", "output")}
         continues = self._jobs.report(trial.trial_id, found)
         return str(TrialScheduler.CONTINUE if continues else TrialScheduler.STOP)
 

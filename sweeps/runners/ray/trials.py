@@ -14,6 +14,7 @@ from search_spaces import Resources
 from sweeps.engine.messages import Step
 from sweeps.runners.ray.node_check import Expectation
 from sweeps.runners.ray.nodes import Node, capacity, dying, node_name, nodes
+from sweeps.runners.ray.output_file import output_path, read_output
 from sweeps.runners.ray.quarantine import Quarantine
 
 if TYPE_CHECKING:
@@ -31,15 +32,22 @@ class RayJobs:
         resources: Resources of one run.
         expected: What a node must share with the driver; None for Ray on this machine.
         say: Prints a line for the user.
+        output: Start of the names of the files with the output of the workers, unique to the command.
     """
 
     def __init__(
-        self, conductor: Conductor, resources: Resources, expected: Expectation | None, say: Callable[[str], None]
+        self,
+        conductor: Conductor,
+        resources: Resources,
+        expected: Expectation | None,
+        say: Callable[[str], None],
+        output: str,
     ) -> None:
         self.conductor = conductor
         self._resources = resources
         self._expected = None if expected is None else asdict(expected)
         self._say = say
+        self._output = output
         self._quarantine = Quarantine()
         self._numbers: dict[str, int] = {}
         self._nodes: dict[str, str] = {}  # trial -> id of the node that reported it last
@@ -61,7 +69,8 @@ class RayJobs:
         if job is None:
             return None
         self._numbers[trial_id] = job.number
-        return {"job": asdict(job), "expected": self._expected, "left_out": sorted(self._left_out())}
+        parts = {"expected": self._expected, "left_out": sorted(self._left_out()), "output": self._file(trial_id)}
+        return {"job": asdict(job), **parts}
 
     def report(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Pass a step to the conductor and return whether the trial continues."""
@@ -72,9 +81,14 @@ class RayJobs:
             self._leave_out(node, "; ".join(result["lacks"]))
             self.conductor.put_back(self._numbers.pop(trial_id))
             return False
-        continues = self.conductor.report(self._numbers[trial_id], step, self._name(node))
+        number = self._numbers[trial_id]
+        if result["output"] is not None:
+            self.conductor.record_output(number, result["output"])
+        continues = self.conductor.report(number, step, self._name(node))
         if not continues:
             del self._numbers[trial_id]
+            if result["output"] is None:
+                self._read_output(trial_id, number)
         if step.error is not None:
             self._failed(node, step.error)
         elif step.reports:
@@ -87,6 +101,7 @@ class RayJobs:
         number = self._numbers.pop(trial_id, None)
         if number is None:
             return
+        self._read_output(trial_id, number)
         self._dying = dying(self._there.values())
         node = self._nodes.get(trial_id)
         if self._dying if node is None else node in self._dying or node not in self._there:
@@ -114,9 +129,18 @@ class RayJobs:
                 continue
             quiet_s = now - self._heard.setdefault(trial.trial_id, now)
             if self.conductor.expired(self._numbers[trial.trial_id], quiet_s):
-                del self._numbers[trial.trial_id]
+                self._read_output(trial.trial_id, self._numbers.pop(trial.trial_id))
                 if trial.temporary_state.ray_actor is not None:
                     ray.kill(trial.temporary_state.ray_actor)  # it may hang
+
+    def _file(self, trial_id: str) -> str:
+        return f"{self._output}-{trial_id}"
+
+    def _read_output(self, trial_id: str, number: int) -> None:
+        """Record what a worker on this machine printed after its last report."""
+        text = read_output(output_path(self._file(trial_id)))
+        if text is not None:
+            self.conductor.record_output(number, text)
 
     def _report_nodes(self, there: dict[str, Node]) -> None:
         before, self._there = self._there, there

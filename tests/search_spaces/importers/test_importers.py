@@ -112,8 +112,8 @@ def test_wandb_distributions(parameter: str, expected: object) -> None:
         ("x: {distribution: log_uniform, min: 0, max: 1e9}", "log_uniform:"),
         ("x: 3", "must be a section"),
         ("x: {values: [[1, 2], [3]]}", "null"),
-        ("x: {}", "x: has none of value, values, min and max, parameters"),
-        ("x: {kind: {values: [a]}}", "x: has none of value, values, min and max, parameters"),
+        ("x: {}", "x (line 4): has none of value, values, min and max, parameters"),
+        ("x: {kind: {values: [a]}}", "x (line 4): has none of value, values, min and max, parameters"),
         ("random_seed: {values: [1]}\n  seed: {values: [1]}", "a sweep sets the seeds of its runs itself"),
     ],
 )
@@ -132,9 +132,9 @@ def test_several_optimizers_become_alternatives_with_a_shared_rate() -> None:
     assert "names no known optimizer" not in text
     spec, text = wandb("optimizer: {values: [adamw, sgd]}\n  momentum: {min: 0.5, max: 0.9}")
     assert isinstance(spec.recipe.optimizer, AdamW)
-    assert "left out: momentum: momentum belongs to" in text
+    assert "left out: momentum (line 5): momentum belongs to" in text
     spec, text = wandb("optimizer: {values: [adamw, mine]}")
-    assert (spec.one_of, "left out: optimizer: this space uses adamw" in text) == ({}, True)
+    assert (spec.one_of, "left out: optimizer (line 4): this space uses adamw" in text) == ({}, True)
     spec, _ = wandb("optimizer: {values: [adamw, sgd]}\n  x: {values: [a, b, c]}", "method: grid")
     assert spec.runs == 7
 
@@ -279,13 +279,46 @@ def test_early_terminate(rule: str, stopping: object) -> None:
         ("{name: accuracy, goal: maximize}", "val/accuracy", "maximize"),
         ("{name: val_loss}", "val/nll", "minimize"),
         ("{name: val/f1, goal: maximize}", "val/f1", "maximize"),
-        ("{name: 'test f1 (macro)', goal: maximize}", "val/test_f1__macro_", "maximize"),
+        ("{name: 'test f1 (macro)', goal: maximize}", "val/test f1 (macro)", "maximize"),
+        ("{name: val/hits@10, goal: maximize}", "val/hits@10", "maximize"),
+        ("{name: val/cls/f1, goal: maximize}", "val/cls/f1", "maximize"),
+        ("{name: 5_recall, goal: maximize}", "val/5_recall", "maximize"),
+        ("{name: val/точность, goal: maximize}", "val/точность", "maximize"),
+        ('{name: "a\\tb", goal: maximize}', "val/a_b", "maximize"),
+        (f"{{name: {'x' * 200}, goal: maximize}}", f"val/{'x' * 124}", "maximize"),
         ("{name: eval_bleu, goal: maximize}", "val/bleu", "maximize"),
     ],
 )
 def test_metrics(metric: str, name: str, goal: str) -> None:
     spec, _ = wandb("lr: {min: 0.1, max: 0.2}", f"method: random\nmetric: {metric}")
     assert (spec.metric.name, spec.metric.goal) == (name, goal)
+
+
+@pytest.mark.parametrize("value", ["${oc.env:HOME}", "choice(${a}, 2)", "interval(0, ${high})"])
+def test_an_interpolation_of_hydra_is_left_out(value: str) -> None:
+    spec, text = hydra(f'lr: "choice(0.1, 0.2)"\n      n: "{value}"')
+    assert ("custom.n" in flatten(spec.recipe), "custom.n" in spec.search) == (False, False)
+    assert f"# left out: n (line 6): {value!r} is not resolved; write its value\n" in text
+
+
+def test_what_is_left_out_is_named_with_its_line() -> None:
+    _, text = wandb(
+        "net:\n    parameters:\n      depth: {values: [1]}\n      inner:\n        parameters: {w: {min: 5}}"
+    )
+    assert "# left out: net.inner.w (line 8): " in text
+    _, text = imported(
+        "rate: 0.1\nhydra:\n  sweeper:\n    params:\n      lr: 0.1,0.2\n      train:\n        rate: 1,2\n"
+        "      +g: glob(*)\n      rate: glob(*)\n"
+    )
+    assert "# left out: g (line 8): glob() has no counterpart\n" in text
+    assert "# left out: rate (line 9): glob() has no counterpart\n" in text
+
+
+def test_a_list_of_overrides_is_refused_as_what_it_is() -> None:
+    with pytest.raises(
+        UsageError, match=r"^sweep.yaml: hydra.sweeper.params: must be a section of .*, found \['lr=choice"
+    ):
+        imported("hydra: {sweeper: {params: ['lr=choice(1, 2)']}}")
 
 
 def test_a_hydra_sweep() -> None:

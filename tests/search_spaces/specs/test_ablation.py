@@ -190,3 +190,15 @@ def test_what_varies_in_an_ablation_has_no_condition() -> None:
     ):
         with pytest.raises(SpecError, match=rf"{path}.* in search without a when:"):
             parse_ablation(VALID + search + more, "f.yaml", "mine")
+
+
+@pytest.mark.parametrize("metrics", ["{primary: test/f1, goal: maximize}", "{select: val/f1, goal: minimize}"])
+def test_a_metric_that_the_task_does_not_report_is_named_where_it_is_written(metrics: str) -> None:
+    old = next(line for line in VALID.splitlines() if line.startswith("metrics:"))
+    field = "metrics.select" if "select" in metrics else "metrics.primary"
+    text = VALID.replace(old, f"metrics: {metrics}")
+    with pytest.raises(SpecError) as raised:
+        parse_ablation(text, "a.yaml", "mine")
+    line = text.splitlines().index(f"metrics: {metrics}") + 1
+    rule = "the task does not report val/f1 in every epoch"
+    assert str(raised.value).startswith(f"a.yaml:{line}: {field}: {rule}; did you mean val/nll? valid: val/nll")

@@ -31,6 +31,7 @@ def train(config, seed, state=None):
         yield {"val/accuracy": plateau * (1 - 0.6 ** epoch)}
 
 def broken(config, seed, state=None):
+    print("trying", "[b]lr[/b]")
     raise RuntimeError("nothing works")
     yield
 '''
@@ -141,6 +142,21 @@ def test_no_complete_run_is_1(sweeps, tmp_path: Path) -> None:
     assert "Traceback" not in answer.text
     one = sweeps("show", "broken", "1", "--storage", url)
     assert "RuntimeError: nothing works" in one.out
+    assert "add --log" in answer.out
+    assert "sweeps show broken 1 --log" in one.out
+    log = sweeps("show", "broken", "1", "--log", "--storage", url)
+    assert (log.code, log.out, log.err) == (0, "trying [b]lr[/b]\n", "")
+    data = json.loads(sweeps("show", "broken", "1", "--log", "--json", "--storage", url).out)
+    assert data["output"] == ["trying [b]lr[/b]"]
+    assert sweeps("export", "broken", "--to", str(tmp_path / "out"), "--storage", url).code == 0
+    with (tmp_path / "out" / "output.csv").open() as file:
+        assert {row["text"] for row in csv.DictReader(file)} == {"trying [b]lr[/b]"}
+
+
+def test_a_run_without_output_says_so(sweeps) -> None:
+    answer = sweeps("show", "toy", "1", "--log")
+    assert (answer.code, answer.out) == (0, "")
+    assert answer.err.startswith("no output of run 1 is recorded: it printed nothing")
 
 
 def test_a_task_that_cannot_be_prepared_is_2(sweeps, tmp_path: Path) -> None:
@@ -233,6 +249,7 @@ def test_six_mistakes_are_six_lines(tmp_path: Path) -> None:
         (("run", "finetune", "--storage", "sqlite:////proc/no/x.db"), "--storage"),
         (("show", "tox"), "did you mean toy"),
         (("show", "toy", "99"), "runs 0 to 4"),
+        (("show", "toy", "--log"), "sweeps show toy RUN --log"),
         (("status", "tox"), "did you mean toy"),
         (("export", "tox"), "did you mean toy"),
         (("list", "--storage", "sqlite:///absent.db"), "absent.db"),
@@ -256,6 +273,7 @@ def test_a_changed_space_is_refused_with_the_difference(sweeps, project: Path, t
     answer = sweeps("run", str(other), "--local")
     assert answer.code == 2
     assert "is stored with another file" in answer.err
+    assert "continue the old sweep with its file and options (--set, --seed)" in answer.err
     for part in ("optimizer.lr", "0.001", "0.002", "warmup", "--name"):
         assert part in answer.err
     assert json.loads(sweeps("status", "toy", "--json").out)["planned"] == 5

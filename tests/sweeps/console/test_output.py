@@ -19,7 +19,7 @@ from search_spaces.specs.space import NoStopping
 from sweeps.cli.app import app
 from sweeps.console.cluster_table import NodeRow, print_nodes
 from sweeps.console.live_view import line, panel
-from sweeps.console.output import forgive_streams, open_console, print_document
+from sweeps.console.output import forgive_streams, open_console, print_document, short
 from sweeps.console.tables import print_json
 from sweeps.engine.progress import sweep_progress
 from tests.command import Command, in_this_process
@@ -189,3 +189,24 @@ def _is_text_without_encoding(call: ast.Call) -> bool:
     opens = call.func.attr in ("open", "fdopen") and (owner != "os" or call.func.attr == "fdopen")
     text = call.func.attr in ("write_text", "read_text") or (opens and not any("b" in mode for mode in modes))
     return (text and "encoding" not in named) or ("text" in named and "encoding" not in named and owner == "subprocess")
+
+
+def test_values_that_could_be_taken_for_others_have_quotes() -> None:
+    values = [1, "1", True, "true", "True", None, "null", "", 2.5, "2.5", "1e-3", "None", "[b]", "a,b", (0.9, 0.95)]
+    texts = [
+        "1",
+        "'1'",
+        "true",
+        "'true'",
+        "'True'",
+        "null",
+        "'null'",
+        "''",
+        "2.5",
+        "'2.5'",
+        "'1e-3'",
+        "None",
+        "[b]",
+        "a,b",
+    ]
+    assert [short(value) for value in values] == [*texts, "(0.9, 0.95)"]

@@ -23,8 +23,8 @@ from search_spaces import (
     resolve,
     sobol_point,
 )
-from sweeps.engine.conductor import ALIKE, MAX_ATTEMPTS, Conductor
-from sweeps.engine.live_run import LiveRun, warnings
+from sweeps.engine.conductor import ALIKE, MAX_ATTEMPTS, MAX_ATTEMPTS_OF_MANY, Conductor
+from sweeps.engine.live_run import LiveRun, failures, same_error, warnings
 from sweeps.engine.messages import Step
 from sweeps.engine.outcome import judge
 from sweeps.plan.asha import Rungs
@@ -51,7 +51,7 @@ from tests.fakes import (
     unstable,
     writer_of,
 )
-from trainers.reports import EpochReport
+from trainers.reports import EpochReport, Position
 
 
 def states(conductor: Any) -> Counter[str]:
@@ -325,6 +325,17 @@ def test_a_task_without_the_metric_fails_at_its_first_epoch() -> None:
     assert (outcome.state, outcome.error) == (RunState.FAILED, "epoch 2 reported no 'val/f1'; it reported val/nll")
 
 
+def test_the_warning_names_every_metric_that_was_no_number(sqlite_url: str, tmp_path: Path) -> None:
+    def curve(recipe: Recipe, epoch: int) -> dict[str, float]:
+        return {"val/accuracy": 0.5, "val/auc": math.nan if epoch == 2 else 0.5, "test/f1": math.nan}
+
+    conductor = run_sweep(space(runs=1), sqlite_url, tmp_path / "checkpoints", CurveRunner(curve))
+    assert conductor.runs[0].warning == (
+        "test/f1, val/auc: not a finite number in some epochs (NaN is recorded as missing); the sweep optimizes "
+        "val/accuracy"
+    )
+
+
 def test_another_metric_that_is_no_number_is_a_warning(sqlite_url: str, tmp_path: Path) -> None:
     def curve(recipe: Recipe, epoch: int) -> dict[str, float]:
         return {"val/accuracy": 0.5, "val/auc": math.nan if epoch == 2 else 0.5}
@@ -355,6 +366,46 @@ def test_a_sweep_stops_when_its_first_runs_fail_alike(sqlite_url: str, tmp_path:
     assert not conductor.finished
     # The next command starts anew: the error may have been fixed.
     assert states(run_sweep(spec, sqlite_url, tmp_path / "checkpoints"))["COMPLETE"] > 0
+
+
+def test_errors_that_differ_in_numbers_are_alike(sqlite_url: str, tmp_path: Path) -> None:
+    def curve(recipe: Recipe, epoch: int) -> dict[str, float]:
+        raise ValueError(f"<Model at {id(recipe):#x}> of {tmp_path}/{recipe.optimizer.lr}.pt: lr {recipe.optimizer.lr}")
+
+    spec = space(runs=16)
+    conductor = run_sweep(spec, sqlite_url, tmp_path / "checkpoints", CurveRunner(curve, slots=1))
+    assert len(conductor.runs) == ALIKE
+    assert conductor.gave_up is not None
+    assert conductor.gave_up.startswith("ValueError: <Model at 0x")
+    assert failures(conductor.runs) == [f"{conductor.gave_up} (run 0, ...)"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("RuntimeError: epoch 3, loss=0.12", "RuntimeError: epoch 17, loss=-1e-05"),
+        ("E: [Errno 2] No such file: '/tmp/run-1/x.pt'", "E: [Errno 2] No such file: '/tmp/run-2/b/y.pt'"),
+        ("E: <Data object at 0x7f3a2b1c>", "E: <Data object at 0xffffab>"),
+        ("E: 2026-11-28 10:52:01.123456+00:00", "E: 2026-11-29 09:00:00.5+00:00"),
+        ("E: job 3f2a9c1d-1234-4aaa-bbbb-cccccccccccc", "E: job deadbeef-0000-4aaa-bbbb-cccccccccccc"),
+        ("E: loss nan", "E: loss 3.0"),
+    ],
+)
+def test_what_differs_between_errors_that_are_alike(one: str, other: str) -> None:
+    assert same_error(one) == same_error(other)
+
+
+@pytest.mark.parametrize(("one", "other"), [("KeyError: 'a'", "KeyError: 'b'"), ("ValueError: 1", "TypeError: 1")])
+def test_other_errors_are_not_alike(one: str, other: str) -> None:
+    assert same_error(one) != same_error(other)
+
+
+def test_the_error_of_a_group_of_exceptions_is_its_last_one(sqlite_url: str, tmp_path: Path) -> None:
+    def curve(recipe: Recipe, epoch: int) -> dict[str, float]:
+        raise ExceptionGroup("two", [ValueError("a"), TypeError("b")])
+
+    conductor = run_sweep(space(runs=4), sqlite_url, tmp_path / "checkpoints", CurveRunner(curve, slots=1))
+    assert conductor.gave_up == "TypeError: b"
 
 
 def test_a_sweep_goes_on_if_it_must(sqlite_url: str, tmp_path: Path) -> None:
@@ -396,7 +447,7 @@ def test_a_run_whose_workers_keep_dying_is_failed(sqlite_url: str, tmp_path: Pat
     conductor = run_sweep(spec, sqlite_url, tmp_path / "c", CurveRunner(kill={2: 99}))
     run = conductor.runs[2]
     assert run.state is RunState.FAILED
-    assert run.error == f"its worker died {MAX_ATTEMPTS} times without finishing a new epoch; last: killed"
+    assert run.error == f"its worker died {MAX_ATTEMPTS} times without saving a further step; last: killed"
     assert broken_rules(sqlite_url, spec) == []
     assert rows(sqlite_url, "SELECT attempts, error FROM run WHERE number = 2") == [(MAX_ATTEMPTS, run.error)]
 
@@ -418,6 +469,57 @@ def test_deaths_between_which_something_was_done_do_not_add_up(sqlite_url: str, 
             assert job is not None
             conductor.lost(job.number, "killed")
         assert conductor.runs[0].state is RunState.FAILED
+
+
+def deaths_until_failed(conductor: Conductor, *saved: Position) -> int:
+    """Kill workers of run 0, each after it has reported a checkpoint, and return how many it took."""
+    deaths = 0
+    while (job := conductor.next_job()) is not None and conductor.runs[0].state is not RunState.FAILED:
+        if job.number == 0:
+            if saved:
+                assert conductor.report(0, Step(saved=saved[min(deaths, len(saved) - 1)]))
+            conductor.lost(0, "killed")
+            deaths += 1
+    assert conductor.runs[0].state is RunState.FAILED
+    return deaths
+
+
+def test_a_further_checkpoint_is_progress_and_the_same_one_is_none(sqlite_url: str, tmp_path: Path) -> None:
+    with Store(sqlite_url) as store:
+        conductor = conductor_of(space(runs=1, early_stopping=NoStopping()), store, tmp_path / "c")
+        further = [Position(0, step) for step in range(1, 8)]
+        # The worker that first reports the last position is the first one that dies there.
+        assert deaths_until_failed(conductor, *further) == len(further) + MAX_ATTEMPTS - 1
+        assert conductor.runs[0].error == "its worker died 3 times without saving a further step; last: killed"
+
+
+def test_a_checkpoint_before_the_furthest_one_is_no_progress(sqlite_url: str, tmp_path: Path) -> None:
+    with Store(sqlite_url) as store:
+        conductor = conductor_of(space(runs=1, early_stopping=NoStopping()), store, tmp_path / "c")
+        back = [Position(1, 5), Position(0, 9), Position(1, 0), Position(1, 5)]
+        assert deaths_until_failed(conductor, *back) == MAX_ATTEMPTS
+
+
+@pytest.mark.parametrize(
+    ("of_the_other", "dies", "limit"),
+    [
+        (Step(saved=Position(0, 3)), True, MAX_ATTEMPTS_OF_MANY),
+        (Step(saved=Position(0, 3)), False, MAX_ATTEMPTS),
+        (Step(), True, MAX_ATTEMPTS),  # neither can be trained: the task may be the cause
+    ],
+)
+def test_deaths_of_other_runs_speak_for_the_machine(
+    sqlite_url: str, tmp_path: Path, of_the_other: Step, dies: bool, limit: int
+) -> None:
+    with Store(sqlite_url) as store:
+        conductor = conductor_of(space(runs=2, early_stopping=NoStopping()), store, tmp_path / "c")
+        for _ in range(2):
+            conductor.next_job()
+        assert conductor.report(1, of_the_other)
+        conductor.put_back(0)
+        if dies:
+            conductor.lost(1, "killed")
+        assert deaths_until_failed(conductor) == limit
 
 
 def test_a_step_within_an_epoch_records_nothing_and_ends_when_drained(sqlite_url: str, tmp_path: Path) -> None:

@@ -61,6 +61,13 @@ class Interrupting(Line):
     def model(self, recipe):
         raise KeyboardInterrupt
 
+class Odd(BaseException):
+    pass
+
+class OddlyLeaving(Line):
+    def model(self, recipe):
+        raise Odd("no model today")
+
 class Late(Line):
     def model(self, recipe):
         class Network(torch.nn.Linear):
@@ -116,6 +123,7 @@ def test_a_failure_is_exit_code_1_and_says_what_to_do() -> None:
         ("own_inspected:Leaving", r"data\(seed\) failed: SystemExit: no data today"),
         ("own_inspected:Gone", "cannot be trained: its process ended, exit code 0"),
         ("own_inspected:Interrupting", "cannot be trained: KeyboardInterrupt"),
+        ("own_inspected:OddlyLeaving", "cannot be trained: Odd: no model today"),
         ("cartpole", "found a training loop"),
     ],
 )

@@ -34,6 +34,7 @@ def _one_thread() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _steps_end_at_rungs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_module, "SLICE_S", 60.0)
+    monkeypatch.setattr(worker_module, "TRAINED_PER_SAVED", 0)  # these trainings are shorter than their checkpoints
 
 
 def job(folder: Path | None, **changes: Any) -> Job:
@@ -128,6 +129,9 @@ def test_a_worker_that_dies_after_every_step_makes_progress(
             break
     assert found[-1].finished
     assert values(found) == whole
+    saved = [step.saved for step in found]
+    assert saved == sorted(saved)
+    assert saved[:4] == [(0, 0), (0, 1), (0, 1), (0, 2)]  # a worker reports the checkpoint from which it continues
 
 
 @pytest.mark.parametrize(
@@ -166,6 +170,21 @@ def test_between_rungs_time_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     other.start(job(tmp_path / "rare", rungs=(), checkpoint_every_s=1e9))
     steps(other, 3)
     assert stored(tmp_path / "rare") == []
+
+
+def test_saving_within_an_epoch_takes_a_small_share_of_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "SLICE_S", 0.0)
+    monkeypatch.setattr(worker_module, "TRAINED_PER_SAVED", 1e9)
+    worker = Worker()
+    worker.start(job(tmp_path, rungs=(), checkpoint_every_s=1e-9, recorded=0))
+    found = []
+    while epochs(found)[-1:] != [[1]]:
+        found += steps(worker, 1)
+    assert stored(tmp_path) == ["epoch-000000-step-000000001.ckpt"]  # the training was too short for another one
+    steps(worker, 1)  # between two epochs, only `checkpoint_every_s` counts
+    assert stored(tmp_path) == ["epoch-000000-step-000000001.ckpt", "epoch-000001.ckpt"]
 
 
 @pytest.mark.parametrize("done", [1, 2])
@@ -297,6 +316,14 @@ LOOP = """
         yield {"val/x": 1.0}
         raise KeyboardInterrupt
 
+    class WordlessError(Exception):
+        def __str__(self):
+            raise ValueError("no text")
+
+    def wordless(config, seed, state=None):
+        yield {"val/x": 1.0}
+        raise WordlessError
+
     def broken(config, seed, state=None):
         yield {"val/x": 1.0}
         raise KeyError("their mistake")
@@ -336,7 +363,12 @@ def test_a_loop_that_ends_early_has_failed_after_its_epochs(tmp_path: Path, modu
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("leaves", "SystemExit: diverged, giving up"), ("silent", "SystemExit"), ("interrupts", "KeyboardInterrupt")],
+    [
+        ("leaves", "SystemExit: diverged, giving up"),
+        ("silent", "SystemExit"),
+        ("interrupts", "KeyboardInterrupt"),
+        ("wordless", "their_loop.WordlessError: <exception str() failed>"),
+    ],
 )
 def test_code_that_leaves_fails_its_run_after_its_epochs(module: Any, name: str, reason: str) -> None:
     [step] = steps(loop(module, name, rungs=()))
@@ -432,6 +464,7 @@ def test_a_full_disk_costs_checkpoints_and_no_run(tmp_path: Path, whole: Any) ->
         "trained weights not written: File too large",
     ]
     assert stored(tmp_path) == []
+    assert {step.saved for step in found} == {(0, 0)}
     worker.start(job(tmp_path, seed=4))
     assert worker.step().warning is None
 

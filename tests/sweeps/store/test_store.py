@@ -10,15 +10,27 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
+from analysis.load import output_frame, output_lines, runs_of
 from search_spaces import AdamW, LeaseLostError, Recipe, SpaceSpec, SweepError, UsageError
 from sweeps.run_state import RunState
 from sweeps.store.database import connect
-from sweeps.store.events import Event, RunAdded, RunBegun, RunsInterrupted, StepRecorded, WeightsKept
+from sweeps.store.events import (
+    Event,
+    OutputRecorded,
+    RunAdded,
+    RunBegun,
+    RunsInterrupted,
+    StepRecorded,
+    WeightsKept,
+    decode,
+    encode,
+)
 from sweeps.store.records import Fence, RunOutcome
 from sweeps.store.store import Store
-from sweeps.store.tables import SCHEMA_VERSION
+from sweeps.store.tables import SCHEMA_VERSION, missing_columns
 from tests.fakes import add_sweep, rows, snapshot, space, take
 from trainers.reports import EpochReport, Predictions
 
@@ -430,3 +442,34 @@ def test_the_provenance_is_replaced_for_the_holder_of_the_lease_only(store: Stor
     assert row.provenance == {"cpus": 4, "changes": [{"text": "x"}]}
     with pytest.raises(LeaseLostError):
         store.set_provenance(replace(book.fence, token=book.fence.token - 1), {})
+
+
+# --- output -----------------------------------------------------------------------------------------------------
+
+
+def test_the_output_of_an_attempt_is_replaced_and_that_of_another_follows(
+    store: Store, book: Book, sweep_id: int, database_url: str
+) -> None:
+    book.add(0)
+    book.add(1)
+    now = datetime.now(UTC)
+    for attempt, printed in ((1, "a"), (1, "a\n\u00e9\\x00"), (2, "b")):
+        book.write(decode(encode(OutputRecorded(0, attempt, printed, now))))
+    assert store.printed(sweep_id) == {0}
+    assert output_lines(output_frame(database_url, "toy", 0)) == ["a", "\u00e9\\x00", "--- attempt 2 ---", "b"]
+    assert output_frame(database_url, "toy", 1).empty
+
+
+def test_a_database_of_an_earlier_release_has_no_output_until_it_is_written(
+    store: Store, book: Book, sweep_id: int, database_url: str
+) -> None:
+    book.add(0)
+    engine = connect(database_url)
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE run_output"))
+        assert missing_columns(connection) == []
+    engine.dispose()
+    assert output_frame(database_url, "toy").empty
+    assert [run.number for run in runs_of(database_url, "toy")] == [0]
+    with Store(database_url) as again:
+        assert again.printed(sweep_id) == frozenset()

@@ -156,3 +156,59 @@ def test_averaged_weights_of_a_cnn_are_not_worse_than_the_last_steps():
     reports = [last(Training(recipe, load_task("digits"), seed)) for seed in range(4)]
     gains = [one.metrics["test/accuracy@ema"] - one.metrics["test/accuracy"] for one in reports]
     assert sum(gains) / len(gains) > -0.02
+
+
+class EveryKind(nn.Module):
+    """A model whose layers have statistics of all kinds, some of which training does not update."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(6, 8)
+        self.instances = nn.InstanceNorm1d(2, track_running_stats=True)
+        self.without_momentum = nn.InstanceNorm1d(2, momentum=None, track_running_stats=True)
+        self.constant = nn.BatchNorm1d(8, momentum=0.0)
+        self.eval_only = nn.BatchNorm1d(8)
+        self.unused = nn.BatchNorm1d(8)
+        self.last = nn.Linear(8, 3)
+
+    def train(self, mode: bool = True) -> "EveryKind":
+        super().train(mode)
+        self.eval_only.eval()
+        return self
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        signals = self.first(inputs).reshape(-1, 2, 4)
+        flat = self.without_momentum(self.instances(signals)).reshape(-1, 8)
+        return self.last(self.eval_only(self.constant(flat)))
+
+
+@pytest.fixture
+def mixed():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model, inputs = EveryKind(), torch.randn(25, 6)
+    for buffer in model.buffers():
+        if buffer.is_floating_point():
+            buffer.fill_(0.25)
+    return model, inputs
+
+
+def test_statistics_of_instance_norm_are_the_means_over_all_batches(mixed):
+    model, inputs = mixed
+    with torch.no_grad():
+        batches = [model.first(batch).reshape(-1, 2, 4) for batch in inputs.split(10)]
+    recompute_statistics(model, inputs, batch_size=10)
+    means = torch.stack([batch.mean(2).mean(0) for batch in batches]).mean(0)
+    variances = torch.stack([batch.var(2).mean(0) for batch in batches]).mean(0)
+    torch.testing.assert_close(model.instances.running_mean, means)
+    torch.testing.assert_close(model.instances.running_var, variances)
+    assert model.instances.momentum == 0.1
+    assert not model.instances._forward_pre_hooks
+
+
+@pytest.mark.parametrize("layer", ["without_momentum", "constant", "eval_only", "unused"])
+def test_layers_that_training_does_not_update_keep_their_statistics(mixed, layer):
+    model, inputs = mixed
+    recompute_statistics(model, inputs, batch_size=10)
+    kept = getattr(model, layer)
+    assert kept.running_mean.tolist() == kept.running_var.tolist() == [0.25] * kept.num_features

@@ -49,6 +49,14 @@ class Net(nn.Module):
         return logits
 
 
+class Printing(Blobs):
+    """Prints in every process."""
+
+    def model(self, recipe: Recipe) -> nn.Module:
+        print("a model of one of", distributed.get_world_size())
+        return super().model(recipe)
+
+
 class Plain(Blobs):
     """The same without the buffer, which counts differently in one process and in two."""
 

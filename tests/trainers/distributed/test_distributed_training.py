@@ -365,3 +365,10 @@ def test_a_worker_trains_jobs_in_processes_and_resumes_from_their_checkpoints(tm
     finally:
         worker.close()
         torch.set_num_threads(threads)
+
+
+def test_processes_print_where_their_parent_does_now(capfd: pytest.CaptureFixture[str]) -> None:
+    # The fork server was started earlier, with other streams.
+    for _ in range(2):
+        with closing(open_training(f"{TASKS}:Printing", SMALL, 3, 2)):
+            assert capfd.readouterr().out == "a model of one of 2\n" * 2

@@ -12,6 +12,7 @@ from search_spaces.metric_names import fgsm, metric_name, pruned, with_temperatu
 from search_spaces.recipe.averaging import EMA, SWA, Averaging, Best
 from search_spaces.recipe.optimizers import SGD
 from search_spaces.recipe.recipe import Budget, Recipe, Signals
+from search_spaces.recipe.reported import epoch_metrics, final_metrics
 from search_spaces.specs.space import Metric
 from sweeps.store.tables import Prediction
 from trainers.evaluation.scorer import robust_temperature, scaled
@@ -148,3 +149,17 @@ def test_val_and_test_are_each_run_once(blobs, monkeypatch):
     training.model.register_forward_pre_hook(lambda model, inputs: passes.append((model.training, len(inputs[0]))))
     training.run_epoch()
     assert [size for trains, size in passes if not trains] == [30, 30]
+
+
+@pytest.mark.parametrize("epochs", [1, 3])
+@pytest.mark.parametrize("averaging", [None, EMA(), EMA(start=0.9), SWA(), SWA(last=1.0), Best()], ids=repr)
+def test_metrics_that_are_known_before_a_training(blobs, averaging, epochs):
+    recipe = BASE.model_copy(
+        update={"budget": Budget(epochs=epochs, batch_size=16), "signals": Signals(pruning=(0.5,))}
+    )
+    recipe = recipe.model_copy(update={"averaging": averaging} if averaging else {})
+    training = Training(recipe, blobs, 0)
+    reports = [training.run_epoch() for _ in range(epochs)]
+    on_val = [{name for name in report.metrics if name.startswith("val/")} for report in reports]
+    assert set(epoch_metrics(recipe)) == set.intersection(*on_val)
+    assert set(final_metrics(recipe)) == {name for name in reports[-1].metrics if not name.startswith("train/")}

@@ -109,3 +109,17 @@ def test_a_frozen_token_does_not_freeze_the_model_that_owns_it():
     training_mode(model, ("token",))
     assert model.training
     assert model.head.training
+
+
+def test_a_layer_without_parameters_is_frozen_by_its_name(blobs, monkeypatch):
+    def model(self, recipe: Recipe) -> nn.Module:
+        layers = [nn.Linear(6, 8), nn.BatchNorm1d(8, affine=False), nn.Dropout(0.5), nn.Linear(8, 3)]
+        return nn.Sequential(*layers)
+
+    monkeypatch.setattr(type(blobs), "model", model)
+    training = Training(recipe("1", "2"), blobs, 0)
+    before = copy.deepcopy(training.model.state_dict())
+    training.run_epoch()
+    assert changed(before, training.model.state_dict()) == {"0.weight", "0.bias", "3.weight", "3.bias"}
+    training_mode(training.model, ["1", "2"])
+    assert [layer.training for layer in training.model] == [True, False, False, True]

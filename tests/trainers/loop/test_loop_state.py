@@ -1,4 +1,7 @@
+import random
+from collections import Counter, OrderedDict, defaultdict
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,16 +20,48 @@ def stored(tmp_path, state):
     return from_stored(checkpoints.latest(LocalFolder(tmp_path))[1]["state"])
 
 
-def test_numbers_of_numpy_become_numbers(tmp_path):
+@pytest.mark.parametrize(
+    "scalar",
+    [
+        np.float64("inf"),
+        np.float32(0.1),
+        np.float16(0.1),
+        np.longdouble(0.1),
+        np.int8(-3),
+        np.uint64(2**63),
+        np.bool_(True),
+        np.complex64(1j),
+        np.str_("é"),
+        np.bytes_(b"a"),
+        np.datetime64("2026-01-01T00:00:00.000000001"),
+        np.timedelta64(3, "s"),
+    ],
+)
+def test_scalars_of_numpy_come_back_with_their_types(tmp_path, scalar):
+    back = stored(tmp_path, {"deep": OrderedDict(a=[(scalar,)])})["deep"]
+    assert type(back) is OrderedDict
+    assert (type(back["a"][0][0]), back["a"][0][0].dtype, back["a"][0][0]) == (type(scalar), scalar.dtype, scalar)
+
+
+def test_plain_values_come_back_with_their_types(tmp_path):
     state = {
-        "best": np.float64("inf"),
-        "n": np.int64(3),
-        "ok": np.bool_(True),
-        "all": [np.float32(0.5), (np.str_("a"),)],
+        "set": {1, "a"},
+        "counter": Counter("aab"),
+        "tuple": (1, (2.0, None)),
+        "bytes": bytearray(b"a"),
+        "dtype": torch.bfloat16,
+        "numpy": np.random.RandomState(0).get_state(legacy=False),
+        "generator": np.random.default_rng(0).bit_generator.state,
+        "python": random.Random(0).getstate(),
+        "keys": {np.int64(5): 1, (1, np.int64(2)): 2},
+        "items": {np.int64(5)},
     }
     back = stored(tmp_path, state)
-    assert back == {"best": float("inf"), "n": 3, "ok": True, "all": [0.5, ("a",)]}
-    assert [type(back[name]) for name in ("best", "n", "ok")] == [float, int, bool]
+    for name in state.keys() - {"numpy"}:
+        assert (type(back[name]), back[name]) == (type(state[name]), state[name])
+    again = np.random.RandomState()
+    again.set_state(back["numpy"])
+    assert again.rand() == np.random.RandomState(0).rand()
 
 
 @pytest.mark.parametrize(
@@ -63,15 +98,30 @@ def test_the_state_is_copied_and_a_state_dict_keeps_its_versions(tmp_path):
 @pytest.mark.parametrize(
     ("state", "expected"),
     [
-        ({"best": Decimal(1)}, r"state\['best'\] is decimal.Decimal: a state holds tensors"),
+        ({"best": Decimal(1)}, r"state\['best'\] is decimal.Decimal: a state holds detached tensors"),
         ({"a": {"b": [1, Decimal(1)]}}, r"state\['a'\]\['b'\]\[1\] is decimal.Decimal"),
         ({"a": np.array([None])}, r"state\['a'\] is numpy.ndarray"),
         ({"next": (x for x in "ab")}, r"state\['next'\] is generator"),
         ({"f": lambda: 1}, r"state\['f'\] is function"),
-        ({"loss": torch.ones(1, requires_grad=True) * 2}, r"state\['loss'\] is torch.Tensor"),
+        ({"loss": torch.ones(1, requires_grad=True) * 2}, r"state\['loss'\] is torch.Tensor: a state holds detached"),
+        ({"a": {"b": [torch.ones(1, requires_grad=True) * 2]}}, r"state\['a'\]\['b'\]\[0\] is torch.Tensor"),
+        ({"a": np.zeros(2, "i4,f8")}, r"state\['a'\] is numpy.ndarray of \[\('f0', '<i4'\), \('f1', '<f8'\)\]: a"),
+        ({"a": np.ma.array([1, 2], mask=[0, 1])}, r"state\['a'\] is numpy.ma.MaskedArray"),
+        ({"a": defaultdict(list)}, r"state\['a'\] is collections.defaultdict"),
+        ({"a": {"b": {Decimal(1)}}}, r"an item of state\['a'\]\['b'\] is decimal.Decimal"),
+        ({"a": {Decimal(1): 1}}, r"a key of state\['a'\] is decimal.Decimal"),
+        ({"a": Path("a")}, r"state\['a'\] is pathlib.PosixPath"),
+        ({"a": torch.Generator()}, r"state\['a'\] is torch._C.Generator"),
     ],
 )
 def test_what_cannot_be_stored_is_named(state, expected):
     with pytest.raises(RunError, match=f"^{expected}") as caught:
         to_stored(state)
     assert "\n" not in str(caught.value)
+
+
+def test_a_state_that_contains_itself_is_refused():
+    state = {"a": []}
+    state["a"].append(state)
+    with pytest.raises(RunError, match=r"^state: a list or dict of it contains itself, which cannot be stored$"):
+        to_stored(state)

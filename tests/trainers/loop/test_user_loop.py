@@ -1,3 +1,4 @@
+import pathlib
 import textwrap
 
 import numpy as np
@@ -154,6 +155,15 @@ def test_a_wrong_yield_is_one_clear_line(yielded, expected):
     assert "epoch 1 of the training loop" in str(caught.value)
 
 
+def test_a_state_that_cannot_be_stored_fails_the_first_epoch():
+    def loop(config, seed, state=None):
+        while True:
+            yield {"val/x": 1.0}, {"best": {1.0: pathlib.Path("a")}}
+
+    with pytest.raises(RunError, match=r"^state\['best'\]\[1.0\] is pathlib.PosixPath: a state holds"):
+        UserLoopTraining(loop, RECIPE, 0).run_epoch()
+
+
 def test_a_loop_that_yields_nothing():
     def loop(config, seed, state=None):
         return
@@ -191,3 +201,8 @@ def test_loops_that_take_turns_draw_what_they_draw_alone():
 def test_a_foreign_snapshot_is_refused():
     with pytest.raises(CheckpointError, match="'metrics' is missing"):
         UserLoopTraining(train, RECIPE, 0).load_state_dict({"epoch": 1})
+
+
+def test_a_whole_number_beyond_floats_is_one_line():
+    with pytest.raises(RunError, match="epoch 3 of the training loop: a metric is too large for a float"):
+        user_loop._parse({"val/x": 10**400}, 3)

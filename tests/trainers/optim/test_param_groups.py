@@ -1,6 +1,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import parametrizations
 from transformers import BertConfig, BertForSequenceClassification, BertModel, Trainer
 from transformers.trainer_pt_utils import get_parameter_names
 
@@ -229,6 +230,7 @@ def test_a_frozen_prefix_ends_at_a_dot():
     ("frozen", "message"),
     [
         (("bodi",), r"groups\.frozen: the model has no parameter under 'bodi'; did you mean body\?"),
+        (("body.wait",), r"no parameter under 'body.wait'; did you mean body.weight\? valid: body.weight, body.bias$"),
         (("body", "head"), r"groups\.frozen: body, head leaves no parameter to train"),
     ],
 )
@@ -237,6 +239,34 @@ def test_what_cannot_be_frozen(frozen, message):
     model.body, model.head = nn.Linear(1, 1), nn.Linear(1, 1)
     with pytest.raises(UsageError, match=message):
         build_optimizer(SGD(), model, ParameterGroups(frozen=frozen))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("0.weight", {"0.parametrizations.weight.original0", "0.parametrizations.weight.original1"}),
+        ("0", {"0.bias", "0.parametrizations.weight.original0", "0.parametrizations.weight.original1"}),
+        ("1.weight", {"1.parametrizations.weight.original"}),
+        ("0.parametrizations.weight.original0", {"0.parametrizations.weight.original0"}),
+    ],
+)
+def test_a_parametrized_weight_is_frozen_under_its_plain_name(name, expected):
+    model = parametrized()
+    build_optimizer(SGD(), model, ParameterGroups(frozen=(name,)))
+    assert {name for name, parameter in model.named_parameters() if not parameter.requires_grad} == expected
+
+
+def parametrized() -> nn.Sequential:
+    normed = [parametrizations.weight_norm(nn.Linear(2, 2)), parametrizations.spectral_norm(nn.Linear(2, 2))]
+    return nn.Sequential(*normed, nn.Linear(2, 2))
+
+
+def test_a_layer_with_parametrizations_is_one_layer():
+    model = parametrized()
+    assert find_layer_groups(model) == ((("0",), ("1",)), "2")
+    scales = lr_scales(model, ParameterGroups(layer_decay=0.5))
+    assert {name.partition(".")[0]: scale for name, scale in scales.items()} == {"0": 0.25, "1": 0.5, "2": 1.0}
+    assert [scales["0.bias"], scales["1.bias"]] == [0.25, 0.5]
 
 
 class SharedMatrix(nn.Module):

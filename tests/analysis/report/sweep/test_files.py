@@ -30,6 +30,7 @@ from analysis.sweep.evidence import read_sweep
 from analysis.sweep.findings import SweepFindings, sweep_findings
 from search_spaces import SpaceSpec, UsageError, parse_space
 from sweeps.console.output import open_console
+from sweeps.run_state import RunState
 from tests.analysis.made_sweeps import made_sweep, peak
 from tests.analysis.report_cases import ATTACKS
 from tests.analysis.sweep_cases import SWEEPS as CASES
@@ -274,6 +275,10 @@ def test_the_terminal_says_the_diagnosis(made: dict[str, Made], case: str) -> No
     findings = made[case].findings
     whole = said(print_diagnosis, findings, None)
     assert all(share.code.value in whole for share in findings.diagnosis.shares)
+    failed = [state for state in findings.data.states if state is RunState.FAILED]
+    assert (
+        f"{len(failed)} of {len(findings.data.states)} run" in whole and "the first error: sweeps show" in whole
+    ) == (failed != [])
     for number in findings.data.numbers:
         words = " ".join(said(print_diagnosis, findings, number).split())
         every = findings.findings.get(number, ())
