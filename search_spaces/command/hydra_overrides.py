@@ -7,9 +7,9 @@ before a quote. OmegaConf reads the result again and takes `${` for an interpola
 import re
 from collections.abc import Mapping
 
+from search_spaces.command.inputs import Argument
 from search_spaces.errors import UsageError
 from search_spaces.values import show
-from search_spaces.command.inputs import Argument
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")

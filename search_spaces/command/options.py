@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
+from search_spaces.command.inputs import Argument
 from search_spaces.errors import UsageError
 from search_spaces.values import show
-from search_spaces.command.inputs import Argument
 
 
 @dataclass(frozen=True)

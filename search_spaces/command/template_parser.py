@@ -6,8 +6,6 @@ import shlex
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from search_spaces.errors import Problem, SpecError, suggest
-from search_spaces.values import show
 from search_spaces.command.inputs import SETTINGS
 from search_spaces.command.options import OptionStyle
 from search_spaces.command.template import (
@@ -21,6 +19,8 @@ from search_spaces.command.template import (
     Word,
     used_arguments,
 )
+from search_spaces.errors import Problem, SpecError, suggest
+from search_spaces.values import show
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,9 @@ def _unused_problems(template: Template, arguments: Collection[str], where: str)
     resumed = used_arguments(template, arguments)
     for name in arguments:
         if name not in used:
-            found = "only when it resumes" if name in resumed else "in no placeholder"
-            rule = f"an argument must reach the command, and this one does {found}"
-            yield Problem(where, f"args.{name}", f"{rule}; add ${{args}} or ${{args.{name}}} to task.command")
+            found = "found only in ${resume:...}" if name in resumed else "found in no placeholder"
+            ways = f"add ${{args}} or ${{args.{name}}} to task.command"
+            yield Problem(where, f"args.{name}", f"must reach the command, {found}; {ways}")
 
 
 class _Reader:

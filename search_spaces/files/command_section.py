@@ -12,7 +12,7 @@ from search_spaces.specs.command_task import CommandTask
 
 MOVED = ("args", "budget")
 """Sections of the recipe that such a space has at the top."""
-_ANY = CommandTask(command=("true",))
+_ANY = CommandTask(command=("true", "${args}"))
 
 
 def has_command(root: Section) -> bool:

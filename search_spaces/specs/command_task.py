@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 from pydantic.types import Strict
 
+from search_spaces.command.inputs import RunInputs
+from search_spaces.command.options import OptionStyle
+from search_spaces.command.template import Placeholder, Template, render
+from search_spaces.command.template_parser import Names, parse_template
+from search_spaces.errors import Problem, UsageError
 from search_spaces.recipe.part import Part, Positive
+from search_spaces.recipe.recipe import Recipe
 from search_spaces.values import show
 
 STDOUT = "stdout"
@@ -66,6 +72,8 @@ class CommandTask(Part):
         booleans: How `${args}` writes true and false: `--x` and `--no-x` (`pair`), `--x` or nothing (`present`),
             `--x true` (`text`), or `--x True` (`python`).
         lists: How `${args}` writes a list: `--x 1 2` (`items`), `--x 1,2` (`commas`), or `--x 1 --x 2` (`repeated`).
+        reads_environment: Whether the program reads its arguments from the variables `SWEEPS_ARG_LR` (or `SWEEPS_ARGS`,
+            as JSON), so that they need not be in the command.
         grace_s: Seconds between the request to stop (SIGTERM) and the end by force (SIGKILL).
     """
 
@@ -75,6 +83,7 @@ class CommandTask(Part):
     config: str | None = None
     booleans: Literal["pair", "present", "text", "python"] = "pair"
     lists: Literal["items", "commas", "repeated"] = "items"
+    reads_environment: bool = False
     grace_s: Positive = 30.0
 
     @property
@@ -88,16 +97,30 @@ class CommandTask(Part):
         script = next((word for word in self.command[1:] if _SCRIPT.fullmatch(word)), self.command[0])
         return os.path.basename(script)[:_LONGEST_TITLE] or self.command[0]
 
-    @model_validator(mode="after")
-    def _config_is_used(self) -> Self:
-        uses = uses_placeholder(self.command, "config")
-        if self.config is not None and not uses:
-            raise ValueError("config is not used; add ${config} to the command")
-        if self.config is None and uses:
-            raise ValueError("${config} needs the file that it is a copy of; add config: FILE")
-        return self
+    def template(self, recipe: Recipe) -> Template:
+        """Return the command with the placeholders that it may have for a recipe.
+
+        Raises:
+            SpecError: A placeholder is invalid, or an argument reaches the program in no way; has every problem.
+        """
+        settings = ["out", "run", "seed", f"{recipe.budget.unit}s", *(["config"] if self.config else [])]
+        style = OptionStyle(self.booleans, self.lists)
+        elsewhere = self.reads_environment or self.config is not None
+        return parse_template(self.command, Names(tuple(recipe.args), settings), "", style, elsewhere)
 
 
-def uses_placeholder(command: Sequence[str], name: str) -> bool:
-    """Return whether a word of a command has the placeholder `${name}`."""
-    return any(f"${{{name}}}" in word for word in command)
+def validate_command(task: CommandTask, recipe: Recipe) -> tuple[Problem, ...]:
+    """Return the problems of a command with the arguments and the budget of a recipe."""
+    try:
+        template = task.template(recipe)
+        render(template, RunInputs(recipe.args, 0, "", 0, 0, 0, ""))
+    except UsageError as error:
+        problems = (one if isinstance(one, Problem) else Problem("", "args", one) for one in error.problems)
+        return tuple(
+            Problem("", f"recipe.{one.field}" if one.field.startswith("args") else one.field, one.message)
+            for one in problems
+        )
+    names = {part.name for word in template.words() for part in word.parts if isinstance(part, Placeholder)}
+    if task.config is not None and "config" not in names:
+        return (Problem("", "task.config", "must be used by the command, found no ${config} in it"),)
+    return ()

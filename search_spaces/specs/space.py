@@ -30,7 +30,7 @@ from search_spaces.search.parameters import Alternative, Parameters
 from search_spaces.search.point_checks import validate_points
 from search_spaces.search.sequences import Grid
 from search_spaces.specs.builtin_tasks import BUILTIN_TASKS
-from search_spaces.specs.command_task import CommandTask
+from search_spaces.specs.command_task import CommandTask, validate_command
 from search_spaces.specs.resources import Resources
 from search_spaces.specs.task_reference import read_reference, task_text
 from search_spaces.values import checked_value, show
@@ -282,7 +282,7 @@ class SpaceSpec(Part):
 def validate_task(spec: SpaceSpec) -> tuple[Problem, ...]:
     """Return the problems of the recipe and the metric with this kind of task."""
     if spec.command is not None:
-        return ()
+        return validate_command(spec.command, spec.recipe)
     found = []
     if spec.recipe.budget.steps is not None:
         found.append(Problem("", "recipe.budget.steps", "only a command counts steps; use epochs"))

@@ -5,9 +5,9 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 
-from search_spaces.errors import Problem
 from search_spaces.command.inputs import SETTINGS, RunInputs
 from search_spaces.command.options import OptionStyle, as_text
+from search_spaces.errors import Problem
 
 _ALL = "SWEEPS_ARGS"
 _ONE = "SWEEPS_ARG_"

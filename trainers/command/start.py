@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from search_spaces.command.inputs import RunInputs
+from search_spaces.command.template import WhenResuming, render
 from search_spaces.recipe.recipe import Recipe
 from search_spaces.specs.command_task import CommandTask
-from search_spaces.command.inputs import RunInputs
-from search_spaces.command.options import OptionStyle
-from search_spaces.command.template import WhenResuming, render
-from search_spaces.command.template_parser import Names, parse_template
+from trainers.command.config_file import read_config, write_copy
+from trainers.command.environment import run_environment
 
+_NONE = object()
 _SEEDS = 2**31  # a program in any language takes it for an int
 
 
@@ -52,11 +53,7 @@ def open_start(
         outputs: Folder for the files of the run.
         folder: Folder in which the command runs.
     """
-    budget = recipe.budget
-    settings = ["out", "run", "seed", f"{budget.unit}s", *(["config"] if task.config else [])]
-    template = parse_template(
-        task.command, Names(tuple(recipe.args), settings), "", OptionStyle(task.booleans, task.lists)
-    )
+    template = task.template(recipe)
     can_resume = any(isinstance(element, WhenResuming) for element in template.elements)
     resumes = can_resume and attempt > 1 and outputs.is_dir() and any(outputs.iterdir())
     if not resumes:
@@ -67,12 +64,21 @@ def open_start(
         seed=seed % _SEEDS,
         out=str(outputs),
         run=number,
-        epochs=None if budget.unit == "step" else budget.epochs,
-        steps=budget.steps,
-        config=None,
+        epochs=None if recipe.budget.unit == "step" else recipe.budget.epochs,
+        steps=recipe.budget.steps,
+        config=None if task.config is None else str(_write_config(Path(folder, task.config), recipe, outputs)),
         resume=resumes,
     )
-    return CommandStart(render(template, inputs), _environment(), folder, outputs, resumes)
+    return CommandStart(render(template, inputs), run_environment(_environment(), inputs), folder, outputs, resumes)
+
+
+def _write_config(source: Path, recipe: Recipe, outputs: Path) -> Path:
+    """Write the copy of a config file for one run; values that the file has already stay as they are written."""
+    config = read_config(source)
+    target = outputs / f"config{source.suffix}"
+    written = config.scalars()
+    write_copy(config, {name: one for name, one in recipe.args.items() if written.get(name, _NONE) != one}, target)
+    return target
 
 
 def _environment() -> dict[str, str]:

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search_spaces.errors import UsageError
 from search_spaces.command.hydra_overrides import hydra_overrides, hydra_value
 from search_spaces.command.inputs import Argument
+from search_spaces.errors import UsageError
 
 
 @pytest.mark.parametrize(

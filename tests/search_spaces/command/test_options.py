@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search_spaces.errors import UsageError
 from search_spaces.command.inputs import Argument
 from search_spaces.command.options import OptionStyle, as_text, options
+from search_spaces.errors import UsageError
 
 STYLE = OptionStyle()
 PRESENT = OptionStyle(booleans="present")

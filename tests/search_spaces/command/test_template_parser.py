@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search_spaces.errors import SpecError
 from search_spaces.command.inputs import SETTINGS
 from search_spaces.command.template import Placeholder, WhenResuming, Word
 from search_spaces.command.template_parser import Names, parse_template
+from search_spaces.errors import SpecError
 
 NAMES = Names(("lr", "weight-decay"), ("out", "run", "seed", "steps"))
 
@@ -82,7 +82,7 @@ def test_a_command_is_a_list_of_words(command: object) -> None:
 def test_an_argument_that_does_not_reach_the_command() -> None:
     [line] = problems("train.py", "--lr=${args.lr}")
     assert line == (
-        "args.weight-decay: an argument must reach the command, and this one does in no placeholder; "
+        "args.weight-decay: must reach the command, found in no placeholder; "
         "add ${args} or ${args.weight-decay} to task.command"
     )
     [line] = problems("train.py", "--lr=${args.lr}", "${resume:--w ${args.weight-decay}}")

@@ -130,5 +130,5 @@ def test_every_mistake_is_told_at_once() -> None:
 @pytest.mark.parametrize("section", ["args: {lr: 1}", "budget: {epochs: 3}"])
 def test_only_a_command_has_these_sections(section: str) -> None:
     text = f"kind: sweep\ntask: digits\nmetric: {{name: val/nll, goal: minimize}}\n{section}\nruns: 1\n"
-    with pytest.raises(SpecError, match="s.yaml:4: .*only a task with a command has it"):
+    with pytest.raises(SpecError, match=r"s.yaml:4: .*only a task with a command has it"):
         space(text)

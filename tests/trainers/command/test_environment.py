@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainers.command.environment import run_environment, variable, variable_problems
 from search_spaces.command.inputs import RunInputs
+from trainers.command.environment import run_environment, variable, variable_problems
 
 ARGS = {"lr": 1e-3, "weight-decay": -1e-5, "optimizer.betas": [0.9, 0.99], "-x": True, "name": 'a "b"\n', "none": None}
 
