@@ -86,7 +86,7 @@ def test_an_argument_that_does_not_reach_the_command() -> None:
         "add ${args} or ${args.weight-decay} to task.command"
     )
     [line] = problems("train.py", "--lr=${args.lr}", "${resume:--w ${args.weight-decay}}")
-    assert "and this one does only when it resumes; add" in line
+    assert "found only in ${resume:...}; add" in line
     assert parse_template(["train.py"], NAMES, "space.yaml", unused_allowed=True).elements == (Word(("train.py",)),)
 
 
