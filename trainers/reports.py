@@ -58,6 +58,7 @@ class EpochReport:
         seconds: Wall time of this epoch including its evaluation.
         predictions: Predictions of the last epoch of a full budget; empty for other epochs.
         late: Whether it adds metrics to an epoch before the last one, as a command may.
+        awaited: Whether the training waits until it is recorded.
 
     Raises:
         RunError: The name of a metric is too long for the database.
@@ -68,6 +69,7 @@ class EpochReport:
     seconds: float
     predictions: tuple[Predictions, ...] = field(default=())
     late: bool = False
+    awaited: bool = False
 
     def __post_init__(self) -> None:
         longest = max(self.metrics, key=len, default="")

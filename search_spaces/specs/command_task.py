@@ -19,16 +19,16 @@ from search_spaces.recipe.part import Part, Positive
 from search_spaces.recipe.recipe import Recipe
 from search_spaces.values import show
 
-STDOUT = "stdout"
+STDOUT, REPORT = "stdout", "report"
 FILE_SOURCES = ("jsonl", "csv", "trainer_state", "tensorboard", "file")
-_SOURCES = "stdout, {jsonl: FILE}, {csv: GLOB}, {trainer_state: GLOB}, {tensorboard: FOLDER} or {file: FILE}"
+_SOURCES = "stdout, report, {jsonl: FILE}, {csv: GLOB}, {trainer_state: GLOB}, {tensorboard: FOLDER} or {file: FILE}"
 _SCRIPT = re.compile(r"[^$]*\.[A-Za-z]{1,4}")
 _LONGEST_TITLE = 40
 
 
 def _read_metrics(written: object) -> str | Mapping[str, str]:
-    if written == STDOUT:
-        return STDOUT
+    if written in (STDOUT, REPORT):
+        return str(written)
     if isinstance(written, Mapping) and len(written) == 1:
         [(kind, path)] = written.items()
         if kind in FILE_SOURCES and isinstance(path, str) and path:
@@ -66,7 +66,8 @@ class CommandTask(Part):
     Attributes:
         command: Program and arguments, with placeholders such as `${args}`. It never goes through a shell.
         metrics: Where the metrics are read from: `stdout` for what the program prints, or the format of a file, a
-            pattern or a folder in the folder of the run.
+            pattern or a folder in the folder of the run. What the program reports with `sweeps.client` counts, too,
+            and alone if this is `report`.
         rename: Name of a metric in the output -> name under which it is recorded.
         config: YAML, TOML or JSON file of the program; `${config}` is the path of a copy with the arguments set.
         booleans: How `${args}` writes true and false: `--x` and `--no-x` (`pair`), `--x` or nothing (`present`),
@@ -88,8 +89,8 @@ class CommandTask(Part):
 
     @property
     def source(self) -> tuple[str, str]:
-        """Where the metrics are read from, as its kind and its path; the path of `stdout` is empty."""
-        return (STDOUT, "") if isinstance(self.metrics, str) else next(iter(self.metrics.items()))
+        """Where the metrics are read from, as its kind and its path; that of `stdout` and `report` is empty."""
+        return (self.metrics, "") if isinstance(self.metrics, str) else next(iter(self.metrics.items()))
 
     @property
     def title(self) -> str:

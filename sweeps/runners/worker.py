@@ -67,7 +67,7 @@ class Worker:
             self._failure = self._failed(error)
 
     def step(self) -> Step:
-        """Train until a rung, the end of the budget, a non-finite value, or `SLICE_S`, and return the step.
+        """Train until a rung, a report that is awaited, the end, a non-finite value, or `SLICE_S`, and return the step.
 
         An epoch that takes longer than `SLICE_S` is trained in several steps, of which only the last one reports it.
         """
@@ -151,7 +151,7 @@ class Worker:
         while not training.finished:
             report = self._train(job, training)
             reports += [] if report is None else [report]
-            if report is not None and (report.epoch in job.rungs or not report.finite):
+            if report is not None and (report.epoch in job.rungs or not report.finite or report.awaited):
                 break
             if time.perf_counter() - began > SLICE_S:
                 break

@@ -3,11 +3,13 @@
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
 _CHUNK = 1 << 16
@@ -39,11 +41,12 @@ class CommandProcess:
         self._output, self._input = self._process.stdout, self._process.stdin
         self._closed = False
 
-    def output(self, timeout_s: float) -> bytes:
-        """Return what was printed since the last call; wait for it at most this long."""
+    def output(self, timeout_s: float, others: Sequence[socket.socket] = ()) -> bytes:
+        """Return what was printed since the last call; wait at most this long for it, or until another is readable."""
         chunks: list[bytes] = []
+        sources: list[IO[bytes] | socket.socket] = [self._output, *others]
         while not self._closed and len(chunks) < _MOST_CHUNKS:
-            if not select.select([self._output], [], [], 0.0 if chunks else timeout_s)[0]:
+            if self._output not in select.select(sources, [], [], 0.0 if chunks else timeout_s)[0]:
                 break
             chunks.append(os.read(self._output.fileno(), _CHUNK))
             self._closed = not chunks[-1]

@@ -3,16 +3,18 @@
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from search_spaces.errors import CheckpointError, RunError
 from search_spaces.recipe.recipe import Budget
-from search_spaces.specs.command_task import STDOUT, CommandTask
+from search_spaces.specs.command_task import REPORT, STDOUT, CommandTask
 from trainers.command.metrics.lines import Lines
 from trainers.command.metrics.reading import MetricReader
 from trainers.command.metrics.sources import file_reader, printed_reader
 from trainers.command.metrics.timeline import Point, Timeline
 from trainers.command.process import CommandProcess
+from trainers.command.program_reports import ADDRESS, ProgramReports
 from trainers.command.start import CommandStart
 from trainers.reports import EpochReport
 from trainers.user_code import exit_cause
@@ -20,6 +22,9 @@ from trainers.user_code import exit_cause
 _WAIT_S = 0.2  # for output, before files are looked at again
 _SLICE_S = 0.5  # a call returns at the latest after this, so that the driver hears from the run
 _LAST_LINES = 20
+_MOST_UNHEARD = (
+    2  # reports of a program after the last one that is recorded, such as a final test; then it gets SIGTERM
+)
 
 
 class CommandTraining:
@@ -39,14 +44,23 @@ class CommandTraining:
         self._length = budget.length
         kind, path = task.source
         self._printed = printed_reader(task.rename, budget.unit) if kind == STDOUT else None
-        self._reader: MetricReader = self._printed or file_reader(kind, path, start.outputs, task.rename, budget.unit)
+        self._reader: MetricReader | None = self._printed
+        if kind not in (STDOUT, REPORT):
+            self._reader = file_reader(kind, path, start.outputs, task.rename, budget.unit)
         self._timeline = Timeline(budget.unit)
         self._waiting: deque[EpochReport] = deque()
         self._since = time.perf_counter()
         self._code: int | None = None
         self._lines = Lines()
         self._last_lines: deque[str] = deque(maxlen=_LAST_LINES)
-        self._process = CommandProcess(start.words, start.environment, start.folder, task.grace_s)
+        self._grace_s = task.grace_s
+        self._program = ProgramReports(task.rename, budget.unit)
+        try:
+            environment = {**start.environment, ADDRESS: self._program.path}
+            self._process = CommandProcess(start.words, environment, start.folder, task.grace_s)
+        except OSError:
+            self._program.close()
+            raise
 
     @property
     def epoch(self) -> int:
@@ -71,33 +85,39 @@ class CommandTraining:
     def advance(self, steps: int) -> EpochReport | None:
         """Return the next point of the output, or None if there is none within half a second.
 
+        A program that reports points itself is told that they are recorded by the call after the last of them.
+
         Raises:
             RunError: The program ended with an error.
         """
         began = time.perf_counter()
         while not self._waiting and self._code is None and time.perf_counter() - began < _SLICE_S:
+            self._program.answer(stop=False)  # whatever was reported is recorded by now
             self._read()
         if self._waiting:
             report = self._waiting.popleft()
             self._epoch = max(self._epoch, report.epoch)
-            return report
+            return replace(report, awaited=bool(self._program.unanswered) and not self._waiting)
         if self._code:
             raise RunError(self._failure(self._code))
         return None
 
     def _read(self) -> None:
-        piece = self._process.output(_WAIT_S)
+        piece = self._process.output(_WAIT_S, self._program.sources)
+        reported = self._program.readings()
+        if reported:
+            piece += self._process.output(0.0)  # what was printed before comes before
         self._last_lines += self._lines.feed(piece)
         if self._printed is not None:
             self._printed.feed(piece)
-        points: list[Point] = []
-        if self._process.ended:
-            code = self._process.code()
-            points = [*self._timeline.add(self._reader.read(final=True)), *self._timeline.end()]
+        ended = self._process.ended
+        points = [] if self._reader is None else self._timeline.add(self._reader.read(final=ended))
+        points += self._timeline.add(reported)
+        if reported or ended:
+            points += self._timeline.end()
+        if ended:
             self._last_lines += self._lines.end()
-            self._code = code
-        else:
-            points = self._timeline.add(self._reader.read())
+            self._code = self._process.code()
         self._waiting += self._reports(points)
 
     def _reports(self, points: Iterable[Point]) -> Iterable[EpochReport]:
@@ -127,5 +147,21 @@ class CommandTraining:
         raise CheckpointError("a command keeps its own state")
 
     def close(self) -> None:
-        """Stop the program and everything that it has started."""
-        self._process.stop()
+        """Stop the program and everything that it has started; one that reports may save and end by itself before."""
+        try:
+            if self._program.connected:
+                self._let_end()
+        finally:
+            self._process.stop()
+            self._program.close()
+
+    def _let_end(self) -> None:
+        """Tell a program that reports to stop, and wait until it has ended or its grace period is over."""
+        deadline = time.monotonic() + self._grace_s
+        while not self._process.ended and self._program.unanswered <= _MOST_UNHEARD:
+            self._program.answer(stop=True)
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                break
+            self._process.output(left_s, self._program.sources)
+            self._program.readings()
