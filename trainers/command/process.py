@@ -47,6 +47,8 @@ class CommandProcess:
         sources: list[IO[bytes] | socket.socket] = [self._output, *others]
         while not self._closed and len(chunks) < _MOST_CHUNKS:
             if self._output not in select.select(sources, [], [], 0.0 if chunks else timeout_s)[0]:
+                if self._process.poll() is not None:  # what a killed supervisor leaves behind holds the pipe open
+                    self._kill_group()
                 break
             chunks.append(os.read(self._output.fileno(), _CHUNK))
             self._closed = not chunks[-1]
@@ -60,8 +62,7 @@ class CommandProcess:
     def code(self) -> int:
         """Wait for the end of the command and return its exit code, or minus the number of the signal that ended it."""
         code = self._process.wait()
-        with suppress(ProcessLookupError, PermissionError):  # the supervisor may have been killed
-            os.killpg(self._process.pid, signal.SIGKILL)
+        self._kill_group()  # the supervisor may have been killed
         return code
 
     def stop(self) -> None:
@@ -72,3 +73,7 @@ class CommandProcess:
             self.output(1.0)
         self.code()
         self._output.close()
+
+    def _kill_group(self) -> None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)

@@ -73,6 +73,7 @@ def test_a_program_that_does_not_exist(tmp_path: Path) -> None:
     process = CommandProcess(["no-such-program"], dict(os.environ), str(tmp_path), 1.0)
     assert everything(process) == b"no-such-program: No such file or directory\n"
     assert process.code() == 127
+    process.stop()
 
 
 def test_a_long_output_arrives_whole(start: Start) -> None:
