@@ -30,6 +30,9 @@ ENGINE_IMPORTS: dict[str, tuple[str, ...]] = {
     "google": ("trainers/command/metrics/event_file.py",),
     "google_crc32c": ("trainers/command/metrics/event_file.py",),
     "torch": ("trainers/", "sweeps/runners/worker.py"),
+    "transformers": ("trainers/", "sweeps/integrations/hugging_face.py"),
+    "accelerate": ("sweeps/integrations/hugging_face.py",),
+    "lightning": ("sweeps/integrations/lightning.py",),
 }
 
 
@@ -114,7 +117,7 @@ FOLDERS = {
         "tasks",
         "sanity",
     ),
-    "sweeps": ("store", "study", "plan", "engine", "runners", "console", "preflight", "driver", "cli"),
+    "sweeps": ("integrations", "store", "study", "plan", "engine", "runners", "console", "preflight", "driver", "cli"),
     "analysis": ("statistics", "calibration", "diagnosis", "sweep", "ablation", "figures", "report"),
 }
 MOST_MODULES = 14  # directly in one folder
