@@ -16,7 +16,9 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import wraps
+from queue import SimpleQueue
 
 ADDRESS = "SWEEPS_REPORT"
 """Environment variable with the path of the socket that answers reports; without it, there is no sweep."""
@@ -44,13 +46,82 @@ def report(metrics: Mapping[str, object], *, step: int | None = None, epoch: int
     progress = {name: _whole(name, count) for name, count in (("step", step), ("epoch", epoch)) if count is not None}
     if not values or not progress:
         raise ValueError("report needs metrics and a step or an epoch: report({'val/loss': 0.31}, step=100)")
-    address = os.environ.get(ADDRESS)
-    if address:
+    if (loop := getattr(_thread, "loop", None)) is not None:
+        return bool(loop.ask(values, epoch))
+    if address := os.environ.get(ADDRESS):
         return _connection.ask(address, {"metrics": values, **progress})
     if _rank() == 0:
         sys.stdout.write(json.dumps({**progress, **values}) + "\n")
         sys.stdout.flush()
     return False
+
+
+def as_loop(train: Callable[[dict[str, object], int], object]) -> Callable[..., Iterator[Mapping[str, object]]]:
+    """Return a training loop, as a task may be, of a function that blocks and calls `report` once per epoch.
+
+    The function runs in a thread of its own, but never at the same time as the code that it reports to. `report`
+    returns True in it when its run ends; it should then return. It starts over after an interruption.
+
+    Args:
+        train: Called with the recipe as a dict and the seed. It calls `report` in the thread that it is called in.
+    """
+
+    @wraps(train)
+    def loop(config: dict[str, object], seed: int, state: object = None) -> Iterator[Mapping[str, object]]:
+        running = _Loop()
+        thread = threading.Thread(target=running.run, args=(train, config, seed), daemon=True)
+        thread.start()
+        try:
+            while (metrics := running.next()) is not None:
+                yield metrics
+                running.answers.put(False)
+        except BaseException as end:
+            running.answers.put(True)
+            if isinstance(end, GeneratorExit):  # otherwise the function has ended, or a person does not want to wait
+                thread.join()
+            raise
+
+    return loop
+
+
+_thread = threading.local()
+
+
+class _Loop:
+    """A function in a thread, and the loop that its reports go to."""
+
+    def __init__(self) -> None:
+        self.answers: SimpleQueue[bool] = SimpleQueue()
+        self._found: SimpleQueue[Mapping[str, object] | BaseException | None] = SimpleQueue()
+        self._epochs = 0
+        self._stopped = False
+
+    def run(self, train: Callable[[dict[str, object], int], object], config: dict[str, object], seed: int) -> None:
+        """Call the function in this thread; never raises."""
+        _thread.loop = self
+        try:
+            train(config, seed)
+            self._found.put(None)
+        except BaseException as error:  # noqa: BLE001  the loop raises it
+            self._found.put(error)
+
+    def next(self) -> Mapping[str, object] | None:
+        """Return the next report, or None if the function has returned; raise what it raised."""
+        found = self._found.get()
+        if isinstance(found, BaseException):
+            raise found
+        return found
+
+    def ask(self, values: Mapping[str, object], epoch: int | None) -> bool:
+        """Hand over a report, and wait until the loop continues or is closed."""
+        if self._stopped:
+            raise RuntimeError("report has returned True before: the training must return then")
+        self._epochs += 1
+        if epoch not in (None, self._epochs):
+            raise ValueError(f"report: a loop reports once per epoch, so epoch must be {self._epochs}, found {epoch}")
+        self._found.put(values)
+        self._stopped = self.answers.get()
+        return self._stopped
 
 
 class _Connection:

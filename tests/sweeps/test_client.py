@@ -4,15 +4,22 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from sweeps.client import ADDRESS, report
+from search_spaces import Recipe
+from search_spaces.errors import RunError
+from search_spaces.recipe.recipe import Budget
+from sweeps.client import ADDRESS, as_loop, report
 from trainers.command import program_reports
+from trainers.loop.user_loop import UserLoopTraining
 
 
 @pytest.fixture(autouse=True)
@@ -83,3 +90,89 @@ def test_it_loads_the_standard_library_alone() -> None:
 def test_anything_with_item_is_a_number(capsys: pytest.CaptureFixture[str]) -> None:
     report({"loss": SimpleNamespace(item=lambda: 0.25)}, epoch=1)
     assert json.loads(capsys.readouterr().out) == {"epoch": 1, "loss": 0.25}
+
+
+class Blocking:
+    """A training that blocks and reports: what it did, in order."""
+
+    def __init__(self, epochs: int = 99) -> None:
+        self.seen: list[object] = []
+        self.epochs = epochs
+
+    def train(self, config: dict[str, Any], seed: int) -> None:
+        for epoch in range(1, self.epochs + 1):
+            draw = torch.rand(1).item()
+            self.seen.append(epoch)
+            if report({"val/loss": seed / epoch, "val/draw": draw}, epoch=epoch):
+                self.seen.append("stopped")
+                return
+
+    def training(self, epochs: int) -> UserLoopTraining:
+        return UserLoopTraining(as_loop(self.train), Recipe(budget=Budget(epochs=epochs)), 8)
+
+
+def test_a_function_that_blocks_trains_as_a_loop() -> None:
+    blocking, threads = Blocking(), threading.active_count()
+    training = blocking.training(epochs=4)
+    reports = []
+    while not training.finished:
+        reports.append(training.advance(1))
+        assert blocking.seen[: len(reports)] == list(range(1, len(reports) + 1))
+    assert [one.metrics["val/loss"] for one in reports] == [8, 4, 8 / 3, 2]
+    assert blocking.seen == [1, 2, 3, 4, "stopped"]
+    assert threading.active_count() == threads
+
+    def loop(config: dict[str, Any], seed: int, state: object = None) -> Iterator[dict[str, float]]:
+        for _ in range(4):
+            yield {"val/draw": torch.rand(1).item()}
+
+    same = UserLoopTraining(loop, Recipe(budget=Budget(epochs=4)), 8)
+    draws = [same.advance(1).metrics["val/draw"] for _ in range(4)]
+    assert [one.metrics["val/draw"] for one in reports] == draws  # torch's generator is seeded for its epochs, too
+
+
+def test_a_loop_that_is_left_ends_its_function() -> None:
+    blocking = Blocking()
+    training = blocking.training(epochs=4)
+    training.advance(1)
+    del training
+    assert blocking.seen == [1, "stopped"]
+
+
+def test_a_function_that_ignores_the_end_is_ended_by_its_next_report() -> None:
+    seen: list[str] = []
+
+    def train(config: dict[str, Any], seed: int) -> None:
+        for _ in range(99):
+            try:
+                report({"val/loss": 1.0}, step=1)
+            except RuntimeError as error:
+                seen.append(str(error))
+                raise
+
+    loop = as_loop(train)({}, 0)
+    next(loop)
+    loop.close()  # type: ignore[attr-defined]
+    assert seen == ["report has returned True before: the training must return then"]
+
+
+def test_what_a_function_raises_is_raised_by_its_loop() -> None:
+    def train(config: dict[str, Any], seed: int) -> None:
+        report({"val/loss": 1.0}, epoch=1)
+        raise SystemExit(config["code"])
+
+    loop = as_loop(train)({"code": 3}, 0)
+    assert next(loop) == {"val/loss": 1.0}
+    with pytest.raises(SystemExit, match="3"):
+        next(loop)
+
+
+def test_a_function_reports_every_epoch_once() -> None:
+    loop = as_loop(lambda config, seed: report({"val/loss": 1.0}, epoch=2))({}, 0)
+    with pytest.raises(ValueError, match="epoch must be 1, found 2"):
+        next(loop)
+    training = Blocking(2).training(epochs=3)
+    training.advance(1)
+    training.advance(1)
+    with pytest.raises(RunError, match="returned after 2 of 3 epochs"):
+        training.advance(1)

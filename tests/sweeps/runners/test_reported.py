@@ -21,7 +21,9 @@ PAGE = (ROOT / "docs/report.md").read_text(encoding="utf-8")
 def _program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    for name, text in re.findall(r"^# (train.py|report.yaml)\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE):
+    for name, text in re.findall(
+        r"^# (train.py|report.yaml|fit.py|fit.yaml)\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE
+    ):
         Path(name).write_text(text)
 
 
@@ -56,3 +58,10 @@ def test_a_run_that_asha_stops_saves_and_stays_stopped(
     saved = [int(path.read_text()) for path in Path().rglob("stopped")]
     assert len(saved) == len(stopped)
     assert set(saved) <= {2, 4}
+
+
+def test_a_function_that_blocks_is_a_loop(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    done = in_this_process(monkeypatch, capsys)("run", "fit.yaml", "--local")
+    assert done.code == 0, done.text
+    assert "4 of 4" in done.out
+    assert "failed" not in done.out
