@@ -4,7 +4,8 @@
 
 The standard input is a pipe that the worker holds open. When it closes, because the run is stopped or because the
 worker has died, every process of the command gets SIGTERM, and SIGKILL when the grace period is over. Processes that
-the command leaves behind are ended, too. The supervisor then ends as the command did: with its exit code or signal.
+the command leaves behind are ended, too, and its socket for reports is removed. The supervisor then ends as the command
+did: with its exit code or signal.
 """
 
 import contextlib
@@ -44,6 +45,7 @@ def main() -> None:
         sys.exit(_NOT_STARTED)
     stopped = _wait(child)
     _end(child, grace_s if stopped else _LEFT_BEHIND_GRACE_S)
+    _remove_socket()
     _exit_like(child.wait())
 
 
@@ -88,6 +90,14 @@ def _descendants() -> list[psutil.Process]:
             if process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
     return found
+
+
+def _remove_socket() -> None:
+    """Remove the socket for reports and its folder, which a worker that was killed leaves behind."""
+    if path := os.environ.get("SWEEPS_REPORT"):
+        with contextlib.suppress(OSError):
+            os.remove(path)
+            os.rmdir(os.path.dirname(path))
 
 
 def _exit_like(code: int) -> None:

@@ -224,3 +224,11 @@ def test_the_path_of_the_socket_is_short_and_private(tmp_path: Path, monkeypatch
     assert folder.stat().st_mode & 0o777 == 0o700
     reports.close()
     assert not folder.exists()
+
+
+def test_the_socket_is_removed_with_the_program_if_the_worker_is_not_there(start: Open) -> None:
+    training = start("report({'val/loss': 1.0}, step=1)")
+    path = Path(training._program.path)
+    assert path.is_socket()
+    everything(training)
+    assert not path.parent.exists()
