@@ -5,7 +5,7 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -43,7 +43,9 @@ class CommandProcess:
         """Return what was printed since the last call; wait for it at most this long."""
         chunks: list[bytes] = []
         while not self._closed and len(chunks) < _MOST_CHUNKS:
+            ended = self._process.poll() is not None
             if not select.select([self._output], [], [], 0.0 if chunks else timeout_s)[0]:
+                self._closed = ended  # if the supervisor was killed, what it leaves behind may hold the pipe open
                 break
             chunks.append(os.read(self._output.fileno(), _CHUNK))
             self._closed = not chunks[-1]
@@ -61,11 +63,14 @@ class CommandProcess:
             os.killpg(self._process.pid, signal.SIGKILL)
         return code
 
-    def stop(self) -> None:
-        """End the command and everything that it started; return when nothing is left."""
+    def stop(self) -> Iterator[bytes]:
+        """End the command and everything that it started; yield what it prints meanwhile.
+
+        Nothing is left when the iterator is exhausted.
+        """
         with suppress(BrokenPipeError):
             self._input.close()
         while not self._closed:  # a program that is blocked by a full pipe cannot end
-            self.output(1.0)
+            yield self.output(1.0)
         self.code()
         self._output.close()

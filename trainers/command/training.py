@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from search_spaces.errors import CheckpointError, RunError
@@ -14,6 +14,7 @@ from trainers.command.metrics.sources import file_reader, printed_reader
 from trainers.command.metrics.timeline import Point, Timeline
 from trainers.command.process import CommandProcess
 from trainers.command.start import CommandStart
+from trainers.command.transcript import opening, stopped
 from trainers.reports import EpochReport
 from trainers.user_code import exit_cause
 
@@ -32,9 +33,17 @@ class CommandTraining:
         start: Start of its program.
         budget: Length of a full run.
         recorded: Steps or epochs that are recorded already.
+        keep: Takes what the program prints, between a line with the command and one that says how it ended.
     """
 
-    def __init__(self, task: CommandTask, start: CommandStart, budget: Budget, recorded: int = 0) -> None:
+    def __init__(
+        self,
+        task: CommandTask,
+        start: CommandStart,
+        budget: Budget,
+        recorded: int = 0,
+        keep: Callable[[bytes], None] = lambda _: None,
+    ) -> None:
         self._epoch = self._recorded = recorded
         self._length = budget.length
         kind, path = task.source
@@ -46,6 +55,9 @@ class CommandTraining:
         self._code: int | None = None
         self._lines = Lines()
         self._last_lines: deque[str] = deque(maxlen=_LAST_LINES)
+        self._keep = keep
+        self._say(opening(start.words, start.environment, task.reads_environment))
+        self._in_line = False  # whether the last line of the program has not ended yet
         self._process = CommandProcess(start.words, start.environment, start.folder, task.grace_s)
 
     @property
@@ -87,6 +99,7 @@ class CommandTraining:
 
     def _read(self) -> None:
         piece = self._process.output(_WAIT_S)
+        self._pass_on(piece)
         self._last_lines += self._lines.feed(piece)
         if self._printed is not None:
             self._printed.feed(piece)
@@ -96,6 +109,7 @@ class CommandTraining:
             points = [*self._timeline.add(self._reader.read(final=True)), *self._timeline.end()]
             self._last_lines += self._lines.end()
             self._code = code
+            self._end_with(exit_cause(code))
         else:
             points = self._timeline.add(self._reader.read())
         self._waiting += self._reports(points)
@@ -128,4 +142,20 @@ class CommandTraining:
 
     def close(self) -> None:
         """Stop the program and everything that it has started."""
-        self._process.stop()
+        began = time.perf_counter()
+        for piece in self._process.stop():
+            self._pass_on(piece)
+        if self._code is None:
+            self._code = self._process.code()
+            self._end_with(stopped(self._code, time.perf_counter() - began))
+
+    def _pass_on(self, piece: bytes) -> None:
+        if piece:
+            self._keep(piece)
+            self._in_line = not piece.endswith(b"\n")
+
+    def _end_with(self, line: str) -> None:
+        self._say(f"\n{line}" if self._in_line else line)
+
+    def _say(self, line: str) -> None:
+        self._keep(f"{line}\n".encode(errors="backslashreplace"))
