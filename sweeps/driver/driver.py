@@ -54,6 +54,9 @@ def drive(work: Work, options: Options, console: Console, began: float) -> int:
     check_names(work.spec)
     own_folder = _default_folder(options.storage)
     checkpoints = LocalFolder(own_folder) if options.checkpoints is None else reachable(options.checkpoints)
+    if work.spec.command is not None and not isinstance(checkpoints, LocalFolder):
+        rule = "must be a path that every node can write to, since a command writes files, not to a store"
+        raise UsageError(f"--checkpoints: {rule}; found {options.checkpoints}")
     say = partial(console.print, soft_wrap=True)
     with Interrupts(say) as interrupts, ExitStack() as stack:
         store = stack.enter_context(Store(options.storage))

@@ -122,8 +122,9 @@ class Preparation:
         if self._done:
             return
         prepared: Mapping[str, Any] = {}
-        if (command := self._continuation.work.spec.command) is not None:
-            prepared = prepare_command(command)
+        spec = self._continuation.work.spec
+        if spec.command is not None:
+            prepared = prepare_command(spec.command, spec.recipe)
         elif self._child is not None:
             with interrupts.at_once():
                 prepared = self._child.wait()
