@@ -91,7 +91,15 @@ def print_runs(view: SweepView, console: Console) -> None:
         )
     console.print(table)
     _print_changes(view, console)
+    _print_code(view, console)
     console.print(f"one run in full: sweeps show {view.spec.name} RUN", soft_wrap=True)
+
+
+def _print_code(view: SweepView, console: Console) -> None:
+    """Print where the changes are that no commit has."""
+    if view.code and not all(one.clean for one in view.code):
+        where = f"sweeps export {view.spec.name} writes them to changes.diff"
+        console.print(f"code: commit {view.code[0].commit[:12]} with uncommitted changes; {where}", soft_wrap=True)
 
 
 def _print_changes(view: SweepView, console: Console) -> None:
