@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.load import epochs_frame, output_frame, runs_frame, runs_of
-from search_spaces import Recipe, SpaceSpec, dump_space, flatten
+from search_spaces import Recipe, SpaceSpec, dump_space
 from sweeps.changes import CodeState
 from sweeps.engine.progress import best_run
 from sweeps.store.records import RunRecord
@@ -45,7 +45,7 @@ def export_sweep(spec: SpaceSpec, url: str, folder: Path, code: Sequence[CodeSta
 def export_texts(spec: SpaceSpec, url: str) -> dict[str, str]:
     """Return the files that `export_sweep` writes, but the output of runs: file name -> text."""
     texts = {
-        "runs.csv": csv(_with_recipe_columns(runs_frame(url, spec.name))),
+        "runs.csv": csv(_with_recipe_columns(runs_frame(url, spec.name), spec)),
         "epochs.csv": csv(epochs_frame(url, spec.name)),
         "space.yaml": dump_space(spec),
     }
@@ -64,9 +64,10 @@ def best_recipe(runs: Sequence[RunRecord], spec: SpaceSpec) -> Recipe | None:
     return None if best is None else best.recipe
 
 
-def _with_recipe_columns(runs: pd.DataFrame) -> pd.DataFrame:
+def _with_recipe_columns(runs: pd.DataFrame, spec: SpaceSpec) -> pd.DataFrame:
     """Replace the column of recipes by one column per recipe field."""
-    recipes = pd.DataFrame([flatten(Recipe.model_validate(recipe)) for recipe in runs["recipe"]], index=runs.index)
+    fields = [spec.fields_of(Recipe.model_validate(recipe)) for recipe in runs["recipe"]]
+    recipes = pd.DataFrame(fields, index=runs.index)
     return runs.drop(columns=["recipe", "arm", "pair"]).join(recipes)
 
 
