@@ -6,22 +6,25 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.load import epochs_frame, output_frame, runs_frame, runs_of
-from search_spaces import Recipe, SpaceSpec, dump_space, flatten
+from search_spaces import Recipe, SpaceSpec, dump_space
+from sweeps.changes import CodeState
 from sweeps.engine.progress import best_run
 from sweeps.store.records import RunRecord
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
-def export_sweep(spec: SpaceSpec, url: str, folder: Path) -> tuple[Path, ...]:
-    """Write ``runs.csv``, ``epochs.csv``, ``space.yaml``, ``best.yaml`` and ``output.csv``.
+def export_sweep(spec: SpaceSpec, url: str, folder: Path, code: Sequence[CodeState] = ()) -> tuple[Path, ...]:
+    """Write ``runs.csv``, ``epochs.csv``, ``space.yaml``, ``best.yaml``, ``output.csv`` and ``changes.diff``.
 
-    There is no ``best.yaml`` without a complete run, and no ``output.csv`` if no run has printed anything.
+    There is no ``best.yaml`` without a complete run, and no ``output.csv`` if no run has printed anything. A command
+    whose code had uncommitted changes has ``changes.diff``, and ``changes-2.diff`` if it was continued with others.
 
     Args:
         spec: Stored space of the sweep.
         url: Database URL.
         folder: Output folder; created if missing. Files of these names are replaced.
+        code: Recorded states of the code of a command.
 
     Returns:
         Paths of the written files.
@@ -31,6 +34,9 @@ def export_sweep(spec: SpaceSpec, url: str, folder: Path) -> tuple[Path, ...]:
     output = output_frame(url, spec.name)
     if not output.empty:
         texts["output.csv"] = csv(output)
+    for number, state in enumerate(code, 1):
+        if not state.clean:
+            texts[f"changes-{number}.diff" if number > 1 else "changes.diff"] = state.text
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8", newline="\n")
     return tuple(folder / name for name in texts)
@@ -39,7 +45,7 @@ def export_sweep(spec: SpaceSpec, url: str, folder: Path) -> tuple[Path, ...]:
 def export_texts(spec: SpaceSpec, url: str) -> dict[str, str]:
     """Return the files that `export_sweep` writes, but the output of runs: file name -> text."""
     texts = {
-        "runs.csv": csv(_with_recipe_columns(runs_frame(url, spec.name))),
+        "runs.csv": csv(_with_recipe_columns(runs_frame(url, spec.name), spec)),
         "epochs.csv": csv(epochs_frame(url, spec.name)),
         "space.yaml": dump_space(spec),
     }
@@ -58,9 +64,10 @@ def best_recipe(runs: Sequence[RunRecord], spec: SpaceSpec) -> Recipe | None:
     return None if best is None else best.recipe
 
 
-def _with_recipe_columns(runs: pd.DataFrame) -> pd.DataFrame:
+def _with_recipe_columns(runs: pd.DataFrame, spec: SpaceSpec) -> pd.DataFrame:
     """Replace the column of recipes by one column per recipe field."""
-    recipes = pd.DataFrame([flatten(Recipe.model_validate(recipe)) for recipe in runs["recipe"]], index=runs.index)
+    fields = [spec.fields_of(Recipe.model_validate(recipe)) for recipe in runs["recipe"]]
+    recipes = pd.DataFrame(fields, index=runs.index)
     return runs.drop(columns=["recipe", "arm", "pair"]).join(recipes)
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, Select, inspect, select
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
 from search_spaces import UsageError
-from sweeps.output_tail import KEPT_LINES
+from sweeps.output_tail import KEPT_LINES, is_command
 from sweeps.store.database import connect_read_only, shown
 from sweeps.store.records import RunRecord
 from sweeps.store.tables import EpochMetric, Prediction, Run, RunOutput, Sweep, missing_columns, other_release
@@ -118,15 +118,21 @@ def output_frame(url: str, name: str, number: int | None = None) -> pd.DataFrame
 def output_lines(attempts: pd.DataFrame) -> list[str]:
     """Return what one run printed: the last lines of all attempts, with a line between two attempts.
 
+    The command of each attempt that was one stays, with the line before it.
+
     Args:
         attempts: The frame of `output_frame` for this run.
     """
     lines: list[str] = []
+    stay: set[int] = set()
     for attempt, text in zip(attempts["attempt"], attempts["text"], strict=True):
+        began = len(lines)
         if attempt > 1:
             lines.append(f"--- attempt {attempt} ---")
         lines.extend(text.split("\n"))
-    return lines[-KEPT_LINES:]
+        if is_command(text):
+            stay |= {began, began + (attempt > 1)}
+    return [line for index, line in enumerate(lines) if index in stay or index >= len(lines) - KEPT_LINES]
 
 
 def bounded(value: float | None) -> float | None:

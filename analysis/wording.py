@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from analysis.statistics.intervals import Interval
-from search_spaces import Value
+from search_spaces import SpaceSpec, Value
 from search_spaces.files.yaml_parser import scalar
 from search_spaces.values import show
 from sweeps.changes import recorded_changes
@@ -70,6 +70,12 @@ def or_dash(value: _T | None, text: Callable[[_T], str]) -> str:
 def counted(count: int, noun: str) -> str:
     """Return a count with its noun: ``1 run``, ``3 runs``."""
     return f"{count} {noun}{'s' * (count != 1)}"
+
+
+def a_unit(spec: SpaceSpec) -> str:
+    """Return the unit of progress with its article: ``an epoch``, ``a step``."""
+    unit = spec.recipe.budget.unit
+    return f"{'an' if unit == 'epoch' else 'a'} {unit}"
 
 
 def part_of(count: int, whole: int, noun: str, singular: str, plural: str) -> str:

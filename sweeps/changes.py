@@ -91,6 +91,48 @@ def _packages(recorded: Mapping[str, str], current: Mapping[str, str]) -> Iterat
 
 
 @dataclass(frozen=True)
+class CodeState:
+    """The files of a git repository when a command was trained.
+
+    Attributes:
+        commit: The commit that is checked out.
+        diff: Differences of tracked files from it, as `git diff HEAD` writes them; empty if there are none.
+        untracked: Names of files that git neither has nor ignores; their content is not recorded.
+        at: Time in UTC, in ISO format.
+        runs: Number of runs that were recorded before.
+    """
+
+    commit: str
+    diff: str
+    untracked: tuple[str, ...]
+    at: str
+    runs: int
+
+    @property
+    def text(self) -> str:
+        """The differences as a file for `git apply`, after lines that say what they belong to."""
+        head = [f"# commit {self.commit}, {_when(self.at, self.runs)}"]
+        head += [f"# untracked, not recorded: {name}" for name in self.untracked]
+        return "\n".join([*head, self.diff])
+
+    @property
+    def clean(self) -> bool:
+        """Whether the commit has everything."""
+        return not self.diff and not self.untracked
+
+
+def recorded_code(provenance: Mapping[str, Any]) -> tuple[CodeState, ...]:
+    """Return the states of the code with which the runs of a command were trained, the oldest first."""
+    found = provenance.get("code", ())
+    return tuple(CodeState(**{**one, "untracked": tuple(one["untracked"])}) for one in found)
+
+
+def _when(at: str, runs: int) -> str:
+    after = "before the first run" if not runs else f"after {runs} run{'s' * (runs > 1)}"
+    return f"{datetime.fromisoformat(at):%Y-%m-%d %H:%M} UTC, {after}"
+
+
+@dataclass(frozen=True)
 class Change:
     """A difference with which a sweep was continued.
 
@@ -105,9 +147,7 @@ class Change:
     runs: int
 
     def __str__(self) -> str:
-        time = f"{datetime.fromisoformat(self.at):%Y-%m-%d %H:%M} UTC"
-        after = "before the first run" if not self.runs else f"after {self.runs} run{'s' * (self.runs > 1)}"
-        return f"{self.text} ({time}, {after})"
+        return f"{self.text} ({_when(self.at, self.runs)})"
 
 
 def recorded_changes(provenance: Mapping[str, Any]) -> tuple[Change, ...]:

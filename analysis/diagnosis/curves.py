@@ -36,6 +36,7 @@ class Curves:
         val_examples: Number of validation examples, if known.
         majority: Share of the most frequent class in the validation split, if known; otherwise classes count as equal.
         initial_loss: Loss before the first step, if it was measured.
+        unit: What is counted as epochs: "epoch", or "step" for a command with a budget of steps.
     """
 
     epochs: IntArray
@@ -52,6 +53,7 @@ class Curves:
     val_examples: int | None = None
     majority: float | None = None
     initial_loss: float | None = None
+    unit: str = "epoch"
 
     def __post_init__(self) -> None:
         if self.epochs.ndim != 1 or (np.diff(self.epochs) <= 0).any():
@@ -138,5 +140,5 @@ class Curves:
         """Return the name of a record for a sentence: `epoch 7 (lr 0.0031)`."""
         rates = self.series.get("train/lr")
         rate = self.lr if rates is None else float(rates[index])
-        epoch = f"epoch {self.epochs[index]}"
+        epoch = f"{self.unit} {self.epochs[index]}"
         return epoch if rate is None or not math.isfinite(rate) else f"{epoch} (lr {rate:.2g})"

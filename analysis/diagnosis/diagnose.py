@@ -93,19 +93,19 @@ def diagnose(curves: Curves, neighbours: Sequence[Curves] = ()) -> tuple[Finding
     if not any(finding and finding.code is Code.LR_TOO_HIGH for finding in found):
         found.append(near_divergence(curves, neighbours))
     if not long:
-        found.append(_too_short(len(finite)))
+        found.append(_too_short(len(finite), finite.unit))
     order = list(Code)
     return tuple(
         sorted((finding for finding in found if finding), key=lambda one: (not one.alarm, order.index(one.code)))
     )
 
 
-def _too_short(epochs: int) -> Finding:
+def _too_short(records: int, unit: str) -> Finding:
     return Finding(
         Code.TOO_SHORT,
         Severity.INFO,
-        f"The run has {counted(epochs, 'epoch')}; a diagnosis of its curves needs at least {EVALS}.",
-        f"Train for at least {EVALS} epochs, or look at a longer run of the sweep.",
+        f"The run has reported {counted(records, unit)}; a diagnosis of its curves needs at least {EVALS}.",
+        f"Report at least {EVALS} {unit}s, or look at a longer run of the sweep.",
     )
 
 
@@ -143,10 +143,11 @@ def curves_of(
         metric=metric,
         maximize=maximize,
         classes=classes,
-        lr=recipe.optimizer.lr,
+        lr=None if recipe.args else recipe.optimizer.lr,  # a command has arguments instead
         warmup=_warmup(recipe, series.get("train/lr"), steps_per_epoch),
         clips=recipe.regularization.clip_norm is not None or recipe.regularization.clip_value is not None,
         steps_per_epoch=steps_per_epoch,
+        unit=recipe.budget.unit,
     )
 
 

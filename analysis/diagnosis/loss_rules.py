@@ -40,7 +40,7 @@ def not_finite(curves: Curves) -> Finding | None:
     index = len(curves) - 1 if bad is None else bad
     names = [name for name, values in curves.series.items() if bad is not None and not math.isfinite(values[bad])]
     what = names[0] if names else "a reported number"
-    where = curves.at(index) if index >= 0 else "the first epoch"
+    where = curves.at(index) if index >= 0 else f"the first {curves.unit}"
     norms = curves.finite().series.get("train/grad_norm")
     last = "" if norms is None or not len(norms) else f"; the last finite gradient norm was {norms[-1]:.3g}"
     return Finding(

@@ -34,7 +34,7 @@ def run_curves(findings: SweepFindings) -> Drawing | None:
     rungs = rung_epochs(findings.spec.early_stopping, findings.spec.recipe.budget)
     scale, beyond = _value_scale(findings)
     layout = {
-        "xaxis": axis("epoch", rangemode="tozero"),
+        "xaxis": axis(findings.spec.recipe.budget.unit, rangemode="tozero"),
         "yaxis": axis(metric_axis(metric.name), **scale),
         "shapes": [across("x", rung) for rung in rungs],
         "showlegend": True,
@@ -69,11 +69,12 @@ def _bundle(findings: SweepFindings, numbers: Sequence[int], state: RunState) ->
     x: list[float | None] = []
     y: list[float | None] = []
     texts: list[str] = []
+    unit = findings.spec.recipe.budget.unit
     for number_ in numbers:
         curve = findings.curves[number_]
         x += [*curve, None]
         y += [*curve.values(), None]
-        texts += [*(f"run {number_}, epoch {epoch}: {number(value)}" for epoch, value in curve.items()), ""]
+        texts += [*(f"run {number_}, {unit} {epoch}: {number(value)}" for epoch, value in curve.items()), ""]
     colour, symbol, dash = STYLES[state]
     return {
         "type": "scatter",
@@ -104,15 +105,15 @@ def _single(findings: SweepFindings, number_: int, name: str, style: dict[str, s
 
 
 def _curves_reading(findings: SweepFindings, rungs: Sequence[int], shown: int, of: int) -> str:
-    budget = findings.spec.recipe.budget.length
-    whole = sum(epoch >= budget for epoch in findings.data.epochs)
-    words = f"{whole} of {counted(len(findings.data.numbers), 'run')} trained for the full {counted(budget, 'epoch')}"
+    budget = findings.spec.recipe.budget
+    whole = sum(epoch >= budget.length for epoch in findings.data.epochs)
+    words = f"{whole} of {counted(len(findings.data.numbers), 'run')} trained for the full {budget.text}"
     best = findings.best[0].run if findings.best else None
     if best is not None and best.value is not None:
         words += f"; run {best.number} ends at {number(best.value)}"
     base = findings.data.values[0] if findings.data.values else None
     if base is not None and (best is None or best.number):
         words += f", the baseline at {number(base)}"
-    epochs = f"epoch{'s' * (len(rungs) > 1)} {', '.join(map(str, rungs))}"
+    epochs = f"{budget.unit}{'s' * (len(rungs) > 1)} {', '.join(map(str, rungs))}"
     words += f". Dotted lines mark rungs: {epochs}." if rungs else "."
     return words if shown == of else f"{words} The first {shown} of {of} runs are drawn."

@@ -27,7 +27,11 @@ def winner(findings: SweepFindings) -> int | None:
 def score_title(findings: SweepFindings) -> str:
     """Return the name of the score with its epoch, for a title."""
     name = findings.spec.metric.name
-    return name if findings.data.epoch is None else f"{name} after epoch {findings.data.epoch}"
+    return (
+        name
+        if findings.data.epoch is None
+        else f"{name} after {findings.spec.recipe.budget.unit} {findings.data.epoch}"
+    )
 
 
 def score_text(score: float | None) -> str:

@@ -21,11 +21,12 @@ from analysis.sweep.rung_correlation import RungCorrelation
 from analysis.wording import counted, number, part_of, two_decimals
 
 
-def survivors(rungs: Sequence[tuple[int, int, int]]) -> Drawing | None:
+def survivors(rungs: Sequence[tuple[int, int, int]], unit: str) -> Drawing | None:
     """Draw the number of runs that reached each rung and the number promoted there.
 
     Args:
         rungs: `(epoch, reached, promoted)` for each rung.
+        unit: What is counted: epoch or step.
     """
     if not rungs:
         return None
@@ -37,10 +38,10 @@ def survivors(rungs: Sequence[tuple[int, int, int]]) -> Drawing | None:
         "barmode": "stack",
         "bargap": 0.45,
         "xaxis": axis("number of runs", rangemode="tozero"),
-        "yaxis": names_axis([f"epoch {rung}" for rung, _, _ in rungs], range=[len(rungs) - 0.4, -0.6]),
+        "yaxis": names_axis([f"{unit} {rung}" for rung, _, _ in rungs], range=[len(rungs) - 0.4, -0.6]),
         **BAR_LEGEND,
     }
-    words = ", ".join(f"{on} of {counted(reached, 'run')} at epoch {rung}" for rung, reached, on in rungs)
+    words = ", ".join(f"{on} of {counted(reached, 'run')} at {unit} {rung}" for rung, reached, on in rungs)
     height = 150 + 44 * len(rungs)
     return drawn("survivors", "Runs promoted at each rung", f"Promoted: {words}.", traces, layout, height)
 
@@ -50,6 +51,7 @@ def rung_ranks(findings: SweepFindings) -> Drawing | None:
     known = [one for one in findings.rungs if one.spearman is not None]
     if not known:
         return None
+    unit = findings.spec.recipe.budget.unit
     rho = [one.spearman or 0.0 for one in known]
     far = error_bars(rho, [one.interval for one in known], thickness=2.2, width=6, color=COLOURS[0])
     trace = {
@@ -64,19 +66,19 @@ def rung_ranks(findings: SweepFindings) -> Drawing | None:
     }
     layout = {
         "xaxis": axis("Spearman correlation", range=[-1.05, 1.05]),
-        "yaxis": names_axis([f"epochs {one.rung} and {one.later}" for one in known], range=[len(known) - 0.4, -0.6]),
+        "yaxis": names_axis([f"{unit}s {one.rung} and {one.later}" for one in known], range=[len(known) - 0.4, -0.6]),
         "shapes": [across("x", 0.0)],
     }
-    reading = f"Rank correlation: {_ranks_words(known)}."
+    reading = f"Rank correlation: {_ranks_words(known, unit)}."
     return drawn(
         "rung-ranks", "Does an early score predict a later one?", reading, [trace], layout, 130 + 48 * len(known)
     )
 
 
-def _ranks_words(known: Sequence[RungCorrelation]) -> str:
+def _ranks_words(known: Sequence[RungCorrelation], unit: str) -> str:
     words = "; ".join(
-        f"{one.spearman or 0.0:.2f}{f' {two_decimals(one.interval)}' if one.interval else ''} between epochs {one.rung}"
-        f" and {one.later} ({one.runs} runs)"
+        f"{one.spearman or 0.0:.2f}{f' {two_decimals(one.interval)}' if one.interval else ''} between {unit}s"
+        f" {one.rung} and {one.later} ({one.runs} runs)"
         for one in known
     )
     unsure = sum(one.interval is None or not one.interval.excludes(0.0) for one in known)

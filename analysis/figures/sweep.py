@@ -37,8 +37,8 @@ def importance(evaluators: Sequence[Importances]) -> Drawing | None:
         "yaxis": names_axis(fields, range=[len(fields) - 0.4, -0.6]),
         "showlegend": True,
     }
-    epoch = known[0].fidelity.epoch if known[0].fidelity else None
-    title = f"Hyperparameter importance after epoch {epoch}"
+    at = known[0].fidelity
+    title = f"Hyperparameter importance after {f'{at.unit} {at.epoch}' if at else 'no epoch'}"
     return drawn("importance", title, _importance_reading(known), traces, layout, 140 + 54 * len(fields))
 
 
@@ -110,6 +110,7 @@ def sweep_best_of_n(findings: SweepFindings) -> Drawing | None:
 
 def ledger(findings: SweepFindings) -> Drawing | None:
     """Draw the epochs trained by the runs of each state, and the epochs saved by early stopping."""
+    budget = findings.spec.recipe.budget
     rows = [(one.state.value.lower(), one.epochs, STYLES[one.state][0]) for one in findings.ledger]
     if not rows:
         return None
@@ -127,15 +128,15 @@ def ledger(findings: SweepFindings) -> Drawing | None:
     }
     names = [*(f"{name} runs" for name, _, _ in rows), "saved by early stopping"]
     layout = {
-        "xaxis": axis("epochs", rangemode="tozero"),
+        "xaxis": axis(f"{budget.unit}s", rangemode="tozero"),
         "yaxis": names_axis(names, range=[len(names) - 0.4, -0.6]),
         "bargap": 0.45,
     }
     whole = findings.epochs_spent + findings.epochs_saved
     seconds = sum(one.seconds for one in findings.ledger)
     saved = f"{findings.epochs_saved} of {whole} ({findings.epochs_saved / whole if whole else 0.0:.0%})"
-    reading = f"{counted(findings.epochs_spent, 'epoch')} in {number(seconds)} s; early stopping saved {saved}."
-    return drawn("ledger", "Epochs by run state", reading, [trace], layout, 120 + 44 * len(names))
+    reading = f"{budget.counted(findings.epochs_spent)} in {number(seconds)} s; early stopping saved {saved}."
+    return drawn("ledger", f"{budget.unit.capitalize()}s by run state", reading, [trace], layout, 120 + 44 * len(names))
 
 
 _SEVERE = {Severity.ERROR: (COLOURS[1], ""), Severity.WARNING: (COLOURS[4], "/"), Severity.INFO: (GREY, ".")}

@@ -22,18 +22,20 @@ class Fidelity:
             worst of the others, because divergence is a result. A failed run gives no information about its recipe.
         diverged: Number of them that diverged.
         of: Number of runs of the sweep.
+        unit: What is counted as epochs: "epoch" or "step".
     """
 
     epoch: int
     scores: Mapping[int, float]
     diverged: int
     of: int
+    unit: str
 
     @property
     def words(self) -> str:
         """The epoch and the number of runs, for a sentence."""
         some = f" ({self.diverged} of them diverged, counted as the worst)" if self.diverged else ""
-        return f"after epoch {self.epoch}, which {len(self.scores)} of {counted(self.of, 'run')} reached{some}"
+        return f"after {self.unit} {self.epoch}, which {len(self.scores)} of {counted(self.of, 'run')} reached{some}"
 
 
 def comparable_scores(evidence: SweepEvidence, wanted: int = ENOUGH_RUNS, least: int = MIN_RUNS) -> Fidelity | None:
@@ -67,4 +69,4 @@ def scores_after(evidence: SweepEvidence, epoch: int) -> Fidelity:
         worst = min(scores.values()) if evidence.maximize else max(scores.values())
         scores |= dict.fromkeys(lost, worst)
     kept = {number: score for number, score in sorted(scores.items()) if math.isfinite(score)}
-    return Fidelity(epoch, kept, len(lost) if kept else 0, len(evidence.runs))
+    return Fidelity(epoch, kept, len(lost) if kept else 0, len(evidence.runs), evidence.spec.recipe.budget.unit)

@@ -85,7 +85,14 @@ def rank_fields(evidence: SweepEvidence, evaluator: Evaluator, seed: int, repeat
     count = REPEATS[evaluator] if repeats is None else repeats
     compared = comparable_scores(evidence)
     if compared is None:
-        return Importances(evaluator, None, 0, (), {}, "Fewer than 8 runs reached the same epoch, too few to compare.")
+        return Importances(
+            evaluator,
+            None,
+            0,
+            (),
+            {},
+            f"Fewer than 8 runs reached the same {evidence.spec.recipe.budget.unit}, too few to compare.",
+        )
     search, left_out = _fields(evidence, compared)
     runs = [run for run in evidence.runs if run.number in compared.scores]
     inside = [run for run in runs if all(contains(search[field], run.values[field]) for field in search)]

@@ -166,7 +166,11 @@ class Budget(Part):
     @property
     def text(self) -> str:
         """The length in words: 27 epochs, 1 step."""
-        return f"{self.length} {self.unit}{'' if self.length == 1 else 's'}"
+        return self.counted(self.length)
+
+    def counted(self, number: int) -> str:
+        """Return a number with the unit: 27 epochs, 1 step."""
+        return f"{number} {self.unit}{'' if number == 1 else 's'}"
 
 
 CustomValue = bool | int | float | str

@@ -11,6 +11,7 @@ from pydantic.types import Strict
 
 from search_spaces.errors import Problem, UsageError, suggest
 from search_spaces.metric_names import check_metric_name
+from search_spaces.recipe.fields import flatten
 from search_spaces.recipe.part import Count, Part, Positive, Steps
 from search_spaces.recipe.recipe import Budget, Recipe
 from search_spaces.recipe.reported import epoch_metrics, unreported
@@ -246,6 +247,14 @@ class SpaceSpec(Part):
         """Return the space without a search: one run of a recipe, such as the best one."""
         nothing: dict[str, object] = {"search": {}, "one_of": {}, "when": {}, "constraints": (), "starts": ()}
         return self.model_copy(update={**nothing, "recipe": recipe, "runs": 1})
+
+    def fields_of(self, recipe: Recipe) -> dict[str, Value]:
+        """Return the values of a recipe to show, by dotted field; of a command, its arguments and its budget."""
+        values = flatten(recipe)
+        if self.command is None:
+            return values
+        budget = f"budget.{recipe.budget.unit}s"
+        return {name: value for name, value in values.items() if name == budget or name.startswith("args.")}
 
     @property
     def command(self) -> CommandTask | None:

@@ -109,7 +109,7 @@ def export(
 
     view = sweep_view.find_view(_views(storage), name)
     folder = to or Path("reports") / name
-    for path in export_sweep(view.spec, storage, folder):
+    for path in export_sweep(view.spec, storage, folder, view.code):
         typer.echo(path)
 
 

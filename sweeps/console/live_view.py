@@ -92,8 +92,8 @@ def line(now: Progress, remarks: Sequence[str] = ()) -> str:
     if now.best is not None:
         parts.append(f"best {now.metric} {now.best[1]:.4f} (run {now.best[0]})")
     if now.baseline is not None:
-        parts.append(f"baseline {now.baseline[0]:.4f} at epoch {now.baseline[1]}/{now.budget}")
-    parts.append(f"{now.epochs_spent} epochs" + (f", {now.epochs_saved} saved" if now.survivors else ""))
+        parts.append(f"baseline {now.baseline[0]:.4f} at {now.unit} {now.baseline[1]}/{now.budget}")
+    parts.append(f"{now.epochs_spent} {now.unit}s" + (f", {now.epochs_saved} saved" if now.survivors else ""))
     if now.eta_s is not None:
         parts.append(f"{duration(now.eta_s)} left")
     parts.extend(remarks)
@@ -115,10 +115,10 @@ def panel(now: Progress, remarks: Sequence[str] = ()) -> RenderableType:
     else:
         grid.add_row("pairs", f"{now.pairs[0]} of {now.pairs[1]} complete in every arm")
     if now.survivors:
-        words = "   ".join(f"epoch {rung}: {promoted} of {reached}" for rung, reached, promoted in now.survivors)
+        words = "   ".join(f"{now.unit} {rung}: {promoted} of {reached}" for rung, reached, promoted in now.survivors)
         grid.add_row("promoted", words)
     saved = f", {now.epochs_saved} saved by early stopping" if now.survivors else ""
-    grid.add_row("epochs", f"{now.epochs_spent} trained{saved}")
+    grid.add_row(f"{now.unit}s", f"{now.epochs_spent} trained{saved}")
     for remark in remarks:
         grid.add_row("", Text(remark, "yellow"))
     return grid
@@ -146,7 +146,7 @@ def _best_text(now: Progress) -> str:
     if now.baseline is None:
         return best
     value, epoch = now.baseline
-    at = "" if epoch == now.budget else f" at epoch {epoch} of {now.budget}"
+    at = "" if epoch == now.budget else f" at {now.unit} {epoch} of {now.budget}"
     return f"{best}   baseline {value:.4f}{at}"
 
 

@@ -63,7 +63,7 @@ def summary(conductor: Conductor, phases: Phases, storage: str, console: Console
         ("runs", states(conductor)),
         ("best", _best(conductor)),
         ("", _recipe(conductor)),
-        ("epochs", _epochs(conductor)),
+        (f"{spec.recipe.budget.unit}s", _epochs(conductor)),
         *(("failed", text) for text in failures(conductor.runs)[:MOST_ERRORS]),
         *(("warning", f" {text}") for text in warnings(conductor.runs)),
         ("time", str(phases)),

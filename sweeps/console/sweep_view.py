@@ -16,7 +16,7 @@ from search_spaces import (
     parse_space,
     suggest,
 )
-from sweeps.changes import Change, recorded_changes
+from sweeps.changes import Change, CodeState, recorded_changes, recorded_code
 from sweeps.engine.progress import Progress, ablation_progress, sweep_progress
 from sweeps.plan.ablation_plan import AblationTable
 from sweeps.plan.search_plan import searched_fields
@@ -39,6 +39,7 @@ class SweepView:
         driver: Description of the process that drives the sweep; None if there is none.
         created_at: Time of creation, in UTC.
         changes: Differences in code, data or packages with which it was continued.
+        code: States of the code of a command.
     """
 
     spec: SpaceSpec
@@ -47,6 +48,7 @@ class SweepView:
     driver: str | None
     created_at: str
     changes: tuple[Change, ...] = ()
+    code: tuple[CodeState, ...] = ()
 
     @property
     def progress(self) -> Progress:
@@ -85,6 +87,7 @@ def _sweep_view(row: Mapping[Hashable, Any], runs: Sequence[RunRecord]) -> Sweep
         driver=_driver(row["lease_owner"], row["lease_expires"]),
         created_at=f"{row['created_at']:%Y-%m-%d %H:%M}",
         changes=recorded_changes(row["provenance"]),
+        code=recorded_code(row["provenance"]),
     )
 
 

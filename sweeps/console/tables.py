@@ -10,9 +10,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from search_spaces import (
-    flatten,
-)
 from sweeps.console.live_view import COLOURS, panel
 from sweeps.console.output import open_console, short
 from sweeps.console.sweep_view import SweepView
@@ -74,7 +71,7 @@ def print_status(views: Sequence[SweepView], console: Console) -> None:
 def print_runs(view: SweepView, console: Console) -> None:
     """Print the table of `sweeps show NAME`."""
     table = Table(box=None, pad_edge=False)
-    for title in ("run", "state", view.spec.metric.name.partition("/")[2], "epochs"):
+    for title in ("run", "state", view.spec.metric.name.partition("/")[2], f"{view.spec.recipe.budget.unit}s"):
         table.add_column(title, no_wrap=True)
     table.add_column("searched fields" if view.ablation is None else "place in the ablation")
     shown = {row.number: view.values(row) for row in view.runs}
@@ -91,7 +88,15 @@ def print_runs(view: SweepView, console: Console) -> None:
         )
     console.print(table)
     _print_changes(view, console)
+    _print_code(view, console)
     console.print(f"one run in full: sweeps show {view.spec.name} RUN", soft_wrap=True)
+
+
+def _print_code(view: SweepView, console: Console) -> None:
+    """Print where the changes are that no commit has."""
+    if view.code and not all(one.clean for one in view.code):
+        where = f"sweeps export {view.spec.name} writes them to changes.diff"
+        console.print(f"code: commit {view.code[0].commit[:12]} with uncommitted changes; {where}", soft_wrap=True)
 
 
 def _print_changes(view: SweepView, console: Console) -> None:
@@ -101,9 +106,10 @@ def _print_changes(view: SweepView, console: Console) -> None:
 
 def print_run(view: SweepView, row: RunRecord, epochs: pd.DataFrame, console: Console) -> None:
     """Print one run for `sweeps show NAME RUN`."""
-    console.print(f"run {row.number} of {view.spec.name}: {row.state.value.lower()} at epoch {row.epoch}")
+    unit = view.spec.recipe.budget.unit
+    console.print(f"run {row.number} of {view.spec.name}: {row.state.value.lower()} at {unit} {row.epoch}")
     searched = searched_fields(row.recipe, view.spec) if view.ablation is None else view.spec.search
-    for path, value in flatten(row.recipe).items():
+    for path, value in view.spec.fields_of(row.recipe).items():
         mark = "  (searched)" if path in searched else ""
         console.print(f"  {path} {short(value)}{mark}", soft_wrap=True)
     if not epochs.empty:
@@ -112,7 +118,7 @@ def print_run(view: SweepView, row: RunRecord, epochs: pd.DataFrame, console: Co
         # Leave out metrics that are reported once, at the end of a training, such as the temperature.
         wide = wide.loc[:, wide.notna().sum() >= min(2, len(wide))]
         table = Table(box=None, pad_edge=False)
-        table.add_column("epoch")
+        table.add_column(unit)
         for name in wide.columns:
             table.add_column(str(name), no_wrap=True)
         for epoch, numbers in wide.iterrows():

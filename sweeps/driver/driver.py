@@ -53,7 +53,7 @@ def drive(work: Work, options: Options, console: Console, began: float) -> int:
     """
     check_names(work.spec)
     own_folder = _default_folder(options.storage)
-    checkpoints = LocalFolder(own_folder) if options.checkpoints is None else reachable(options.checkpoints)
+    checkpoints = LocalFolder(own_folder) if options.checkpoints is None else _named_folder(options.checkpoints, work)
     say = partial(console.print, soft_wrap=True)
     with Interrupts(say) as interrupts, ExitStack() as stack:
         store = stack.enter_context(Store(options.storage))
@@ -222,6 +222,19 @@ def _wait(starting: _Starting, interrupts: Interrupts, console: Console) -> None
         starting.preparation.wait(interrupts)
         with interrupts.at_once():
             starting.runner.start()
+
+
+def _named_folder(text: str, work: Work) -> Folder:
+    """Open the folder of `--checkpoints`.
+
+    Raises:
+        UsageError: It cannot be used, or a command cannot write to it.
+    """
+    folder = reachable(text)
+    if work.spec.command is not None and not isinstance(folder, LocalFolder):
+        rule = "must be a path that every node can write to, since a command writes files, not to a store"
+        raise UsageError(f"--checkpoints: {rule}; found {text}")
+    return folder
 
 
 def _default_folder(storage: str) -> Path:

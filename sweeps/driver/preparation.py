@@ -10,6 +10,7 @@ from typing import Any
 from search_spaces import SweepError, UsageError
 from sweeps.changes import OURS, REFUSED, Change, Difference, TrainedWith, differences
 from sweeps.driver.interrupts import Interrupts
+from sweeps.driver.provenance import code_state
 from sweeps.driver.work import Work
 from sweeps.preflight.child import Child, needs_preparation
 from sweeps.preflight.command import prepare_command
@@ -65,14 +66,22 @@ class Continuation:
         if refused and not self.accepted:
             raise UsageError(*self._refusal(refused))
         provenance = {**row.provenance, "trained_with": asdict(current.filled_from(recorded))}
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        if self.work.spec.command is not None and (found or not self.runs):
+            provenance["code"] = self._code(row, now)
         if found:
-            now = datetime.now(UTC).isoformat(timespec="seconds")
             changes = [Change(f"{one.text}{self._since}", now, self.runs) for one in found]
             provenance["changes"] = [*row.provenance.get("changes", ()), *map(asdict, changes)]
             for change in changes:
                 self.say(f"recorded as changed: {change}")
         if provenance != row.provenance:
             self.store.set_provenance(self.fence, provenance)
+
+    def _code(self, row: SweepRecord, now: str) -> list[dict[str, Any]]:
+        """Return the recorded states of the code with the current one; before the first run, the current one only."""
+        state = code_state(now, self.runs)
+        before = row.provenance.get("code", ()) if self.runs else ()
+        return [*before, *([] if state is None else [asdict(state)])]
 
     @property
     def _since(self) -> str:
@@ -122,8 +131,9 @@ class Preparation:
         if self._done:
             return
         prepared: Mapping[str, Any] = {}
-        if (command := self._continuation.work.spec.command) is not None:
-            prepared = prepare_command(command)
+        spec = self._continuation.work.spec
+        if spec.command is not None:
+            prepared = prepare_command(spec.command, spec.recipe)
         elif self._child is not None:
             with interrupts.at_once():
                 prepared = self._child.wait()

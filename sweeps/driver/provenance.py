@@ -8,13 +8,20 @@ from typing import Any
 
 import psutil
 
+from sweeps.changes import CodeState
+
 PACKAGES = ("sweeps", "torch", "ray", "optuna", "numpy", "scipy", "pydantic", "sqlalchemy", "mnist1d", "scikit-learn")
+
+LONGEST_DIFF = 256 * 1024  # characters
+MOST_UNTRACKED = 200
+
+_WHOLE = ("--no-color", "--no-ext-diff", "--no-textconv", "--no-relative", "--src-prefix=a/", "--dst-prefix=b/")
 
 
 def provenance() -> dict[str, Any]:
     """Return the git commit, the package versions and the machine."""
     return {
-        "git_commit": _git("rev-parse", "HEAD"),
+        "git_commit": _commit(),
         "git_dirty": bool(_git("status", "--porcelain")),
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
         "python": platform.python_version(),
@@ -32,6 +39,30 @@ def _version(package: str) -> str | None:
         return None
 
 
+def code_state(at: str, runs: int) -> CodeState | None:
+    """Return the commit and what differs from it; None outside a repository, without git, and before a commit.
+
+    Args:
+        at: Time in UTC, in ISO format.
+        runs: Number of recorded runs.
+    """
+    commit, diff = _commit(), _git("diff", "HEAD", *_WHOLE)
+    if commit is None or diff is None:
+        return None
+    if len(diff) > LONGEST_DIFF:
+        diff = f"{diff[:LONGEST_DIFF]}\n# cut: {len(diff) - LONGEST_DIFF} more characters\n"
+    root = (_git("rev-parse", "--show-toplevel") or ".").rstrip("\n")
+    listed = _git("-C", root, "ls-files", "--others", "--exclude-standard", "-z") or ""
+    names = [name for name in listed.split("\0") if name]
+    more = [f"... ({len(names) - MOST_UNTRACKED} more)"] if len(names) > MOST_UNTRACKED else []
+    return CodeState(commit, diff, (*names[:MOST_UNTRACKED], *more), at, runs)
+
+
+def _commit() -> str | None:
+    found = _git("rev-parse", "HEAD")
+    return None if found is None else found.strip()
+
+
 def _git(*arguments: str) -> str | None:
     """Return the output of a git command in the current folder; None outside a repository or without git."""
     try:
@@ -45,4 +76,4 @@ def _git(*arguments: str) -> str | None:
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()
+    return done.stdout

@@ -43,7 +43,7 @@ def judge(step: Step, run: LiveRun, metric: str, rungs: Rungs, draining: bool) -
         again = step.out_of_memory and not run.out_of_memory
         return RunOutcome(RunState.INTERRUPTED if again else RunState.FAILED, value, error=printable(step.error))
     if step.finished and value is None:
-        return RunOutcome(RunState.FAILED, error=printable(f"no epoch reported {metric!r}"))
+        return RunOutcome(RunState.FAILED, error=printable(f"no {run.recipe.budget.unit} reported {metric!r}"))
     if step.finished:
         return RunOutcome(RunState.COMPLETE, value)
     return RunOutcome(RunState.INTERRUPTED if draining else RunState.RUNNING, value)

@@ -1,8 +1,10 @@
 """Counts the progress of a sweep for the live view, `sweeps status` and the summary."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Protocol, TypeVar
 
 from search_spaces import (
@@ -49,6 +51,7 @@ class Progress:
         epochs_spent: Number of epochs trained so far.
         epochs_saved: Number of epochs that stopped runs did not train.
         budget: Number of epochs of a full run.
+        unit: What is counted as epochs: "epoch", or "step" for a command with a budget of steps.
         eta_s: Estimated seconds to the end; None before there is an estimate.
         pairs: In an ablation, `(pairs complete in every arm, planned pairs)`; it has no best run and no baseline.
     """
@@ -63,6 +66,7 @@ class Progress:
     epochs_spent: int
     epochs_saved: int
     budget: int
+    unit: str
     eta_s: float | None
     pairs: tuple[int, int] | None = None
 
@@ -83,6 +87,7 @@ def sweep_progress(spec: SpaceSpec, runs: Sequence[RunLike], eta_s: float | None
     budget = spec.recipe.budget.length
     best = best_run(runs, spec.metric.goal)
     baseline = runs[0] if runs else None
+    rungs = rung_epochs(spec.early_stopping, spec.recipe.budget)
     return Progress(
         name=spec.name,
         metric=spec.metric.name,
@@ -90,10 +95,11 @@ def sweep_progress(spec: SpaceSpec, runs: Sequence[RunLike], eta_s: float | None
         total=max(spec.runs, len(runs)),
         best=None if best is None or best.value is None else (best.number, best.value),
         baseline=(baseline.value, baseline.epoch) if baseline and baseline.value is not None else None,
-        survivors=tuple(_survivors(runs, rung) for rung in rung_epochs(spec.early_stopping, spec.recipe.budget)),
+        survivors=tuple(_survivors(runs, rung, after) for rung, after in pairwise([*rungs, math.inf])),
         epochs_spent=sum(run.epoch for run in runs),
         epochs_saved=sum(budget - run.epoch for run in runs if run.state is RunState.STOPPED),
         budget=budget,
+        unit=spec.recipe.budget.unit,
         eta_s=eta_s,
     )
 
@@ -105,10 +111,10 @@ def best_run(runs: Sequence[AnyRun], goal: Goal) -> AnyRun | None:
     return min(complete, key=lambda run: (sign * (run.value or 0.0), run.number), default=None)
 
 
-def _survivors(runs: Sequence[RunLike], rung: int) -> tuple[int, int, int]:
+def _survivors(runs: Sequence[RunLike], rung: float, after: float) -> tuple[int, int, int]:
     reached = [run for run in runs if run.epoch >= rung]
-    stopped = sum(run.state is RunState.STOPPED and run.epoch == rung for run in reached)
-    return rung, len(reached), len(reached) - stopped
+    stopped = sum(run.state is RunState.STOPPED and run.epoch < after for run in reached)  # a command may report later
+    return int(rung), len(reached), len(reached) - stopped
 
 
 def ablation_progress(

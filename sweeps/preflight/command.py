@@ -4,34 +4,59 @@ import hashlib
 import os
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from modulefinder import ModuleFinder
 from pathlib import Path
 from typing import Any
 
-from search_spaces import UsageError
+from search_spaces import Recipe, UsageError
+from search_spaces.errors import Problem
 from search_spaces.specs.command_task import CommandTask
+from trainers.command.config_file import read_config
+from trainers.command.start import base_environment, changed_values
 
 _DIGEST_BYTES = 16
 
 
-def prepare_command(command: CommandTask) -> dict[str, Any]:
+def prepare_command(command: CommandTask, recipe: Recipe) -> dict[str, Any]:
     """Return the digests of a command's files in the current folder, as the child returns those of a task.
 
+    Args:
+        command: The command.
+        recipe: Recipe of the baseline.
+
     Raises:
-        UsageError: The program or the file of `config` does not exist.
+        UsageError: The program or the file of `config` does not exist, or cannot be used; has every problem.
     """
-    problems = []
-    program = command.command[0]
-    if "$" not in program and shutil.which(program) is None:
-        problems.append(f"task.command: there is no program {program}; write its path, or install it")
-    if command.config is not None and not Path(command.config).is_file():
-        problems.append(f"task.config: there is no file {command.config} in {os.getcwd()}")
+    problems = (*_program_problems(command.command[0]), *_config_problems(command.config, recipe))
     if problems:
         raise UsageError(*problems)
     sources = {name: _digest(path) for name, path in sorted(_files(command).items())}
     return {"data": {}, "sources": sources}
+
+
+def _program_problems(program: str) -> Iterator[str]:
+    if "$" in program or shutil.which(program, path=base_environment().get("PATH")) is not None:
+        return
+    if Path(program).is_file():
+        yield f"task.command: {program} is not executable; write its interpreter before it, or use `chmod +x {program}`"
+    else:
+        yield f"task.command: there is no program {program}; write its path, or install it"
+
+
+def _config_problems(name: str | None, recipe: Recipe) -> Sequence[Problem | str]:
+    """Return why a config file cannot be read, or which arguments of the baseline it lacks."""
+    if name is None:
+        return ()
+    if not Path(name).is_file():
+        return (f"task.config: there is no file {name} in {os.getcwd()}",)
+    try:
+        config = read_config(Path(name))
+        config.replaced(changed_values(config, recipe))
+    except UsageError as error:
+        return error.problems
+    return ()
 
 
 def _digest(path: Path) -> str:

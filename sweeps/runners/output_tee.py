@@ -41,11 +41,11 @@ class OutputTee:
         finally:
             self._tail = None
 
-    def keep(self, text: str) -> None:
-        """Keep a text if a run has printed it."""
+    def keep(self, data: bytes) -> None:
+        """Keep output if a run has printed it."""
         tail = self._tail
         if tail is not None and threading.get_ident() not in self._others:
-            tail.write(text.encode(errors="backslashreplace"))
+            tail.write(data)
 
 
 class _Stream:
@@ -59,7 +59,7 @@ class _Stream:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        self._tee.keep(text)
+        self._tee.keep(text.encode(errors="backslashreplace"))
         return self._stream.write(text)
 
     def writelines(self, lines: Any) -> None:

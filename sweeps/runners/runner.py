@@ -48,8 +48,9 @@ class InProcessRunner:
 
     def run(self, conductor: Conductor) -> None:
         """Train one job after another until none is left."""
-        worker = Worker(interrupted=lambda: conductor.draining)  # the first Ctrl-C drains, the second one raises
         with OutputTee() as tee:
+            # The first Ctrl-C drains, the second one raises. What a command prints would hide the live view.
+            worker = Worker(interrupted=lambda: conductor.draining, keep=tee.keep)
             try:
                 while (job := conductor.next_job()) is not None:
                     self._train(job, worker, conductor, tee)
@@ -64,5 +65,8 @@ class InProcessRunner:
             with tee.keeping(tail):
                 step = worker.step()
             continues = conductor.report(job.number, step)
+            if not continues:
+                with tee.keeping(tail):  # a command prints until it is stopped
+                    worker.close()
             if (text := tail.news(at_once=not continues)) is not None:
                 conductor.record_output(job.number, text)

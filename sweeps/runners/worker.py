@@ -6,6 +6,7 @@ This is the only file of `sweeps` that loads torch, and only when a job starts.
 from __future__ import annotations
 
 import math
+import os
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -37,10 +38,14 @@ class Worker:
     Args:
         interrupted: Returns whether a person has interrupted this process; any other ``KeyboardInterrupt`` was raised
             by the code of the task, and fails its run.
+        keep: Takes what a command prints; by default, this process prints it.
     """
 
-    def __init__(self, interrupted: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self, interrupted: Callable[[], bool] = lambda: False, keep: Callable[[bytes], None] | None = None
+    ) -> None:
         self._interrupted = interrupted
+        self._keep = keep or _print
         self._job: Job | None = None
         self._training: EpochTrainer | None = None
         self._fingerprint: Mapping[str, str] = {}
@@ -144,7 +149,7 @@ class Worker:
         start = open_start(
             task, recipe, job.number, job.seed, job.attempt, Path(job.outputs), command_folder(job.import_paths)
         )
-        return CommandTraining(task, start, recipe.budget, job.recorded)
+        return CommandTraining(task, start, recipe.budget, job.recorded, self._keep)
 
     def _advance(self, job: Job, training: EpochTrainer, reports: list[EpochReport]) -> bool:
         began = time.perf_counter()
@@ -206,6 +211,11 @@ class Worker:
             yield
         except OSError as error:
             self._warning = f"{what}: {' '.join(str(error.strerror or error).split())}"
+
+
+def _print(data: bytes) -> None:
+    while data:
+        data = data[os.write(1, data) :]
 
 
 def position(training: EpochTrainer) -> Position:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from analysis.load import output_frame, output_lines
-from search_spaces import Asha, LogUniform, NoStopping, SpaceSpec
+from search_spaces import Asha, Budget, Choice, LogUniform, Metric, NoStopping, Recipe, Sampler, SpaceSpec
+from search_spaces.specs.command_task import CommandTask
 from sweeps.engine.conductor import Conductor
 from sweeps.run_state import RunState
 from sweeps.runners.runner import Runner
@@ -91,3 +92,30 @@ def test_a_dead_worker_leaves_what_it_printed(
     attempt = [*epochs(2), "of a child"]
     found = lines(database_url, 0)
     assert found == [*attempt, "--- attempt 2 ---", *attempt, "--- attempt 3 ---", *attempt]
+
+
+def test_a_command_is_kept_with_its_output_and_its_end(
+    runner: Runner,  # noqa: F811
+    database_url: str,
+    talk: str,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    words = ("sh", "-c", "for n in 1 2 3; do echo epoch=$n val/loss=0.5; done; exit $2", "x", "${args}")
+    changed = {
+        "task": CommandTask(command=words),
+        "recipe": Recipe(args={"n": 0}, budget=Budget(epochs=3)),
+        "search": {"args.n": Choice([0, 2])},
+        "metric": Metric(name="val/loss", goal="minimize"),
+        "sampler": Sampler(kind="grid"),
+        "runs": 2,
+    }
+    spec = space(**changed, early_stopping=NoStopping())
+    conductor = run(runner, spec, database_url, talk, tmp_path)
+    printed = [f"epoch={epoch} val/loss=0.5" for epoch in (1, 2, 3)]
+    for one in conductor.runs:
+        command, *output, end = lines(database_url, one.number)
+        assert command.endswith(f"x --n {one.recipe.args['n']}")
+        assert output == printed
+        assert end == f"exit code {one.recipe.args['n']}"
+    assert "val/loss" not in capfd.readouterr().out

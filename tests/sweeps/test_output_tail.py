@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from sweeps.output_tail import KEPT_LINES, LONGEST_LINE, SEND_EVERY_S, OutputTail
+from sweeps.output_tail import KEPT_LINES, LONGEST_COMMAND, LONGEST_LINE, SEND_EVERY_S, OutputTail
 
 
 def shown(*parts: bytes) -> list[str]:
@@ -33,6 +33,15 @@ def test_lines_are_kept_as_a_terminal_would_show_them(parts: tuple[bytes, ...], 
 def test_only_the_last_lines_are_kept() -> None:
     lines = shown(*(f"{index}\n".encode() for index in range(1000)), b"unfinished")
     assert lines == [*map(str, range(1000 - KEPT_LINES + 1, 1000)), "unfinished"]
+
+
+@pytest.mark.parametrize("command", ["$ train --lr 0.1", f"$ train {'x' * 5000}"])
+def test_a_command_stays_the_first_line(command: str) -> None:
+    text = f"{command}\n" + "".join(f"{index}\n" for index in range(1000))
+    lines = shown(text[:5].encode(), text[5:].encode())
+    assert lines == [command, *map(str, range(1000 - KEPT_LINES + 1, 1000))]
+    assert shown("\n".join(lines).encode()) == lines
+    assert len(shown(b"$ " + b"x" * 99_999 + b"\n")[0]) < 2 * LONGEST_COMMAND
 
 
 def test_a_long_line_is_cut_and_needs_little_memory() -> None:

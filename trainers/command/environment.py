@@ -10,14 +10,14 @@ from search_spaces.command.options import OptionStyle, as_text
 from search_spaces.errors import Problem
 
 _ALL = "SWEEPS_ARGS"
-_ONE = "SWEEPS_ARG_"
+ARGUMENT_PREFIX = "SWEEPS_ARG_"
 _RESUME = "SWEEPS_RESUME"
 _SETTINGS = {name: f"SWEEPS_{name.upper()}" for name in SETTINGS}
 
 
 def variable(argument: str) -> str:
     """Return the name of the variable of an argument: `SWEEPS_ARG_WEIGHT_DECAY` of `weight-decay`."""
-    return _ONE + re.sub(r"[^A-Z0-9]", "_", argument.lstrip("-").upper(), flags=re.ASCII)
+    return ARGUMENT_PREFIX + re.sub(r"[^A-Z0-9]", "_", argument.lstrip("-").upper(), flags=re.ASCII)
 
 
 def variable_problems(arguments: Collection[str], where: str) -> tuple[Problem, ...]:
@@ -46,7 +46,7 @@ def run_environment(inherited: Mapping[str, str], inputs: RunInputs) -> dict[str
         inputs: Inputs of the run. A null argument and a setting without a value have no variable.
     """
     own = (_ALL, _RESUME, *_SETTINGS.values())
-    kept = {name: text for name, text in inherited.items() if name not in own and not name.startswith(_ONE)}
+    kept = {name: text for name, text in inherited.items() if name not in own and not name.startswith(ARGUMENT_PREFIX)}
     settings = {_SETTINGS[name]: text for name, text in inputs.settings().items()}
     args = {variable(name): as_text(one, OptionStyle()) for name, one in inputs.args.items() if one is not None}
     return {**kept, _ALL: json.dumps(inputs.args), **args, **settings, _RESUME: str(int(inputs.resume))}

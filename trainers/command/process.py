@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -46,9 +46,11 @@ class CommandProcess:
         chunks: list[bytes] = []
         sources: list[IO[bytes] | socket.socket] = [self._output, *others]
         while not self._closed and len(chunks) < _MOST_CHUNKS:
+            ended = self._process.poll() is not None
             if self._output not in select.select(sources, [], [], 0.0 if chunks else timeout_s)[0]:
-                if self._process.poll() is not None:  # what a killed supervisor leaves behind holds the pipe open
+                if ended:  # the supervisor was killed, and what it leaves behind holds the pipe open
                     self._kill_group()
+                    self._closed = True
                 break
             chunks.append(os.read(self._output.fileno(), _CHUNK))
             self._closed = not chunks[-1]
@@ -65,12 +67,15 @@ class CommandProcess:
         self._kill_group()  # the supervisor may have been killed
         return code
 
-    def stop(self) -> None:
-        """End the command and everything that it started; return when nothing is left."""
+    def stop(self) -> Iterator[bytes]:
+        """End the command and everything that it started; yield what it prints meanwhile.
+
+        Nothing is left when the iterator is exhausted.
+        """
         with suppress(BrokenPipeError):
             self._input.close()
         while not self._closed:  # a program that is blocked by a full pipe cannot end
-            self.output(1.0)
+            yield self.output(1.0)
         self.code()
         self._output.close()
 

@@ -11,7 +11,8 @@ from search_spaces.command.inputs import RunInputs
 from search_spaces.command.template import WhenResuming, render
 from search_spaces.recipe.recipe import Recipe
 from search_spaces.specs.command_task import CommandTask
-from trainers.command.config_file import read_config, write_copy
+from search_spaces.values import Value
+from trainers.command.config_file import ConfigFile, read_config, write_copy
 from trainers.command.environment import run_environment
 
 _NONE = object()
@@ -69,19 +70,24 @@ def open_start(
         config=None if task.config is None else str(_write_config(Path(folder, task.config), recipe, outputs)),
         resume=resumes,
     )
-    return CommandStart(render(template, inputs), run_environment(_environment(), inputs), folder, outputs, resumes)
+    return CommandStart(render(template, inputs), run_environment(base_environment(), inputs), folder, outputs, resumes)
+
+
+def changed_values(config: ConfigFile, recipe: Recipe) -> dict[str, Value]:
+    """Return the arguments that a config file does not have yet; its other values stay as they are written."""
+    written = config.scalars()
+    return {name: one for name, one in recipe.args.items() if written.get(name, _NONE) != one}
 
 
 def _write_config(source: Path, recipe: Recipe, outputs: Path) -> Path:
-    """Write the copy of a config file for one run; values that the file has already stay as they are written."""
     config = read_config(source)
     target = outputs / f"config{source.suffix}"
-    written = config.scalars()
-    write_copy(config, {name: one for name, one in recipe.args.items() if written.get(name, _NONE) != one}, target)
+    write_copy(config, changed_values(config, recipe), target)
     return target
 
 
-def _environment() -> dict[str, str]:
+def base_environment() -> dict[str, str]:
+    """Return the environment variables of this process, as a program gets them."""
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}  # a pipe would get the metrics kilobytes late
     if not any(name in environment for name in ("VIRTUAL_ENV", "CONDA_PREFIX")):
         # Without an activated environment, `python` is the one that runs this.

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from trainers.command.metrics.timeline import Point, Timeline
 from trainers.command.process import CommandProcess
 from trainers.command.program_reports import ADDRESS, ProgramReports
 from trainers.command.start import CommandStart
+from trainers.command.transcript import opening, stopped
 from trainers.reports import EpochReport
 from trainers.user_code import exit_cause
 
@@ -37,9 +38,17 @@ class CommandTraining:
         start: Start of its program.
         budget: Length of a full run.
         recorded: Steps or epochs that are recorded already.
+        keep: Takes what the program prints, between a line with the command and one that says how it ended.
     """
 
-    def __init__(self, task: CommandTask, start: CommandStart, budget: Budget, recorded: int = 0) -> None:
+    def __init__(
+        self,
+        task: CommandTask,
+        start: CommandStart,
+        budget: Budget,
+        recorded: int = 0,
+        keep: Callable[[bytes], None] = lambda _: None,
+    ) -> None:
         self._epoch = self._recorded = recorded
         self._length = budget.length
         kind, path = task.source
@@ -54,6 +63,9 @@ class CommandTraining:
         self._lines = Lines()
         self._last_lines: deque[str] = deque(maxlen=_LAST_LINES)
         self._grace_s = task.grace_s
+        self._keep = keep
+        self._in_line = False  # whether the last line of the program has not ended yet
+        self._say(opening(start.words, start.environment, task.reads_environment))
         self._program = ProgramReports(task.rename, budget.unit)
         try:
             environment = {**start.environment, ADDRESS: self._program.path}
@@ -107,6 +119,7 @@ class CommandTraining:
         reported = self._program.readings()
         if reported:
             piece += self._process.output(0.0)  # what was printed before comes before
+        self._pass_on(piece)
         self._last_lines += self._lines.feed(piece)
         if self._printed is not None:
             self._printed.feed(piece)
@@ -118,6 +131,7 @@ class CommandTraining:
         if ended:
             self._last_lines += self._lines.end()
             self._code = self._process.code()
+            self._end_with(exit_cause(self._code))
         self._waiting += self._reports(points)
 
     def _reports(self, points: Iterable[Point]) -> Iterable[EpochReport]:
@@ -148,12 +162,17 @@ class CommandTraining:
 
     def close(self) -> None:
         """Stop the program and everything that it has started; one that reports may save and end by itself before."""
+        began = time.perf_counter()
         try:
             if self._program.connected:
                 self._let_end()
         finally:
-            self._process.stop()
+            for piece in self._process.stop():
+                self._pass_on(piece)
             self._program.close()
+        if self._code is None:
+            self._code = self._process.code()
+            self._end_with(stopped(self._code, time.perf_counter() - began))
 
     def _let_end(self) -> None:
         """Tell a program that reports to stop, and wait until it has ended or its grace period is over."""
@@ -163,5 +182,16 @@ class CommandTraining:
             left_s = deadline - time.monotonic()
             if left_s <= 0:
                 break
-            self._process.output(left_s, self._program.sources)
+            self._pass_on(self._process.output(left_s, self._program.sources))
             self._program.readings()
+
+    def _pass_on(self, piece: bytes) -> None:
+        if piece:
+            self._keep(piece)
+            self._in_line = not piece.endswith(b"\n")
+
+    def _end_with(self, line: str) -> None:
+        self._say(f"\n{line}" if self._in_line else line)
+
+    def _say(self, line: str) -> None:
+        self._keep(f"{line}\n".encode(errors="backslashreplace"))

@@ -5,7 +5,7 @@ from analysis.diagnosis.findings import Code, Finding, Severity
 from analysis.figures.sweep import finding_shares
 from analysis.report.blocks import Block, Bullets, CodeBlock, Note, Section, Text, notes, pictures, section, table, text
 from analysis.sweep.findings import SweepFindings
-from analysis.wording import counted, error_line
+from analysis.wording import a_unit, counted, error_line
 from sweeps.run_state import RunState
 
 MOST_FINDINGS = 3
@@ -34,7 +34,9 @@ def diagnosis(findings: SweepFindings) -> Section:
         table("Regions with more errors and warnings than elsewhere", REGION_HEAD, region_rows(findings), words=2),
         text(_SHORT if too_short(findings) else ""),
         *_of_best(findings),
-        why=f"{counted(found.runs, 'curve')} checked, no findings." if found.runs else "No run reported an epoch.",
+        why=f"{counted(found.runs, 'curve')} checked, no findings."
+        if found.runs
+        else f"No run reported {a_unit(findings.spec)}.",
     )
 
 
@@ -117,7 +119,12 @@ def failures(findings: SweepFindings) -> Section:
             f"{len(rows)} of {counted(len(data.numbers), 'run')} diverged or failed. A diverged run counts as the worst"
             " score."
         ),
-        table("Runs that diverged or failed", ("run", "state", "epoch", "error"), rows[:MOST_FAILURES], words=4),
+        table(
+            "Runs that diverged or failed",
+            ("run", "state", findings.spec.recipe.budget.unit, "error"),
+            rows[:MOST_FAILURES],
+            words=4,
+        ),
         text(f"runs.csv lists {left} more." if left > 0 else ""),
     )
 
@@ -141,7 +148,7 @@ def reproduce(findings: SweepFindings) -> Section:
     spec = findings.spec
     files = (
         "runs.csv: all runs with state, seed and all recipe fields",
-        "epochs.csv: all metrics of all epochs",
+        f"epochs.csv: all metrics of all {findings.spec.recipe.budget.unit}s",
         "space.yaml: the space file of this sweep with all defaults",
         *(("best.yaml: the recipe of the best run as a space file",) if findings.best else ()),
         "report.json: all numbers and sentences of this report",

@@ -80,7 +80,7 @@ def _facts(findings: SweepFindings) -> tuple[tuple[str, str], ...]:
         ("searched", counted(len(spec.search), "field")),
         ("runs", f"{len(findings.data.numbers)} of {spec.runs}"),
         ("complete", str(complete)),
-        ("epochs", f"{findings.epochs_spent}, {findings.epochs_saved} saved"),
+        (f"{spec.recipe.budget.unit}s", f"{findings.epochs_spent}, {findings.epochs_saved} saved"),
         ("training", f"{number(sum(row.seconds for row in findings.ledger))} s"),
     )
 

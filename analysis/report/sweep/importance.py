@@ -43,9 +43,10 @@ def good_runs(findings: SweepFindings) -> Section:
     data = findings.data
     ranking = [one.field for one in findings.importances[0].fields] if findings.importances else []
     axes = sorted(data.axes, key=lambda one: ranking.index(one.field) if one.field in ranking else len(ranking))
+    unit = findings.spec.recipe.budget.unit
     scored = any(score is not None for score in data.scores)
     if not (axes and scored):
-        why = "Too few runs reached the same epoch to compare their scores." if axes else "No field was searched."
+        why = f"Too few runs reached the same {unit} to compare their scores." if axes else "No field was searched."
         return section(4, "Where the good runs are", why=why)
     slices = [field_slice(findings, one) for one in axes[:MOST_SLICES]]
     left = len(axes) - MOST_SLICES
@@ -53,8 +54,8 @@ def good_runs(findings: SweepFindings) -> Section:
         4,
         "Where the good runs are",
         Text(
-            f"Scores are {findings.spec.metric.name} after epoch {data.epoch}, because the last values of runs that"
-            " stopped at different epochs are not comparable."
+            f"Scores are {findings.spec.metric.name} after {unit} {data.epoch}, because the last values of runs that"
+            f" stopped at different {unit}s are not comparable."
         ),
         pictures(parallel(findings, ranking)),
         pictures(contour(findings), *slices),

@@ -6,24 +6,25 @@ from analysis.report.provenance import provenance_rows
 from analysis.report.sweep.headline import SIGNS, TONES
 from analysis.sweep.checks.range_checks import search_line
 from analysis.sweep.findings import BestRun, SweepFindings
-from analysis.wording import NONE, counted, number, signed, value_text
+from analysis.wording import NONE, number, signed, value_text
 from search_spaces import Asha, SpaceSpec, Value, flatten
 from trainers.check import Check, Outcome
 
 
 def searched(findings: SweepFindings) -> Section:
     """Make the section with the setup, the search space and the cost."""
-    spec = findings.spec
+    spec, budget = findings.spec, findings.spec.recipe.budget
     facts = [
         ("task", spec.task_name),
         ("metric", f"{spec.metric.name}, {spec.metric.goal}"),
         ("sampler", f"{spec.sampler.kind}, seed {spec.sampler.seed}"),
         ("early stopping", _stopping(spec)),
         ("runs", f"{len(findings.data.numbers)} of {spec.runs}: {_states(findings)}"),
-        ("budget", f"{counted(spec.recipe.budget.epochs, 'epoch')}, batch size {spec.recipe.budget.batch_size}"),
+        ("budget", budget.text if spec.command else f"{budget.text}, batch size {budget.batch_size}"),
         (
             "cost",
-            f"{findings.epochs_spent} epochs, {number(sum(one.seconds for one in findings.ledger))} s of training",
+            f"{budget.counted(findings.epochs_spent)}, {number(sum(one.seconds for one in findings.ledger))} s of"
+            " training",
         ),
         *provenance_rows(findings.created_at, findings.digest, findings.provenance),
     ]
@@ -42,7 +43,8 @@ def _stopping(spec: SpaceSpec) -> str:
     rule = spec.early_stopping
     if not isinstance(rule, Asha):
         return "none: every run trains for the full budget"
-    return f"ASHA: promotes the top 1/{rule.reduction_factor} at each rung, from epoch {rule.grace_epochs}"
+    first = f"{spec.recipe.budget.unit} {rule.grace_epochs}"
+    return f"ASHA: promotes the top 1/{rule.reduction_factor} at each rung, from {first}"
 
 
 def _states(findings: SweepFindings) -> str:
@@ -55,7 +57,7 @@ def best_runs(findings: SweepFindings) -> Section:
         return section(1, "Best runs", why="No run is complete.")
     winner, spec = findings.best[0], findings.spec
     fields = sorted(spec.search)
-    head = ("rank", "run", spec.metric.name, "gain over baseline", "epochs", "seconds", *fields)
+    head = ("rank", "run", spec.metric.name, "gain over baseline", f"{spec.recipe.budget.unit}s", "seconds", *fields)
     changes = [(field, _cell(before), _cell(now)) for field, (before, now) in sorted(winner.changes.items())]
     return section(
         1,

@@ -13,7 +13,7 @@ from analysis.diagnosis.findings import Finding, Severity
 from analysis.report.sweep.appendix import MOST_FINDINGS, REGION_HEAD, SHARE_HEAD, region_rows, share_rows, too_short
 from analysis.report.sweep.headline import SIGNS, headline
 from analysis.sweep.findings import SweepFindings
-from analysis.wording import part_of
+from analysis.wording import a_unit, part_of
 from search_spaces import UsageError
 from trainers.check import Outcome
 
@@ -80,7 +80,7 @@ def print_diagnosis(findings: SweepFindings, console: Console, number: int | Non
         console.print(Text(f"{count} failed; the first error: {command}"), soft_wrap=True)
     table = findings.diagnosis
     if not table.runs:
-        console.print(Text("No run has reported an epoch yet."))
+        console.print(Text(f"No run has reported {a_unit(findings.spec)} yet."))
         return
     short = too_short(findings)
     note = f"; {short} {'is' if short == 1 else 'are'} too short for most rules" if short else ""
@@ -112,15 +112,15 @@ def _print_run(findings: SweepFindings, console: Console, number: int) -> None:
         raise UsageError(f"{findings.spec.name} has no run {number}; its runs are 0 to {len(data.numbers) - 1}")
     place = data.numbers.index(number)
     state, epoch, every = data.states[place], data.epochs[place], findings.findings.get(number, ())
+    unit = findings.spec.recipe.budget.unit
     console.print(
-        Text(f"run {number}: {state.value.lower()} after epoch {epoch} of {findings.spec.recipe.budget.length}")
+        Text(f"run {number}: {state.value.lower()} after {unit} {epoch} of {findings.spec.recipe.budget.length}")
     )
     for one in every[:MOST_FINDINGS]:
         _print_finding(console, one)
     if not every:
-        console.print(
-            Text("Its curves have no findings." if epoch else "It has no curves, because it has not reported an epoch.")
-        )
+        none = f"It has no curves, because it has not reported {a_unit(findings.spec)}."
+        console.print(Text("Its curves have no findings." if epoch else none))
     left = len(every) - MOST_FINDINGS
     if left > 0:
         console.print(Text(f"{left} more of lower precedence in report.json"))

@@ -8,7 +8,7 @@ from analysis.figures.sweep import ledger, sweep_best_of_n
 from analysis.report.blocks import Section, Text, pictures, section, table, text
 from analysis.sweep.findings import SweepFindings
 from analysis.sweep.rung_correlation import MIN_RUNS, RungCorrelation
-from analysis.wording import NONE, number, or_dash, two_decimals
+from analysis.wording import NONE, a_unit, number, or_dash, two_decimals
 from search_spaces import Asha
 from sweeps.engine.progress import sweep_progress
 from sweeps.run_state import RunState
@@ -25,29 +25,36 @@ class _Run(NamedTuple):
 
 def curves(findings: SweepFindings) -> Section:
     """Make the section with the learning curves of all runs."""
-    return section(5, "Curves of all runs", pictures(run_curves(findings)), why="No run reported an epoch.")
+    return section(
+        5, "Curves of all runs", pictures(run_curves(findings)), why=f"No run reported {a_unit(findings.spec)}."
+    )
 
 
 def stopping(findings: SweepFindings) -> Section:
     """Make the section with the runs promoted at each rung, the rank correlations and the saved epochs."""
     spec, rungs = findings.spec, rung_survivors(findings)
     whole = findings.epochs_spent + findings.epochs_saved
+    unit = spec.recipe.budget.unit
     saved = (
-        f"Early stopping saved {findings.epochs_saved} of {whole} epochs ({findings.epochs_saved / whole:.0%})."
+        f"Early stopping saved {findings.epochs_saved} of {whole} {unit}s ({findings.epochs_saved / whole:.0%})."
         if findings.epochs_saved
-        else "No epochs were saved, because no run was stopped."
+        else f"No {unit}s were saved, because no run was stopped."
     )
     rule = (
-        "" if isinstance(spec.early_stopping, Asha) else " The epochs below are those at which ASHA would compare runs."
+        ""
+        if isinstance(spec.early_stopping, Asha)
+        else f" The {unit}s below are those at which ASHA would compare runs."
     )
-    head = ("epoch", "later epoch", "runs", "Spearman", "95 % interval", "Kendall")
+    head = (unit, f"later {unit}", "runs", "Spearman", "95 % interval", "Kendall")
     return section(
         6,
         "Early stopping",
         Text(f"{saved}{rule}"),
-        pictures(survivors(rungs), rung_ranks(findings)),
+        pictures(survivors(rungs, unit), rung_ranks(findings)),
         table("Runs at each rung", ("rung", "reached", "promoted"), [tuple(map(str, one)) for one in rungs]),
-        table("Rank correlation of the scores at two epochs", head, [_correlation_row(one) for one in findings.rungs]),
+        table(
+            f"Rank correlation of the scores at two {unit}s", head, [_correlation_row(one) for one in findings.rungs]
+        ),
         text(" ".join(_remarks(findings))),
     )
 
@@ -86,7 +93,7 @@ def best_of_runs(findings: SweepFindings) -> Section:
         )
         if drawing
         else None,
-        why="Too few runs reached the same epoch.",
+        why=f"Too few runs reached the same {findings.spec.recipe.budget.unit}.",
     )
 
 
@@ -104,7 +111,7 @@ def costs(findings: SweepFindings) -> Section:
         for one in findings.ledger
     ]
     total = ("all", str(sum(one.runs for one in findings.ledger)), str(epochs), number(seconds), "100%")
-    head = ("state", "runs", "epochs", "training seconds", "share of seconds")
+    head = ("state", "runs", f"{findings.spec.recipe.budget.unit}s", "training seconds", "share of seconds")
     return section(
         8,
         "Cost",

@@ -39,7 +39,8 @@ def rung_check(evidence: SweepEvidence, correlations: Sequence[RungCorrelation])
         next_step = "Measure it in a sweep with early_stopping: {kind: none}, or train more runs to the end."
         return warned(name, text, next_step)
     row = known[0]
-    text = f"{_sentence(row)}{' Runs were stopped there, and the promoted runs differ less.' if row.stopped else ''}"
+    differ = " Runs were stopped there, and the promoted runs differ less." if row.stopped else ""
+    text = f"{_sentence(row, evidence.spec.recipe.budget.unit)}{differ}"
     rho = row.spearman or 0.0
     if rho >= MIN_CORRELATION:
         return passed(name, text)
@@ -51,10 +52,10 @@ def rung_check(evidence: SweepEvidence, correlations: Sequence[RungCorrelation])
     return Check(name, Outcome.FAIL if wrong else Outcome.WARN, text, next_step)
 
 
-def _sentence(row: RungCorrelation) -> str:
+def _sentence(row: RungCorrelation, unit: str) -> str:
     low, high = row.interval or (float("nan"), float("nan"))
     return (
-        f"The scores of {row.runs} runs after epoch {row.rung} and epoch {row.later} have a Spearman correlation of"
+        f"The scores of {row.runs} runs after {unit} {row.rung} and {unit} {row.later} have a Spearman correlation of"
         f" {row.spearman:.2f} [{low:.2f}, {high:.2f}] (Kendall {row.kendall:.2f})."
     )
 
@@ -72,11 +73,12 @@ def stopped_ahead_check(evidence: SweepEvidence) -> Check | None:
     if not ahead:
         text = f"No stopped run (of {len(stopped)}) had a better value than run {best.number} at its end."
         return passed(name, text)
+    unit = evidence.spec.recipe.budget.unit
     first = max(ahead, key=lambda run: (evidence.sign * (run.value or 0.0), -run.number))
     some = part_of(len(ahead), len(stopped), "stopped run", "was", "were")
     text = (
         f"{some} better than run {best.number} at its end ({best.value:.4g}), by more than the noise: run"
-        f" {first.number} had {first.value:.4g} after epoch {first.epoch}."
+        f" {first.number} had {first.value:.4g} after {unit} {first.epoch}."
     )
     next_step = f"Train them to the end: sweeps confirm {evidence.spec.name}, or a sweep with a longer grace_epochs."
     return warned(name, text, next_step)
@@ -96,11 +98,12 @@ class _BestEpoch:
 def budget_checks(evidence: SweepEvidence) -> tuple[Check, ...]:
     """Check whether the budget was too long or too short, and whether the best runs still improve at its end."""
     runs = [run for run in evidence.ranked if len(run.curve) >= EVALS][:TOP]
+    unit = evidence.spec.recipe.budget.unit
     if not runs:
         text = f"No complete run has {EVALS} evaluations, so the effect of another budget is unknown."
-        return (warned("best epoch", text, f"Train for at least {EVALS} epochs."),)
+        return (warned(f"best {unit}", text, f"Evaluate at least {EVALS} times per run."),)
     found = [_find_best_epoch(run.number, list(run.curve), _oriented(evidence, run.curve.values())) for run in runs]
-    return _best_epoch(found), _improving(evidence, [run.number for run in runs])
+    return _best_epoch(found, unit), _improving(evidence, [run.number for run in runs])
 
 
 def _oriented(evidence: SweepEvidence, values: Iterable[float]) -> Floats:
@@ -117,19 +120,19 @@ def _find_best_epoch(number: int, epochs: Sequence[int], scores: Floats) -> _Bes
     return _BestEpoch(number, epochs[best], epochs[-1], best < max(1.0, FIRST * len(smooth)), late)
 
 
-def _best_epoch(found: Sequence[_BestEpoch]) -> Check:
-    name = "best epoch"
+def _best_epoch(found: Sequence[_BestEpoch], unit: str) -> Check:
+    name = f"best {unit}"
     where = ", ".join(f"{one.epoch} of {one.of} (run {one.number})" for one in found)
-    text = f"The smoothed score of the {counted(len(found), 'best complete run')} is best at epoch {where}."
+    text = f"The smoothed score of the {counted(len(found), 'best complete run')} is best at {unit} {where}."
     early, late = sum(one.early for one in found), sum(one.late for one in found)
     if 2 * early > len(found):
         next_step = "The budget is too long: shorten it so that the schedule ends earlier, or lower the learning rate."
-        text += f" {part_of(early, len(found), 'best epoch', 'is', 'are')} in the first 10 %."
+        text += f" {part_of(early, len(found), name, 'is', 'are')} in the first 10 %."
         return warned(name, text, next_step)
     if 2 * late > len(found):
-        some = part_of(late, len(found), "best epoch", "is", "are")
+        some = part_of(late, len(found), name, "is", "are")
         text += f" {some} in the last 25 %, and better there by more than the noise of the curve."
-        return warned(name, text, "Train longer: raise budget.epochs by half, and grace_epochs with it.")
+        return warned(name, text, f"Train longer: raise budget.{unit}s by half, and grace_epochs with it.")
     return passed(name, text)
 
 

@@ -106,7 +106,11 @@ def length_check(evidence: SweepEvidence) -> Check:
     """Check whether the second half of the runs still helped, by the expected best of n (Dodge et al., EMNLP 2019)."""
     name, compared = "number of runs", comparable_scores(evidence)
     if compared is None:
-        return warned(name, "Fewer than 8 runs reached the same epoch, too few to compare.", "Add runs.")
+        return warned(
+            name,
+            f"Fewer than 8 runs reached the same {evidence.spec.recipe.budget.unit}, too few to compare.",
+            "Add runs.",
+        )
     curve = evidence.sign * expected_best(list(compared.scores.values()), evidence.spec.metric.goal)
     half, found = len(curve) // 2, score_noise(evidence)
     gain, whole = float(curve[-1] - curve[half - 1]), float(curve[-1] - curve[0])

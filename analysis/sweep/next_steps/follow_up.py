@@ -193,7 +193,7 @@ def _arm(evidence: SweepEvidence, run: RunSnapshot, weights: str) -> Arm:
         raise UsageError(
             f"run {run.number} of {evidence.spec.name!r} differs from the baseline by more than its settings"
         )
-    after = "" if run.state is RunState.COMPLETE else f", which was stopped after epoch {run.epoch}"
+    after = "" if run.state is RunState.COMPLETE else f", which was stopped after {run.recipe.budget.unit} {run.epoch}"
     return Arm(settings=settings, weights=weights, says=f"The recipe of run {run.number}{after}")
 
 

@@ -171,6 +171,7 @@ class RunTrainable(Trainable):
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Start the next job with the same worker."""
+        self._worker.close()  # what the last run prints until then belongs to it
         if not self._lacks:
             self._output.begin(output_path(new_config["output"]))
             self._rungs = new_config["job"]["rungs"]

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
-from search_spaces import SpaceSpec, UsageError
-from sweeps.changes import TrainedWith, recorded_changes
+from analysis.export import export_sweep
+from search_spaces import Choice, Recipe, SpaceSpec, UsageError
+from search_spaces.specs.command_task import CommandTask
+from sweeps.changes import CodeState, TrainedWith, recorded_changes, recorded_code
 from sweeps.driver import preparation
 from sweeps.driver.preparation import Continuation
 from sweeps.driver.work import sweep_work
@@ -137,6 +139,27 @@ def test_a_follow_up_is_compared_with_its_sweep(continuation: Continuation, stor
     replace(follow_up, runs=1).check(NEW)
     with pytest.raises(UsageError, match="--name OTHER"):
         replace(follow_up, runs=1).check(OLD)
+
+
+def test_the_code_of_a_command_is_recorded_with_every_accepted_change(
+    store: Store, continuation: Continuation, monkeypatch: pytest.MonkeyPatch, sqlite_url: str, tmp_path: Path
+) -> None:
+    task = CommandTask(command=("sh", "${args}"))
+    spec = space(task=task, name="command", recipe=Recipe(args={"n": 1}), search={"args.n": Choice([1, 2])})
+    of_command = replace(continuation, work=sweep_work(spec), fence=take(store, spec))
+    diffs = iter(["of a refused start", "first", "second"])
+    monkeypatch.setattr(preparation, "code_state", lambda at, runs: CodeState("aa", next(diffs), (), at, runs))
+    of_command.check(OLD)
+    of_command.check(OLD)
+    replace(of_command, runs=1).check(OLD)
+    replace(of_command, runs=2, accepted=True).check(NEW)
+    code = recorded_code(provenance(store, "command"))
+    assert [(one.diff, one.runs) for one in code] == [("first", 0), ("second", 2)]
+    export_sweep(spec, sqlite_url, tmp_path / "out", code)
+    assert "first" in (tmp_path / "out" / "changes.diff").read_text()
+    assert "second" in (tmp_path / "out" / "changes-2.diff").read_text()
+    continuation.check(OLD)
+    assert recorded_code(provenance(store)) == ()
 
 
 LOOP = """

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from search_spaces import Metric, NoStopping
+from search_spaces import Budget, Metric, NoStopping, Recipe, Uniform
+from search_spaces.specs.command_task import CommandTask
+from sweeps.console.live_view import line
 from sweeps.engine.progress import best_run, sweep_progress
 from sweeps.run_state import RunState
 from tests.fakes import space
@@ -56,6 +58,20 @@ def test_a_baseline_that_has_no_value_yet() -> None:
 
 def test_without_rungs_nobody_survives_one() -> None:
     assert sweep_progress(space(early_stopping=NoStopping()), RUNS).survivors == ()
+
+
+def test_a_command_counts_its_steps_and_may_be_stopped_between_two_rungs() -> None:
+    spec = space(
+        task=CommandTask(command=("train", "${args}")),
+        recipe=Recipe(args={"lr": 0.1}, budget=Budget(steps=9)),
+        search={"args.lr": Uniform(0.0, 1.0)},
+        runs=2,
+    )
+    now = sweep_progress(spec, [Stand(0, RunState.STOPPED, 2, 0.5), Stand(1, RunState.STOPPED, 8, 0.6)])
+    assert now.survivors == ((1, 2, 1), (3, 1, 0))
+    assert now.unit == "step"
+    assert "at step 2/9, 10 steps, 8 saved" in line(now)
+    assert spec.fields_of(spec.recipe) == {"budget.steps": 9, "args.lr": 0.1}
 
 
 def test_a_sweep_that_was_cut_back_still_counts_its_runs() -> None:

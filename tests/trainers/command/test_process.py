@@ -24,7 +24,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
     yield begin
     for one in started:
-        one.stop()
+        list(one.stop())
 
 
 def everything(process: CommandProcess) -> bytes:
@@ -73,7 +73,7 @@ def test_a_program_that_does_not_exist(tmp_path: Path) -> None:
     process = CommandProcess(["no-such-program"], dict(os.environ), str(tmp_path), 1.0)
     assert everything(process) == b"no-such-program: No such file or directory\n"
     assert process.code() == 127
-    process.stop()
+    assert list(process.stop()) == []
 
 
 def test_a_long_output_arrives_whole(start: Start) -> None:
@@ -83,7 +83,7 @@ def test_a_long_output_arrives_whole(start: Start) -> None:
 def test_a_program_that_is_asked_to_stop_may_save(start: Start, tmp_path: Path) -> None:
     process = start("trap 'echo saved > out; exit 5' TERM; echo ready; while :; do sleep 0.05; done")
     wait_for(lambda: b"ready" in process.output(1.0))
-    process.stop()
+    list(process.stop())
     assert (tmp_path / "out").read_text() == "saved\n"
     assert process.code() == 5
 
@@ -93,7 +93,7 @@ def test_a_program_that_does_not_stop_is_killed_with_its_children(start: Start, 
         "trap '' TERM; (trap '' TERM; setsid sh -c 'trap \"\" TERM; sleep 999' &); echo ready; sleep 999", 0.2
     )
     wait_for(lambda: b"ready" in process.output(1.0))
-    process.stop()
+    list(process.stop())
     assert alive(tmp_path) == []
 
 
@@ -107,7 +107,7 @@ def test_what_a_program_leaves_behind_is_ended(start: Start, tmp_path: Path) -> 
 def test_a_program_that_fills_the_pipe_can_be_stopped(start: Start, tmp_path: Path) -> None:
     process = start("yes")
     process.output(1.0)
-    process.stop()
+    list(process.stop())
     assert alive(tmp_path) == []
 
 
