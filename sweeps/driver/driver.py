@@ -82,7 +82,10 @@ def drive(work: Work, options: Options, console: Console, began: float) -> int:
             store.set_spec(fence, sweep.spec_yaml)
             console.print(f"{work.kind} {spec.name!r} is complete: nothing to train")
         else:
-            continuation = Continuation(work, store, fence, _trained(conductor), options.accept_changes, say)
+            trained = _trained(conductor)
+            # A node of a cluster may have what this machine lacks, such as a GPU.
+            probes = options.probe and not trained and (options.local or cluster_address(options.address) is None)
+            continuation = Continuation(work, store, fence, trained, options.accept_changes, say, probes)
             with _start(continuation, options, folder, interrupts, partial(_abort, stack)) as starting:
                 say(_opening(work, conductor, options))
                 _wait(starting, interrupts, console)

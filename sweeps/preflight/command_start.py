@@ -27,7 +27,7 @@ def short_start(
         enough: Whether these readings are enough.
 
     Raises:
-        UsageError: The program ended with an error before it reported a metric.
+        UsageError: The program ended with an error; it has the last lines that it printed.
     """
     task = spec.task
     if not isinstance(task, CommandTask):
@@ -36,7 +36,8 @@ def short_start(
     with tempfile.TemporaryDirectory() as folder:
         start = open_start(task, recipe, 0, seed, 1, Path(folder, "out"), os.getcwd())
         found = observe(task, start, recipe.budget, limit_s, enough)
-    if found.code and not found.readings:
-        head = f"{task.title}: the program ended with {exit_cause(found.code)} before its first metric"
+    if found.code:  # a number in its error message may look like a metric
+        early = "" if found.readings else " before its first metric"
+        head = f"{task.title}: the program ended with {exit_cause(found.code)}{early}"
         raise UsageError("\n".join([f"{head}; its last lines:" if found.last_lines else head, *found.last_lines]))
     return found

@@ -87,3 +87,25 @@ def test_lr_find_of_a_command_says_what_to_do_instead(sweeps: Command) -> None:
     assert answer.code == 2
     [line] = answer.err.splitlines()
     assert "search" in line
+
+
+def test_check_and_the_start_of_a_sweep_try_the_arguments(sweeps: Command, tmp_path: Path) -> None:
+    answer = sweeps("check", "mine.yaml", "--limit", "50")
+    assert answer.code == 0
+    assert "args.weight-decay: " in answer.out
+    assert "3 PASS, 0 WARN, 0 FAIL" in answer.out
+    (tmp_path / "program.sh").write_text("echo step=1 val_loss=0.5; echo start >> starts.txt")
+    answer = sweeps("run", "mine.yaml", "--local", "--runs", "2")
+    assert "warning: args.lr: " in answer.out
+    assert len((tmp_path / "starts.txt").read_text().splitlines()) == 4 + 2
+    answer = sweeps("run", "mine.yaml", "--local", "--runs", "3")  # it has runs
+    assert "warning: " not in answer.out
+    answer = sweeps("run", "mine.yaml", "--local", "--runs", "1", "--name", "other", "--no-probe")
+    assert "warning: " not in answer.out
+
+
+def test_a_program_that_refuses_an_argument_is_an_error_before_the_first_run(sweeps: Command, tmp_path: Path) -> None:
+    (tmp_path / "program.sh").write_text("echo 'error: unrecognized arguments: --lr' >&2; exit 2")
+    answer = sweeps("run", "mine.yaml", "--local")
+    assert answer.code == 2
+    assert answer.err.splitlines()[-1] == "error: unrecognized arguments: --lr"
