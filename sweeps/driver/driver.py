@@ -82,10 +82,8 @@ def drive(work: Work, options: Options, console: Console, began: float) -> int:
             store.set_spec(fence, sweep.spec_yaml)
             console.print(f"{work.kind} {spec.name!r} is complete: nothing to train")
         else:
-            trained = _trained(conductor)
-            # A node of a cluster may have what this machine lacks, such as a GPU.
-            probes = options.probe and not trained and (options.local or cluster_address(options.address) is None)
-            continuation = Continuation(work, store, fence, trained, options.accept_changes, say, probes)
+            probes = _probes(options, conductor)
+            continuation = Continuation(work, store, fence, _trained(conductor), options.accept_changes, say, probes)
             with _start(continuation, options, folder, interrupts, partial(_abort, stack)) as starting:
                 say(_opening(work, conductor, options))
                 _wait(starting, interrupts, console)
@@ -108,6 +106,13 @@ def _print_failures(listeners: Listeners, say: Callable[[str], None]) -> None:
 def _trained(conductor: Conductor) -> int:
     """Return the number of recorded runs that have been trained, at least for an epoch."""
     return sum(run.epoch > 0 or run.state.finished for run in conductor.runs)
+
+
+def _probes(options: Options, conductor: Conductor) -> bool:
+    """Return whether short starts here are to show what the arguments of a command do."""
+    # A node of a cluster may have what this machine lacks, such as a GPU.
+    here = options.local or cluster_address(options.address) is None
+    return options.probe and here and not _trained(conductor)
 
 
 def _opening(work: Work, conductor: Conductor, options: Options) -> str:
