@@ -27,7 +27,7 @@ from sweeps.runners.ray.node_check import expectation
 from sweeps.runners.runner import InProcessRunner, Runner
 from sweeps.store.database import parse_url
 from sweeps.store.lease import Lease
-from sweeps.store.records import SweepRecord
+from sweeps.store.records import Fence, SweepRecord
 from sweeps.store.store import Store
 from sweeps.store.writer import Writer, replay_journal
 from trainers.storage.folder import Folder
@@ -82,8 +82,7 @@ def drive(work: Work, options: Options, console: Console, began: float) -> int:
             store.set_spec(fence, sweep.spec_yaml)
             console.print(f"{work.kind} {spec.name!r} is complete: nothing to train")
         else:
-            probes = _probes(options, conductor)
-            continuation = Continuation(work, store, fence, _trained(conductor), options.accept_changes, say, probes)
+            continuation = _continuation(work, options, store, fence, conductor, say)
             with _start(continuation, options, folder, interrupts, partial(_abort, stack)) as starting:
                 say(_opening(work, conductor, options))
                 _wait(starting, interrupts, console)
@@ -108,11 +107,15 @@ def _trained(conductor: Conductor) -> int:
     return sum(run.epoch > 0 or run.state.finished for run in conductor.runs)
 
 
-def _probes(options: Options, conductor: Conductor) -> bool:
-    """Return whether short starts here are to show what the arguments of a command do."""
+def _continuation(
+    work: Work, options: Options, store: Store, fence: Fence, conductor: Conductor, say: Callable[[str], None]
+) -> Continuation:
+    trained = _trained(conductor)
     # A node of a cluster may have what this machine lacks, such as a GPU.
     here = options.local or cluster_address(options.address) is None
-    return options.probe and here and not _trained(conductor)
+    return Continuation(
+        work, store, fence, trained, options.accept_changes, say, probes=options.probe and here and not trained
+    )
 
 
 def _opening(work: Work, conductor: Conductor, options: Options) -> str:
