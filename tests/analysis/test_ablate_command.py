@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -19,6 +23,7 @@ from sweeps import exit_codes
 from sweeps.console.output import open_console
 from sweeps.driver.work import Options
 from sweeps.store.store import Store
+from tests.fakes import rows
 
 # The value depends on the seed and the rate; at the end comes a step without the value, and then a test score.
 PROGRAM = """\
@@ -118,3 +123,38 @@ def test_pairs_are_added_to_what_is_there() -> None:
     [claim] = claims(evidence)
     assert claim.comparison is not None
     assert claim.comparison.n == evidence.pairs
+
+
+@pytest.mark.slow
+def test_a_killed_driver_ends_in_the_same_pairs(tmp_path: Path) -> None:
+    """The re-tuned design, so that the choice of the winners is read back from the database, too."""
+    text = TEXT.replace("pairs: 4", "pairs: 2\nsearch: {args.lr: {uniform: [0.1, 1]}}")
+    text += "retune: {runs: 2, over: [args.lr]}\n"
+    (tmp_path / "toy.yaml").write_text(text)
+    (tmp_path / "program.sh").write_text(f"{PROGRAM}\nsleep 0.3\n")
+
+    def command(name: str) -> list[str]:
+        place = ["--storage", f"sqlite:///{name}.db", "--to", name, "--local"]
+        return [str(Path(sys.executable).with_name("sweeps")), "ablate", "toy.yaml", *place]
+
+    subprocess.run(command("whole"), check=True, capture_output=True)
+    for most in (2, 7):
+        child = subprocess.Popen(command("killed"), stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
+        while child.poll() is None and _ended("killed") < most:
+            time.sleep(0.05)
+        os.kill(child.pid, signal.SIGKILL)
+        child.wait()
+    done = subprocess.run(command("killed"), capture_output=True, text=True)
+    assert done.returncode == exit_codes.DONE, done.stdout + done.stderr
+    whole, killed = (Path(name, "pairs.csv").read_text() for name in ("whole", "killed"))
+    assert killed == whole
+    exported = [str(Path(sys.executable).with_name("sweeps")), "export", "toy", "--storage", "sqlite:///killed.db"]
+    subprocess.run([*exported, "--to", "exported"], check=True, capture_output=True)
+    assert "args.lr" in Path("exported", "runs.csv").read_text().splitlines()[0]
+
+
+def _ended(name: str) -> int:
+    try:
+        return len(rows(f"sqlite:///{name}.db", "SELECT number FROM run WHERE state = 'COMPLETE'"))
+    except Exception:  # noqa: BLE001  there are no tables yet
+        return 0
