@@ -7,7 +7,9 @@ from analysis.ablation.evidence import Evidence
 from analysis.ablation.pairing import fingerprint_counts
 from analysis.wording import change_caveats, counted, part_of
 from search_spaces import MATCHED, RETUNED, AblationSpec
+from search_spaces.specs.command_task import CommandTask
 
+LOW_CORRELATION = 0.2  # below it, an interval of pairs is at most 11 % narrower than one of unpaired runs
 FEW_PAIRS = 6  # with fewer pairs the sign-flip test cannot reach .05
 
 
@@ -26,7 +28,8 @@ def caveats(evidence: Evidence, claims: Sequence[Claim]) -> tuple[str, ...]:
 
 
 def _scope(spec: AblationSpec) -> list[str]:
-    lines = [f"One task, {spec.space.task_name}, and one test set: other tasks need their own ablation."]
+    data = "" if spec.space.command else ", and one test set"
+    lines = [f"One task, {spec.space.task_name}{data}: other tasks need their own ablation."]
     if MATCHED in spec.designs and not spec.nuisance:
         lines.append("The matched design holds for this recipe; with another learning rate, the result may differ.")
     if RETUNED not in spec.designs:
@@ -42,6 +45,9 @@ def _pairs(evidence: Evidence) -> list[str]:
 
 
 def _pairing(evidence: Evidence, claims: Sequence[Claim]) -> list[str]:
+    command = evidence.spec.space.command
+    if command is not None:
+        return _command_pairing(command, evidence.spec, claims)
     lines = []
     for design in evidence.spec.designs:
         known, total = fingerprint_counts(evidence, design, evidence.pairs)
@@ -56,6 +62,28 @@ def _pairing(evidence: Evidence, claims: Sequence[Claim]) -> list[str]:
             which = f"{claim.contrast.name!r} ({claim.design})"
             lines.append(f"Pairing did not help for {which}: its arms are not positively correlated.")
     return lines
+
+
+def _command_pairing(command: CommandTask, spec: AblationSpec, claims: Sequence[Claim]) -> list[str]:
+    """Return what pairing a command by its seed has achieved, since a program has no digests to compare."""
+    if command.takes_seed(spec.space.recipe):
+        lines = [
+            "The runs of a pair share the seed that the command was given. What the program draws from it (split, "
+            "initial weights, order) is unknown, and nothing else was compared."
+        ]
+    else:
+        lines = ["The command takes no ${seed}, so its runs differ by chance and those of a pair share nothing."]
+    return lines + [line for claim in claims if (line := _correlation(claim)) is not None]
+
+
+def _correlation(claim: Claim) -> str | None:
+    if claim.comparison is None or claim.comparison.rho is None:
+        return None
+    rho, which = claim.comparison.rho, f"{claim.contrast.name!r} ({claim.design})"
+    found = f"Over {counted(claim.pairs, 'pair')}, the paired values of {which} have a correlation of {rho:.2f}"
+    if rho >= LOW_CORRELATION:
+        return f"{found}, so pairing narrows its interval."
+    return f"{found}: pairing did not help, and its interval is as wide as that of unpaired runs."
 
 
 def _looks(spec: AblationSpec) -> list[str]:
@@ -73,10 +101,8 @@ def _budgets(spec: AblationSpec) -> list[str]:
     budgets = {arm: spec.recipe(arm).budget for arm in spec.all_arms}
     if len(set(budgets.values())) < 2:
         return []
-    words = (
-        f"{arm!r} has {counted(one.epochs, 'epoch')} with {one.batch_size * one.accumulation} examples per step"
-        for arm, one in budgets.items()
-    )
+    batches = {arm: f" with {one.batch_size * one.accumulation} examples per step" for arm, one in budgets.items()}
+    words = (f"{arm!r} has {one.text}{'' if spec.space.command else batches[arm]}" for arm, one in budgets.items())
     return [f"The arms differ in their budget by design: {', '.join(words)}."]
 
 

@@ -31,7 +31,7 @@ class Evidence:
         created_at: Time of creation, in UTC.
         provenance: Versions, machine and commit of the first driver.
         runs: Runs by number.
-        finals: Metrics of the last epoch of each complete run.
+        finals: Last value of each metric of each complete run.
         epochs: The frame of `analysis.load.epochs_frame`.
         predictions: Predictions on `test`, by run and weights.
     """
@@ -108,9 +108,10 @@ def read_evidence(url: str, name: str) -> Evidence:
 
 
 def _finals(runs: Sequence[RunRecord], epochs: pd.DataFrame) -> Finals:
-    """Return the same as `Store.final_metrics`, from rows that are already read."""
-    last = {run.number: run.epoch for run in runs if run.state is RunState.COMPLETE}
-    ends = epochs[epochs["epoch"] == epochs["number"].map(last)]
+    """Return the same as `Store.final_metrics`, for the complete runs, from rows that are already read."""
+    complete = [run.number for run in runs if run.state is RunState.COMPLETE]
+    known = epochs[epochs["number"].isin(complete)].sort_values("epoch", kind="stable")
+    ends = known.drop_duplicates(["number", "name"], keep="last")
     finals: dict[int, dict[str, float]] = {}
     for number, name, value in zip(ends["number"], ends["name"], ends["value"], strict=True):
         finals.setdefault(int(number), {})[str(name)] = float(value)

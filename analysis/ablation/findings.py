@@ -5,7 +5,7 @@ The findings depend only on the database: the same database gives exactly the sa
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -155,7 +155,7 @@ class AblationFindings:
         caveats: Limits of what the ablation shows.
         commands: Commands that repeat it.
         runs: All runs.
-        finals: Metrics of the last epoch of each complete run, by run number.
+        finals: Last value of each metric of each complete run, by run number.
     """
 
     spec: AblationSpec
@@ -265,13 +265,20 @@ def _curves(evidence: Evidence) -> tuple[ArmCurve, ...]:
         for arm in evidence.table.arms:
             runs = [evidence.run(design, pair, arm) for pair in range(evidence.pairs)]
             frame = evidence.epochs[evidence.epochs["number"].isin([run.number for run in runs if run is not None])]
-            for metric in CURVE_METRICS:
+            for metric in _drawn(evidence.spec):
                 values = frame[frame["name"] == metric].dropna(subset=["value"]).groupby("epoch")["value"]
                 table = values.agg(["mean", "min", "max"])
                 columns = (tuple(table[name].astype(float).tolist()) for name in ("mean", "min", "max"))
                 if len(table):
                     curves.append(ArmCurve(design, arm, metric, tuple(table.index.astype(int).tolist()), *columns))
     return tuple(curves)
+
+
+def _drawn(spec: AblationSpec) -> Sequence[str]:
+    """Return the metrics whose curves are drawn; a command has names of its own."""
+    if spec.space.command is None:
+        return CURVE_METRICS
+    return tuple(dict.fromkeys((spec.metrics.primary, *spec.metrics.others, *CURVE_METRICS)))
 
 
 def _power(claim: Claim) -> PowerCurve | None:

@@ -8,19 +8,21 @@ from typing import Any
 from pydantic import ValidationError
 
 from search_spaces.errors import Problem, SpecError, UsageError, suggest
+from search_spaces.files.command_section import MOVED, has_command
 from search_spaces.files.lookup import locate, read_base, read_nodes, read_text
 from search_spaces.files.nodes import Leaf, Mark, Node, Section, drop, find, plain, put, written_names
 from search_spaces.files.search_section import read_distribution
 from search_spaces.files.space_loader import assemble
 from search_spaces.recipe.validation import invalid_values
-from search_spaces.specs.ablation import AblationSpec, Arm, Metrics
+from search_spaces.specs.ablation import AblationSpec, Arm, CommandMetrics, Metrics
 from search_spaces.specs.space import Metric, SpaceSpec
 from search_spaces.values import show
 
-_SPACE_NAMES = ("task", "recipe", "search", "resources", "checkpoint_every_s", "time_limit_s")
+_SPACE_NAMES = ("task", "recipe", *MOVED, "search", "resources", "checkpoint_every_s", "time_limit_s")
 _OWN_NAMES = tuple(name for name in AblationSpec.model_fields if name != "space")
 _NAMES = ("kind", "extends", "space", "seed", *_SPACE_NAMES, *_OWN_NAMES)
 _NEUTRAL = SpaceSpec(name="x", task="mnist1d", metric=Metric(name="val/nll", goal="minimize"), runs=1)
+_ANY_METRICS = CommandMetrics(primary="val/loss", goal="minimize")
 _ARM_NAMES = tuple(name for name in Arm.model_fields if name != "settings")
 
 
@@ -99,7 +101,10 @@ class _Assembly:
         if isinstance(values.get("retune"), dict):
             values["retune"] = self._retune(self.root.entries["retune"])
             values.setdefault("design", "both")
-        space = self._space(name, values, settings)
+        merged = self._merged()
+        if merged is not None and has_command(merged) and isinstance(values.get("metrics"), dict):
+            values["metrics"] = self._command_metrics(values["metrics"])
+        space = None if merged is None else self._space(merged, name, values, settings)
         spec = self._validated({**values, "space": space or _NEUTRAL}, fits=space is not None)
         if spec is None or self.found:
             raise SpecError(*dict.fromkeys(self.found))
@@ -166,14 +171,28 @@ class _Assembly:
 
     # --- the space ------------------------------------------------------------------------------------------
 
-    def _space(self, name: str, values: Mapping[str, Any], settings: Sequence[str]) -> SpaceSpec | None:
-        """Return the space that the driver needs, with a metric on `val` that may be used in every epoch."""
-        root = self.root
+    def _merged(self) -> Section | None:
+        """Return the nodes of the file, merged with those of its space."""
         try:
-            merged = read_base(root, "space", self.source)
+            return read_base(self.root, "space", self.source)
         except SpecError as error:
             self._keep(error)
             return None
+
+    def _command_metrics(self, values: Mapping[str, Any]) -> CommandMetrics:
+        try:
+            return CommandMetrics.model_validate(values)
+        except ValidationError as error:
+            for path, message in invalid_values(error, CommandMetrics):
+                names = ["metrics", *path]
+                self._add(find(self.root, names), ".".join(names), message)
+        return _ANY_METRICS
+
+    def _space(
+        self, merged: Section, name: str, values: Mapping[str, Any], settings: Sequence[str]
+    ) -> SpaceSpec | None:
+        """Return the space that the driver needs, with a metric that may be used in every epoch."""
+        root = self.root
         kept = {key: node for key, node in merged.entries.items() if key in _SPACE_NAMES}
         section = Section(root.mark, kept, {key: merged.keys[key] for key in kept})
         used = _used_fields(values)
@@ -249,7 +268,7 @@ def _flat(section: Section, prefix: str = "") -> Iterable[tuple[str, Any]]:
 
 
 def _selection(metrics: object) -> tuple[str, str]:
-    """Return the metric on `val` and its goal, or a valid pair if the metrics of the file are invalid."""
+    """Return the metric that selects points and its goal, or a valid pair if the metrics of the file are invalid."""
     try:
         read = Metrics.model_validate(metrics)
     except ValidationError:

@@ -6,11 +6,12 @@ Source: "Optuna Sweeper plugin", hydra.cc: `range(1, 10)` is passed to Optuna as
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from search_spaces.errors import UsageError
 from search_spaces.importers.hydra_grammar import Call, Term, parse_override
-from search_spaces.importers.imported import Imported, Parameter, log_between, log_whole, made, stepped
+from search_spaces.importers.imported import Imported, Parameter, Program, log_between, log_whole, made, stepped
 from search_spaces.search.distributions import Choice, Constant, RandInt, Uniform, Value
 from search_spaces.values import show
 
@@ -81,6 +82,24 @@ def read_hydra(tree: Mapping[str, Any]) -> Imported:
         baseline=dict(_leaves(rest, "")),
         notes=(*notes, *more, *about),
     )
+
+
+def hydra_program(source: Path) -> Program | None:
+    """Return the application of a configuration: the only file beside or above it that has `hydra.main`."""
+    folders = dict.fromkeys([source.parent, source.parent.parent])
+    scripts = {path.resolve(): path for folder in folders for path in sorted(folder.glob("*.py")) if _is_app(path)}
+    if len(scripts) != 1:
+        return None
+    [script] = scripts.values()
+    note = "the program is guessed: the only file beside or above this one that has hydra.main"
+    return Program(("python", str(script), "${args:hydra}", "hydra.run.dir=${out}"), "hydra", notes=(note,))
+
+
+def _is_app(path: Path) -> bool:
+    try:
+        return "hydra.main" in path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def _settings(sweeper: Mapping[str, Any]) -> dict[str, Any]:

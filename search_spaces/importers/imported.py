@@ -4,9 +4,19 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Literal
 
 from search_spaces.errors import UsageError
-from search_spaces.search.distributions import Choice, Constant, Distribution, LogUniform, QUniform, RandInt, Value
+from search_spaces.search.distributions import (
+    Choice,
+    Constant,
+    Distribution,
+    LogUniform,
+    QUniform,
+    RandInt,
+    Uniform,
+    Value,
+)
 
 _MOST_STEPS = 1000
 _MOST_CHOICES = 10
@@ -28,6 +38,32 @@ class Parameter:
 
 
 @dataclass(frozen=True)
+class Program:
+    """The program that a file names.
+
+    Attributes:
+        words: Its command, with one placeholder for all arguments.
+        form: How an argument is written: `--name=value`, `name=value` of Hydra, or all in one JSON text.
+        booleans: How true and false are written, as in a task.
+        notes: Remarks for the user.
+    """
+
+    words: tuple[str, ...]
+    form: Literal["equals", "hydra", "json"]
+    booleans: str = "pair"
+    notes: tuple[str, ...] = ()
+
+    def word(self, name: str, setting: str) -> str:
+        """Return the word that gives the program a setting, such as its seed, under its own name."""
+        return f"{'' if self.form == 'hydra' else '--'}{name}=${{{setting}}}"
+
+    def with_words(self, more: Sequence[str]) -> tuple[str, ...]:
+        """Return the command with more words after those of the arguments."""
+        place = self.words.index(f"${{args:{self.form}}}") + 1
+        return (*self.words[:place], *more, *self.words[place:])
+
+
+@dataclass(frozen=True)
 class Imported:
     """The sweep of another tool.
 
@@ -41,6 +77,7 @@ class Imported:
         stopping: Grace epochs and reduction factor of ASHA, or None.
         baseline: Values of parameters in the file's own configuration.
         notes: Remarks for the user.
+        program: Program that the file names, or None.
     """
 
     origin: str
@@ -52,6 +89,18 @@ class Imported:
     stopping: tuple[int, int] | None = None
     baseline: Mapping[str, Value] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    program: Program | None = None
+
+
+def middle(distribution: Distribution | None) -> Value:
+    """Return the middle of a range, rounded to two digits."""
+    if distribution is None:
+        return None
+    value = distribution.from_unit(0.5)
+    if isinstance(distribution, LogUniform | Uniform) and isinstance(value, float):
+        short = float(f"{value:.2g}")
+        return short if distribution.low <= short <= distribution.high else value
+    return value
 
 
 def stepped(name: str, low: float, high: float, step: float, whole: bool) -> Parameter:

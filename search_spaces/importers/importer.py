@@ -3,20 +3,22 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from search_spaces.errors import Problem, SpecError, UsageError
 from search_spaces.files.nodes import Node, Section, plain
 from search_spaces.files.space_loader import parse_space
 from search_spaces.files.yaml_parser import parse_yaml
+from search_spaces.importers.command_text import command_text
 from search_spaces.importers.field_names import SECTIONS, field_of, kind_of
-from search_spaces.importers.hydra import is_hydra, packaged, read_hydra
-from search_spaces.importers.imported import Imported, Parameter
+from search_spaces.importers.hydra import hydra_program, is_hydra, packaged, read_hydra
+from search_spaces.importers.imported import Imported, Parameter, middle
 from search_spaces.importers.space_text import space_text
 from search_spaces.importers.wandb import is_wandb, read_wandb
 from search_spaces.lint.lint import lint
 from search_spaces.recipe.fields import resolve, unknown_field
 from search_spaces.recipe.recipe import Recipe
-from search_spaces.search.distributions import Constant, Distribution, LogUniform, RandInt, Uniform, Value
+from search_spaces.search.distributions import Constant, Distribution, RandInt, Uniform, Value
 from search_spaces.search.field_checks import validate_search
 from search_spaces.search.parameters import Alternative
 from search_spaces.specs.space import SpaceSpec
@@ -143,7 +145,7 @@ def import_sweep(text: str, source: str) -> str:
         source: Name of the file, for messages and for the first comment.
 
     Returns:
-        Space file as YAML; its `task` is a placeholder.
+        Space file as YAML. Its task is the program that the file names, or a placeholder.
 
     Raises:
         UsageError: The file is neither, or is invalid as a whole.
@@ -155,7 +157,7 @@ def import_sweep(text: str, source: str) -> str:
     try:
         tree = packaged(tree, text)
         if is_hydra(tree):
-            found = read_hydra(tree)
+            found = replace(read_hydra(tree), program=hydra_program(Path(source)))
         elif is_wandb(tree):
             found = read_wandb(tree)
         else:
@@ -163,13 +165,18 @@ def import_sweep(text: str, source: str) -> str:
             raise UsageError(f"{rule}; found {', '.join(show(name) for name in list(tree)[:5]) or 'nothing'}")
     except UsageError as error:
         raise SpecError(*(Problem(source, "", str(problem)) for problem in error.problems)) from None
+    written = _recipe_text(found, source, root) if found.program is None else command_text(found, found.program, source)
+    spec = parse_space(written, f"{source} (imported)", "imported")  # raises if the result is not a valid space
+    return written + "".join(f"# `sweeps run` refuses this space: {line}\n" for line in _refusals(spec))
+
+
+def _recipe_text(found: Imported, source: str, root: Node) -> str:
+    """Return the space file of a sweep without a program, whose parameters become fields of a recipe."""
     placement = _placed(found, dict(_lines(_swept(root))))
     search = {name: placed.distribution for name, placed in placement.search.items()}
     comments = placement.fixed | {name: placed.comment for name, placed in placement.search.items()}
     guessed = not any(kind_of("optimizer", value) for value in _kinds(found, "optimizer", Recipe()))
-    written = space_text(found, source, placement.recipe, search, placement.one_of, comments, placement.left, guessed)
-    spec = parse_space(written, f"{source} (imported)", "imported")  # raises if the result is not a valid space
-    return written + "".join(f"# `sweeps run` refuses this space: {line}\n" for line in _refusals(spec))
+    return space_text(found, source, placement.recipe, search, placement.one_of, comments, placement.left, guessed)
 
 
 def _refusals(spec: SpaceSpec) -> tuple[str, ...]:
@@ -197,7 +204,7 @@ def _placed(found: Imported, lines: Mapping[str, int]) -> _Placement:
     # The kinds come first: they decide which other fields can be searched.
     for parameter in sorted(found.parameters, key=lambda one: not str(field_of(one.name, Recipe())).endswith(".kind")):
         given = found.baseline.get(parameter.name)
-        baseline = _middle(parameter.distribution) if given is None else given
+        baseline = middle(parameter.distribution) if given is None else given
         placement.place(parameter, baseline)
     return placement
 
@@ -225,14 +232,3 @@ def _kinds(found: Imported, section: str, recipe: Recipe) -> list[Value]:
     named = [one for one in found.parameters if field_of(one.name, recipe) == kind]
     values = [value for name, value in found.baseline.items() if field_of(name, recipe) == kind]
     return values + [value for one in named if one.distribution is not None for value in one.distribution.edges()]
-
-
-def _middle(distribution: Distribution | None) -> Value:
-    """Return the middle of a range, rounded to two digits."""
-    if distribution is None:
-        return None
-    value = distribution.from_unit(0.5)
-    if isinstance(distribution, LogUniform | Uniform) and isinstance(value, float):
-        short = float(f"{value:.2g}")
-        return short if distribution.low <= short <= distribution.high else value
-    return value

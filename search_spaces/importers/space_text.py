@@ -45,32 +45,34 @@ def space_text(
     """
     metric, about = metric_of(found.metric, found.goal)
     kinds = {f"{name}.kind": Choice([one.kind for one in ones]) for name, ones in one_of.items()}
-    sampler, runs, notes = _runs(found, {**search, **kinds})
+    sampler, runs, notes = sampler_and_runs(found, {**search, **kinds})
     lines = [
-        _comment(f"Imported from {source}, {found.origin}. Check every comment that says `guessed`."),
-        *map(_comment, (*found.notes, *notes)),
+        comment_line(f"Imported from {source}, {found.origin}. Check every comment that says `guessed`."),
+        *map(comment_line, (*found.notes, *notes)),
         "kind: sweep",
         f"task: {_TASK} # replace with your task or training loop, or a built-in task",
-        f"metric: {{name: {_flow(metric)}, goal: {found.goal}}}{_aside(about)}",
+        f"metric: {{name: {flow(metric)}, goal: {found.goal}}}{aside(about)}",
         "",
         "# Run 0, the baseline. Missing values are guessed as the middle of their range; write those you use today.",
         "recipe:",
         *_recipe_lines(recipe, _NO_OPTIMIZER if guessed else ""),
-        *(_comment(f"{name}: {comment}", "  ") for name, comment in comments.items() if name not in search),
+        *(comment_line(f"{name}: {comment}", "  ") for name, comment in comments.items() if name not in search),
         "",
         "search:" if search or one_of else "search: {}",
-        *(f"  {name}: {{one_of: {_flow([{'kind': one.kind} for one in ones])}}}" for name, ones in one_of.items()),
-        *(f"  {name}: {_flow(canonical(one))}{_aside(comments[name])}" for name, one in search.items()),
-        *(_comment(f"left out: {line}", "  ") for line in left),
+        *(f"  {name}: {{one_of: {flow([{'kind': one.kind} for one in ones])}}}" for name, ones in one_of.items()),
+        *(f"  {name}: {flow(canonical(one))}{aside(comments[name])}" for name, one in search.items()),
+        *(comment_line(f"left out: {line}", "  ") for line in left),
         "",
-        f"sampler: {_flow(sampler)}",
-        _stopping(found.stopping),
+        f"sampler: {flow(sampler)}",
+        stopping_line(found.stopping),
         f"runs: {runs} # including run 0, the baseline",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _runs(found: Imported, search: Mapping[str, Distribution]) -> tuple[Mapping[str, str | int], int, tuple[str, ...]]:
+def sampler_and_runs(
+    found: Imported, search: Mapping[str, Distribution]
+) -> tuple[Mapping[str, str | int], int, tuple[str, ...]]:
     """Return the sampler, the number of runs, and notes on them."""
     if SAMPLERS[str(found.sampler["kind"])].exhaustive:
         try:
@@ -84,7 +86,7 @@ def _runs(found: Imported, search: Mapping[str, Distribution]) -> tuple[Mapping[
     if most is not None and any(isinstance(one, RandInt) and one.size > most for one in search.values()):
         kind = found.sampler["kind"]
         note = f"guessed: {kind} needs at most {most:,} whole numbers in a range, so the sampler is tpe"
-        sampler, runs, more = _runs(replace(found, sampler={**found.sampler, "kind": "tpe"}), search)
+        sampler, runs, more = sampler_and_runs(replace(found, sampler={**found.sampler, "kind": "tpe"}), search)
         return sampler, runs, (note, *more)
     if found.points is None:
         return found.sampler, _RUNS, ("guessed: the file does not limit the number of runs",)
@@ -102,30 +104,33 @@ def _recipe_lines(recipe: Recipe, about_optimizer: str) -> Iterator[str]:
             if getattr(part, "kind", None) and (values or name == "optimizer" or part != getattr(Recipe(), name)):
                 values = {"kind": part.kind, **values}
         if values:
-            yield f"  {name}: {_flow(values)}{_aside(about_optimizer if name == 'optimizer' else '')}"
+            yield f"  {name}: {flow(values)}{aside(about_optimizer if name == 'optimizer' else '')}"
 
 
-def _stopping(stopping: tuple[int, int] | None) -> str:
+def stopping_line(stopping: tuple[int, int] | None) -> str:
+    """Return the line of the stopping rule."""
     if stopping is None:
         return "early_stopping: {kind: none} # the file has none; asha would save most of the epochs"
     return f"early_stopping: {{kind: asha, grace_epochs: {stopping[0]}, reduction_factor: {stopping[1]}}}"
 
 
-def _flow(value: object) -> str:
+def flow(value: object) -> str:
+    """Return a value on one line of YAML."""
     if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{_flow(key)}: {_flow(inner)}' for key, inner in value.items())}}}"
+        return f"{{{', '.join(f'{flow(key)}: {flow(inner)}' for key, inner in value.items())}}}"
     if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_flow, value))}]"
+        return f"[{', '.join(map(flow, value))}]"
     if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in ("true", "false", "null"):
         return value
     return json.dumps(value)
 
 
-def _aside(text: str) -> str:
-    return f" {_comment(text)}" if text else ""
+def aside(text: str) -> str:
+    """Return a text as a comment after a value; nothing without a text."""
+    return f" {comment_line(text)}" if text else ""
 
 
-def _comment(text: str, indent: str = "") -> str:
+def comment_line(text: str, indent: str = "") -> str:
     """Return a comment on one line, without characters that could end it."""
     safe = "".join(char if char.isprintable() else " " for char in text)
     return f"{indent}# {safe[:500]}"

@@ -6,15 +6,15 @@ takes values; quantised values are `round(x / q) * q`.
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from search_spaces.errors import UsageError
-from search_spaces.importers.imported import Imported, Parameter, log_between, log_whole, made, stepped
+from search_spaces.importers.imported import Imported, Parameter, Program, log_between, log_whole, made, stepped
 from search_spaces.search.distributions import Choice, Constant, Normal, RandInt, Uniform
 from search_spaces.values import show
 
 _METHODS = {"random": "random", "grid": "grid", "bayes": "gp"}
-_KNOWN = ("method", "metric", "parameters", "early_terminate", "run_cap", "name", "description")
+_KNOWN = ("program", "command", "method", "metric", "parameters", "early_terminate", "run_cap", "name", "description")
 _DEFAULT_ETA = 3
 
 Read = Callable[[str, Mapping[str, Any]], Parameter]
@@ -54,7 +54,38 @@ def read_wandb(tree: Mapping[str, Any]) -> Imported:
         points=cap if isinstance(cap, int) and cap > 0 else None,
         stopping=stopping,
         notes=(*notes, *more),
+        program=_program(tree),
     )
+
+
+_ARGUMENTS: Mapping[str, tuple[Literal["equals", "hydra", "json"], str]] = {
+    "${args}": ("equals", "python"),  # W&B writes --flag=True
+    "${args_no_boolean_flags}": ("equals", "present"),
+    "${args_no_hyphens}": ("hydra", "pair"),
+    "${args_json}": ("json", "pair"),
+}
+
+
+def _program(tree: Mapping[str, Any]) -> Program | None:
+    """Return the program of a file; None if it names none."""
+    program, command = tree.get("program"), tree.get("command")
+    if not isinstance(program, str) and not isinstance(command, list):
+        return None
+    written = (
+        [str(word) for word in command] if isinstance(command, list) else ["${interpreter}", "${program}", "${args}"]
+    )
+    notes = []
+    if not any(word in _ARGUMENTS for word in written):
+        notes.append("guessed: the command has no ${args}, so the program must take its parameters as --name=value")
+        written.append("${args}")
+    form, booleans = next(_ARGUMENTS[word] for word in written if word in _ARGUMENTS)
+    known = {"${interpreter}": "python", "${program}": str(program), **dict.fromkeys(_ARGUMENTS, f"${{args:{form}}}")}
+    words = []
+    for word in written:
+        if word not in known and "${" in word and word != "${env}":
+            notes.append(f"{word} has no counterpart: write what it stands for")
+        words += [] if word == "${env}" else [known.get(word, word.replace("${", "$${"))]
+    return Program(tuple(words), form, booleans, tuple(notes))
 
 
 def _stopping(rule: object) -> tuple[tuple[int, int] | None, tuple[str, ...]]:

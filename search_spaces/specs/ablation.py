@@ -1,18 +1,19 @@
 """One parsed ablation file: a question, the arms that are compared, and how results are judged."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, PlainValidator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, model_validator
 
 from search_spaces.errors import Problem, UsageError
-from search_spaces.metric_names import RAW, check_metric_name, split_weights
+from search_spaces.metric_names import RAW, check_metric_name, metric_of, split_weights
 from search_spaces.recipe.fields import resolve
 from search_spaces.recipe.hash import recipe_hash
 from search_spaces.recipe.part import Count, Part, Positive
 from search_spaces.recipe.recipe import Recipe
 from search_spaces.search.distributions import Value
 from search_spaces.search.field_checks import validate_search
+from search_spaces.specs.command_task import validate_command
 from search_spaces.specs.factorial import FACTOR_LIMITS, Contrast, FactorialDesign, factorial_arms
 from search_spaces.specs.space import AnyDistribution, RecipeValue, SpaceSpec
 from search_spaces.values import show
@@ -35,6 +36,10 @@ def _check_metric(name: str) -> str:
     return name
 
 
+def _as_recorded(name: object) -> object:
+    return metric_of(name) if isinstance(name, str) else name
+
+
 def _check_looks(looks: object) -> Literal["none", "e_process"] | tuple[int, ...]:
     if looks == "none":
         return "none"
@@ -48,6 +53,7 @@ def _check_looks(looks: object) -> Literal["none", "e_process"] | tuple[int, ...
 _Looks = Annotated[Literal["none", "e_process"] | tuple[int, ...], PlainValidator(_check_looks)]
 _Name = Annotated[str, AfterValidator(_check_arm_name)]
 _MetricName = Annotated[str, AfterValidator(_check_metric)]
+_ReportedName = Annotated[str, BeforeValidator(_as_recorded), AfterValidator(check_metric_name)]
 _Settings = Mapping[str, RecipeValue]
 
 
@@ -95,6 +101,25 @@ class Metrics(Part):
     def others(self) -> tuple[str, ...]:
         """The secondary metrics without the primary one."""
         return tuple(name for name in self.secondary if name != self.primary)
+
+
+class CommandMetrics(Metrics):
+    """The metrics of an ablation of a command, which may have any split, and may be named as the program prints them.
+
+    Attributes:
+        primary: Metric that verdicts are about.
+        secondary: Further metrics, shown with their intervals as exploration; by default, none.
+        select: Metric that selects the best point of a re-tuned arm; by default, `primary`.
+    """
+
+    primary: _ReportedName
+    secondary: tuple[_ReportedName, ...] = ()
+    select: _ReportedName | None = None
+
+    @property
+    def selection(self) -> str:
+        """The metric that selects points."""
+        return self.select or self.primary
 
 
 class Retune(Part):
@@ -232,24 +257,25 @@ def _validate_arms(spec: AblationSpec) -> list[Problem]:
     sections = {name: arm.settings for name, arm in spec.arms.items()} or spec.factors
     problems = []
     for name, settings in sections.items():
-        problems += _validate_settings(spec.space.recipe, settings, f"{section}.{name}")
+        problems += _validate_settings(spec.space, settings, f"{section}.{name}")
     return problems or _validate_combined_factors(spec)
 
 
-def _validate_settings(recipe: Recipe, settings: Mapping[str, Value], path: str) -> list[Problem]:
+def _validate_settings(space: SpaceSpec, settings: Mapping[str, Value], path: str) -> list[Problem]:
     try:
-        resolve(recipe, settings)
+        recipe = resolve(space.recipe, settings)
     except UsageError as error:
         found = (problem if isinstance(problem, Problem) else Problem("", "", problem) for problem in error.problems)
         return [Problem("", f"{path}.{problem.field}", problem.message) for problem in found]
-    return []
+    problems = () if space.command is None else validate_command(space.command, recipe)
+    return [Problem("", path, f"{one.field.removeprefix('recipe.')}: {one.message}") for one in problems]
 
 
 def _validate_combined_factors(spec: AblationSpec) -> list[Problem]:
     """Return the problems of factors that are valid one by one but not together."""
     problems = []
     for name, arm in spec.all_arms.items():
-        problems += _validate_settings(spec.space.recipe, arm.settings, f"arms.{name}")
+        problems += _validate_settings(spec.space, arm.settings, f"arms.{name}")
     return problems
 
 
@@ -270,7 +296,8 @@ def _validate_retune(spec: AblationSpec) -> list[Problem]:
         return [Problem("", "design", f"{spec.design} needs a retune section: {{runs: 12, over: [optimizer.lr]}}")]
     if spec.design == "matched":
         return [Problem("", "design", "matched needs no retune section; write design: both, or remove retune")]
-    problems = [
+    problems = [*_validate_selection(spec.metrics)]
+    problems += [
         Problem("", f"retune.ranges.{arm}", f"unknown arm; valid: {', '.join(spec.all_arms)}")
         for arm in spec.retune.ranges
         if arm not in spec.all_arms
@@ -286,6 +313,13 @@ def _validate_retune(spec: AblationSpec) -> list[Problem]:
             found = validate_search(spec.recipe(arm), tuning_ranges(spec, arm))
             problems += [Problem("", f"retune.ranges.{arm}.{problem.field[7:]}", problem.message) for problem in found]
     return problems
+
+
+def _validate_selection(metrics: Metrics) -> Iterator[Problem]:
+    """Yield the problem of a metric that must not select points. Only a command may name such a metric."""
+    if metrics.selection.startswith(("test/", "train/")):
+        rule = "must name a metric that is neither on test nor on train if arms are re-tuned"
+        yield Problem("", "metrics.select", f"{rule}, found {metrics.selection}; write one such as val/loss")
 
 
 def _validate_nuisance(spec: AblationSpec) -> list[Problem]:

@@ -109,6 +109,14 @@ class CommandTask(Part):
         elsewhere = self.reads_environment or self.config is not None
         return parse_template(self.command, Names(tuple(recipe.args), settings), "", style, elsewhere)
 
+    def takes_seed(self, recipe: Recipe) -> bool:
+        """Return whether the program may get the seed of the run."""
+        return self.reads_environment or "seed" in _placeholders(self.template(recipe))
+
+
+def _placeholders(template: Template) -> set[str]:
+    return {part.name for word in template.words() for part in word.parts if isinstance(part, Placeholder)}
+
 
 def validate_command(task: CommandTask, recipe: Recipe) -> tuple[Problem, ...]:
     """Return the problems of a command with the arguments and the budget of a recipe."""
@@ -121,7 +129,6 @@ def validate_command(task: CommandTask, recipe: Recipe) -> tuple[Problem, ...]:
             Problem("", f"recipe.{one.field}" if one.field.startswith("args") else one.field, one.message)
             for one in problems
         )
-    names = {part.name for word in template.words() for part in word.parts if isinstance(part, Placeholder)}
-    if task.config is not None and "config" not in names:
+    if task.config is not None and "config" not in _placeholders(template):
         return (Problem("", "task.config", "must be used by the command, found no ${config} in it"),)
     return ()

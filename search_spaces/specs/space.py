@@ -62,25 +62,19 @@ def _read_task(written: object) -> str | CommandTask:
     return task
 
 
-def _check_metric(name: str) -> str:
-    split, _, metric = check_metric_name(name).partition("/")
-    if split == "test":
-        raise ValueError(f"must not select on test/*, which is for ablation reports, found {name}; use val/{metric}")
-    if split == "train":
-        rule = "must not select on train/*, which rewards overfitting"
-        raise ValueError(f"{rule}, found {name}; use val/{metric}, which a command may get by rename")
-    return name
+_UNSELECTABLE: Mapping[str, str] = {"test": "is for ablation reports", "train": "rewards overfitting"}
 
 
 class Metric(Part):
     """The metric that a sweep optimizes.
 
     Attributes:
-        name: Name, as `split/name`. The split is `val`, or another that a custom task reports.
+        name: Name, as `split/name`. The split is `val`, or another that a custom task reports. It may be `test` or
+            `train` only in a space of a single run, which selects nothing.
         goal: Whether a larger or a smaller value is better; never guessed from the name.
     """
 
-    name: Annotated[str, AfterValidator(_check_metric)]
+    name: Annotated[str, AfterValidator(check_metric_name)]
     goal: Literal["maximize", "minimize"]
 
 
@@ -300,8 +294,20 @@ def validate_task(spec: SpaceSpec) -> tuple[Problem, ...]:
     return tuple(found)
 
 
+def _validate_selection(spec: SpaceSpec) -> Iterator[Problem]:
+    """Yield the problem of a metric by which no run must be selected."""
+    split, _, metric = spec.metric.name.partition("/")
+    if spec.runs > 1 and split in _UNSELECTABLE:
+        message = (
+            f"must not select on {split}/*, which {_UNSELECTABLE[split]}, found {spec.metric.name}; use val/{metric}"
+        )
+        yield Problem("", "metric.name", message + (", which a command may get by rename" if split == "train" else ""))
+
+
 def validate_metric(spec: SpaceSpec) -> tuple[Problem, ...]:
-    """Return the problem of a metric that a built-in task does not report with every alternative of the search."""
+    """Return the problem of a metric that must not select, or that a built-in task does not report in some run."""
+    if problems := tuple(_validate_selection(spec)):
+        return problems
     builtin = None if isinstance(spec.task, CommandTask) else BUILTIN_TASKS.get(read_reference(spec.task)[0])
     if builtin is None:
         return ()

@@ -45,6 +45,12 @@ def run(
     listeners: Listeners = None,
     accept_changes: AcceptChanges = False,
     keep_going: KeepGoing = False,
+    probe: Annotated[
+        bool,
+        typer.Option(
+            "--probe/--no-probe", help="Check by short starts whether each argument of a command takes effect."
+        ),
+    ] = True,
 ) -> None:
     """Run a sweep, or continue it."""
     spec = load_space(space, settings or (), runs, seed, name)
@@ -59,7 +65,7 @@ def run(
     from sweeps.driver.work import Options, sweep_work
 
     own = {name: load_listener(name) for name in listeners or ()}
-    options = Options(storage, address, local, checkpoints, wait, own, accept_changes, keep_going)
+    options = Options(storage, address, local, checkpoints, wait, own, accept_changes, keep_going, probe)
     raise typer.Exit(drive(sweep_work(spec, forced), options, open_console(), BEGAN))
 
 

@@ -70,11 +70,17 @@ def _prompt(question: str, answers: object) -> str:
     return str(typer.prompt(f"{question}{shown}", default=str(offered[0]) if offered else "", show_default=False))
 
 
-def check(space: Space, settings: Settings = None) -> None:
-    """Test the task and its recipe in a minute or two. Exit code 1 if a check fails."""
+def check(
+    space: Space,
+    settings: Settings = None,
+    limit_s: Annotated[
+        float, typer.Option("--limit", min=0.1, metavar="S", help="Most seconds of each start of a command.")
+    ] = 60.0,
+) -> None:
+    """Test the task and its recipe in a minute or two, or the arguments of a command. Exit code 1 if a check fails."""
     from sweeps.preflight.task_report import check as check_task
 
-    raise typer.Exit(check_task(load_space(space, settings or ()), open_console()))
+    raise typer.Exit(check_task(load_space(space, settings or ()), open_console(), limit_s))
 
 
 def lr_find(space: Space, settings: Settings = None, to: Folder = None) -> None:

@@ -27,7 +27,7 @@ from sweeps.runners.ray.node_check import expectation
 from sweeps.runners.runner import InProcessRunner, Runner
 from sweeps.store.database import parse_url
 from sweeps.store.lease import Lease
-from sweeps.store.records import SweepRecord
+from sweeps.store.records import Fence, SweepRecord
 from sweeps.store.store import Store
 from sweeps.store.writer import Writer, replay_journal
 from trainers.storage.folder import Folder
@@ -82,7 +82,7 @@ def drive(work: Work, options: Options, console: Console, began: float) -> int:
             store.set_spec(fence, sweep.spec_yaml)
             console.print(f"{work.kind} {spec.name!r} is complete: nothing to train")
         else:
-            continuation = Continuation(work, store, fence, _trained(conductor), options.accept_changes, say)
+            continuation = _continuation(work, options, store, fence, conductor, say)
             with _start(continuation, options, folder, interrupts, partial(_abort, stack)) as starting:
                 say(_opening(work, conductor, options))
                 _wait(starting, interrupts, console)
@@ -105,6 +105,17 @@ def _print_failures(listeners: Listeners, say: Callable[[str], None]) -> None:
 def _trained(conductor: Conductor) -> int:
     """Return the number of recorded runs that have been trained, at least for an epoch."""
     return sum(run.epoch > 0 or run.state.finished for run in conductor.runs)
+
+
+def _continuation(
+    work: Work, options: Options, store: Store, fence: Fence, conductor: Conductor, say: Callable[[str], None]
+) -> Continuation:
+    trained = _trained(conductor)
+    # A node of a cluster may have what this machine lacks, such as a GPU.
+    here = options.local or cluster_address(options.address) is None
+    return Continuation(
+        work, store, fence, trained, options.accept_changes, say, probes=options.probe and here and not trained
+    )
 
 
 def _opening(work: Work, conductor: Conductor, options: Options) -> str:

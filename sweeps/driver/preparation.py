@@ -14,6 +14,7 @@ from sweeps.driver.provenance import code_state
 from sweeps.driver.work import Work
 from sweeps.preflight.child import Child, needs_preparation
 from sweeps.preflight.command import prepare_command
+from sweeps.preflight.command_check import check_before_runs
 from sweeps.runners.ray.node_check import versions
 from sweeps.store.records import Fence, SweepRecord
 from sweeps.store.store import Store
@@ -30,6 +31,7 @@ class Continuation:
         runs: Number of recorded runs that have been trained.
         accepted: Whether the user accepts every difference.
         say: Prints a line for the user.
+        probes: Whether to check by short starts that the arguments of a command take effect.
     """
 
     work: Work
@@ -38,6 +40,7 @@ class Continuation:
     runs: int
     accepted: bool
     say: Callable[[str], None]
+    probes: bool = False
 
     def recorded(self) -> TrainedWith:
         """Return what the runs of this sweep were trained with; before the first run, those of its source."""
@@ -138,6 +141,9 @@ class Preparation:
             with interrupts.at_once():
                 prepared = self._child.wait()
         self._continuation.check(prepared)
+        if command is not None and self._continuation.probes:
+            with interrupts.at_once():
+                check_before_runs(self._continuation.work.spec, self._continuation.say)
         self._done = True
 
     def stop(self) -> None:

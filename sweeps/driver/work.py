@@ -34,6 +34,7 @@ class Options:
         listeners: Factories of additional listeners, by name.
         accept_changes: Continue although code, data or packages have changed, and record what has.
         keep_going: Continue after the first runs have failed with the same error.
+        probe: Check before the first run of a command, by short starts here, whether its arguments take effect.
     """
 
     storage: str
@@ -44,6 +45,7 @@ class Options:
     listeners: Mapping[str, ListenerFactory] = field(default_factory=dict)
     accept_changes: bool = False
     keep_going: bool = False
+    probe: bool = False
 
 
 @dataclass(frozen=True)

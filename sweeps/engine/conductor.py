@@ -301,14 +301,13 @@ class Conductor:
             run.deaths_without_progress = 0
         run.saved = max(run.saved, step.saved)
         for report in step.reports:
+            run.keep_last(report)
             if self.spec.metric.name in report.metrics:
                 run.curve.setdefault(report.epoch, report.metrics[self.spec.metric.name])
             if report.epoch > run.epoch:
                 run.epoch = report.epoch
                 run.seconds += report.seconds
                 self.session_seconds += report.seconds
-        if outcome.state is RunState.COMPLETE and step.reports:
-            run.final = step.reports[-1].metrics
         run.unfinished_s = step.unfinished_s
         run.out_of_memory |= step.out_of_memory
         run.undefined |= undefined(step.reports, self.spec.metric.name)

@@ -10,7 +10,7 @@ from search_spaces import Recipe, Value
 from sweeps.run_state import RunState
 from sweeps.store.records import RunRecord
 from sweeps.study.snapshot import RunSnapshot
-from trainers.reports import START, Position
+from trainers.reports import START, EpochReport, Position
 
 _DIFFERS: Final = re.compile(
     r"(?:[\w.~-]*/)+[\w.~-]*|0[xX][0-9a-fA-F]+|\b[0-9a-f]{8}[0-9a-f-]*\b|[-+]?\d[\d.,:eE+-]*|\b(?:nan|inf)\b"
@@ -43,7 +43,7 @@ class LiveRun:
     deaths_without_progress: int = 0  # of these, since the last new epoch or further checkpoint
     saved: Position = START  # furthest checkpoint that a worker has reported
     out_of_memory: bool = False  # memory ran out once; a second time fails the run
-    final: Mapping[str, float] = field(default_factory=dict)  # metrics of the last epoch of a complete run
+    final: Mapping[str, float] = field(default_factory=dict)  # last recorded value of each metric
     warning: str | None = None  # last warning of the worker
     printed: bool = False  # some of its output is recorded
     undefined: set[str] = field(default_factory=set)  # metrics that were not finite in an epoch
@@ -58,6 +58,13 @@ class LiveRun:
     def killed_at_work(self) -> bool:
         """Whether a worker of this run died, and the run can be trained: it has an epoch or a checkpoint."""
         return self.deaths > 0 and max(Position(self.epoch), self.saved) > START
+
+    def keep_last(self, report: EpochReport) -> None:
+        """Add a report to the last value of each metric. A repeated epoch is recorded already."""
+        if report.epoch > self.epoch:
+            self.final = {**self.final, **report.metrics}
+        elif report.late:
+            self.final = {**report.metrics, **self.final}
 
     def view(self, values: Mapping[str, Value]) -> RunSnapshot:
         """Return a snapshot of the run.

@@ -29,7 +29,7 @@ from sweeps.run_state import RunState
 from sweeps.study.snapshot import RunSnapshot
 
 Finals = Mapping[int, Mapping[str, float]]
-"""Run number -> metrics of the last epoch, for the complete runs."""
+"""Run number -> last value of each metric, for the complete runs. A command may report some less often than others."""
 
 
 @dataclass(frozen=True)

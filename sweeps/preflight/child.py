@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -33,11 +33,10 @@ if TYPE_CHECKING:
 
 What = Literal["prepare", "check", "lr_find", "timing"]
 _LAST_LINES = 30
-_OF_A_COMMAND: Mapping[What, str] = {
-    "check": "the checks of a training need its model and data, which a command does not show; start it by hand once",
-    "lr_find": "the learning rate range test trains step by step, which a command does not allow; search its argument",
-    "timing": "the cost of a command is not known before its first run",
-}
+_OF_A_COMMAND = (
+    "the learning rate range test trains step by step, which a command does not allow; search its argument, such as "
+    "args.lr: {loguniform: [1e-5, 1e-1]}"
+)
 _DONE = "done"
 _ALL = 10**9  # steps: the rest of the epoch
 
@@ -131,7 +130,7 @@ def ask(what: What, spec: SpaceSpec) -> Iterator[dict[str, Any]]:
         UsageError: The task cannot be trained; the child's lines say why. Or a package of the user hides one of ours.
     """
     if spec.command is not None:
-        raise UsageError(f"{spec.task_name}: {_OF_A_COMMAND[what]}")
+        raise UsageError(f"{spec.task_name}: {_OF_A_COMMAND}")
     check_names(spec)
     child = Child(what, spec)
     try:

@@ -5,10 +5,14 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from search_spaces import Asha, SpaceSpec, dump_space
+from search_spaces import Asha, Budget, SpaceSpec, dump_space
 from sweeps.console.live_view import duration
 from sweeps.plan.asha import rung_epochs
 from sweeps.preflight.child import ask
+from sweeps.preflight.command_start import short_start
+from trainers.command.observation import Observation
+
+_WATCHED_S = 20.0  # of the baseline of a command
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,44 @@ def estimate(spec: SpaceSpec, epoch_s: float, checkpoint_bytes: int, cores: int)
     return Estimate(spec.runs * budget, round(likely), epoch_s, slots, checkpoint_bytes)
 
 
+def unit_seconds(found: Observation, budget: Budget) -> float | None:
+    """Return the seconds per step or epoch of a command that was watched; None if it was too short to tell."""
+    places = [
+        (one.progress, at)
+        for one, at in zip(found.readings, found.times, strict=True)
+        if one.progress is not None and one.unit == budget.unit
+    ]
+    if found.code == 0:
+        return found.seconds / budget.length
+    if not places or places[-1][0] <= places[0][0] or places[-1][1] <= places[0][1]:
+        return None
+    return (places[-1][1] - places[0][1]) / (places[-1][0] - places[0][0])
+
+
+def command_rows(spec: SpaceSpec, found: Observation) -> list[tuple[str, str]]:
+    """Return the estimated cost of a sweep of a command, by name of the row.
+
+    Args:
+        spec: Space with the command.
+        found: The first seconds of its baseline.
+    """
+    budget = spec.recipe.budget
+    how = "ended after" if found.code is not None else "was stopped after"
+    metrics = ", ".join(dict.fromkeys(name for one in found.readings for name in one.values)) or "no metric"
+    rows = [("runs", f"{spec.runs} of up to {budget.text}"), ("start", f"the baseline {how} {found.seconds:.1f} s")]
+    rows.append(("", f"it reported {metrics}" + (f", first after {found.times[0]:.1f} s" if found.times else "")))
+    seconds = unit_seconds(found, budget)
+    if seconds is None:
+        rows.append(("time", f"not known: too few {budget.unit}s were reported in {found.seconds:.0f} s"))
+    else:
+        cost = estimate(spec, seconds, 0, os.cpu_count() or 1)
+        most = f"at most {cost.most_epochs} {budget.unit}s, {duration(cost.seconds(cost.most_epochs))}"
+        likely = f"{cost.likely_epochs} and {duration(cost.seconds(cost.likely_epochs))}"
+        rows.append(("time", f"{seconds:.3g} s per {budget.unit}; {most}; {likely} at the least, with early stopping"))
+        rows.append(("", f"{cost.slots} at a time on this machine; other arguments may take longer"))
+    return [*rows, ("next", "the same command without --dry-run")]
+
+
 def dry_run(spec: SpaceSpec, console: Console) -> None:
     """Print the space as it would run and its estimated cost; record nothing.
 
@@ -61,6 +103,10 @@ def dry_run(spec: SpaceSpec, console: Console) -> None:
         UsageError: The task cannot be trained.
     """
     console.print(dump_space(spec), soft_wrap=True)
+    if spec.command is not None:
+        for name, text in command_rows(spec, short_start(spec, spec.recipe, _WATCHED_S, lambda readings: False)):
+            console.print(f"{name:<8}{text}", soft_wrap=True)
+        return
     [answer] = ask("timing", spec)
     cost = estimate(spec, answer["seconds"], answer["bytes"], os.cpu_count() or 1)
     budget = spec.recipe.budget.length

@@ -1,7 +1,7 @@
 """`sweeps check` and `sweeps lr-find`: start the child process, and print its findings."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from search_spaces import SpaceSpec
 from sweeps import exit_codes
 from sweeps.console.terminal_plot import Canvas, log_plot
 from sweeps.preflight.child import ask
+from sweeps.preflight.command_check import LIMIT_S, command_checks
 from trainers.check import Check, Outcome
 from trainers.sanity.lr_curve import SETTLED, LrScan, Suggestion, rate_text
 
@@ -20,12 +21,13 @@ _COLOURS = {Outcome.PASS: "green", Outcome.WARN: "yellow", Outcome.FAIL: "bold r
 _WIDEST_PLOT, _NARROWEST_PLOT = 90, 30
 
 
-def check(spec: SpaceSpec, console: Console) -> int:
+def check(spec: SpaceSpec, console: Console, limit_s: float = LIMIT_S) -> int:
     """Run the sanity ladder on a space's task with its base recipe, and print each check when it ends.
 
     Args:
         spec: Space with the task and the base recipe.
         console: Console to print to.
+        limit_s: Most seconds of each start of a command, whose arguments are checked instead.
 
     Returns:
         Exit code: 1 if a check failed.
@@ -33,15 +35,20 @@ def check(spec: SpaceSpec, console: Console) -> int:
     Raises:
         UsageError: The task cannot be trained, or is the user's own training loop.
     """
-    console.print(Text.assemble("checking ", (spec.name, "bold"), f": {spec.task}, {spec.recipe.optimizer.kind}"))
+    about = "" if spec.command else f", {spec.recipe.optimizer.kind}"
+    console.print(Text.assemble("checking ", (spec.name, "bold"), f": {spec.task_name}{about}"))
     found = []
-    for answer in ask("check", spec):
-        one = Check(**{**answer, "outcome": Outcome(answer["outcome"])})
+    for one in command_checks(spec, limit_s) if spec.command else _ladder(spec):
         found.append(one)
         _print_check(one, console)
     counts = [f"{sum(one.outcome is outcome for one in found)} {outcome.value}" for outcome in Outcome]
     console.print(Text(", ".join(counts), "dim"))
     return exit_codes.FAILED if any(one.outcome is Outcome.FAIL for one in found) else exit_codes.DONE
+
+
+def _ladder(spec: SpaceSpec) -> Iterator[Check]:
+    for answer in ask("check", spec):
+        yield Check(**{**answer, "outcome": Outcome(answer["outcome"])})
 
 
 def _print_check(one: Check, console: Console) -> None:

@@ -10,7 +10,6 @@ from sqlalchemy import ColumnElement, Connection, Row, exists, func, select, upd
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, TimeoutError
 
 from search_spaces import LeaseLostError, SweepError, UsageError
-from sweeps.run_state import RunState
 from sweeps.store.apply_event import apply_event, insert_or_ignore, interrupt
 from sweeps.store.database import connect, database_now
 from sweeps.store.events import Event
@@ -263,11 +262,19 @@ class Store:
             return frozenset(connection.execute(query).scalars())
 
     def final_metrics(self, sweep_id: int) -> dict[int, dict[str, float]]:
-        """Return run number -> metrics of the last epoch, for the complete runs; NaN for NULL."""
+        """Return run number -> last value of each metric; NaN for NULL."""
+        last = (
+            select(EpochMetric.run_id, EpochMetric.name, func.max(EpochMetric.epoch).label("epoch"))
+            .join(Run, EpochMetric.run_id == Run.id)
+            .where(Run.sweep_id == sweep_id)
+            .group_by(EpochMetric.run_id, EpochMetric.name)
+            .subquery()
+        )
+        same = (EpochMetric.run_id == last.c.run_id) & (EpochMetric.name == last.c.name)
         query = (
             select(Run.number, EpochMetric.name, EpochMetric.value)
-            .join(EpochMetric, (EpochMetric.run_id == Run.id) & (EpochMetric.epoch == Run.epoch))
-            .where(Run.sweep_id == sweep_id, Run.state == RunState.COMPLETE.value)
+            .join(EpochMetric, EpochMetric.run_id == Run.id)
+            .join(last, same & (EpochMetric.epoch == last.c.epoch))
         )
         with self._transaction() as connection:
             rows = connection.execute(query).all()

@@ -25,7 +25,7 @@ class RunSnapshot(RunRecord):
     Attributes:
         values: Parameter name -> value, for the parameters that the recipe uses.
         curve: Epoch -> value of the sweep's metric; NaN or infinite where the run reported that.
-        final: Metrics of the last epoch of a complete run.
+        final: Last recorded value of each metric.
     """
 
     values: Mapping[str, Value] = field(default_factory=dict)

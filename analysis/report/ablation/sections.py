@@ -1,5 +1,7 @@
 """All sections of the report of an ablation, in order."""
 
+from dataclasses import replace
+
 from analysis.ablation.findings import AblationFindings
 from analysis.report.ablation.appendix import caveats, failures, health, reproduce
 from analysis.report.ablation.detail import calibration, fairness, interactions, secondary, uncertainty
@@ -24,5 +26,6 @@ _ALL = (
 
 
 def sections(findings: AblationFindings) -> tuple[Section, ...]:
-    """Return the 13 sections of a report; all drawings have unique names."""
-    return with_own_names([make(findings) for make in _ALL])
+    """Return the 13 sections of a report, without calibration for a command; all drawings have unique names."""
+    shown = [make for make in _ALL if make is not calibration or findings.spec.space.command is None]
+    return with_own_names([replace(make(findings), number=number) for number, make in enumerate(shown)])

@@ -10,12 +10,12 @@ from pydantic import ValidationError
 from analysis.sweep.evidence import SweepEvidence
 from analysis.sweep.good_region import good_region
 from analysis.sweep.new_ranges import suggested_ranges
+from analysis.sweep.next_steps.fresh_seeds import judging
 from analysis.wording import counted
 from search_spaces import (
     AblationSpec,
     Arm,
     Metric,
-    Metrics,
     NoStopping,
     Recipe,
     Sampler,
@@ -28,7 +28,6 @@ from search_spaces import (
     grid_points,
     resolve,
 )
-from search_spaces.metric_names import split_weights
 from search_spaces.search.distributions import contains
 from search_spaces.values import identity
 from sweeps.run_state import RunState
@@ -132,6 +131,8 @@ def _identities(values: Mapping[str, Value]) -> dict[str, object]:
 def confirm(evidence: SweepEvidence, top: int = 3, pairs: int = 10, name: str | None = None) -> AblationSpec:
     """Return the ablation that compares the finalists with the baseline, on fresh seeds and the test split.
 
+    If a command reports no such metric on `test`, the metric of the sweep is used again, and the question says so.
+
     The control is the baseline. The finalists are the best complete runs; if there are too few, the stopped runs with
     the most epochs follow, and the ablation trains them to the end for the first time.
 
@@ -145,7 +146,8 @@ def confirm(evidence: SweepEvidence, top: int = 3, pairs: int = 10, name: str | 
         UsageError: There is no finalist other than the baseline.
     """
     spec = evidence.spec
-    metric, weights = split_weights(spec.metric.name)
+    judged = judging(spec, set(evidence.epochs["name"]))
+    weights = judged.weights
     finalists = _finalists(evidence)[: max(0, top)]
     if not finalists:
         raise UsageError(
@@ -153,13 +155,13 @@ def confirm(evidence: SweepEvidence, top: int = 3, pairs: int = 10, name: str | 
         )
     arms = {BASELINE: Arm(weights=weights, says="The baseline recipe")}
     arms |= {f"run {run.number}": _arm(evidence, run, weights) for run in finalists}
-    trained = spec.model_copy(update={"metric": Metric(name=f"val/{metric}", goal=spec.metric.goal)})
+    trained = spec.model_copy(update={"metric": Metric(name=judged.metrics.selection, goal=spec.metric.goal)})
     parts: dict[str, Any] = {
-        "question": f"Do the finalists of {spec.name} beat its baseline on fresh seeds?",
+        "question": f"Do the finalists of {spec.name} beat its baseline on fresh seeds?{judged.note}",
         "space": one_recipe(trained, spec.recipe, name or f"{spec.name[: _LONGEST - 8]}-confirm", spec.sampler.seed),
         "arms": arms,
         "pairs": pairs,
-        "metrics": Metrics(primary=f"test/{metric}", goal=spec.metric.goal),
+        "metrics": judged.metrics,
     }
     try:
         return AblationSpec(**parts)

@@ -6,13 +6,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from analysis.export import best_recipe
-from analysis.load import runs_of, sweeps_frame
+from analysis.load import epochs_frame, runs_of, sweeps_frame
 from analysis.sweep.next_steps.follow_up import one_recipe
+from analysis.sweep.next_steps.fresh_seeds import judging
 from search_spaces import (
     AblationSpec,
     Arm,
     Metric,
-    Metrics,
     Overrides,
     Problem,
     Recipe,
@@ -24,7 +24,6 @@ from search_spaces import (
     suggest,
     unknown_field,
 )
-from search_spaces.metric_names import split_weights
 from search_spaces.values import identity, show
 from sweeps.plan.search_plan import searched_fields
 
@@ -52,16 +51,17 @@ def toggle_ablation(url: str, source: str, fields: Sequence[str], overrides: Ove
         for field in searched_fields(winner, space)
         if identity(lookup(winner, field)) != identity(_baseline(space.recipe, field))
     )
-    metric, weights = split_weights(space.metric.name)
+    judged = judging(space, set(epochs_frame(url, name)["name"]) if space.command else ())
+    weights = judged.weights
     arms = {"winner": Arm(weights=weights)}
     arms |= {f"without {field}": _arm(space.recipe, winner, field, weights) for field in chosen}
-    trained = space.model_copy(update={"metric": Metric(name=f"val/{metric}", goal=space.metric.goal)})
+    trained = space.model_copy(update={"metric": Metric(name=judged.metrics.selection, goal=space.metric.goal)})
     parts: dict[str, Any] = {
-        "question": f"Which of its changes does the winner of {name} owe its score to?",
+        "question": f"Which of its changes does the winner of {name} owe its score to?{judged.note}",
         "space": one_recipe(trained, winner, overrides.name or f"{name}-toggles", overrides.seed or 0),
         "arms": arms,
         "pairs": overrides.pairs or PAIRS,
-        "metrics": Metrics(primary=f"test/{metric}", goal=space.metric.goal),
+        "metrics": judged.metrics,
     }
     if len(arms) < 2:
         raise UsageError(f"--from {source}: the winner has the baseline recipe, so there is no field to reset")

@@ -133,8 +133,8 @@ def test_metrics(name: str) -> None:
     ],
 )
 def test_metrics_that_select_wrongly(name: str, rule: str) -> None:
-    with pytest.raises(ValidationError, match=rule):
-        Metric(name=name, goal="maximize")
+    with pytest.raises((ValidationError, UsageError), match=rule):
+        SpaceSpec(name="x", task="digits", metric=Metric(name=name, goal="maximize"), runs=2)
 
 
 @pytest.mark.parametrize(
