@@ -12,6 +12,7 @@ from typing import Any
 
 from search_spaces import UsageError
 from search_spaces.specs.command_task import CommandTask
+from trainers.command.environment import inherited_environment
 
 _DIGEST_BYTES = 16
 
@@ -24,14 +25,20 @@ def prepare_command(command: CommandTask) -> dict[str, Any]:
     """
     problems = []
     program = command.command[0]
-    if "$" not in program and shutil.which(program) is None:
-        problems.append(f"task.command: there is no program {program}; write its path, or install it")
+    if "$" not in program and shutil.which(program, path=inherited_environment()["PATH"]) is None:
+        problems.append(f"task.command: {_why_not(program)}")
     if command.config is not None and not Path(command.config).is_file():
         problems.append(f"task.config: there is no file {command.config} in {os.getcwd()}")
     if problems:
         raise UsageError(*problems)
     sources = {name: _digest(path) for name, path in sorted(_files(command).items())}
     return {"data": {}, "sources": sources}
+
+
+def _why_not(program: str) -> str:
+    if os.sep in program and Path(program).is_file():
+        return f"{program} is not executable; chmod +x it, or start it with its interpreter: [sh, {program}]"
+    return f"there is no program {program}; write its path, or install it"
 
 
 def _digest(path: Path) -> str:
