@@ -33,6 +33,6 @@ model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=2)
 for name, parameter in model.named_parameters():
     parameter.requires_grad = model_arguments.trainable in name
 trainer = Trainer(model=model, args=arguments, train_dataset=examples(64, 0), eval_dataset=examples(32, 1))
-checkpoints = [path for path in Path(arguments.output_dir).glob("checkpoint-*")]
+checkpoints = list(Path(arguments.output_dir).glob("checkpoint-*"))
 trainer.train(resume_from_checkpoint=bool(checkpoints))
 trainer.save_state()

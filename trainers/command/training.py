@@ -101,14 +101,17 @@ class CommandTraining:
         self._waiting += self._reports(points)
 
     def _reports(self, points: Iterable[Point]) -> Iterable[EpochReport]:
-        """Yield a report for each point; the time since the last one belongs to it."""
+        """Yield a report for each point; the time since the last one that is not late belongs to it."""
         newest = max([self._epoch, *(report.epoch for report in self._waiting)])
+        first = self._recorded + 1 if self._recorded else 0  # many programs count from 0, which the budget does not
         for point in points:
-            now = time.perf_counter()
             metrics = {**point.values, **dict.fromkeys(point.undefined, float("nan"))}
-            late = self._recorded < point.position <= newest
-            yield EpochReport(point.position, metrics, now - self._since, late=late)
-            newest, self._since = max(newest, point.position), now
+            if point.position <= newest:
+                yield EpochReport(point.position, metrics, 0.0, late=point.position >= first)
+            else:
+                now = time.perf_counter()
+                yield EpochReport(point.position, metrics, now - self._since)
+                newest, self._since = point.position, now
 
     def _failure(self, code: int) -> str:
         lines = "\n".join(self._last_lines)
@@ -129,3 +132,5 @@ class CommandTraining:
     def close(self) -> None:
         """Stop the program and everything that it has started."""
         self._process.stop()
+        if self._code is None:
+            self._reader.read(final=True)  # closes its files
