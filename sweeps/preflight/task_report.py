@@ -33,9 +33,10 @@ def check(spec: SpaceSpec, console: Console) -> int:
     Raises:
         UsageError: The task cannot be trained, or is the user's own training loop.
     """
+    answers = ask("check", spec)
     console.print(Text.assemble("checking ", (spec.name, "bold"), f": {spec.task}, {spec.recipe.optimizer.kind}"))
     found = []
-    for answer in ask("check", spec):
+    for answer in answers:
         one = Check(**{**answer, "outcome": Outcome(answer["outcome"])})
         found.append(one)
         _print_check(one, console)

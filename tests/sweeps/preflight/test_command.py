@@ -8,7 +8,11 @@ import pytest
 
 from search_spaces import UsageError
 from search_spaces.specs.command_task import CommandTask
+from sweeps.engine.checkpoint_files import check_on_disk
 from sweeps.preflight.command import prepare_command
+from tests.command import in_this_process
+from trainers.storage.address import open_folder
+from trainers.storage.local import LocalFolder
 
 
 @pytest.fixture(autouse=True)
@@ -50,3 +54,23 @@ def test_the_digests_are_those_of_its_files_and_of_what_its_script_imports() -> 
     Path("model.py").write_text("import os\n")
     after = prepare_command(task)["sources"]
     assert [name for name in before if before[name] != after[name]] == ["model"]
+
+
+def test_what_looks_into_a_training_rejects_a_command_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("s.yaml").write_text(
+        'kind: sweep\ntask: {command: [sh, "${args}"]}\nmetric: {name: val/loss, goal: minimize}\n'
+        "budget: {epochs: 3}\nargs: {lr: 1}\nsearch: {args.lr: {uniform: [0, 1]}}\nruns: 2\n"
+    )
+    call = in_this_process(monkeypatch, capsys)
+    for command, words in (("check", "the checks of a training need"), ("lr-find", "the learning rate range test")):
+        done = call(command, "s.yaml")
+        assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+        assert done.err.startswith(f"sh: {words}")
+
+
+def test_a_command_writes_to_a_disk(tmp_path: Path) -> None:
+    check_on_disk(LocalFolder(tmp_path))
+    with pytest.raises(UsageError, match=r"^--checkpoints: s3://bucket/x: a command writes its files to a disk"):
+        check_on_disk(open_folder("s3://bucket/x"))
