@@ -53,7 +53,7 @@ class EpochReport:
     """Report of one epoch of one run.
 
     Attributes:
-        epoch: Number of this epoch, from 1.
+        epoch: Number of this epoch, from 1; 0 is what a command reports before it, or if it counts from 0.
         metrics: Values by ``split/name``, such as ``val/accuracy``; without those that were not computed in this epoch.
         seconds: Wall time of this epoch including its evaluation.
         predictions: Predictions of the last epoch of a full budget; empty for other epochs.

@@ -18,7 +18,7 @@ from sweeps.driver.listeners import listeners_of
 from sweeps.driver.preparation import Continuation, Preparation
 from sweeps.driver.provenance import provenance
 from sweeps.driver.work import Options, Session, Work
-from sweeps.engine.checkpoint_files import reachable
+from sweeps.engine.checkpoint_files import check_on_disk, reachable
 from sweeps.engine.conductor import Conductor
 from sweeps.import_paths import check_names, import_paths
 from sweeps.listener import Listeners
@@ -53,7 +53,7 @@ def drive(work: Work, options: Options, console: Console, began: float) -> int:
     """
     check_names(work.spec)
     own_folder = _default_folder(options.storage)
-    checkpoints = LocalFolder(own_folder) if options.checkpoints is None else _named_folder(options.checkpoints, work)
+    checkpoints = _checkpoints(work, options, own_folder)
     say = partial(console.print, soft_wrap=True)
     with Interrupts(say) as interrupts, ExitStack() as stack:
         store = stack.enter_context(Store(options.storage))
@@ -95,6 +95,16 @@ def drive(work: Work, options: Options, console: Console, began: float) -> int:
         work.summary(conductor, phases, options.storage, console)
         _print_failures(listeners, say)
     return _exit_code(conductor)
+
+
+def _checkpoints(work: Work, options: Options, own_folder: Path) -> Folder:
+    """Return the folder that has a folder for each sweep."""
+    if options.checkpoints is None:
+        return LocalFolder(own_folder)
+    folder = reachable(options.checkpoints)
+    if work.spec.command is not None:
+        check_on_disk(folder)
+    return folder
 
 
 def _print_failures(listeners: Listeners, say: Callable[[str], None]) -> None:
@@ -233,19 +243,6 @@ def _wait(starting: _Starting, interrupts: Interrupts, console: Console) -> None
         starting.preparation.wait(interrupts)
         with interrupts.at_once():
             starting.runner.start()
-
-
-def _named_folder(text: str, work: Work) -> Folder:
-    """Open the folder of `--checkpoints`.
-
-    Raises:
-        UsageError: It cannot be used, or a command cannot write to it.
-    """
-    folder = reachable(text)
-    if work.spec.command is not None and not isinstance(folder, LocalFolder):
-        rule = "must be a path that every node can write to, since a command writes files, not to a store"
-        raise UsageError(f"--checkpoints: {rule}; found {text}")
-    return folder
 
 
 def _default_folder(storage: str) -> Path:

@@ -141,9 +141,9 @@ class Preparation:
             with interrupts.at_once():
                 prepared = self._child.wait()
         self._continuation.check(prepared)
-        if command is not None and self._continuation.probes:
+        if spec.command is not None and self._continuation.probes:
             with interrupts.at_once():
-                check_before_runs(self._continuation.work.spec, self._continuation.say)
+                check_before_runs(spec, self._continuation.say)
         self._done = True
 
     def stop(self) -> None:

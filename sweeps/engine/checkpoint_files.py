@@ -9,6 +9,7 @@ from textwrap import shorten
 from search_spaces import UsageError
 from trainers.storage.address import open_folder
 from trainers.storage.folder import Folder
+from trainers.storage.local import LocalFolder
 
 FINAL = "final.ckpt"
 RETRY_AFTER_S = 60.0  # pause in seconds after a folder did not answer
@@ -40,6 +41,17 @@ def reachable(text: str) -> Folder:
             "existing folder or bucket, with its credentials in the environment"
         ) from error
     return folder
+
+
+def check_on_disk(folder: Folder) -> None:
+    """Check that a command can write its files into a folder.
+
+    Raises:
+        UsageError: The folder is behind a URL.
+    """
+    if not isinstance(folder, LocalFolder):
+        rule = "a command writes its files to a disk, which a URL is not"
+        raise UsageError(f"--checkpoints: {folder}: {rule}; name a folder that every node sees at the same path")
 
 
 class CheckpointFiles:

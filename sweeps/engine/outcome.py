@@ -14,7 +14,7 @@ from trainers.reports import EpochReport
 _LOSSES = ("loss", "nll")  # of any split and weights
 
 
-def judge(step: Step, run: LiveRun, metric: str, rungs: Rungs, draining: bool) -> RunOutcome:
+def judge(step: Step, run: LiveRun, metric: str, rungs: Rungs, draining: bool, sparse: bool = False) -> RunOutcome:
     """Return the state of a run after a step. The baseline enters the rungs like every run, but is never stopped.
 
     Args:
@@ -23,12 +23,13 @@ def judge(step: Step, run: LiveRun, metric: str, rungs: Rungs, draining: bool) -
         metric: Metric of the sweep.
         rungs: Rungs of ASHA; the values of the step are added.
         draining: Whether no run continues after its step.
+        sparse: Whether the metric may be missing at a rung, as that of a command: its next value counts there.
     """
     value = run.value
     for report in step.reports:
         found = report.metrics.get(metric)
         # A task reports all of its metrics in every epoch; only a loop of the user, which has no fingerprint, may not.
-        if found is None and (step.fingerprint or report.epoch in rungs.reached()):
+        if found is None and not sparse and (step.fingerprint or report.epoch in rungs.reached()):
             return RunOutcome(RunState.FAILED, value, error=_no_metric(metric, report, rungs))
         finite = found is not None and math.isfinite(found)
         value = found if finite else value

@@ -124,14 +124,19 @@ class Child:
 
 
 def ask(what: What, spec: SpaceSpec) -> Iterator[dict[str, Any]]:
-    """Start a child and yield its answers; stop it when the caller closes the generator.
+    """Return the answers of a child, which starts with the first one and is stopped when the generator is closed.
 
     Raises:
-        UsageError: The task cannot be trained; the child's lines say why. Or a package of the user hides one of ours.
+        UsageError: The task is a command, which cannot be asked, or a package of the user hides one of ours; or, with
+            the first answer, the task cannot be trained: the child's lines say why.
     """
     if spec.command is not None:
         raise UsageError(f"{spec.task_name}: {_OF_A_COMMAND}")
     check_names(spec)
+    return _answers(what, spec)
+
+
+def _answers(what: What, spec: SpaceSpec) -> Iterator[dict[str, Any]]:
     child = Child(what, spec)
     try:
         yield from child.answers()

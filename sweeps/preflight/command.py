@@ -14,7 +14,8 @@ from search_spaces import Recipe, UsageError
 from search_spaces.errors import Problem
 from search_spaces.specs.command_task import CommandTask
 from trainers.command.config_file import read_config
-from trainers.command.start import base_environment, changed_values
+from trainers.command.environment import inherited_environment
+from trainers.command.start import changed_values
 
 _DIGEST_BYTES = 16
 
@@ -37,10 +38,10 @@ def prepare_command(command: CommandTask, recipe: Recipe) -> dict[str, Any]:
 
 
 def _program_problems(program: str) -> Iterator[str]:
-    if "$" in program or shutil.which(program, path=base_environment().get("PATH")) is not None:
+    if "$" in program or shutil.which(program, path=inherited_environment()["PATH"]) is not None:
         return
     if Path(program).is_file():
-        yield f"task.command: {program} is not executable; write its interpreter before it, or use `chmod +x {program}`"
+        yield f"task.command: {program} is not executable; chmod +x it, or write its interpreter: [sh, {program}]"
     else:
         yield f"task.command: there is no program {program}; write its path, or install it"
 

@@ -1,9 +1,12 @@
 """The inputs of a run as environment variables, for programs that read no arguments."""
 
 import json
+import os
 import re
+import sys
 from collections import defaultdict
 from collections.abc import Collection, Mapping
+from pathlib import Path
 
 from search_spaces.command.inputs import SETTINGS, RunInputs
 from search_spaces.command.options import OptionStyle, as_text
@@ -36,6 +39,18 @@ def variable_problems(arguments: Collection[str], where: str) -> tuple[Problem, 
         for name, names in sharing.items()
         if len(names) > 1
     )
+
+
+def inherited_environment() -> dict[str, str]:
+    """Return the variables of this process as a program gets them; its `PATH` is where programs are looked for.
+
+    Without an activated environment, `python` and the programs beside it, such as `torchrun`, are those of the
+    environment that runs this.
+    """
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}  # a pipe would get the metrics kilobytes late
+    if not any(name in environment for name in ("VIRTUAL_ENV", "CONDA_PREFIX")):
+        environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", os.defpath)])
+    return environment
 
 
 def run_environment(inherited: Mapping[str, str], inputs: RunInputs) -> dict[str, str]:

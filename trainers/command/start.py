@@ -1,8 +1,6 @@
 """From a run to the start of its command: words, environment variables, folders."""
 
-import os
 import shutil
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +11,7 @@ from search_spaces.recipe.recipe import Recipe
 from search_spaces.specs.command_task import CommandTask
 from search_spaces.values import Value
 from trainers.command.config_file import ConfigFile, read_config, write_copy
-from trainers.command.environment import run_environment
+from trainers.command.environment import inherited_environment, run_environment
 
 _NONE = object()
 _SEEDS = 2**31  # a program in any language takes it for an int
@@ -70,7 +68,9 @@ def open_start(
         config=None if task.config is None else str(_write_config(Path(folder, task.config), recipe, outputs)),
         resume=resumes,
     )
-    return CommandStart(render(template, inputs), run_environment(base_environment(), inputs), folder, outputs, resumes)
+    return CommandStart(
+        render(template, inputs), run_environment(inherited_environment(), inputs), folder, outputs, resumes
+    )
 
 
 def changed_values(config: ConfigFile, recipe: Recipe) -> dict[str, Value]:
@@ -84,12 +84,3 @@ def _write_config(source: Path, recipe: Recipe, outputs: Path) -> Path:
     target = outputs / f"config{source.suffix}"
     write_copy(config, changed_values(config, recipe), target)
     return target
-
-
-def base_environment() -> dict[str, str]:
-    """Return the environment variables of this process, as a program gets them."""
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}  # a pipe would get the metrics kilobytes late
-    if not any(name in environment for name in ("VIRTUAL_ENV", "CONDA_PREFIX")):
-        # Without an activated environment, `python` is the one that runs this.
-        environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", os.defpath)])
-    return environment

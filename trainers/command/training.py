@@ -135,14 +135,17 @@ class CommandTraining:
         self._waiting += self._reports(points)
 
     def _reports(self, points: Iterable[Point]) -> Iterable[EpochReport]:
-        """Yield a report for each point; the time since the last one belongs to it."""
+        """Yield a report for each point; the time since the last one that is not late belongs to it."""
         newest = max([self._epoch, *(report.epoch for report in self._waiting)])
+        first = self._recorded + 1 if self._recorded else 0  # many programs count from 0, which the budget does not
         for point in points:
-            now = time.perf_counter()
             metrics = {**point.values, **dict.fromkeys(point.undefined, float("nan"))}
-            late = self._recorded < point.position <= newest
-            yield EpochReport(point.position, metrics, now - self._since, late=late)
-            newest, self._since = max(newest, point.position), now
+            if point.position <= newest:
+                yield EpochReport(point.position, metrics, 0.0, late=point.position >= first)
+            else:
+                now = time.perf_counter()
+                yield EpochReport(point.position, metrics, now - self._since)
+                newest, self._since = point.position, now
 
     def _failure(self, code: int) -> str:
         lines = "\n".join(self._last_lines)
@@ -173,6 +176,8 @@ class CommandTraining:
         if self._code is None:
             self._code = self._process.code()
             self._end_with(stopped(self._code, time.perf_counter() - began))
+            if self._reader is not None:
+                self._reader.read(final=True)  # closes its files
 
     def _let_end(self) -> None:
         """Tell a program that reports to stop, and wait until it has ended or its grace period is over."""

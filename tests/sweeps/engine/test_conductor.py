@@ -325,6 +325,15 @@ def test_a_task_without_the_metric_fails_at_its_first_epoch() -> None:
     assert (outcome.state, outcome.error) == (RunState.FAILED, "epoch 2 reported no 'val/f1'; it reported val/nll")
 
 
+def test_the_metric_of_a_command_may_be_missing_at_a_rung() -> None:
+    run, rungs = LiveRun(1, Recipe(), "", 0, RunState.RUNNING), Rungs((3,), 3, "minimize", [(0, 3, 1.0)])
+    reports = (EpochReport(3, {"train/loss": 1.0}, 0.1), EpochReport(4, {"val/loss": 2.0}, 0.1))
+    outcome = judge(Step(reports[:1]), run, "val/loss", rungs, draining=False, sparse=True)
+    assert (outcome.state, outcome.error) == (RunState.RUNNING, None)
+    outcome = judge(Step(reports[1:]), run, "val/loss", rungs, draining=False, sparse=True)
+    assert (outcome.state, outcome.value) == (RunState.STOPPED, 2.0)
+
+
 def test_the_warning_names_every_metric_that_was_no_number(sqlite_url: str, tmp_path: Path) -> None:
     def curve(recipe: Recipe, epoch: int) -> dict[str, float]:
         return {"val/accuracy": 0.5, "val/auc": math.nan if epoch == 2 else 0.5, "test/f1": math.nan}

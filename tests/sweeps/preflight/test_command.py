@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,7 @@ RECIPE = Recipe(args={"optimizer.lr": 0.1})
     ("program", "config", "texts"),
     [
         ("no-such", None, ["task.command: there is no program no-such; write its path, or install it"]),
-        ("./train", None, ["./train is not executable; write its interpreter before it, or use `chmod +x ./train`"]),
+        ("./train", None, ["./train is not executable; chmod +x it, or write its interpreter: [sh, ./train]"]),
         ("sh", "gone.yaml", ["task.config: there is no file gone.yaml in "]),
         ("sh", "other.yaml", ["other.yaml: optimizer.lr: a value to replace must be in the file", "optimizer.lrate"]),
         ("sh", "broken.json", ["broken.json:1: not valid JSON"]),
@@ -60,4 +62,27 @@ def test_a_command_cannot_write_to_a_store(
     sweeps = in_this_process(monkeypatch, capsys, 160)
     done = sweeps("run", "a.yaml", "--local", "--storage", sqlite_url, "--checkpoints", "memory://bucket/runs")
     assert done.code == 2
-    assert "--checkpoints: must be a path that every node can write to" in done.err
+    assert "a command writes its files to a disk" in done.err
+
+
+@pytest.mark.parametrize("program", [os.path.basename(sys.executable), "sh", "./run", "${args.program}"])
+def test_programs_that_can_be_started(program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("run").write_text("#!/bin/sh\n")
+    Path("run").chmod(0o755)
+    assert prepare_command(CommandTask(command=(program,)), RECIPE)["data"] == {}
+
+
+def test_the_digests_are_those_of_its_files_and_of_what_its_script_imports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("train.py").write_text("import model\n")
+    Path("model.py").write_text("import json\n")
+    Path("base.yaml").write_text("a: 1\n")
+    task = CommandTask(command=("sh", "train.py", "${config}"), config="base.yaml")
+    before = prepare_command(task, Recipe())["sources"]
+    assert set(before) == {"train.py", "model", "base.yaml"}
+    Path("model.py").write_text("import os\n")
+    after = prepare_command(task, Recipe())["sources"]
+    assert [name for name in before if before[name] != after[name]] == ["model"]

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search_spaces.command.inputs import RunInputs
-from trainers.command.environment import run_environment, variable, variable_problems
+from trainers.command.environment import inherited_environment, run_environment, variable, variable_problems
 
 ARGS = {"lr": 1e-3, "weight-decay": -1e-5, "optimizer.betas": [0.9, 0.99], "-x": True, "name": 'a "b"\n', "none": None}
 
@@ -94,3 +94,15 @@ def test_the_json_is_what_it_was(args: dict[str, Any]) -> None:
     environment = run_environment({}, RunInputs(args, seed=0, out="", run=0))
     assert json.loads(environment["SWEEPS_ARGS"]) == args
     assert all(name.isascii() and name.replace("_", "a").isalnum() for name in environment)
+
+
+def test_programs_are_looked_for_beside_this_python_unless_an_environment_is_active(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own = os.path.dirname(sys.executable)
+    monkeypatch.setenv("PATH", "/bin")
+    monkeypatch.delenv("CONDA_PREFIX", raising=False)
+    monkeypatch.setenv("VIRTUAL_ENV", "/venv")
+    assert inherited_environment()["PATH"] == "/bin"
+    monkeypatch.delenv("VIRTUAL_ENV")
+    assert inherited_environment()["PATH"] == f"{own}{os.pathsep}/bin"

@@ -30,7 +30,7 @@ step counts unless the reader is told otherwise, and the epoch is a value. A lin
 the lines that follow; it is returned without values.
 
 *A progress bar* counts when it is complete (``100%|...|``, ``938/938 [...]``). An unfinished one is removed from the
-line, because the clock decides which of its values are printed.
+line, because the clock decides which of its values are printed. Its percentage is no value.
 """
 
 import re
@@ -89,7 +89,7 @@ def parse_line(line: str, unit: Unit | None) -> tuple[int | None, Unit, dict[str
 
 def _without_bars(line: str) -> str:
     if "%|" in line:
-        line = _BAR.sub(lambda bar: bar[0] if bar[1] == "100" else " ", line)
+        line = _BAR.sub(lambda bar: bar[0].removeprefix("100%") if bar[1] == "100" else " ", line)
     counts = _COUNT_BAR.match(line)
     return "" if counts and int(counts[1]) < int(counts[2]) else line
 

@@ -48,6 +48,10 @@ HF = "{'loss': %s, 'grad_norm': %s, 'learning_rate': %s, 'epoch': %s}"
             "Epoch 3: 100%|█| 12/12 [00:01<00:00, 9.5it/s, v_num=0, train_loss=0.31]",
             *(3, "epoch", {"v_num": 0, "train_loss": 0.31}),
         ),
+        (
+            "Validation loss: 100%|████| 10/10 [00:01<00:00, 9.5it/s, acc=0.5]",
+            *(None, "step", {"acc": 0.5}),
+        ),
         ("2026-01-01 12:00:00,123 INFO train: loss=0.25", None, "step", {"loss": 0.25}),
         ("2026-01-01 12:00:00.123 | INFO | __main__:main:42 - loss=0.3 step=7", 7, "step", {"loss": 0.3}),
         ("train.py:123: loss:0.5", None, "step", {"loss": 0.5}),
