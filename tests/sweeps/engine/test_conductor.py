@@ -283,7 +283,7 @@ def test_a_failing_run_is_recorded_and_the_sweep_goes_on(sqlite_url: str, tmp_pa
 
 
 def test_a_missing_metric_fails_the_run_and_names_what_there_is(sqlite_url: str, tmp_path: Path) -> None:
-    spec = space(metric=Metric(name="val/f1", goal="maximize"), runs=2)
+    spec = space(task="mine:Task", metric=Metric(name="val/f1", goal="maximize"), runs=2)
     conductor = run_sweep(spec, sqlite_url, tmp_path / "checkpoints")
     assert states(conductor) == {"FAILED": 2}
     assert conductor.runs[0].error == (
