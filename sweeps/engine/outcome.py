@@ -27,8 +27,7 @@ def judge(step: Step, run: LiveRun, metric: str, rungs: Rungs, draining: bool) -
     value = run.value
     for report in step.reports:
         found = report.metrics.get(metric)
-        # A task reports all of its metrics in every epoch; only a loop of the user, which has no fingerprint, may not.
-        if found is None and (step.fingerprint or report.epoch in rungs.reached()):
+        if found is None and (step.reports_all or report.epoch in rungs.reached()):
             return RunOutcome(RunState.FAILED, value, error=_no_metric(metric, report, rungs))
         finite = found is not None and math.isfinite(found)
         value = found if finite else value

@@ -85,6 +85,11 @@ class UserLoopTraining(Advancing):
         """Empty, since the start of a user's loop is unknown."""
         return {}
 
+    @property
+    def reports_all(self) -> bool:
+        """False, since an epoch of a user's loop may leave out metrics."""
+        return False
+
     def advance(self, steps: int) -> EpochReport:
         """Run the loop until its next ``yield``, whatever ``steps`` is. Exceptions of the loop are not caught.
 
