@@ -120,10 +120,13 @@ class _Assembly:
         self.found.append(Problem(str(mark), path, message))
 
     def _check_names(self) -> None:
+        kind = plain(self.root.entries["kind"]) if "kind" in self.root.entries else None
+        if kind == "sweep":  # every other problem follows from it
+            rule = f"must be kind: ablation, found 'sweep'; run it with: sweeps run {self.source}"
+            raise SpecError(Problem(str(find(self.root, ["kind"])), "kind", rule))
         for name in self.root.entries:
             if name not in _NAMES:
                 self._add(self.root.keys[name], name, f"unknown name; {suggest(name, _NAMES)}")
-        kind = plain(self.root.entries["kind"]) if "kind" in self.root.entries else None
         if kind != "ablation":
             found = "none" if kind is None else show(kind)
             self._add(find(self.root, ["kind"]), "kind", f"must be kind: ablation, found {found}")

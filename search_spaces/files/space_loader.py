@@ -153,6 +153,9 @@ class _Assembly:
 
     def _values(self) -> dict[str, Any]:
         values = {name: plain(node) for name, node in self.root.entries.items()}
+        if values.get("kind") == "ablation":  # every other problem follows from it
+            rule = f"must be kind: sweep, found 'ablation'; run it with: sweeps ablate {self.source}"
+            raise SpecError(Problem(str(find(self.root, ["kind"])), "kind", rule))
         for name in [name for name in values if name not in _NAMES]:
             self._add((name,), f"unknown name; {suggest(name, _NAMES)}")
             del values[name]

@@ -117,7 +117,7 @@ def test_every_problem_is_told_with_its_line() -> None:
 @pytest.mark.parametrize(
     ("before", "after", "words"),
     [
-        ("kind: ablation", "kind: sweep", "must be kind: ablation, found 'sweep'"),
+        ("kind: ablation", "kind: sweep", "must be kind: ablation, found 'sweep'; run it with: sweeps run f.yaml"),
         ("space: finetune", "space: finetun", "no file and no shipped space 'finetun'; did you mean finetune?"),
         (
             "  matrices: {optimizer.decay: matrices, says: Sparing the biases}\n",
