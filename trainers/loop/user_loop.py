@@ -37,6 +37,7 @@ from typing import Any
 from search_spaces.errors import CheckpointError, RunError
 from search_spaces.metric_names import check_metric_name
 from search_spaces.recipe.recipe import Recipe
+from search_spaces.values import counted
 from trainers.loop.advance import Advancing
 from trainers.loop.loop_state import from_stored, to_stored
 from trainers.reports import EpochReport
@@ -105,8 +106,9 @@ class UserLoopTraining(Advancing):
                 yielded = next(self._generator)
         except StopIteration:
             raise RunError(
-                f"the training loop returned after {self._epoch} of {self._recipe.budget.epochs} epochs: yield once "
-                "for each epoch of config['budget']['epochs']; a loop that stops early yields its last metrics again"
+                f"the training loop returned after {self._epoch} of {counted(self._recipe.budget.epochs, 'epoch')}: "
+                "yield once for each epoch of config['budget']['epochs']; a loop that stops early yields its last "
+                "metrics again"
             ) from None
         self._epoch += 1
         begins = self._state is None
