@@ -3,15 +3,13 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from search_spaces.metric_names import split_weights
+from search_spaces.metric_names import must_be_finite
 from sweeps.engine.live_run import LiveRun
 from sweeps.engine.messages import Step
 from sweeps.plan.asha import Rungs
 from sweeps.run_state import RunState
 from sweeps.store.records import RunOutcome
 from trainers.reports import EpochReport
-
-_LOSSES = ("loss", "nll")  # of any split and weights
 
 
 def judge(step: Step, run: LiveRun, metric: str, rungs: Rungs, draining: bool) -> RunOutcome:
@@ -27,8 +25,7 @@ def judge(step: Step, run: LiveRun, metric: str, rungs: Rungs, draining: bool) -
     value = run.value
     for report in step.reports:
         found = report.metrics.get(metric)
-        # A task reports all of its metrics in every epoch; only a loop of the user, which has no fingerprint, may not.
-        if found is None and (step.fingerprint or report.epoch in rungs.reached()):
+        if found is None and (step.reports_all or report.epoch in rungs.reached()):
             return RunOutcome(RunState.FAILED, value, error=_no_metric(metric, report, rungs))
         finite = found is not None and math.isfinite(found)
         value = found if finite else value
@@ -50,11 +47,8 @@ def judge(step: Step, run: LiveRun, metric: str, rungs: Rungs, draining: bool) -
 
 
 def diverged(report: EpochReport, metric: str) -> bool:
-    """Return whether the metric of the sweep or a loss is not finite; the run then ends.
-
-    Any other metric may be undefined in an epoch, such as the AUC of a single class.
-    """
-    return any(name == metric or split_weights(name)[0] in _LOSSES for name in report.not_finite)
+    """Return whether the metric of the sweep or a loss is not finite; the run then ends."""
+    return any(must_be_finite(name, metric) for name in report.not_finite)
 
 
 def undefined(reports: Sequence[EpochReport], metric: str) -> set[str]:

@@ -6,8 +6,9 @@ from analysis.report.provenance import provenance_rows
 from analysis.report.sweep.headline import SIGNS, TONES
 from analysis.sweep.checks.range_checks import search_line
 from analysis.sweep.findings import BestRun, SweepFindings
-from analysis.wording import NONE, counted, number, signed, value_text
+from analysis.wording import NONE, number, signed, value_text
 from search_spaces import Asha, SpaceSpec, Value, flatten
+from search_spaces.values import counted
 from trainers.check import Check, Outcome
 
 

@@ -10,7 +10,6 @@ from pydantic import ValidationError
 from analysis.sweep.evidence import SweepEvidence
 from analysis.sweep.good_region import good_region
 from analysis.sweep.new_ranges import suggested_ranges
-from analysis.wording import counted
 from search_spaces import (
     AblationSpec,
     Arm,
@@ -30,7 +29,7 @@ from search_spaces import (
 )
 from search_spaces.metric_names import split_weights
 from search_spaces.search.distributions import contains
-from search_spaces.values import identity
+from search_spaces.values import counted, identity
 from sweeps.run_state import RunState
 from sweeps.study.snapshot import RunSnapshot
 

@@ -319,10 +319,16 @@ def test_a_metric_that_no_epoch_reports_fails_the_run_at_its_end(sqlite_url: str
 
 
 def test_a_task_without_the_metric_fails_at_its_first_epoch() -> None:
-    step = Step((EpochReport(2, {"val/nll": 1.0}, 0.1),), fingerprint={"weights": "1"})
+    step = Step((EpochReport(2, {"val/nll": 1.0}, 0.1),), reports_all=True)
     run = LiveRun(0, Recipe(), "", 0, RunState.RUNNING)
     outcome = judge(step, run, "val/f1", Rungs((), 3, "maximize"), draining=False)
     assert (outcome.state, outcome.error) == (RunState.FAILED, "epoch 2 reported no 'val/f1'; it reported val/nll")
+
+
+def test_a_task_may_leave_out_the_metric_if_its_epochs_need_not_report_it() -> None:
+    step = Step((EpochReport(2, {"val/nll": 1.0}, 0.1),), fingerprint={"weights": "1"})
+    run = LiveRun(0, Recipe(), "", 0, RunState.RUNNING)
+    assert judge(step, run, "val/f1", Rungs((), 3, "maximize"), draining=False).state is RunState.RUNNING
 
 
 def test_the_warning_names_every_metric_that_was_no_number(sqlite_url: str, tmp_path: Path) -> None:
