@@ -398,7 +398,7 @@ def test_problems_of_a_chain_name_their_own_files(write: Write, tmp_path: Path) 
         ("extends: finetune\nsearch: {optimizer.lrr: null}", "mine.yaml:2: search.optimizer.lrr: must be one distr"),
     ],
 )
-def test_an_extends_that_leads_nowhere(write: Write, text: str, message: str) -> None:
+def test_extending_a_missing_space(write: Write, text: str, message: str) -> None:
     with pytest.raises(SpecError) as raised:
         load_space(write(mine=text))
     assert message in str(raised.value)

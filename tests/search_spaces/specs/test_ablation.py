@@ -99,7 +99,7 @@ def test_arms_that_are_the_same_are_trained_twice() -> None:
     assert spec.trained_as() == {"everything": "everything", "matrices": "matrices"}
 
 
-def test_every_problem_is_told_with_its_line() -> None:
+def test_every_problem_is_reported_with_its_line() -> None:
     found = lines(
         ("{budget: {epochs: 3}}", "{budget: {epochs: 0}}"),
         ("pairs: 4", "pears: 4"),

@@ -264,7 +264,7 @@ def test_a_diverged_value_counts_at_its_rung_before_and_after_a_restart(
     assert broken_rules(sqlite_url, spec) == []
 
 
-def test_a_failing_run_is_recorded_and_the_sweep_goes_on(sqlite_url: str, tmp_path: Path) -> None:
+def test_a_failing_run_is_recorded_and_the_sweep_continues(sqlite_url: str, tmp_path: Path) -> None:
     def curve(recipe: Recipe, epoch: int) -> dict[str, float]:
         if recipe.optimizer.lr > 1e-2 and epoch == 2:
             raise ZeroDivisionError("no data left")
@@ -414,7 +414,7 @@ def test_the_error_of_a_group_of_exceptions_is_its_last_one(sqlite_url: str, tmp
     assert conductor.gave_up == "TypeError: b"
 
 
-def test_a_sweep_goes_on_if_it_must(sqlite_url: str, tmp_path: Path) -> None:
+def test_a_sweep_continues_with_keep_going(sqlite_url: str, tmp_path: Path) -> None:
     spec = space(runs=6)
     with Store(sqlite_url) as store:
         writer = writer_of(store, spec, tmp_path)
@@ -426,7 +426,7 @@ def test_a_sweep_goes_on_if_it_must(sqlite_url: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("reason", ["another error", "a success"])
-def test_a_sweep_goes_on_after(sqlite_url: str, tmp_path: Path, reason: str) -> None:
+def test_a_sweep_continues_after(sqlite_url: str, tmp_path: Path, reason: str) -> None:
     def curve(recipe: Recipe, epoch: int) -> dict[str, float]:
         if recipe.optimizer.lr == 1e-3:  # the baseline
             if reason == "a success":
@@ -567,7 +567,7 @@ def test_an_epoch_that_is_trained_again_takes_no_place_in_the_order(sqlite_url: 
 # --- stopping and going on --------------------------------------------------------------------------------------
 
 
-def test_drain_interrupts_and_the_next_command_goes_on(database_url: str, tmp_path: Path) -> None:
+def test_drain_interrupts_and_the_next_command_continues(database_url: str, tmp_path: Path) -> None:
     spec, folder = space(), tmp_path / "checkpoints"
     runner = CurveRunner(drain_after=9)
     conductor = run_sweep(spec, database_url, folder, runner)
