@@ -7,6 +7,7 @@ from rich.console import Console
 from analysis.ablation.claims import settled
 from analysis.report.present import present
 from search_spaces import AblationSpec, UsageError, diff_specs, dump_ablation, parse_ablation
+from search_spaces.values import counted
 from sweeps import exit_codes
 from sweeps.console.summary import MOST_ERRORS, Phases, continuation, states
 from sweeps.driver.driver import drive
@@ -83,7 +84,7 @@ def ablation_work(spec: AblationSpec, more: int = 0, source: str = "") -> Work:
         metric=spec.metrics.primary,
         reconcile_spec=reconcile_spec,
         plan=plan,
-        what=f"{table.until(spec.pairs)} runs ({len(table.arms)} arms, {spec.pairs} pairs)",
+        what=f"{counted(table.until(spec.pairs), 'run')} ({len(table.arms)} arms, {counted(spec.pairs, 'pair')})",
         progress=progress,
         summary=_summary,
         facts={"question": spec.question, "primary": spec.metrics.primary, "design": spec.design},

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from analysis.statistics.intervals import Interval
 from search_spaces import SpaceSpec, Value
 from search_spaces.files.yaml_parser import scalar
-from search_spaces.values import show
+from search_spaces.values import counted, show
 from sweeps.changes import recorded_changes
 
 NONE = "—"
@@ -65,11 +65,6 @@ def p_words(p: float) -> str:
 def or_dash(value: _T | None, text: Callable[[_T], str]) -> str:
     """Return the text of a value for a table cell, a dash for None."""
     return NONE if value is None else text(value)
-
-
-def counted(count: int, noun: str) -> str:
-    """Return a count with its noun: ``1 run``, ``3 runs``."""
-    return f"{count} {noun}{'s' * (count != 1)}"
 
 
 def a_unit(spec: SpaceSpec) -> str:

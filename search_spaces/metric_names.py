@@ -21,6 +21,7 @@ _WRITTEN = re.compile(
     r"(training|train|validation|valid|val|evaluation|eval|dev|test)[ _.-]+(.+)", re.IGNORECASE | re.DOTALL
 )
 _WEIGHTS = re.compile(rf"(raw|ema|swa|best|pruned[\d.]+|fgsm[\d.e+-]+)(\+{TEMPERATURE})?|{TEMPERATURE}")
+_LOSSES = ("loss", "nll")  # of any split and weights
 
 
 def check_metric_name(name: object) -> str:
@@ -56,6 +57,14 @@ def split_weights(name: str) -> tuple[str, str]:
     metric = name.partition("/")[2]
     plain, _, weights = metric.rpartition("@")
     return (plain, weights) if plain and _WEIGHTS.fullmatch(weights) else (metric, RAW)
+
+
+def must_be_finite(name: str, metric: str) -> bool:
+    """Return whether a run ends when this metric is not finite: a loss, or the metric of the sweep.
+
+    Any other metric may be undefined in an epoch, such as the AUC of a single class.
+    """
+    return name == metric or split_weights(name)[0] in _LOSSES
 
 
 def with_temperature(weights: str) -> str:

@@ -71,3 +71,8 @@ def identity(option: Value) -> object:
 def distinct(values: Iterable[Value]) -> list[Value]:
     """Return the values without repetitions, in order; true and 1 are different."""
     return list({identity(value): value for value in values}.values())
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun: ``1 run``, ``3 runs``."""
+    return f"{count} {noun}{'s' * (count != 1)}"

@@ -327,7 +327,7 @@ def test_a_name_that_leads_elsewhere_is_refused_in_one_line(
     assert [path.name for path in tmp_path.rglob("*")] == ["project"]
 
 
-def test_a_name_in_somebody_elses_database_leads_nowhere(sweeps: Command, tmp_path: Path) -> None:
+def test_a_name_in_a_foreign_database_is_not_used_as_a_path(sweeps: Command, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/project/foreign.db"
     with Store(url) as store:
         add_sweep(store, space())

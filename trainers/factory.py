@@ -36,6 +36,11 @@ class EpochTrainer(Protocol):
         """Digests of the training's start by name, unchanged by ``load_state_dict``; empty if they are unknown."""
         ...
 
+    @property
+    def reports_all(self) -> bool:
+        """Whether every epoch reports all metrics of the task."""
+        ...
+
     def advance(self, steps: int) -> EpochReport | None:
         """Train for at most ``steps`` optimizer steps; return the report of the epoch if that completes it."""
         ...

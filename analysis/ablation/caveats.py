@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from analysis.ablation.claims import Claim
 from analysis.ablation.evidence import Evidence
 from analysis.ablation.pairing import fingerprint_counts
-from analysis.wording import change_caveats, counted, part_of
+from analysis.wording import change_caveats, part_of
 from search_spaces import MATCHED, RETUNED, AblationSpec
 from search_spaces.specs.command_task import CommandTask
+from search_spaces.values import counted
 
 LOW_CORRELATION = 0.2  # below it, an interval of pairs is at most 11 % narrower than one of unpaired runs
 FEW_PAIRS = 6  # with fewer pairs the sign-flip test cannot reach .05

@@ -1,8 +1,8 @@
 """Checks that the runs of a pair share split, order and initial weights, by the fingerprints of the trainings."""
 
 from analysis.ablation.evidence import Evidence
-from analysis.wording import counted
 from search_spaces import Contrast
+from search_spaces.values import counted
 from sweeps.store.records import RunRecord
 
 _WORDS = {"split": "the same split", "order": "the same order of the examples", "weights": "the same initial weights"}

@@ -3,8 +3,9 @@
 from analysis.ablation.claims import Claim
 from analysis.statistics.intervals import Interval
 from analysis.statistics.paired import Verdict
-from analysis.wording import between, counted, number, p_words, signed
+from analysis.wording import between, number, p_words, signed
 from search_spaces import RETUNED, AblationSpec
+from search_spaces.values import counted
 
 _NAMES = {"nll": "NLL", "ece": "ECE", "brier": "Brier score"}
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.diagnosis.smoothing import BoolArray, FloatArray, ema
+from search_spaces.metric_names import must_be_finite
 
 HALF_LIFE = 0.01  # share of all steps
 VAL_EXAMPLES = 500  # default if the number is unknown: as in small tasks, so the standard error is wide
@@ -124,17 +125,24 @@ class Curves:
         return None if values is None or not len(values) else values[self.after_warmup]
 
     def finite(self) -> Curves:
-        """Return the records before the first one with a non-finite value."""
+        """Return the records before a loss or the metric is not finite, without other series that are not finite."""
         bad = self.first_not_finite()
-        if bad is None:
-            return self
         before = {name: values[:bad] for name, values in self.series.items()}
-        return replace(self, epochs=self.epochs[:bad], series=before)
+        series = {name: values for name, values in before.items() if np.isfinite(values).all()}
+        return replace(self, epochs=self.epochs[:bad], series=series)
 
     def first_not_finite(self) -> int | None:
-        """Return the index of the first record with a non-finite value."""
-        bad = [int(np.argmin(np.isfinite(values))) for values in self.series.values() if not np.isfinite(values).all()]
+        """Return the index of the first record in which a loss or the metric of the sweep is not finite."""
+        bad = [at for name, at in self.not_finite().items() if must_be_finite(name, self.metric)]
         return min(bad, default=None)
+
+    def not_finite(self) -> Mapping[str, int]:
+        """Return the index of the first non-finite value of each series that has one."""
+        return {
+            name: int(np.argmin(np.isfinite(values)))
+            for name, values in self.series.items()
+            if not np.isfinite(values).all()
+        }
 
     def at(self, index: int) -> str:
         """Return the name of a record for a sentence: `epoch 7 (lr 0.0031)`."""

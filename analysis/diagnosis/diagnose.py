@@ -31,9 +31,9 @@ from analysis.diagnosis.fit_rules import (
 from analysis.diagnosis.loss_rules import diverged, lr_too_high, near_divergence, not_finite, oscillating, spikes
 from analysis.diagnosis.smoothing import FloatArray
 from analysis.diagnosis.step_rules import clipping, gradient_explodes, gradient_vanishes, initial_loss, update_ratio
-from analysis.wording import counted
 from search_spaces import Recipe
 from search_spaces.recipe.schedules import Cyclical, OneCycle
+from search_spaces.values import counted
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -33,22 +33,36 @@ MIN_NEIGHBOURS = 2  # a single run may have diverged for other reasons
 
 
 def not_finite(curves: Curves) -> Finding | None:
-    """NAN: a recorded value is not finite, or the run is in the state DIVERGED."""
+    """NAN: a loss or the metric is not finite, or the run is in the state DIVERGED; a warning for other metrics."""
     bad = curves.first_not_finite()
     if bad is None and curves.state != "DIVERGED":
-        return None
+        return _undefined(curves)
     index = len(curves) - 1 if bad is None else bad
-    names = [name for name, values in curves.series.items() if bad is not None and not math.isfinite(values[bad])]
-    what = names[0] if names else "a reported number"
+    what = ", ".join(name for name, at in curves.not_finite().items() if at == bad) or "a reported number"
     where = curves.at(index) if index >= 0 else f"the first {curves.unit}"
     norms = curves.finite().series.get("train/grad_norm")
     last = "" if norms is None or not len(norms) else f"; the last finite gradient norm was {norms[-1]:.3g}"
     return Finding(
         Code.NAN,
         Severity.ERROR,
-        f"{what} is not finite at {where}{last}.",
+        f"{what}: not finite at {where}{last}.",
         "Divide the learning rate by 10, clip at norm 1.0, normalize the inputs; with fp16, check the loss scaler.",
         int(curves.epochs[index]) if index >= 0 else None,
+    )
+
+
+def _undefined(curves: Curves) -> Finding | None:
+    """Return a warning that names all metrics that are not finite in some epoch."""
+    found = curves.not_finite()
+    if not found:
+        return None
+    first = min(found.values())
+    return Finding(
+        Code.NAN,
+        Severity.WARNING,
+        f"{', '.join(sorted(found))}: not finite in some epochs, first at {curves.at(first)}.",
+        f"It may be undefined there, such as the AUC of a single class. The run is judged by {curves.metric}.",
+        int(curves.epochs[first]),
     )
 
 
@@ -175,7 +189,8 @@ def near_divergence(curves: Curves, neighbours: Sequence[Curves]) -> Finding | N
 
 
 def _has_diverged(curves: Curves) -> bool:
-    return not_finite(curves) is not None or (len(curves) > 0 and diverged(curves) is not None)
+    broken = curves.first_not_finite() is not None or curves.state == "DIVERGED"
+    return broken or (len(curves) > 0 and diverged(curves) is not None)
 
 
 def oscillating(curves: Curves) -> Finding | None:

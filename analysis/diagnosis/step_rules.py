@@ -4,7 +4,7 @@ import numpy as np
 
 from analysis.diagnosis.curves import Curves
 from analysis.diagnosis.findings import Code, Finding, Severity
-from analysis.wording import counted
+from search_spaces.values import counted
 
 CLIP_WARNING = 0.2  # share of the steps after the warmup
 CLIP_ERROR = 0.5  # Godbole et al., "Deep Learning Tuning Playbook", 2023: above this, lower the learning rate

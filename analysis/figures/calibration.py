@@ -5,7 +5,8 @@ from typing import Any
 from analysis.ablation.calibration import ArmCalibration
 from analysis.calibration.reliability import Reliability
 from analysis.figures.drawing import BAND, COLOURS, GREY, Drawing, axis, drawn, rounded, slug
-from analysis.wording import counted, number
+from analysis.wording import number
+from search_spaces.values import counted
 
 
 def reliability_diagram(design: str, arm: str, page: ArmCalibration, temperature: float | None = None) -> Drawing:

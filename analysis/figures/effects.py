@@ -24,8 +24,9 @@ from analysis.figures.drawing import (
     rounded,
     slug,
 )
-from analysis.wording import counted, number, part_of, signed
+from analysis.wording import number, part_of, signed
 from search_spaces import Metrics
+from search_spaces.values import counted
 
 
 def forest(claims: Sequence[Claim], metrics: Metrics) -> Drawing:

@@ -18,7 +18,8 @@ from analysis.figures.run_styles import score_text, score_title, winner
 from analysis.sweep.best_quarter import best_quarter
 from analysis.sweep.findings import SweepFindings
 from analysis.sweep.space_data import FieldAxis
-from analysis.wording import counted, number, shortened, unquoted, value_text
+from analysis.wording import number, shortened, unquoted, value_text
+from search_spaces.values import counted
 
 
 def parallel(findings: SweepFindings, ranking: Sequence[str]) -> Drawing | None:

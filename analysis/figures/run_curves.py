@@ -8,7 +8,8 @@ from analysis.figures.drawing import Drawing, across, axis, drawn, metric_axis, 
 from analysis.figures.run_styles import BASELINE, BEST, STYLES, winner
 from analysis.sweep.best_quarter import window
 from analysis.sweep.findings import SweepFindings
-from analysis.wording import counted, number, part_of
+from analysis.wording import number, part_of
+from search_spaces.values import counted
 from sweeps.plan.asha import rung_epochs
 from sweeps.run_state import RunState
 

@@ -18,7 +18,8 @@ from analysis.figures.drawing import (
 )
 from analysis.sweep.findings import SweepFindings
 from analysis.sweep.rung_correlation import RungCorrelation
-from analysis.wording import counted, number, part_of, two_decimals
+from analysis.wording import number, part_of, two_decimals
+from search_spaces.values import counted
 
 
 def survivors(rungs: Sequence[tuple[int, int, int]], unit: str) -> Drawing | None:

@@ -20,7 +20,8 @@ from analysis.figures.run_styles import STYLES, score_text, score_title, winner
 from analysis.sweep.best_quarter import Window, best_quarter, window
 from analysis.sweep.findings import SweepFindings
 from analysis.sweep.space_data import FieldAxis, SpaceData
-from analysis.wording import counted, number, shortened, unquoted, value_text
+from analysis.wording import number, shortened, unquoted, value_text
+from search_spaces.values import counted
 from sweeps.run_state import RunState
 
 _ROOM = 0.05  # added at both ends of a range, as a share of it

@@ -22,7 +22,8 @@ from analysis.figures.drawing import (
 from analysis.figures.run_styles import STYLES, score_title
 from analysis.sweep.findings import SweepFindings
 from analysis.sweep.importance import Importances
-from analysis.wording import counted, number, part_of, two_decimals
+from analysis.wording import number, part_of, two_decimals
+from search_spaces.values import counted
 
 
 def importance(evaluators: Sequence[Importances]) -> Drawing | None:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from analysis.sweep.evidence import SweepEvidence
 from analysis.sweep.importance import Importances
-from analysis.wording import change_caveats, counted, part_of
+from analysis.wording import change_caveats, part_of
+from search_spaces.values import counted
 from sweeps.run_state import RunState
 
 
@@ -16,7 +17,8 @@ def sweep_caveats(evidence: SweepEvidence, importances: Sequence[Importances]) -
         " sweeps confirm measures it on fresh seeds and the test split.",
         *change_caveats(evidence.provenance),
         *_seeds(evidence),
-        f"One task, {spec.task_name}, and one budget, {spec.recipe.budget.text}: other recipes may be best for others.",
+        f"One task, {spec.task_name}, and one budget of {spec.recipe.budget.text}: for others, other recipes may be"
+        " best.",
         *_stopping(evidence),
         *_sampler(evidence),
         *_importance(importances),

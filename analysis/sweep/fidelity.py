@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from analysis.sweep.evidence import SweepEvidence
-from analysis.wording import counted
+from search_spaces.values import counted
 from sweeps.run_state import RunState
 
 ENOUGH_RUNS = 20  # with fewer runs, a later epoch is not preferred to an earlier one with more runs

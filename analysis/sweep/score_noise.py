@@ -11,8 +11,8 @@ from scipy import special
 from analysis.diagnosis.smoothing import MAD_TO_SIGMA, noise
 from analysis.statistics.intervals import Floats
 from analysis.sweep.evidence import SweepEvidence
-from analysis.wording import counted
 from search_spaces.metric_names import split_weights
+from search_spaces.values import counted
 from sweeps.study.snapshot import RunSnapshot
 
 _COMPARED = 20  # number of complete runs whose pairs are compared

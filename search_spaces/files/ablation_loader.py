@@ -8,11 +8,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from search_spaces.errors import Problem, SpecError, UsageError, suggest
+from search_spaces.files.ablation_rest import without, without_fields
 from search_spaces.files.command_section import MOVED, has_command
 from search_spaces.files.lookup import locate, read_base, read_nodes, read_text
 from search_spaces.files.nodes import Leaf, Mark, Node, Section, drop, find, plain, put, written_names
 from search_spaces.files.search_section import read_distribution
-from search_spaces.files.space_loader import assemble
+from search_spaces.files.space_loader import assemble_rest, problems_of
 from search_spaces.recipe.validation import invalid_values
 from search_spaces.specs.ablation import AblationSpec, Arm, CommandMetrics, Metrics
 from search_spaces.specs.space import Metric, SpaceSpec
@@ -22,7 +23,7 @@ _SPACE_NAMES = ("task", "recipe", *MOVED, "search", "resources", "checkpoint_eve
 _OWN_NAMES = tuple(name for name in AblationSpec.model_fields if name != "space")
 _NAMES = ("kind", "extends", "space", "seed", *_SPACE_NAMES, *_OWN_NAMES)
 _NEUTRAL = SpaceSpec(name="x", task="mnist1d", metric=Metric(name="val/nll", goal="minimize"), runs=1)
-_ANY_METRICS = CommandMetrics(primary="val/loss", goal="minimize")
+_SPACE_FREE = ("arms", "factors", "looks", "design")
 _ARM_NAMES = tuple(name for name in Arm.model_fields if name != "settings")
 
 
@@ -89,35 +90,61 @@ class _Assembly:
     root: Section
     source: str
     found: list[Problem] = field(default_factory=list)
+    unreadable: list[tuple[str, ...]] = field(default_factory=list)
 
     def spec(self, name: str, settings: Sequence[str]) -> AblationSpec:
         """Return the spec, or raise a `SpecError` with every problem."""
         self._check_names()
-        values = {key: _tuples(plain(node)) for key, node in self.root.entries.items() if key in _OWN_NAMES}
-        if "arms" in self.root.entries:
-            values["arms"] = self._arms(self.root.entries["arms"])
-        if "factors" in self.root.entries:
-            values["factors"] = self._sections("factors", self.root.entries["factors"])
-        if isinstance(values.get("retune"), dict):
-            values["retune"] = self._retune(self.root.entries["retune"])
-            values.setdefault("design", "both")
         merged = self._merged()
-        if merged is not None and has_command(merged) and isinstance(values.get("metrics"), dict):
-            values["metrics"] = self._command_metrics(values["metrics"])
-        space = None if merged is None else self._space(merged, name, values, settings)
-        spec = self._validated({**values, "space": space or _NEUTRAL}, fits=space is not None)
+        values = self._values(command=merged is not None and has_command(merged))
+        space, lost = (None, frozenset()) if merged is None else self._space(merged, name, values, settings)
+        spec = self._validated(without_fields(values, lost), space)
         if spec is None or self.found:
             raise SpecError(*dict.fromkeys(self.found))
         return spec
+
+    def _values(self, command: bool) -> Mapping[str, Any]:
+        """Return the parts of the ablation but its space, without those that could not be read.
+
+        Args:
+            command: Whether its task is a command, whose metrics follow other rules.
+        """
+        values: Mapping[str, Any] = {
+            key: _tuples(plain(node)) for key, node in self.root.entries.items() if key in _OWN_NAMES
+        }
+        if "arms" in values:
+            values = {**values, "arms": self._arms(self.root.entries["arms"])}
+        if "factors" in values:
+            values = {**values, "factors": self._sections("factors", self.root.entries["factors"])}
+        if isinstance(values.get("retune"), dict):
+            values = {"design": "both", **values, "retune": self._retune(self.root.entries["retune"])}
+        if command and isinstance(values.get("metrics"), dict):
+            values = {**values, "metrics": self._command_metrics(values["metrics"])}
+        for path in self.unreadable:
+            values = without(values, path)
+        return values
+
+    def _command_metrics(self, values: Mapping[str, Any]) -> CommandMetrics | None:
+        try:
+            return CommandMetrics.model_validate(values)
+        except ValidationError as error:
+            for path, message in invalid_values(error, CommandMetrics):
+                names = ("metrics", *path)
+                self._add(find(self.root, names), ".".join(names), message)
+                self.unreadable.append(("metrics",))
+        return None
 
     def _add(self, mark: Mark, path: str, message: str) -> None:
         self.found.append(Problem(str(mark), path, message))
 
     def _check_names(self) -> None:
+        kind = plain(self.root.entries["kind"]) if "kind" in self.root.entries else None
+        if kind == "sweep":  # every other problem follows from it
+            rule = f"must be kind: ablation, found 'sweep'; run it with: sweeps run {self.source}"
+            raise SpecError(Problem(str(find(self.root, ["kind"])), "kind", rule))
         for name in self.root.entries:
             if name not in _NAMES:
                 self._add(self.root.keys[name], name, f"unknown name; {suggest(name, _NAMES)}")
-        kind = plain(self.root.entries["kind"]) if "kind" in self.root.entries else None
         if kind != "ablation":
             found = "none" if kind is None else show(kind)
             self._add(find(self.root, ["kind"]), "kind", f"must be kind: ablation, found {found}")
@@ -137,6 +164,7 @@ class _Assembly:
             self._add(
                 node.mark, name, f"must be a section of `name: {{field: value}}` lines, found {show(plain(node))}"
             )
+            self.unreadable.append((name,))
             return {}
         sections: dict[str, dict[str, Any]] = {}
         for key, entry in node.entries.items():
@@ -146,6 +174,7 @@ class _Assembly:
                 sections[key] = {}
             else:
                 self._add(entry.mark, f"{name}.{key}", f"must be {{field: value}}, found {show(plain(entry))}")
+                sections[key] = {}
         return sections
 
     def _retune(self, node: Node) -> dict[str, Any]:
@@ -156,42 +185,37 @@ class _Assembly:
         ranges = entries.get("ranges")
         if isinstance(ranges, Section):
             values["ranges"] = {
-                arm: {key: self._range(f"retune.ranges.{arm}.{key}", one) for key, one in section.entries.items()}
+                arm: {key: self._range(("retune", "ranges", arm, key), one) for key, one in section.entries.items()}
                 for arm, section in ranges.entries.items()
                 if isinstance(section, Section)
             }
         return values
 
-    def _range(self, path: str, node: Node) -> Any:
+    def _range(self, path: tuple[str, ...], node: Node) -> Any:
         try:
             return read_distribution(node)
         except UsageError as error:
-            self._add(node.mark, path, str(error))
+            self._add(node.mark, ".".join(path), str(error))
+            self.unreadable.append(path)
             return None
 
     # --- the space ------------------------------------------------------------------------------------------
 
     def _merged(self) -> Section | None:
-        """Return the nodes of the file, merged with those of its space."""
+        """Return the nodes of the file, merged with those of its space; None if the file of the space is invalid."""
         try:
             return read_base(self.root, "space", self.source)
         except SpecError as error:
-            self._keep(error)
+            self._keep(error.problems)
             return None
-
-    def _command_metrics(self, values: Mapping[str, Any]) -> CommandMetrics:
-        try:
-            return CommandMetrics.model_validate(values)
-        except ValidationError as error:
-            for path, message in invalid_values(error, CommandMetrics):
-                names = ["metrics", *path]
-                self._add(find(self.root, names), ".".join(names), message)
-        return _ANY_METRICS
 
     def _space(
         self, merged: Section, name: str, values: Mapping[str, Any], settings: Sequence[str]
-    ) -> SpaceSpec | None:
-        """Return the space that the driver needs, with a metric that may be used in every epoch."""
+    ) -> tuple[SpaceSpec | None, frozenset[str]]:
+        """Return the valid parts of the space that the driver needs, and the fields that are left out.
+
+        Its metric may be used in every epoch.
+        """
         root = self.root
         kept = {key: node for key, node in merged.entries.items() if key in _SPACE_NAMES}
         section = Section(root.mark, kept, {key: merged.keys[key] for key in kept})
@@ -203,16 +227,19 @@ class _Assembly:
             )
         for key, node in self._driven(values).items():
             section = put(section, key, node, root.mark)
+        rest, problems = assemble_rest(section, self.source, name, settings)
+        self._keep(problems)
         try:
-            return assemble(section, self.source, name, settings)
-        except SpecError as error:
-            self._keep(error)
-            return None
+            return SpaceSpec.model_validate(rest.values), rest.lost
+        except (ValidationError, UsageError):
+            if not problems:
+                raise
+            return None, rest.lost
 
     def _driven(self, values: Mapping[str, Any]) -> dict[str, Node]:
         """Return the parts of a space that are the same for every ablation or follow from its metrics."""
         mark = self.root.mark
-        metric, goal = _selection(values.get("metrics"))
+        metric, goal = _selection(values.get("metrics")) or ("val/nll", "minimize")
         sampler = _section(mark, {"kind": "random"})
         driven: dict[str, Node] = {
             "sampler": sampler,
@@ -225,10 +252,12 @@ class _Assembly:
             driven["sampler"] = put(sampler, "seed", self.root.entries["seed"], self.root.keys["seed"])
         return driven
 
-    def _keep(self, error: SpecError) -> None:
-        for problem in error.problems:
+    def _keep(self, problems: Iterable[Problem | str]) -> None:
+        for problem in problems:
             one = problem if isinstance(problem, Problem) else Problem(self.source, "", problem)
             if one.field == "metric.name":  # it follows from the metrics of the ablation
+                if _selection(plain(self.root.entries.get("metrics", self.root))) is None:
+                    continue
                 path = ["metrics", "select" if self._selects() else "primary"]
                 one = Problem(str(find(self.root, path)), ".".join(path), one.message)
             self.found.append(Problem(one.where, one.field.removeprefix("sampler."), one.message))
@@ -240,18 +269,24 @@ class _Assembly:
 
     # --- the whole ------------------------------------------------------------------------------------------
 
-    def _validated(self, values: Mapping[str, Any], fits: bool) -> AblationSpec | None:
-        """Return the spec, or None. Without a valid space, problems of the arms with it are not reported."""
+    def _validated(self, values: Mapping[str, Any], space: SpaceSpec | None) -> AblationSpec | None:
+        """Return the spec of the valid parts, or None if they do not fit each other.
+
+        Without a space, only problems that do not depend on it are reported.
+        """
+        before = values
         try:
-            return AblationSpec.model_validate(values)
+            return AblationSpec.model_validate({**values, "space": space or _NEUTRAL})
         except ValidationError as error:
             for path, message in invalid_values(error, AblationSpec):
                 names = [name for name in path if name != "settings"]
                 self._add(find(self.root, names), ".".join(names), message)
+                values = without(values, path)
+            return self._validated(values, space) if values != before else None
         except UsageError as error:
-            for problem in error.problems if fits else ():
-                one = problem if isinstance(problem, Problem) else Problem("", "", problem)
-                self._add(find(self.root, written_names(self.root, one.field)), one.field, one.message)
+            for one in problems_of(error):
+                if space is not None or one.field in _SPACE_FREE:
+                    self._add(find(self.root, written_names(self.root, one.field)), one.field, one.message)
         return None
 
 
@@ -267,12 +302,12 @@ def _flat(section: Section, prefix: str = "") -> Iterable[tuple[str, Any]]:
             yield f"{prefix}{name}", plain(node)
 
 
-def _selection(metrics: object) -> tuple[str, str]:
-    """Return the metric that selects points and its goal, or a valid pair if the metrics of the file are invalid."""
+def _selection(metrics: object) -> tuple[str, str] | None:
+    """Return the metric that selects points and its goal, or None if the metrics of the file are invalid."""
     try:
-        read = Metrics.model_validate(metrics)
+        read = Metrics.model_validate(_tuples(metrics))
     except ValidationError:
-        return "val/nll", "minimize"
+        return None
     return read.selection, read.goal
 
 

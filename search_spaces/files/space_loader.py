@@ -83,6 +83,15 @@ def assemble(root: Section, source: str, name: str, overrides: Sequence[str] = (
     return _Assembly(root, source).spec(name, overrides)
 
 
+def assemble_rest(
+    root: Section, source: str, name: str, overrides: Sequence[str] = ()
+) -> tuple[ValidRest, tuple[Problem, ...]]:
+    """Return the valid parts of a space and every problem of the others. The arguments are those of `assemble`."""
+    assembly = _Assembly(root, source)
+    rest = assembly.rest(name, overrides)
+    return rest, tuple(problems_of(assembly.error()))
+
+
 def _with_options(root: Section, runs: int | None, seed: int | None) -> Section:
     """Return the nodes with the values of options, marked by the name of the option."""
     if runs is not None:
@@ -159,6 +168,9 @@ class _Assembly:
 
     def _values(self) -> dict[str, Any]:
         values = {name: plain(node) for name, node in self.root.entries.items()}
+        if values.get("kind") == "ablation":  # every other problem follows from it
+            rule = f"must be kind: sweep, found 'ablation'; run it with: sweeps ablate {self.source}"
+            raise SpecError(Problem(str(find(self.root, ["kind"])), "kind", rule))
         for name in [name for name in values if name not in _NAMES]:
             rule = "only a task with a command has it" if name in MOVED else "unknown name"
             self._add((name,), f"{rule}; {suggest(name, _NAMES)}")
@@ -185,7 +197,7 @@ class _Assembly:
             return recipe
 
     def _add_options(self, error: UsageError) -> None:
-        self.found += ((Mark(problem.where), problem) for problem in _problems_of(error))
+        self.found += ((Mark(problem.where), problem) for problem in problems_of(error))
 
     def _searched(self) -> Node:
         return self.root.entries.get("search", Section(self.root.mark))
@@ -215,7 +227,7 @@ class _Assembly:
         try:
             SpaceSpec.model_validate(rest.values)
         except UsageError as error:
-            found = [(rest.path_in_file(one.field.split(".")), one.message) for one in _problems_of(error)]
+            found = [(rest.path_in_file(one.field.split(".")), one.message) for one in problems_of(error)]
             return [(tuple(written_names(self.root, ".".join(path))), message) for path, message in found]
         return []
 
@@ -236,7 +248,8 @@ class _Assembly:
         )
 
 
-def _problems_of(error: UsageError) -> Iterator[Problem]:
+def problems_of(error: UsageError) -> Iterator[Problem]:
+    """Yield the problems of an error; a text becomes a problem without a place."""
     for problem in error.problems:
         yield problem if isinstance(problem, Problem) else Problem("", "", problem)
 

@@ -5,7 +5,7 @@ Source: "Optuna Sweeper plugin", hydra.cc: `range(1, 10)` is passed to Optuna as
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -177,7 +177,7 @@ def _override(name: str, value: Any) -> Parameter:
 
 def _swept(name: str, term: Term, tags: frozenset[str] = frozenset(), cast: str | None = None) -> Parameter:
     if not isinstance(term, Call):
-        return made(name, lambda: Constant(term))  # type: ignore[arg-type]  # Constant checks the value
+        return made(name, lambda: Constant(_cast([term], cast)[0]))  # type: ignore[arg-type]  # it checks the value
     match term.name:
         case "tag":
             named = "sweep" in term.named
@@ -202,8 +202,17 @@ def _swept(name: str, term: Term, tags: frozenset[str] = frozenset(), cast: str 
 
 
 def _cast(options: Sequence[Term], cast: str | None) -> list[Term]:
-    casts = {"int": int, "float": float, "str": str}
+    casts: Mapping[str | None, Callable[[Any], Term]] = {"int": int, "float": float, "str": str, "bool": _bool}
     return [casts[cast](option) for option in options] if cast in casts else list(options)
+
+
+def _bool(term: Term) -> bool:
+    """Return a value as the cast ``bool(...)`` of Hydra reads it: the texts true and false in any case, or a number."""
+    if isinstance(term, str) and term.lower() in ("true", "false"):
+        return term.lower() == "true"
+    if isinstance(term, bool | int | float):
+        return bool(term)
+    raise ValueError(f"{show(term)} is neither true nor false")
 
 
 def _number(term: object) -> float:

@@ -79,6 +79,8 @@ class _Reader:
         word = self.rest.pop(0)
         if word in ("(", ")", "]", ",", "="):
             raise ValueError(f"unexpected {word!r}")
+        if word.startswith("{"):
+            raise ValueError("a dictionary such as {a: 1} has no counterpart")
         if self.take("("):
             arguments, named = self._until(")", depth)
             return Call(word, arguments, named)

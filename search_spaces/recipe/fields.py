@@ -77,7 +77,11 @@ def unknown_field(recipe: Recipe, field: str) -> str | None:
         owner = "recipe.custom" if section == "custom" else section
         return f"{owner} has no such name, so the baseline would have no value; {suggest(name, names)}"
     nearby = [other for other in known if other.startswith(f"{section}.")]
-    return f"unknown field of a recipe; {suggest(field, nearby or known)}"
+    if nearby:
+        return f"unknown field of a recipe; {suggest(field, nearby)}"
+    sections = dict.fromkeys(other.partition(".")[0] for other in known)  # all fields would be too many for one line
+    near = suggest(field, known).partition("valid: ")[0]
+    return f"unknown field of a recipe; {near}valid sections: {', '.join(sections)}; `sweeps schema` prints every field"
 
 
 def _unknown_to_kind(section: str, kind: str, name: str, names: Sequence[str]) -> str:

@@ -21,7 +21,7 @@ from search_spaces.recipe.model import Model
 from search_spaces.recipe.optimizers import OPTIMIZERS, AdamW, Lookahead, Optimizer, ParameterGroups
 from search_spaces.recipe.part import Count, Fraction, NonNegative, Part, Positive
 from search_spaces.recipe.schedules import Cosine, Schedule, WeightDecaySchedule
-from search_spaces.values import Value, checked_value, show
+from search_spaces.values import Value, checked_value, counted, show
 
 
 class Regularization(Part):
@@ -170,7 +170,7 @@ class Budget(Part):
 
     def counted(self, number: int) -> str:
         """Return a number with the unit: 27 epochs, 1 step."""
-        return f"{number} {self.unit}{'' if number == 1 else 's'}"
+        return counted(number, self.unit)
 
 
 CustomValue = bool | int | float | str

@@ -236,29 +236,46 @@ class AblationSpec(Part):
 
 
 def _validate(spec: AblationSpec) -> Sequence[Problem]:
-    problems = [*_validate_arms(spec)]
-    if problems:
-        return problems  # the other checks need valid arms
-    return [*_validate_looks(spec), *_validate_retune(spec), *_validate_nuisance(spec)]
+    number = _validate_number(spec)
+    arms = {} if number and not spec.arms else _arm_problems(spec)
+    valid = [name for name, found in arms.items() if not found]  # the others have no recipe to check ranges with
+    combined = () if spec.arms else tuple(problem for found in arms.values() for problem in found)
+    return [
+        *number,
+        *(_section_problems(spec) or combined),
+        *_validate_looks(spec),
+        *_validate_design(spec),
+        *_validate_retune(spec, list(arms), valid),
+        *_validate_nuisance(spec, valid),
+    ]
 
 
-def _validate_arms(spec: AblationSpec) -> list[Problem]:
+def _validate_number(spec: AblationSpec) -> Sequence[Problem]:
+    """Return the problem of the number of arms or factors."""
     if bool(spec.arms) == bool(spec.factors):
         found = "both" if spec.arms else "neither"
         return [Problem("", "arms", f"an ablation must have either arms or factors, found {found}")]
     if spec.arms and len(spec.arms) < 2:
         return [Problem("", "arms", f"must have at least 2 arms, the control first, found {len(spec.arms)}")]
-    if spec.factors:
-        low, high = FACTOR_LIMITS[spec.arrangement]
-        if not low <= len(spec.factors) <= high:
-            message = f"{spec.arrangement} needs {low} to {high} factors, found {len(spec.factors)}"
-            return [Problem("", "factors", f"{message}; fractional allows 5 to 8, one_at_a_time and add_one up to 20")]
-    section = "arms" if spec.arms else "factors"
-    sections = {name: arm.settings for name, arm in spec.arms.items()} or spec.factors
-    problems = []
-    for name, settings in sections.items():
-        problems += _validate_settings(spec.space, settings, f"{section}.{name}")
-    return problems or _validate_combined_factors(spec)
+    low, high = FACTOR_LIMITS[spec.arrangement]
+    if spec.factors and not low <= len(spec.factors) <= high:
+        message = f"{spec.arrangement} needs {low} to {high} factors, found {len(spec.factors)}"
+        return [Problem("", "factors", f"{message}; fractional allows 5 to 8, one_at_a_time and add_one up to 20")]
+    return []
+
+
+def _section_problems(spec: AblationSpec) -> list[Problem]:
+    """Return the problems of the settings of each arm and factor, as they are in the file."""
+    sections = {f"arms.{name}": arm.settings for name, arm in spec.arms.items()}
+    sections |= {f"factors.{name}": settings for name, settings in spec.factors.items()}
+    return [
+        problem for path, settings in sections.items() for problem in _validate_settings(spec.space, settings, path)
+    ]
+
+
+def _arm_problems(spec: AblationSpec) -> Mapping[str, list[Problem]]:
+    """Return the problems of each arm; factors may be valid one by one but not together."""
+    return {name: _validate_settings(spec.space, arm.settings, f"arms.{name}") for name, arm in spec.all_arms.items()}
 
 
 def _validate_settings(space: SpaceSpec, settings: Mapping[str, Value], path: str) -> list[Problem]:
@@ -271,14 +288,6 @@ def _validate_settings(space: SpaceSpec, settings: Mapping[str, Value], path: st
     return [Problem("", path, f"{one.field.removeprefix('recipe.')}: {one.message}") for one in problems]
 
 
-def _validate_combined_factors(spec: AblationSpec) -> list[Problem]:
-    """Return the problems of factors that are valid one by one but not together."""
-    problems = []
-    for name, arm in spec.all_arms.items():
-        problems += _validate_settings(spec.space, arm.settings, f"arms.{name}")
-    return problems
-
-
 def _validate_looks(spec: AblationSpec) -> list[Problem]:
     if not isinstance(spec.looks, tuple):
         return []
@@ -289,20 +298,31 @@ def _validate_looks(spec: AblationSpec) -> list[Problem]:
     return []
 
 
-def _validate_retune(spec: AblationSpec) -> list[Problem]:
-    if spec.retune is None:
-        if spec.design == "matched":
-            return []
+def _validate_design(spec: AblationSpec) -> list[Problem]:
+    if spec.retune is None and spec.design != "matched":
         return [Problem("", "design", f"{spec.design} needs a retune section: {{runs: 12, over: [optimizer.lr]}}")]
-    if spec.design == "matched":
+    if spec.retune is not None and spec.design == "matched":
         return [Problem("", "design", "matched needs no retune section; write design: both, or remove retune")]
+    return []
+
+
+def _validate_retune(spec: AblationSpec, arms: Sequence[str], valid: Sequence[str]) -> list[Problem]:
+    """Return the problems of the metric that selects points and of the ranges of the re-tuned design.
+
+    Args:
+        spec: The ablation.
+        arms: Names of the arms, empty if they are unknown.
+        valid: Names of the arms with a valid recipe.
+    """
+    if spec.retune is None or spec.design == "matched":
+        return []
     problems = [*_validate_selection(spec.metrics)]
     problems += [
-        Problem("", f"retune.ranges.{arm}", f"unknown arm; valid: {', '.join(spec.all_arms)}")
+        Problem("", f"retune.ranges.{arm}", f"unknown arm; valid: {', '.join(arms)}")
         for arm in spec.retune.ranges
-        if arm not in spec.all_arms
+        if arms and arm not in arms
     ]
-    for arm in spec.all_arms:
+    for arm in valid:
         own = spec.retune.ranges.get(arm, {})
         missing = [field for field in spec.retune.over if field not in own and field not in _plain(spec)]
         problems += [
@@ -322,10 +342,11 @@ def _validate_selection(metrics: Metrics) -> Iterator[Problem]:
         yield Problem("", "metrics.select", f"{rule}, found {metrics.selection}; write one such as val/loss")
 
 
-def _validate_nuisance(spec: AblationSpec) -> list[Problem]:
+def _validate_nuisance(spec: AblationSpec, valid: Sequence[str]) -> list[Problem]:
+    """Return the problems of the nuisance fields; `valid` has the names of the arms with a valid recipe."""
     problems = []
     for field in spec.nuisance:
-        set_by = [name for name, arm in spec.all_arms.items() if field in arm.settings]
+        set_by = [name for name in valid if field in spec.all_arms[name].settings]
         if field not in _plain(spec):
             problems.append(Problem("", "nuisance", f"{field} has no range in search{_conditional(spec, field)}"))
         elif set_by:
@@ -333,7 +354,7 @@ def _validate_nuisance(spec: AblationSpec) -> list[Problem]:
                 Problem("", "nuisance", f"{field} must not vary between pairs, since the arm {set_by[0]} sets it")
             )
         else:
-            for arm in spec.all_arms:
+            for arm in valid:
                 ranges = {field: spec.space.search[field]}
                 found = validate_search(spec.recipe(arm), ranges)
                 problems += [Problem("", "nuisance", f"{problem.message} (arm {arm})") for problem in found]

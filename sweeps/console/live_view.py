@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from search_spaces import SpaceSpec
+from search_spaces.values import counted
 from sweeps.engine.conductor import Conductor
 from sweeps.engine.live_run import warnings
 from sweeps.engine.progress import Progress
@@ -86,14 +87,14 @@ def next_line(last: Printed, news: tuple[object, ...], now: float) -> Printed | 
 def line(now: Progress, remarks: Sequence[str] = ()) -> str:
     """Return the progress as one line of plain text."""
     counts = ", ".join(f"{count} {state.value.lower()}" for state, count in now.states.items() if count)
-    parts = [f"{now.name}: {now.finished}/{now.total} runs ({counts})"]
+    parts = [f"{now.name}: {now.finished}/{counted(now.total, 'run')} ({counts})"]
     if now.pairs is not None:
-        parts.append(f"{now.pairs[0]}/{now.pairs[1]} pairs")
+        parts.append(f"{now.pairs[0]}/{counted(now.pairs[1], 'pair')}")
     if now.best is not None:
         parts.append(f"best {now.metric} {now.best[1]:.4f} (run {now.best[0]})")
     if now.baseline is not None:
         parts.append(f"baseline {now.baseline[0]:.4f} at {now.unit} {now.baseline[1]}/{now.budget}")
-    parts.append(f"{now.epochs_spent} {now.unit}s" + (f", {now.epochs_saved} saved" if now.survivors else ""))
+    parts.append(counted(now.epochs_spent, now.unit) + (f", {now.epochs_saved} saved" if now.survivors else ""))
     if now.eta_s is not None:
         parts.append(f"{duration(now.eta_s)} left")
     parts.extend(remarks)

@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from search_spaces import SweepError, UsageError
+from search_spaces.values import counted
 from sweeps import exit_codes
 from sweeps.console.summary import Phases
 from sweeps.driver.interrupts import Interrupts
@@ -132,7 +133,7 @@ def _opening(work: Work, conductor: Conductor, options: Options) -> str:
     """Return the first line of output: how many runs train where."""
     spec, total = conductor.spec, conductor.plan.total
     finished = sum(run.state.finished for run in conductor.runs)
-    what = f"{total - finished} of {total} runs left" if conductor.runs else work.what
+    what = f"{total - finished} of {counted(total, 'run')} left" if conductor.runs else work.what
     address = cluster_address(options.address)
     where = "in this process" if options.local else f"on Ray at {address}" if address else "on Ray"
     return f"{work.kind} {spec.name!r}: {what} of {spec.task_name}, up to {spec.recipe.budget.text} each, {where}"

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from search_spaces import SpaceSpec, diff_specs, dump_space, parse_space
 from search_spaces.files.dump import DRIVING
+from search_spaces.values import counted
 from sweeps.console.summary import Phases, summary
 from sweeps.engine.conductor import Conductor
 from sweeps.engine.progress import Progress, sweep_progress
@@ -122,7 +123,7 @@ def sweep_work(spec: SpaceSpec, forced: tuple[str, ...] = (), source: str = "") 
         metric=spec.metric.name,
         reconcile_spec=reconcile_spec,
         plan=lambda store, row: SearchPlan(planned(parse_space(row.spec_yaml, "stored", spec.name).runs)),
-        what=f"{spec.runs} runs",
+        what=counted(spec.runs, "run"),
         progress=lambda conductor, eta_s: sweep_progress(planned(conductor.plan.total), list(conductor.runs), eta_s),
         summary=summary,
         notes={"forced": forced} if forced else {},

@@ -187,8 +187,7 @@ class Conductor:
             self._writer.check()
             if self.first_report_at is None:
                 self.first_report_at = time.monotonic()
-            sparse = self.spec.command is not None
-            outcome = judge(step, run, self.spec.metric.name, self._rungs, self._draining, sparse)
+            outcome = judge(step, run, self.spec.metric.name, self._rungs, self._draining)
             outcome = in_time(outcome, run, step, self.spec.time_limit_s)
             new = tuple(report for report in step.reports if report.epoch > run.epoch or report.late)
             if new or outcome.state is not RunState.RUNNING:  # nothing has changed within an epoch

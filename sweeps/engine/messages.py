@@ -55,6 +55,7 @@ class Step:
         out_of_memory: Whether the exception is an out-of-memory error.
         fingerprint: Digests, by name, of the initial state of the training; empty for a user's own loop, and if the
             training could not be opened.
+        reports_all: Whether every epoch reports all metrics; an epoch of a user's own loop may leave some out.
         warning: A problem that does not stop the training; repeated in every later step of the run.
         unfinished_s: Seconds of training in the epoch that is not complete.
         saved: Position of the last checkpoint, from which the run would continue; the start if there is none.
@@ -65,6 +66,7 @@ class Step:
     error: str | None = None
     out_of_memory: bool = False
     fingerprint: Mapping[str, str] = field(default_factory=dict)
+    reports_all: bool = False
     warning: str | None = None
     unfinished_s: float = 0.0
     saved: Position = START

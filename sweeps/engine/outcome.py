@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from search_spaces.metric_names import split_weights
+from search_spaces.metric_names import must_be_finite
 from sweeps.engine.live_run import LiveRun
 from sweeps.engine.messages import Step
 from sweeps.plan.asha import Rungs
@@ -11,10 +11,8 @@ from sweeps.run_state import RunState
 from sweeps.store.records import RunOutcome
 from trainers.reports import EpochReport
 
-_LOSSES = ("loss", "nll")  # of any split and weights
 
-
-def judge(step: Step, run: LiveRun, metric: str, rungs: Rungs, draining: bool, sparse: bool = False) -> RunOutcome:
+def judge(step: Step, run: LiveRun, metric: str, rungs: Rungs, draining: bool) -> RunOutcome:
     """Return the state of a run after a step. The baseline enters the rungs like every run, but is never stopped.
 
     Args:
@@ -23,14 +21,12 @@ def judge(step: Step, run: LiveRun, metric: str, rungs: Rungs, draining: bool, s
         metric: Metric of the sweep.
         rungs: Rungs of ASHA; the values of the step are added.
         draining: Whether no run continues after its step.
-        sparse: Whether the metric may be missing at a rung, as that of a command: its next value counts there.
     """
     value = run.value
     for report in step.reports:
         found = report.metrics.get(metric)
-        # A task reports all of its metrics in every epoch; only a loop of the user, which has no fingerprint, may not.
-        if found is None and not sparse and (step.fingerprint or report.epoch in rungs.reached()):
-            return RunOutcome(RunState.FAILED, value, error=_no_metric(metric, report, rungs))
+        if found is None and step.reports_all:
+            return RunOutcome(RunState.FAILED, value, error=_no_metric(metric, report))
         finite = found is not None and math.isfinite(found)
         value = found if finite else value
         # A recorded value counts at its rung even if another number of the epoch is not finite.
@@ -51,11 +47,8 @@ def judge(step: Step, run: LiveRun, metric: str, rungs: Rungs, draining: bool, s
 
 
 def diverged(report: EpochReport, metric: str) -> bool:
-    """Return whether the metric of the sweep or a loss is not finite; the run then ends.
-
-    Any other metric may be undefined in an epoch, such as the AUC of a single class.
-    """
-    return any(name == metric or split_weights(name)[0] in _LOSSES for name in report.not_finite)
+    """Return whether the metric of the sweep or a loss is not finite; the run then ends."""
+    return any(must_be_finite(name, metric) for name in report.not_finite)
 
 
 def undefined(reports: Sequence[EpochReport], metric: str) -> set[str]:
@@ -102,8 +95,6 @@ def printable(text: str) -> str:
     return text.encode(errors="backslashreplace").decode().replace("\0", "\\x00")
 
 
-def _no_metric(name: str, report: EpochReport, rungs: Rungs) -> str:
-    found = f"epoch {report.epoch} reported no {name!r}; it reported {', '.join(sorted(report.metrics)) or 'nothing'}"
-    decides = ", ".join(map(str, rungs.reached()))
-    hint = f"; early stopping needs it at epochs {decides}: report it there, or set early_stopping: {{kind: none}}"
-    return printable(found + (hint if report.epoch in rungs.reached() else ""))
+def _no_metric(name: str, report: EpochReport) -> str:
+    reported = ", ".join(sorted(report.metrics)) or "nothing"
+    return printable(f"epoch {report.epoch} reported no {name!r}; it reported {reported}")

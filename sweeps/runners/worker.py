@@ -49,6 +49,7 @@ class Worker:
         self._job: Job | None = None
         self._training: EpochTrainer | None = None
         self._fingerprint: Mapping[str, str] = {}
+        self._reports_all = False
         self._failure = _NO_JOB
         self._saving_s = 0.0
         self._since_checkpoint_s = 0.0
@@ -62,11 +63,12 @@ class Worker:
         self.close()
         self._job, self._failure = job, _NO_JOB
         self._since_checkpoint_s, self._fingerprint, self._warning = 0.0, {}, None
+        self._reports_all = False
         self._unfinished_s, self._saving_s, self._steps = 0.0, 0.0, 1
         try:
             with as_script(job.task):
                 self._training = self._open(job)
-            self._fingerprint = self._training.fingerprint
+            self._fingerprint, self._reports_all = self._training.fingerprint, self._training.reports_all
             self._stored = self._saved = position(self._training)
         except BaseException as error:  # noqa: BLE001  the user's code may raise anything, also SystemExit
             self._failure = self._failed(error)
@@ -89,6 +91,7 @@ class Worker:
             tuple(reports),
             finished,
             fingerprint=self._fingerprint,
+            reports_all=self._reports_all,
             warning=self._warning,
             unfinished_s=self._unfinished_s,
             saved=self._saved,
@@ -115,7 +118,7 @@ class Worker:
             traceback.clear_frames(error.__traceback__)  # they hold the tensors
             self.close()
             memory.release()
-        return Step(reports, False, text, where is not None, self._fingerprint, self._warning)
+        return Step(reports, False, text, where is not None, self._fingerprint, self._reports_all, self._warning)
 
     def _open(self, job: Job) -> EpochTrainer:
         if job.command is not None:

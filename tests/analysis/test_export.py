@@ -62,7 +62,7 @@ def test_best_is_complete_and_the_earlier_of_two_equal(goal: Any, number: int) -
         snapshot_of(index, RunState(state), value=value, recipe=Recipe(optimizer=AdamW(lr=10.0**-index)))
         for index, (state, value) in enumerate(zip(states, values, strict=True))
     ]
-    best = best_recipe(runs, space(metric=Metric(name="val/x", goal=goal)))
+    best = best_recipe(runs, space(task="mine:Task", metric=Metric(name="val/x", goal=goal)))
     assert best is not None
     assert best.optimizer.lr == 10.0**-number
 

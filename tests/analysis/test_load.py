@@ -86,7 +86,7 @@ def test_what_was_no_number_is_nan(sqlite_url: str, tmp_path: Path) -> None:
     assert runs_frame(sqlite_url, "toy")["value"].isna().all()
 
 
-def test_a_missing_file_is_told_and_not_made(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_and_not_created(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no sweeps at .*none\.db: run one first"):
         sweeps_frame(f"sqlite:///{tmp_path}/none.db")
     assert list(tmp_path.iterdir()) == []
@@ -111,7 +111,7 @@ def test_no_password_is_shown() -> None:
     assert "s3cret" not in str(refusal.value)
 
 
-def test_a_server_that_refuses_is_told_with_its_reason(
+def test_a_server_that_refuses_is_reported_with_its_reason(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sweeps = in_this_process(monkeypatch, capsys)
@@ -145,7 +145,7 @@ def test_a_sweep_without_runs(sqlite_url: str) -> None:
     assert epochs_frame(sqlite_url, "toy").empty
 
 
-def test_tables_of_another_release_are_told_as_such(database_url: str, tmp_path: Path) -> None:
+def test_tables_of_another_release_are_reported_as_such(database_url: str, tmp_path: Path) -> None:
     run_sweep(space(runs=1), database_url, tmp_path / "c")
     engine = connect(database_url)
     with engine.begin() as connection:

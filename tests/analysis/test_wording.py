@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from analysis.statistics.intervals import Interval
-from analysis.wording import between, counted, error_line, number, p_number, p_words, signed, two_decimals, value_text
+from analysis.wording import between, error_line, number, p_number, p_words, signed, two_decimals, value_text
 
 
 @pytest.mark.parametrize(
@@ -48,8 +48,7 @@ def test_values_of_fields_are_written_as_in_yaml(value: bool | float | str | Non
     assert value_text(value) == text
 
 
-def test_counts_and_errors() -> None:
-    assert [counted(count, "run") for count in (0, 1, 2)] == ["0 runs", "1 run", "2 runs"]
+def test_the_line_of_an_error() -> None:
     assert error_line("Traceback ...\nRuntimeError: no\n", "none") == "RuntimeError: no"
     assert error_line(None, "none") == "none"
     assert error_line("x" * 300, "none") == "x" * 199 + "…"

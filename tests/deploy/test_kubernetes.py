@@ -50,8 +50,10 @@ def test_the_job_matches_the_schema_of_kuberay() -> None:
 
 def test_every_pod_and_the_claim_match_the_schemas_of_kubernetes() -> None:
     found = documents()
-    for resource in (found["PersistentVolumeClaim"], *pods(found["RayJob"])):
-        kubernetes_validate.validate(resource, KUBERNETES, strict=True)
+    resources = [found["PersistentVolumeClaim"], *pods(found["RayJob"])]
+    assert len(resources) > 2
+    for resource in resources:
+        kubernetes_validate.validate(resource, KUBERNETES, strict=True)  # it raises an error if it is invalid
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 import pytest
 
-from search_spaces.metric_names import LONGEST_NAME, check_metric_name, split_weights
+from search_spaces.metric_names import LONGEST_NAME, check_metric_name, must_be_finite, split_weights
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,8 @@ def test_what_is_no_name(name):
 )
 def test_the_weights_of_a_metric(name, expected):
     assert split_weights(name) == expected
+
+
+def test_losses_and_the_metric_of_the_sweep_must_be_finite():
+    names = ("train/loss", "val/nll@ema", "val/f1", "val/auc", "train/grad_norm", "val/hits@10")
+    assert [name for name in names if must_be_finite(name, "val/f1")] == ["train/loss", "val/nll@ema", "val/f1"]

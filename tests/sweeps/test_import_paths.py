@@ -66,7 +66,7 @@ def test_other_folders_are_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     check_names(space_of(task))
 
 
-def test_our_own_folder_is_not_a_stranger(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_our_own_folder_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(Path(__file__).parents[2])
     check_names(space_of("mine:train"))
 

@@ -94,6 +94,11 @@ class CommandTraining:
         """Empty, since the start of a command's training is unknown."""
         return {}
 
+    @property
+    def reports_all(self) -> bool:
+        """False, since a command may report a metric only now and then."""
+        return False
+
     def advance(self, steps: int) -> EpochReport | None:
         """Return the next point of the output, or None if there is none within half a second.
 

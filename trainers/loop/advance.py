@@ -9,6 +9,11 @@ from trainers.reports import EpochReport
 class Advancing(ABC):
     """A training that advances by a number of optimizer steps."""
 
+    @property
+    def reports_all(self) -> bool:
+        """Whether every epoch reports all metrics of the task."""
+        return True
+
     @abstractmethod
     def advance(self, steps: int) -> EpochReport | None:
         """Train for at most ``steps`` optimizer steps; return the report of the epoch if that completes it."""

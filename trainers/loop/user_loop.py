@@ -37,6 +37,7 @@ from typing import Any
 from search_spaces.errors import CheckpointError, RunError
 from search_spaces.metric_names import check_metric_name
 from search_spaces.recipe.recipe import Recipe
+from search_spaces.values import counted
 from trainers.loop.advance import Advancing
 from trainers.loop.loop_state import from_stored, to_stored
 from trainers.reports import EpochReport
@@ -85,6 +86,11 @@ class UserLoopTraining(Advancing):
         """Empty, since the start of a user's loop is unknown."""
         return {}
 
+    @property
+    def reports_all(self) -> bool:
+        """False, since an epoch of a user's loop may leave out metrics."""
+        return False
+
     def advance(self, steps: int) -> EpochReport:
         """Run the loop until its next ``yield``, whatever ``steps`` is. Exceptions of the loop are not caught.
 
@@ -100,8 +106,9 @@ class UserLoopTraining(Advancing):
                 yielded = next(self._generator)
         except StopIteration:
             raise RunError(
-                f"the training loop returned after {self._epoch} of {self._recipe.budget.epochs} epochs: yield once "
-                "for each epoch of config['budget']['epochs']; a loop that stops early yields its last metrics again"
+                f"the training loop returned after {self._epoch} of {counted(self._recipe.budget.epochs, 'epoch')}: "
+                "yield once for each epoch of config['budget']['epochs']; a loop that stops early yields its last "
+                "metrics again"
             ) from None
         self._epoch += 1
         begins = self._state is None

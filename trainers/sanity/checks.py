@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from search_spaces.recipe.optimizers import AdamW
 from search_spaces.recipe.recipe import Budget, Recipe, Regularization
+from search_spaces.values import counted
 from trainers.check import Check, Outcome, failed, passed, warned
 from trainers.compute.batches import split_batches
 from trainers.compute.memory import peak_memory, reset_peak_memory
@@ -238,7 +239,7 @@ def _throughput(recipe: Recipe, data: Data, short: _ShortTrainings) -> Check:
     used = short.memory / total
     evidence = (
         f"{short.samples_per_second:,.0f} samples/s on {'CUDA' if cuda else _threads()}, {_duration(epoch)} per epoch,"
-        f" {_duration(epoch * recipe.budget.epochs)} per run of {recipe.budget.epochs} epochs;"
+        f" {_duration(epoch * recipe.budget.epochs)} per run of {counted(recipe.budget.epochs, 'epoch')};"
         f" {short.memory / 2**20:,.0f} MiB of memory"
     )
     if used > MEMORY_LIMIT:

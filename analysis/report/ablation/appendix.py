@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from analysis.ablation.findings import AblationFindings, ArmFacts
 from analysis.figures import Drawing, costs, curves
 from analysis.report.blocks import Bullets, CodeBlock, Section, Text, pictures, section, table, text
-from analysis.wording import NONE, counted, error_line, number, or_dash
+from analysis.wording import NONE, error_line, number, or_dash
+from search_spaces.values import counted
 from sweeps.run_state import RunState
 from sweeps.store.records import RunRecord
 

@@ -7,8 +7,9 @@ from analysis.report.blocks import Section, pictures, section, table, text
 from analysis.report.provenance import provenance_rows
 from analysis.statistics.comparison import Comparison
 from analysis.statistics.paired import Verdict
-from analysis.wording import NONE, between, counted, number, or_dash, p_number, signed
+from analysis.wording import NONE, between, number, or_dash, p_number, signed
 from search_spaces import AblationSpec
+from search_spaces.values import counted
 
 SYMBOLS = {
     Verdict.BETTER: "▲",
@@ -81,7 +82,7 @@ def _looks(spec: AblationSpec) -> str:
 
 def _cost(findings: AblationFindings) -> str:
     seconds, epochs = sum(run.seconds for run in findings.runs), sum(run.epoch for run in findings.runs)
-    return f"{len(findings.runs)} runs, {epochs} epochs, {number(seconds)} s of training"
+    return f"{counted(len(findings.runs), 'run')}, {counted(epochs, 'epoch')}, {number(seconds)} s of training"
 
 
 def verdicts(findings: AblationFindings) -> Section:

@@ -5,7 +5,8 @@ from analysis.diagnosis.findings import Code, Finding, Severity
 from analysis.figures.sweep import finding_shares
 from analysis.report.blocks import Block, Bullets, CodeBlock, Note, Section, Text, notes, pictures, section, table, text
 from analysis.sweep.findings import SweepFindings
-from analysis.wording import a_unit, counted, error_line
+from analysis.wording import a_unit, error_line
+from search_spaces.values import counted
 from sweeps.run_state import RunState
 
 MOST_FINDINGS = 3

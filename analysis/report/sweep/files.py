@@ -12,7 +12,8 @@ from analysis.report.sweep.headline import SIGNS, headline, question
 from analysis.report.sweep.sections import sweep_sections
 from analysis.report.to_json import picked, to_json
 from analysis.sweep.findings import SweepFindings
-from analysis.wording import counted, number
+from analysis.wording import number
+from search_spaces.values import counted
 from sweeps.run_state import RunState
 
 # Figures in the dashboard: few, because it reads all figures of a study on every refresh.

@@ -2,7 +2,8 @@
 
 from analysis.report.page import Headline
 from analysis.sweep.findings import SweepFindings
-from analysis.wording import counted, number
+from analysis.wording import number
+from search_spaces.values import counted
 from sweeps.run_state import RunState
 from trainers.check import Outcome
 

@@ -6,7 +6,8 @@ from analysis.figures.sweep import importance
 from analysis.report.blocks import Section, Text, pictures, section, table, text
 from analysis.sweep.findings import SweepFindings
 from analysis.sweep.importance import FieldImportance
-from analysis.wording import counted, or_dash, two_decimals
+from analysis.wording import or_dash, two_decimals
+from search_spaces.values import counted
 
 MOST_SLICES = 12
 

@@ -13,7 +13,8 @@ from analysis.sweep.diagnoses import run_curves
 from analysis.sweep.evidence import SweepEvidence
 from analysis.sweep.rung_correlation import MIN_RUNS, RungCorrelation
 from analysis.sweep.score_noise import score_noise
-from analysis.wording import counted, part_of
+from analysis.wording import part_of
+from search_spaces.values import counted
 from sweeps.run_state import RunState
 from trainers.check import Check, Outcome, passed, warned
 

@@ -9,10 +9,10 @@ from analysis.statistics.intervals import Floats
 from analysis.sweep.evidence import INFEASIBLE, SweepEvidence
 from analysis.sweep.good_region import good_region, range_positions
 from analysis.sweep.new_ranges import NewRange, new_ranges
-from analysis.wording import counted, part_of
+from analysis.wording import part_of
 from search_spaces import Choice, Distribution
 from search_spaces.search.distributions import canonical
-from search_spaces.values import identity, show
+from search_spaces.values import counted, identity, show
 from trainers.check import Check, Outcome, failed, passed, warned
 
 MIN_GOOD = 5  # number of good runs

@@ -14,8 +14,9 @@ from analysis.sweep.evidence import SweepEvidence
 from analysis.sweep.fidelity import comparable_scores
 from analysis.sweep.rung_correlation import rung_correlations
 from analysis.sweep.score_noise import score_noise, selection_optimism
-from analysis.wording import counted, part_of
+from analysis.wording import part_of
 from search_spaces import derive_seed
+from search_spaces.values import counted
 from sweeps.run_state import RunState
 from trainers.check import Check, failed, passed, warned
 

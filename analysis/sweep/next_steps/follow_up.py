@@ -11,7 +11,6 @@ from analysis.sweep.evidence import SweepEvidence
 from analysis.sweep.good_region import good_region
 from analysis.sweep.new_ranges import suggested_ranges
 from analysis.sweep.next_steps.fresh_seeds import judging
-from analysis.wording import counted
 from search_spaces import (
     AblationSpec,
     Arm,
@@ -29,7 +28,7 @@ from search_spaces import (
     resolve,
 )
 from search_spaces.search.distributions import contains
-from search_spaces.values import identity
+from search_spaces.values import counted, identity
 from sweeps.run_state import RunState
 from sweeps.study.snapshot import RunSnapshot
 

@@ -11,6 +11,7 @@ import ray
 from ray.tune.experiment import Trial
 
 from search_spaces import Resources
+from search_spaces.values import counted
 from sweeps.engine.messages import Step
 from sweeps.runners.ray.node_check import Expectation
 from sweeps.runners.ray.nodes import Node, capacity, dying, node_name, nodes
@@ -147,7 +148,7 @@ class RayJobs:
         self._dying = dying(there[node] for node in self._dying & there.keys())
         self._names |= {node.id: node.name for node in there.values()}
         self._slots = capacity(self._resources, there.values(), self._left_out())
-        room = f"room for {self._slots} runs at a time"
+        room = f"room for {counted(self._slots, 'run')} at a time"
         for one in before.keys() - there.keys():
             self._say(f"node {self._name(one)} is gone; {room}")
         for one in there.keys() - before.keys() if before else ():

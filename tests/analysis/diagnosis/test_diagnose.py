@@ -200,7 +200,17 @@ def test_nan_names_epoch_rate_and_gradient() -> None:
     [first] = [one for one in diagnose(bad) if one.code is Code.NAN]
     assert first == diagnose(bad)[0]
     assert (first.epoch, first.severity) == (7, Severity.ERROR)
-    assert first.evidence == "train/loss is not finite at epoch 7 (lr 0.5); the last finite gradient norm was 5."
+    assert first.evidence == "train/loss: not finite at epoch 7 (lr 0.5); the last finite gradient norm was 5."
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_another_metric_that_is_not_finite_is_a_warning_that_names_all(value: float) -> None:
+    healthy = curves()
+    bad = curves(val_auc=changed(6, [value]), val_f1=changed(4, [value]))
+    [found] = [one for one in diagnose(bad) if one.code is Code.NAN]
+    assert (found.epoch, found.severity) == (5, Severity.WARNING)
+    assert found.evidence.startswith("val/auc, val/f1: not finite in some epochs, first at epoch 5")
+    assert [one for one in diagnose(bad) if one is not found and one.code is not Code.NAN] == list(diagnose(healthy))
 
 
 def test_a_vanished_gradient_is_distinguished_from_a_detached_layer() -> None:

@@ -4,18 +4,22 @@ import csv
 import html
 import io
 import json
+import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
 
+from analysis.ablation.findings import ablation_findings
 from analysis.report.ablation.files import dashboard_note, write_report
 from analysis.report.ablation.sections import sections
 from analysis.report.markdown import escaped, fenced
 from analysis.report.page import Report
 from analysis.report.to_json import to_json
 from search_spaces import parse_ablation
+from tests.analysis.made_evidence import evidence_of, seeded, spec_of
 from tests.analysis.report_cases import ATTACKS, CASES
 
 NAMES = ["index.html", "report.md", "pairs.csv", "runs.csv", "report.json", "ablation.yaml"]
@@ -141,6 +145,27 @@ def test_json_has_no_nan_and_sorted_keys(written: dict[str, Report]) -> None:
     found = json.loads(content, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     assert json.dumps(found, indent=1, sort_keys=True) + "\n" == content
     assert None in found["arms"][3]["values"]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("largest", [1e100, -1e100])
+def test_the_largest_numbers_and_infinite_secondary_metrics(largest: float, tmp_path: Path) -> None:
+    evidence = evidence_of(spec_of(), seeded(0.1))
+    finals = {
+        run.number: {
+            **evidence.finals[run.number],
+            "test/accuracy": math.inf,
+            # the largest number: finite ones beyond it are read as it
+            **({"test/nll": largest} if run.arm == "treatment" and (run.pair or 0) % 2 else {}),
+        }
+        for run in evidence.runs
+    }
+    report = write_report(ablation_findings(replace(evidence, finals=finals, predictions={})), tmp_path, png=False)
+    pages = {name: without_plotly(text(report, name)) for name in NAMES}
+    json.loads(pages["report.json"], parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    for name, page in pages.items():
+        assert not re.findall(r"(?<![A-Za-z])nan(?![A-Za-z])", page), name
+    assert "1e+100" in pages["pairs.csv"]
 
 
 def test_what_has_no_json_is_refused() -> None:

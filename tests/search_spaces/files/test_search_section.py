@@ -369,7 +369,7 @@ def test_a_grid_names_the_alternative_with_an_interval() -> None:
     assert found.startswith("f.yaml:8: search.optimizer: adamw.lr: a grid needs finitely many values, found loguniform")
 
 
-def test_every_mistake_of_a_file_is_told_at_once() -> None:
+def test_every_mistake_of_a_file_is_reported_at_once() -> None:
     text = (
         VALID.replace("lr: 1e-3}", "lr: 0}", 1)
         .replace("prior: 1e-3", "prior: 1")

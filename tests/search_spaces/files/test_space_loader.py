@@ -116,7 +116,12 @@ def test_shipped_spaces_load_and_round_trip() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "line"),
     [
-        ("kind: sweep", "kind: ablation", "f.yaml:1: kind: must be kind: sweep, found 'ablation'"),
+        (
+            "kind: sweep",
+            "kind: ablation\narms: {a: {}, b: {}}",
+            "f.yaml:1: kind: must be kind: sweep, found 'ablation'; run it with: sweeps ablate f.yaml",
+        ),
+        ("kind: sweep", "kind: sweeps", "f.yaml:1: kind: must be kind: sweep, found 'sweeps'"),
         ("task: digits", "tasc: digits", "f.yaml:2: tasc: unknown name; did you mean task? valid: " + NAMES),
         ("task: digits", "task: 3", "f.yaml:2: task: must be a text, found 3"),
         ("task: digits", "task: a b", "f.yaml:2: task: must be a built-in name or package.module:Name, found 'a b'"),
@@ -393,7 +398,7 @@ def test_problems_of_a_chain_name_their_own_files(write: Write, tmp_path: Path) 
         ("extends: finetune\nsearch: {optimizer.lrr: null}", "mine.yaml:2: search.optimizer.lrr: must be one distr"),
     ],
 )
-def test_an_extends_that_leads_nowhere(write: Write, text: str, message: str) -> None:
+def test_extending_a_missing_space(write: Write, text: str, message: str) -> None:
     with pytest.raises(SpecError) as raised:
         load_space(write(mine=text))
     assert message in str(raised.value)

@@ -376,6 +376,8 @@ name: "c, d"
         ("choice([1, 2])", {"choice": [1, 2]}),
         ("shuffle(choice(1, 2))", {"choice": [1, 2]}),
         ("int(choice(1.0, 2.0))", {"choice": [1, 2]}),
+        ("bool(choice(1, 0))", {"choice": [True, False]}),
+        ("bool(choice('True', false))", {"choice": [True, False]}),
         ("1, 2, 3", {"choice": [1, 2, 3]}),
         ("choice(true, false)", {"choice": [True, False]}),
     ],
@@ -396,6 +398,8 @@ def test_hydra_overrides(override: str, expected: object) -> None:
         ("range(5, 1)", "leave no value"),
         ("range(1, 5, 0)", "leave no value"),
         ("tag(log, int(interval(0, 4)))", "needs 0 < low"),
+        ("choice({a: 1, b: 2}, {a: 3})", "a dictionary such as {a: 1} has no counterpart"),
+        ("bool(choice(yes, 0))", "'yes' is neither true nor false"),
     ],
 )
 def test_hydra_overrides_that_cannot_be_mapped(override: str, words: str) -> None:

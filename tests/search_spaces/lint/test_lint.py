@@ -37,7 +37,7 @@ ADAM_AND_DECAY: dict[str, Distribution] = {
 
 
 def space(task: str, recipe: dict[str, Any], search: dict[str, Distribution] | None = None) -> SpaceSpec:
-    metric = Metric(name="val/nll", goal="minimize")
+    metric = Metric(name="val/return" if task == "cartpole" else "val/nll", goal="minimize")
     return SpaceSpec(
         name="mine", task=task, metric=metric, recipe=Recipe.model_validate(recipe), search=search or {}, runs=2
     )
@@ -438,7 +438,7 @@ def test_a_baseline_that_is_no_alternative_is_checked_too() -> None:
 LOOP_FILE = """
 kind: sweep
 task: {task}
-metric: {{name: val/acc, goal: maximize}}
+metric: {{name: val/accuracy, goal: maximize}}
 recipe: {{budget: {{epochs: 5}}{more}}}
 search: {{optimizer.lr: {{loguniform: [1e-3, 10]}}}}
 runs: 3

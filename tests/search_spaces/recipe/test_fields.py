@@ -22,6 +22,7 @@ from search_spaces import (
     resolve,
 )
 from search_spaces.recipe.averaging import EMA, SWA, Best
+from search_spaces.recipe.fields import unknown_field
 from search_spaces.recipe.optimizers import Adam
 from search_spaces.recipe.recipe import Precision, Signals, Switch
 from search_spaces.recipe.schedules import Cosine, Linear, Step, WeightDecaySchedule
@@ -122,6 +123,18 @@ def test_flatten_gives_what_lookup_finds_and_resolve_takes() -> None:
     assert flatten(Recipe())["optimizer.betas.1"] == 0.999
     assert {field: lookup(OTHER, field) for field in flat} == flat
     assert resolve(Recipe(), flat) == OTHER
+
+
+@pytest.mark.parametrize(
+    ("field", "near"), [("foo.bar", ""), ("optimiser.lr", "did you mean optimizer.lr? "), ("batch_size", None)]
+)
+def test_an_unknown_section_lists_the_sections_alone(field: str, near: str | None) -> None:
+    message = unknown_field(Recipe(), field)
+    assert message is not None
+    assert len(message) < 300
+    listed = message.partition("valid sections: ")[2].partition(";")[0].split(", ")
+    assert {"optimizer", "schedule", "budget"} <= set(listed) <= set(Recipe.model_fields)
+    assert near is None or message.startswith(f"unknown field of a recipe; {near}valid sections")
 
 
 def test_lookup_of_an_unknown_field() -> None:

@@ -52,7 +52,7 @@ def test_sobol_fills_more_evenly_than_random() -> None:
     assert len(bins) == 16
 
 
-def test_random_points_go_on_after_a_restart() -> None:
+def test_random_points_continue_after_a_restart() -> None:
     code = (
         "from search_spaces import *;"
         "s = {'optimizer.lr': LogUniform(1e-5, 1e-1), 'x': Normal(0, 1)};"

@@ -99,7 +99,7 @@ def test_arms_that_are_the_same_are_trained_twice() -> None:
     assert spec.trained_as() == {"everything": "everything", "matrices": "matrices"}
 
 
-def test_every_problem_is_told_with_its_line() -> None:
+def test_every_problem_is_reported_with_its_line() -> None:
     found = lines(
         ("{budget: {epochs: 3}}", "{budget: {epochs: 0}}"),
         ("pairs: 4", "pears: 4"),
@@ -117,7 +117,7 @@ def test_every_problem_is_told_with_its_line() -> None:
 @pytest.mark.parametrize(
     ("before", "after", "words"),
     [
-        ("kind: ablation", "kind: sweep", "must be kind: ablation, found 'sweep'"),
+        ("kind: ablation", "kind: sweep", "must be kind: ablation, found 'sweep'; run it with: sweeps run f.yaml"),
         ("space: finetune", "space: finetun", "no file and no shipped space 'finetun'; did you mean finetune?"),
         (
             "  matrices: {optimizer.decay: matrices, says: Sparing the biases}\n",
@@ -202,3 +202,57 @@ def test_a_metric_that_the_task_does_not_report_is_named_where_it_is_written(met
     line = text.splitlines().index(f"metrics: {metrics}") + 1
     rule = "the task does not report val/f1 in every epoch"
     assert str(raised.value).startswith(f"a.yaml:{line}: {field}: {rule}; did you mean val/nll? valid: val/nll")
+
+
+def test_problems_of_the_space_of_arms_and_of_ranges_are_reported_together() -> None:
+    retune = "retune: {runs: 3, over: [optimizer.eps, optimizer.lr], ranges: {matrixes: {}}}"
+    found = lines(
+        ("{budget: {epochs: 3}}", "{budget: {epochs: 0}}"),
+        ("{optimizer.decay: all}", "{optimizer.deca: all}"),
+        ("pairs: 4", f"pairs: 4\nlooks: [2, 4]\nnuisance: [optimizer.beta1]\n{retune}"),
+        ("test/nll", "tests/nll"),
+    )
+    words = [
+        "f.yaml:5: recipe.budget.epochs: must be at least 1, found 0",
+        "metrics.primary: must be test/name or val/name, such as test/nll, found 'tests/nll'",
+        "f.yaml:7: arms.everything.optimizer.deca: unknown field of",
+        "f.yaml:10: looks: must be at least two increasing numbers",
+        "f.yaml:12: retune.ranges.matrixes: unknown arm; valid: everything, matrices",
+        "f.yaml:12: retune.over.optimizer.eps: has no range for matrices in search",
+        "f.yaml:11: nuisance: optimizer.beta1 has no range in search",
+    ]
+    assert len(found) == len(words)
+    assert all(word in "\n".join(found) for word in words)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "only"),
+    [
+        ("arms:", "arms: 3\nrms:", ["rms: unknown name", "arms: must be a section"]),
+        ("{optimizer.decay: all}", "3", ["arms.everything: must be {field: value}"]),
+        ("{budget: {epochs: 3}}", "{optimizer: {kind: adam_w}}", ["recipe.optimizer.kind: unknown kind"]),
+        ("pairs: 4", "pairs: 0\nlooks: [3, 4]", ["pairs: must be at least 1"]),
+        (
+            "pairs: 4",
+            "search: {optimizer.eps: {uniform: [1, 0]}}\nretune: {runs: 2, over: [optimizer.eps]}",
+            ["search.optimizer.eps: "],
+        ),
+        (
+            "pairs: 4",
+            "retune: {runs: 2, over: [optimizer.eps], ranges: {matrices: {optimizer.eps: {uniform: [1, 0]}}}}",
+            ["retune.ranges.matrices.optimizer.eps: "],
+        ),
+        (
+            "pairs: 4",
+            "retune: {runs: 2, over: [optimizer.lr], ranges: {everything: {optimizer.lr: 1}, matrices: "
+            "{optimizer.lr: {uniform: [1, 0]}}}}",
+            ["retune.ranges.everything.optimizer.lr: ", "retune.ranges.matrices.optimizer.lr: "],
+        ),
+        ("goal: minimize", "goal: less", ["metrics.goal: must be"]),
+        ("space: finetune", "space: finetun\ndesign: retuned", ["no shipped space", "design: retuned needs"]),
+    ],
+)
+def test_nothing_that_follows_from_another_problem_is_reported(before: str, after: str, only: list[str]) -> None:
+    found = lines((before, after))
+    assert len(found) == len(only), found
+    assert all(words in line for words, line in zip(only, found, strict=True))

@@ -71,6 +71,7 @@ def sweeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     spec = space(
         recipe=Recipe(optimizer=AdamW(), budget=Budget(epochs=2), custom={"prompt": HOSTILE[0]}),
         search={"custom.prompt": Choice(list(HOSTILE))},
+        task="mine:Task",
         metric=Metric(name="val/loss", goal="minimize"),
         early_stopping=NoStopping(),
     )
@@ -103,7 +104,7 @@ def test_every_command_that_reads_prints_texts_as_they_are(sweeps: Command) -> N
 def test_the_live_view_and_the_table_of_nodes_print_texts_as_they_are() -> None:
     out = io.StringIO()
     console = open_console(out, width=400, terminal=True)
-    now = sweep_progress(space(name="x", metric=Metric(name="val/loss", goal="minimize")), [])
+    now = sweep_progress(space(name="x", task="mine:Task", metric=Metric(name="val/loss", goal="minimize")), [])
     console.print(panel(now, HOSTILE))
     console.print(line(now, HOSTILE))
     print_nodes([NodeRow(name, True, labels={"l": name}, training=(name,)) for name in HOSTILE], console)

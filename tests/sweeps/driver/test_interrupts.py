@@ -51,7 +51,7 @@ def test_while_runs_train_the_first_drains_and_the_second_does_not_wait(said: li
             signal.raise_signal(signal.SIGINT)
 
 
-def test_signals_that_somebody_else_took_are_taken_back(said: list[str]) -> None:
+def test_handlers_that_another_library_installed_are_replaced(said: list[str]) -> None:
     with Interrupts(said.append) as interrupts:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         interrupts.arm()

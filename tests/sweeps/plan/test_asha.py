@@ -49,7 +49,7 @@ def test_cutoff_is_numpys_quantile_and_mirrored(values: list[float], factor: int
     assert mirrored == pytest.approx(-(cutoff(values, factor, "maximize") or 0.0), abs=1e-6)
 
 
-def test_the_first_at_a_rung_goes_on_and_a_tie_too() -> None:
+def test_the_first_run_at_a_rung_continues_and_so_does_a_tie() -> None:
     rungs = Rungs((1, 3), 3, "maximize")
     assert not rungs.stops(0, 1, -5.0)
     assert not rungs.stops(1, 1, -5.0)

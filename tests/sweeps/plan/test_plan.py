@@ -106,7 +106,7 @@ def test_steps_give_the_numbers_that_a_person_wrote(kind: Any) -> None:
 @pytest.mark.parametrize(
     ("kind", "crash"), [("gp", 8), *itertools.product(["tpe", "random", "qmc", "grid"], [1, 5, 8])]
 )
-def test_a_restart_with_the_same_history_goes_on_alike(kind: Any, crash: int) -> None:
+def test_a_restart_with_the_same_history_continues_alike(kind: Any, crash: int) -> None:
     spec = spec_of(kind)
     whole = run(spec, SearchPlan(spec), 0, 9)
     resumed = SearchPlan(spec)
@@ -115,7 +115,7 @@ def test_a_restart_with_the_same_history_goes_on_alike(kind: Any, crash: int) ->
     assert run(spec, resumed, crash, 9 - crash) == whole[crash:]
 
 
-def test_a_restart_knows_runs_in_every_state() -> None:
+def test_a_restart_reads_runs_in_every_state() -> None:
     spec = spec_of("tpe", runs=12)
     recipes = run(spec, SearchPlan(spec), 0, 8)
     changes: list[dict[str, Any]] = [
@@ -195,7 +195,7 @@ def conditional(kind: Any, **changes: Any) -> SpaceSpec:
 
 
 @pytest.mark.parametrize("kind", ["tpe", "random", "qmc"])
-def test_conditional_proposals_are_lawful_and_go_on_after_a_restart(kind: Any) -> None:
+def test_conditional_proposals_are_valid_and_continue_after_a_restart(kind: Any) -> None:
     spec = conditional(kind)
     whole = run(spec, SearchPlan(spec), 0, 24)
     parameters = spec.parameters
@@ -216,7 +216,7 @@ def test_conditional_proposals_are_lawful_and_go_on_after_a_restart(kind: Any) -
         assert run(spec, resumed, crash, 24 - crash) == whole[crash:]
 
 
-def test_tpe_goes_on_alike_while_runs_are_under_way() -> None:
+def test_tpe_continues_alike_while_runs_are_training() -> None:
     """What a live driver knows of a running run is what a new driver reads from the database."""
     spec = conditional("tpe")
     recipes = run(spec, SearchPlan(spec), 0, 12)

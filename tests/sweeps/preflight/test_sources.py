@@ -56,3 +56,25 @@ def test_a_known_module_is_read_without_importing_it(folder: Path) -> None:
     assert "sources_lazy" not in sys.modules
     (folder / "sources_lazy.py").unlink()
     assert found("sources_lazy", "sources_lazy.none", "sources_nowhere.x") == found()
+
+
+def test_modules_that_are_imported_only_inside_functions(folder: Path) -> None:
+    lazily = "def train(config, seed):\n    import sources_lazy\n    from sources_tools import inner, absent\n"
+    (folder / "sources_task.py").write_text(f"import sources_tools.deep\n{lazily}    import json, numpy, no_such\n")
+    (folder / "sources_tools" / "inner.py").write_text(
+        "from ... import beyond\ndef f():\n    from . import last\n    from .deep import ONE\n"
+    )
+    (folder / "sources_tools" / "last.py").write_text("ONE = 1\n")
+    (folder / "sources_lazy.py").write_text("raise RuntimeError('not to be imported')\nthis is no Python\n")
+    before = found()
+    lazy = {"sources_lazy", "sources_tools.inner", "sources_tools.last"}
+    assert set(before) == {"sources_task", "sources_tools", "sources_tools.deep", *lazy}
+    assert lazy.isdisjoint(sys.modules)
+    (folder / "sources_tools" / "last.py").write_text("TWO = 2\n")
+    after = found()
+    assert {name for name in before if before[name] != after[name]} == {"sources_tools.last"}
+
+
+def test_a_module_beside_the_task_that_nothing_imports_is_not_compared(folder: Path) -> None:
+    (folder / "sources_other.py").write_text("import sources_lazy\n")
+    assert {"sources_other", "sources_lazy"}.isdisjoint(found())

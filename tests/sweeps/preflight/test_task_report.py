@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from search_spaces import UsageError, load_space
+from search_spaces import Metric, UsageError, load_space
 from search_spaces.files.space_loader import parse_space
 from sweeps.console.output import open_console
 from sweeps.console.terminal_plot import Canvas, log_plot
@@ -129,8 +129,9 @@ def test_a_failure_is_exit_code_1_and_says_what_to_do() -> None:
 )
 def test_a_task_that_cannot_be_trained_is_one_error(task: str, words: str) -> None:
     console, _ = printed()
+    metric = Metric(name="val/return" if task == "cartpole" else "val/accuracy", goal="maximize")
     with pytest.raises(UsageError, match=words):
-        task_report.check(space(task=task), console)
+        task_report.check(space(task=task, metric=metric), console)
 
 
 @pytest.mark.usefixtures("own_tasks")

@@ -251,6 +251,7 @@ def test_every_step_has_the_fingerprint_of_its_training(tmp_path: Path) -> None:
     assert {tuple(step.fingerprint.items()) for step in first + resumed} == {tuple(first[0].fingerprint.items())}
     assert set(first[0].fingerprint) == {"weights", "order", "split"}
     assert pickle.loads(pickle.dumps(first[0])).fingerprint == first[0].fingerprint
+    assert all(step.reports_all for step in first + resumed)
     worker.start(job(None, seed=4))
     assert worker.step().fingerprint["weights"] != first[0].fingerprint["weights"]
     worker.start(job(None, task="no_such_module:Task"))
@@ -351,6 +352,7 @@ def test_a_loop_is_trained_to_its_budget_and_continued(tmp_path: Path, module: A
     assert [report.metrics["val/x"] for report in reports(again)] == [3.5, 4.0, 4.5, 5.0]
     assert again[-1].finished
     assert again[-1].fingerprint == {}
+    assert not again[-1].reports_all
     assert "final.ckpt" in stored(tmp_path)
 
 

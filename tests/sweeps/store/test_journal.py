@@ -123,7 +123,7 @@ def test_a_full_disk_takes_all_of_a_record_or_nothing(tmp_path: Path) -> None:
     assert left.payloads == [*RECORDS, b"a small one"]
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SweepError, match="cannot be created"):
         Journal(tmp_path / "file" / "s", AUTHOR)

@@ -177,7 +177,7 @@ def test_entries_are_written_once_however_often_they_come(store: Store, sweep_id
         assert store.runs(sweep_id) == done
 
 
-def test_a_gap_is_told_and_nothing_is_written(store: Store, sweep_id: int, book: Book) -> None:
+def test_a_gap_is_reported_and_nothing_is_written(store: Store, sweep_id: int, book: Book) -> None:
     book.add()
     assert store.write(book.fence, [RunsInterrupted(), RunAdded(1, RECIPE.model_dump(mode="json"), "1", 0)], 5) == 1
     assert len(store.runs(sweep_id)) == 1

@@ -93,7 +93,7 @@ def test_a_sweep_on_a_thread(database_url: str, tmp_path: Path, seed: int) -> No
 
 
 @pytest.mark.parametrize("arrives", [False, True])
-def test_training_goes_on_while_the_database_is_away(
+def test_training_continues_while_the_database_is_unreachable(
     store: Store, sqlite_url: str, tmp_path: Path, arrives: bool
 ) -> None:
     away = AwayStore(store, arrives)

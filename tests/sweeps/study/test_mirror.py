@@ -178,7 +178,7 @@ def test_a_write_that_arrived_although_it_failed_is_not_made_twice(
     assert shown(storage) == [(number, TrialState.COMPLETE) for number in range(3)]
 
 
-def test_a_study_that_cannot_be_opened_is_told_and_raises_nothing(store: Store, often: None) -> None:
+def test_a_study_that_cannot_be_opened_is_reported_and_raises_nothing(store: Store, often: None) -> None:
     def refused() -> Study:
         raise UsageError("somebody else's study")
 

@@ -330,7 +330,7 @@ def test_another_goal_under_the_same_name_is_refused(storage: RDBStorage) -> Non
         Study(storage, "toy", "minimize", SEARCH)
 
 
-def test_somebody_elses_study_is_left_alone(sqlite_url: str) -> None:
+def test_a_foreign_study_is_not_changed(sqlite_url: str) -> None:
     theirs = optuna.create_study(storage=sqlite_url, study_name="toy", direction="maximize")
     theirs.add_trial(optuna.trial.create_trial(value=1.0))
     with pytest.raises(UsageError, match="no sweep created"):

@@ -44,7 +44,7 @@ def test_equal_to_two_optimizers_of_torch(blobs, at, first):
         torch.testing.assert_close(p, q, rtol=1e-4, atol=1e-6)
 
 
-def test_a_snapshot_knows_which_optimizer_is_active(blobs):
+def test_a_snapshot_contains_the_active_optimizer(blobs):
     recipe = Recipe(optimizer=AdamW(), switch=Switch(at=0.5, to=SGD()), budget=BUDGET)
     training = Training(recipe, blobs, 0)
     snapshots = [training.state_dict()]

@@ -77,7 +77,7 @@ def test_a_loop_that_returns_early_has_failed():
     assert not training.finished
 
 
-def test_a_loop_that_goes_on_for_ever_is_closed_at_the_budget():
+def test_an_endless_loop_is_closed_at_the_budget():
     closed = []
 
     def loop(config, seed, state=None):

@@ -155,7 +155,7 @@ def test_runs_that_were_stopped_follow_the_complete_ones() -> None:
 
 
 def test_averaged_weights_are_evaluated() -> None:
-    spec = spec_of(metric=Metric(name="val/nll@ema", goal="minimize"))
+    spec = spec_of(task="mine:Task", metric=Metric(name="val/nll@ema", goal="minimize"))
 
     def score(places: Mapping[str, float], share: float, rng: np.random.Generator) -> float:
         return 2.0 - peak(0.6)(places, share, rng)

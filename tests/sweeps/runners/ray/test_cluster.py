@@ -175,7 +175,7 @@ def test_a_sweep_waits_for_a_node_and_brings_its_task_there(cluster: Nodes) -> N
     code, out = finished(driver)
     assert code == 0, out
     assert "waiting for a node: a run needs 1 CPU on one node, the cluster of 1 nodes has 0 CPU in total" in out
-    assert "joined; room for 1 runs at a time" in out
+    assert "joined; room for 1 run at a time" in out
     assert cluster.states() == {"COMPLETE": 6}
     assert len(rows(cluster.url, "SELECT DISTINCT node FROM run")) == 1
     shown = subprocess.run(
