@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import ge, gt, le, lt
 
 from analysis.sweep.evidence import SweepEvidence
 from analysis.sweep.good_region import Edge, GoodRegion, edges, good_region, range_positions
@@ -41,8 +42,9 @@ def suggested_ranges(evidence: SweepEvidence) -> Mapping[str, Distribution]:
 
     The end at the edge moves outwards by a third of the (log) range, or to a third of it beyond a best value outside.
     The other end follows by as much, unless this would exclude a good run. If the recipe refuses the new end, the step
-    is halved; if an eighth of the step is refused, too, nothing is suggested. A normal distribution keeps its standard
-    deviation and moves its mean to the best value. Ends of log ranges are rounded to two digits.
+    is halved; if an eighth of the step is refused, too, nothing is suggested. The ends keep their sign. A normal
+    distribution keeps its standard deviation and moves its mean to the best value. Ends of log ranges are rounded to
+    two digits.
     """
     return {
         one.edge.field: one.distribution
@@ -78,7 +80,9 @@ def _moved(evidence: SweepEvidence, region: GoodRegion, edge: Edge) -> Distribut
             moved = _between(distribution, low, high, edge.value)
         except (UsageError, OverflowError):  # an invalid range
             continue
-        if moved is not None and moved != distribution and _is_valid(recipe, edge.field, moved.edges()):
+        if moved is None or moved == distribution or not _keeps_sign(distribution, moved):
+            continue
+        if _is_valid(recipe, edge.field, moved.edges()):
             return moved
     return None
 
@@ -114,6 +118,15 @@ def _end(old: Uniform | LogUniform, place: float, value: float) -> float:
         return old.low if place == 0.0 else old.high
     scale = abs(value) if isinstance(old, LogUniform) else old.high - old.low
     return round(value, 1 - math.floor(math.log10(scale))) + 0.0  # no -0.0
+
+
+def _keeps_sign(old: Distribution, new: Distribution) -> bool:
+    """Return whether the ends are on the same side of 0, since an argument of a command has no rule that says so."""
+    if isinstance(old, Normal):
+        return True
+    before, after = ([end for end in one.edges() if isinstance(end, int | float)] for one in (old, new))
+    sides = [one for one in (gt, ge, lt, le) if all(one(end, 0) for end in before)]
+    return all(side(end, 0) for side in sides for end in after)
 
 
 def _is_valid(recipe: Recipe, field: str, ends: Sequence[Value]) -> bool:

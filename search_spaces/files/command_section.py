@@ -38,6 +38,12 @@ def with_metric_of(values: Mapping[str, Any]) -> dict[str, Any]:
     return {**values, "metric": {**metric, "name": metric_of(metric["name"])}}
 
 
+def without_budget(task: CommandTask) -> CommandTask:
+    """Return the command with a number for its budget, so that nothing follows from an invalid budget."""
+    words = (word.replace("${steps}", "1").replace("${epochs}", "1") for word in task.command)
+    return task.model_copy(update={"command": tuple(words)})
+
+
 def read_command(root: Section, report: Callable[[Sequence[str], str], None]) -> CommandTask:
     """Return the command of a space; its problems are reported, and replaced by a command without any."""
     try:

@@ -13,7 +13,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from search_spaces.errors import Problem, SpecError, UsageError, suggest
-from search_spaces.files.command_section import MOVED, has_command, read_command, with_metric_of, with_recipe
+from search_spaces.files.command_section import (
+    MOVED,
+    has_command,
+    read_command,
+    with_metric_of,
+    with_recipe,
+    without_budget,
+)
 from search_spaces.files.lookup import locate, read_nodes, read_text
 from search_spaces.files.nodes import Leaf, Mark, Node, Section, find, plain, put, written_names
 from search_spaces.files.overrides import Override, apply_overrides, parse_override
@@ -144,6 +151,8 @@ class _Assembly:
         if self.command:
             values = with_metric_of({**values, "task": read_command(self.root, self._add)})
         draft = _draft(values.get("recipe", {}))
+        if self.command and any(path[:1] == ("budget",) for path, _ in draft.problems):
+            values["task"] = without_budget(values["task"])
         for path, message in draft.problems:
             self._add(("recipe", *path), message)
         written = read_search(self._searched(), self._add)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
@@ -94,9 +95,13 @@ class CommandTask(Part):
 
     @property
     def title(self) -> str:
-        """A short name: the script if there is one, otherwise the program."""
-        script = next((word for word in self.command[1:] if _SCRIPT.fullmatch(word)), self.command[0])
-        return os.path.basename(script)[:_LONGEST_TITLE] or self.command[0]
+        """A short name: the script or the module if there is one, otherwise the program."""
+        for word, following in pairwise((*self.command[1:], "")):
+            if word == "-m" and following:
+                return following[:_LONGEST_TITLE]
+            if _SCRIPT.fullmatch(word):
+                return os.path.basename(word)[:_LONGEST_TITLE]
+        return os.path.basename(self.command[0])[:_LONGEST_TITLE] or self.command[0]
 
     def template(self, recipe: Recipe) -> Template:
         """Return the command with the placeholders that it may have for a recipe.

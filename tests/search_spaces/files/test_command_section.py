@@ -93,7 +93,11 @@ def test_set_fixes_an_argument(tmp_path: Path) -> None:
             "s.yaml:6: budget.stepz: unknown name; did you mean steps?",
         ),
         (lambda text: text.replace("steps: 3000", "steps: 0"), "s.yaml:6: budget.steps: must be at least 1, found 0"),
-        (lambda text: text.replace("lr: 1e-3", "lr: .nan"), "s.yaml:7: args.lr: a value must be finite, found nan"),
+        (
+            lambda text: text.replace("steps: 3000", "epochs: 0").replace("{steps}", "{epochs}"),
+            "s.yaml:6: budget.epochs: must be at least 1, found 0",
+        ),
+        (lambda text: text.replace("lr: 1e-3", "lr: .nan"), "s.yaml:7: args.lr: must be finite, found .nan"),
         (
             lambda text: text.replace("name: null", "--name: x"),
             "s.yaml:7: args.--name: must be the name of an argument",
@@ -123,7 +127,7 @@ def test_every_mistake_is_told_at_once() -> None:
     assert [str(problem).partition(": ")[0] for problem in raised.value.problems] == [
         "s.yaml:3",
         "s.yaml:6",
-        "s.yaml:12",
+        "s.yaml:11",
     ]
 
 

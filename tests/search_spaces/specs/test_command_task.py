@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from search_spaces.specs.command_task import CommandTask
+from search_spaces.recipe.recipe import Recipe
+from search_spaces.specs.command_task import CommandTask, validate_command
 
 
 @pytest.mark.parametrize(
@@ -12,6 +13,8 @@ from search_spaces.specs.command_task import CommandTask
         (("python", "train.py"), "train.py"),
         (("torchrun", "--nproc-per-node=2", "src/train.py", "${args}"), "train.py"),
         (("./run",), "run"),
+        (("python", "-m", "train", "${args}"), "train"),
+        (("python", "train.py", "-m", "fast"), "train.py"),
         (("python", "-m", "pkg.train"), "pkg.train"),
         (("/usr/bin/env", "x"), "env"),
     ],
@@ -31,9 +34,7 @@ def test_numbers_are_words_as_they_are_written() -> None:
         ({"command": [" "]}, "must start with a program"),
         ({"command": ["a\0b"]}, "NUL"),
         ({"command": ["a", None]}, "must be a text, found null"),
-        ({"command": "python train.py"}, "list"),
-        ({"command": ["a"], "config": "base.yaml"}, "config is not used"),
-        ({"command": ["a", "${config}"]}, "add config: FILE"),
+        ({"command": "python train.py"}, "valid tuple"),
         ({"command": ["a"], "metrics": {"csv": "a", "jsonl": "b"}}, "must be stdout"),
         ({"command": ["a"], "grace_s": 0}, "greater than 0"),
     ],
@@ -41,3 +42,21 @@ def test_numbers_are_words_as_they_are_written() -> None:
 def test_what_is_wrong_with_a_command(values: dict[str, object], rule: str) -> None:
     with pytest.raises(ValidationError, match=rule):
         CommandTask.model_validate(values)
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        (
+            {"command": ["a"], "config": "base.yaml"},
+            "task.config: must be used by the command, found no ${config} in it",
+        ),
+        (
+            {"command": ["a", "${config}"]},
+            "task.command.1: ${config} has no value, since the task has no config file",
+        ),
+    ],
+)
+def test_a_config_file_and_its_placeholder_need_each_other(values: dict[str, object], problem: str) -> None:
+    [found] = validate_command(CommandTask.model_validate(values), Recipe())
+    assert f"{found.field}: {found.message}" == problem

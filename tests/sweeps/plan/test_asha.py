@@ -30,6 +30,19 @@ def test_rungs_are_powers_below_the_budget(grace: int, factor: int, budget: int,
     assert rung_epochs(Asha(grace_epochs=grace, reduction_factor=factor), Budget(epochs=budget)) == expected
 
 
+@pytest.mark.parametrize(
+    ("rule", "steps", "expected"),
+    [
+        (Asha(), 2700, (100, 300, 900)),
+        (Asha(), 20, (1, 3, 9)),
+        (Asha(grace_epochs=5), 2700, (100, 300, 900)),
+        (Asha(grace_steps=500), 2700, (500, 1500)),
+    ],
+)
+def test_with_steps_the_first_rung_is_a_27th_of_them(rule: Asha, steps: int, expected: tuple[int, ...]) -> None:
+    assert rung_epochs(rule, Budget(steps=steps)) == expected
+
+
 def test_without_early_stopping_there_are_no_rungs() -> None:
     assert rung_epochs(NoStopping(), Budget(epochs=27)) == ()
 

@@ -104,6 +104,13 @@ def test_an_error_has_the_last_lines_of_the_output(opened: Open) -> None:
     assert not training.finished
 
 
+def test_a_program_that_fails_after_its_whole_budget_has_failed(opened: Open) -> None:
+    training = opened("for i in $(seq 9); do echo step=$i loss=2; done; exit 1")
+    with pytest.raises(RunError, match="exit code 1"):
+        reports(training)
+    assert (training.epoch, training.finished) == (9, False)
+
+
 def test_a_silent_death_by_a_signal_is_one_line(opened: Open) -> None:
     with pytest.raises(RunError, match=r"^the command ended with killed by SIGKILL$"):
         reports(opened("kill -KILL $$"))

@@ -174,6 +174,23 @@ def test_every_kind_of_range_moves(field: str, old: Uniform | RandInt | QUniform
     assert parse_space(text, "f.yaml", "f").search[field] == moved
 
 
+@pytest.mark.parametrize(
+    ("old", "at", "new"),
+    [
+        (Uniform(0.1, 1.0), 0.0, Uniform(0.03, 0.92)),  # the step is halved until the end is above 0
+        (Uniform(-1.0, -0.1), 1.0, Uniform(-0.93, -0.03)),
+        (Uniform(0.0, 1.0), 0.0, None),
+        (RandInt(1, 8), 0.0, None),
+        (Uniform(-0.1, 1.0), 0.0, Uniform(-0.5, 0.6)),
+    ],
+)
+def test_the_ends_of_a_range_keep_their_sign(old: Uniform | RandInt, at: float, new: Uniform | None) -> None:
+    field = "custom.scale"
+    recipe = spec_of().recipe.model_copy(update={"custom": {"scale": old.from_unit(0.5)}})
+    evidence = made_sweep(_by(field, at), spec_of(recipe=recipe, search={LR: LogUniform(1e-5, 1e-1), field: old}))
+    assert suggested_ranges(evidence).get(field) == new
+
+
 def _line(evidence: SweepEvidence, field: str) -> str:
     return checks_of(evidence)[f"edge of {field}"].next_step.removeprefix("Search ").partition(" next: ")[0]
 
