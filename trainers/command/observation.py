@@ -68,6 +68,7 @@ def observe(
             times += (time.perf_counter() - began,) * (len(readings) - len(times))
             code = process.code() if ended else None
     finally:
-        process.stop()
+        for _ in process.stop():  # it stops while its last output is read
+            pass
     lines = tuple(text.decode(errors="replace").splitlines()[-_LAST_LINES:])
     return Observation(readings, times, time.perf_counter() - began, code, lines)
