@@ -20,7 +20,7 @@ def worker(stage: Stage) -> None:
     process = trial.command.start()
     while stage.injected < stage.count and trial.kill_worker(process):
         stage.injected += 1
-    stage.code(trial.finish(process), 0, trial)
+    stage.code(trial.finish(process, timeout=3600), 0, trial)
     stage.whole(trial, rule, again=3)
     tries = one(trial.url, "SELECT sum(attempts) - count(*) FROM run")
     # A worker that is killed between two runs costs no run an attempt.
