@@ -122,7 +122,7 @@ def check_loop(reference: str, loop: Loop, processes: int) -> None:
             f"task {reference}: a training loop runs in one process, which manages its own devices; set"
             f" resources.processes to 1, found {processes}"
         )
-    signature = inspect.signature(loop)
+    signature = inspect.signature(loop, follow_wrapped=False)  # of what is called, not of what it decorates
     try:
         signature.bind({}, 0, None)
     except TypeError as error:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -117,19 +117,42 @@ def print_run(view: SweepView, row: RunRecord, epochs: pd.DataFrame, console: Co
         wide = shown.pivot_table(index="epoch", columns="name", values="value", sort=True)
         # Leave out metrics that are reported once, at the end of a training, such as the temperature.
         wide = wide.loc[:, wide.notna().sum() >= min(2, len(wide))]
-        table = Table(box=None, pad_edge=False)
-        table.add_column(unit)
-        for name in wide.columns:
-            table.add_column(str(name), no_wrap=True)
-        for epoch, numbers in wide.iterrows():
-            table.add_row(str(epoch), *("" if math.isnan(number) else f"{number:.3g}" for number in numbers))
-        console.print(table)
+        own_first = sorted(wide.columns, key=lambda name: name != view.spec.metric.name)
+        _print_curves(wide[own_first], unit, console)
     if row.node:
         console.print(f"node: {row.node}", soft_wrap=True)
     if row.checkpoint:
         console.print(f"weights: {row.checkpoint}", soft_wrap=True)
     if row.error:
         console.print(row.error, soft_wrap=True)
+
+
+def _print_curves(wide: pd.DataFrame, unit: str, console: Console) -> None:
+    """Print a column per metric, in several tables one below the other if they are too wide for the terminal."""
+    cells = wide.map(lambda number: "" if math.isnan(number) else f"{number:.3g}")
+    first = max(map(len, [unit, *map(str, wide.index)]))
+    widths = {name: max(map(len, [name, *cells[name]])) for name in cells.columns}
+    for names in _rows_of_columns(widths, console.width - first):
+        table = Table(box=None, pad_edge=False)
+        table.add_column(unit)
+        for name in names:
+            table.add_column(str(name), overflow="fold")
+        for epoch, numbers in cells[names].iterrows():
+            table.add_row(str(epoch), *numbers)
+        console.print(table)
+
+
+def _rows_of_columns(widths: Mapping[str, int], width: int) -> list[list[str]]:
+    """Return the columns, in their order, in groups that fit a width with 2 between them; each has at least one."""
+    groups: list[list[str]] = []
+    left = 0
+    for name, needed in widths.items():
+        if not groups or needed + 2 > left:
+            groups.append([])
+            left = width
+        groups[-1].append(name)
+        left -= needed + 2
+    return groups
 
 
 def column_names(paths: Iterable[str]) -> list[str]:

@@ -1,14 +1,16 @@
 """Watch the first seconds of a command."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from search_spaces.recipe.recipe import Budget
-from search_spaces.specs.command_task import STDOUT, CommandTask
+from search_spaces.specs.command_task import REPORT, STDOUT, CommandTask
 from trainers.command.metrics.reading import MetricReader, Reading
 from trainers.command.metrics.sources import file_reader, printed_reader
 from trainers.command.process import CommandProcess
+from trainers.command.program_reports import ADDRESS, ProgramReports
 from trainers.command.start import CommandStart
 
 _WAIT_S = 0.1
@@ -52,23 +54,40 @@ def observe(
     """
     kind, path = task.source
     printed = printed_reader(task.rename, budget.unit) if kind == STDOUT else None
-    reader: MetricReader = printed or file_reader(kind, path, start.outputs, task.rename, budget.unit)
+    reader: MetricReader | None = printed
+    if kind not in (STDOUT, REPORT):
+        reader = file_reader(kind, path, start.outputs, task.rename, budget.unit)
     readings: tuple[Reading, ...] = ()
     times: tuple[float, ...] = ()
     text, code, began = b"", None, time.perf_counter()
-    process = CommandProcess(start.words, start.environment, start.folder, task.grace_s)
-    try:
+    with _started(task, start, budget) as (process, program):
         while code is None and time.perf_counter() - began < limit_s and not enough(readings):
-            piece = process.output(_WAIT_S)
+            piece = process.output(_WAIT_S, program.sources)
             text = (text + piece)[-1 << 16 :]
             if printed is not None:
                 printed.feed(piece)
             ended = process.ended
-            readings += tuple(one for one in reader.read(final=ended) if one.values)
+            found = [] if reader is None else reader.read(final=ended)
+            readings += tuple(one for one in (*found, *program.readings()) if one.values)
             times += (time.perf_counter() - began,) * (len(readings) - len(times))
             code = process.code() if ended else None
-    finally:
-        for _ in process.stop():  # it stops while its last output is read
-            pass
+            program.answer(stop=enough(readings))
     lines = tuple(text.decode(errors="replace").splitlines()[-_LAST_LINES:])
     return Observation(readings, times, time.perf_counter() - began, code, lines)
+
+
+@contextmanager
+def _started(task: CommandTask, start: CommandStart, budget: Budget) -> Iterator[tuple[CommandProcess, ProgramReports]]:
+    """Yield a command that was started and what it reports; stop it at the end."""
+    program = ProgramReports(task.rename, budget.unit)
+    try:
+        environment = {**start.environment, ADDRESS: program.path}
+        process = CommandProcess(start.words, environment, start.folder, task.grace_s)
+        try:
+            yield process, program
+        finally:
+            program.answer(stop=True)  # otherwise a program that handles SIGTERM would wait for its answer
+            for _ in process.stop():  # it stops while its last output is read
+                pass
+    finally:
+        program.close()

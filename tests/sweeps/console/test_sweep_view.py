@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,24 @@ def test_every_run_as_text(view: SweepView, sqlite_url: str) -> None:
         if row.state is RunState.COMPLETE:
             assert "val/accuracy" in text
             assert text.count("\n") > 9 + 9
+
+
+def test_many_metrics_with_long_names_are_shown_in_several_tables(sqlite_url: str, tmp_path: Path) -> None:
+    names = [f"val/one_of_the_many_metrics_{number}" for number in range(6)] + ["val/" + "long" * 24]
+
+    def many(recipe: Recipe, epoch: int) -> dict[str, float]:
+        return analytic(recipe, epoch) | {name: epoch + index / 8 for index, name in enumerate(names)}
+
+    run_sweep(space(runs=1), sqlite_url, tmp_path / "c", CurveRunner(many))
+    view = load(sqlite_url)
+    text = printed(tables.print_run, view, view.runs[0], epochs_frame(sqlite_url, "toy", 0), width=80)
+    tables_only = text.split("epoch  ", 1)[1].split("weights:")[0]
+    assert max(map(len, tables_only.splitlines())) <= 80
+    assert all(name in text for name in names[:-1])
+    assert "long" * 16 in text, tables_only
+    headings = re.findall(r"^epoch +(\S+)", text, re.MULTILINE)
+    assert len(headings) > 3
+    assert headings[0] == view.spec.metric.name
 
 
 def test_selection_does_not_look_at_test(sqlite_url: str, tmp_path: Path) -> None:
