@@ -76,7 +76,7 @@ def open_training(reference: str, recipe: Recipe, seed: int, processes: int = 1)
     """
     target = load_target(reference)
     if not isinstance(target, Task):
-        check_loop(reference, processes)
+        check_loop(reference, target, processes)
         return UserLoopTraining(target, recipe, seed)
     if processes > 1:
         return DistributedTraining(reference, recipe, seed, processes)

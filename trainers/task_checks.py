@@ -1,5 +1,6 @@
 """Check a user's task before anything is trained."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from numbers import Integral
 from typing import TypeVar
@@ -19,7 +20,7 @@ from trainers.loop.fingerprint import data_digests
 from trainers.optim.layer_groups import freeze
 from trainers.seeding import global_stream, seed_for
 from trainers.task import Data, Split, Task, describe_tensor
-from trainers.task_lookup import load_target
+from trainers.task_lookup import Loop, load_target
 from trainers.user_code import FAILURES, describe
 
 _T = TypeVar("_T")
@@ -38,7 +39,7 @@ def prepare(reference: str, recipe: Recipe, seed: int, processes: int = 1) -> Ma
     """
     task = load_target(reference)
     if not isinstance(task, Task):
-        check_loop(reference, processes)
+        check_loop(reference, task, processes)
         return {}
     where = f"task {reference}"
     data = _call(f"{where}: data(seed)", lambda: task.data(seed_for(task, derive_seed(seed, "split"))))
@@ -114,10 +115,18 @@ def _check_logits(where: str, classes: int, model: nn.Module, inputs: Tensor) ->
         raise UsageError(f"{where}: the model must return float logits ({len(inputs)}, {classes}), found {found}")
 
 
-def check_loop(reference: str, processes: int) -> None:
-    """Raise a ``UsageError`` if a user's own loop is given several processes."""
+def check_loop(reference: str, loop: Loop, processes: int) -> None:
+    """Raise a ``UsageError`` if a user's own loop cannot be called, or is given several processes."""
     if processes > 1:
         raise UsageError(
             f"task {reference}: a training loop runs in one process, which manages its own devices; set"
             f" resources.processes to 1, found {processes}"
         )
+    signature = inspect.signature(loop)
+    try:
+        signature.bind({}, 0, None)
+    except TypeError as error:
+        raise UsageError(
+            f"task {reference}: a training loop is called as train(config, seed, state), but {loop.__name__}{signature}"
+            f" takes other arguments: {error}"
+        ) from error

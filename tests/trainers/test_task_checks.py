@@ -123,3 +123,19 @@ def test_a_metric_that_a_task_does_not_report_is_refused(monkeypatch):
         check_metric("mine:Task", RECIPE, "val/f1")
     monkeypatch.setattr(task_checks, "load_target", lambda reference: loop)
     assert check_metric("mine:train", RECIPE, "val/f1") is None  # what a loop reports is not known yet
+
+
+@pytest.mark.parametrize(
+    "wrong", [lambda config: None, lambda config, seed: None, lambda config, *, seed, state: None, lambda: None]
+)
+def test_a_loop_that_takes_other_arguments_is_refused_before_it_runs(monkeypatch, wrong):
+    monkeypatch.setattr(task_checks, "load_target", lambda reference: wrong)
+    with pytest.raises(UsageError, match=r"a training loop is called as train\(config, seed, state\)") as raised:
+        prepare("mine:train", RECIPE, 0)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_loop_may_take_any_arguments_that_fit(monkeypatch):
+    for fitting in (lambda config, seed, state=None: None, lambda *arguments: None, lambda a, b, c, more=1: None):
+        monkeypatch.setattr(task_checks, "load_target", lambda reference, loop=fitting: loop)
+        assert prepare("mine:train", RECIPE, 0) == {}
