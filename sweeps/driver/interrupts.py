@@ -72,6 +72,7 @@ class Interrupts:
             self._drain = None
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        signal.alarm(0)  # a signal that Ray's handler got first would abort the process 3 s later
         if self._signaled:
             raise KeyboardInterrupt
         self._signaled = True

@@ -5,6 +5,7 @@ It does not import `ray.tune`, which takes a second: the runner does, while Ray 
 
 import logging
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from ray._private.services import canonicalize_bootstrap_address_or_die
 from search_spaces import SweepError
 from sweeps.runners.ray.environment import probe
 from sweeps.runners.ray.reaper import Reaper
+from sweeps.runners.ray.signal_handlers import kept_handler
 
 LOOK_EVERY_S = 5.0
 GONE_S = 30.0  # a head node that restarts within this time is joined again; Ray aborts after 60 s
@@ -73,7 +75,8 @@ class RayCluster:
     def _hold(self) -> None:
         reaper = None if self.joined else Reaper()
         try:
-            self._connect()
+            with kept_handler(signal.SIGTERM):
+                self._connect()
             self._ready.set()
             self._over.wait()
             ray.shutdown()

@@ -66,3 +66,10 @@ def test_at_the_end_of_a_sweep_one_signal_changes_nothing(said: list[str]) -> No
             pass
         signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_an_abort_that_ray_has_set_up_is_called_off(said: list[str]) -> None:
+    with Interrupts(said.append):
+        signal.alarm(1000)  # as Ray's handler does, before it calls this one
+        signal.raise_signal(signal.SIGTERM)
+        assert signal.alarm(0) == 0
