@@ -9,7 +9,7 @@ WORKERS  ?= 2
 PARALLEL := -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep ablate report status dashboard export check test test-slow faults clean
+.PHONY: help sweep ablate report status dashboard export check test test-slow test-gpu faults clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -46,6 +46,12 @@ test: .venv/installed  ## run the fast tests, in a few minutes
 test-slow: .venv/installed  ## run the tests that start Ray, kill processes or open a browser
 	$(BIN)/pytest $(PARALLEL) -m "slow and parallel" $(ARGS) || [ $$? -eq 5 ]
 	$(BIN)/pytest -m "slow and not parallel" $(ARGS) || [ $$? -eq 5 ]
+
+# Without the environment above: a machine with a GPU needs torch and a few small packages, but no Ray, Optuna or pyarrow.
+test-gpu:  ## run the tests that need a GPU, with the PYTHON that has torch: make test-gpu PYTHON=python3
+	@$(PYTHON) -c 'import torch' || { echo "torch is missing: make test-gpu PYTHON=PATH"; exit 1; }
+	$(PYTHON) -m pip install --quiet --prefer-binary filelock numpy psutil pydantic pytest pytest-timeout pytorch-optimizer ruamel.yaml scipy
+	$(PYTHON) -m pytest tests/gpu -m gpu $(ARGS)
 
 faults: .venv/installed  ## run the fault trials on real sweeps, for hours: make faults [ARGS="driver --quick"]
 	$(BIN)/python tests/faults/run.py $(ARGS)

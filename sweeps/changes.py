@@ -6,6 +6,7 @@ was trained with. If that differs when the sweep is continued, its runs cannot b
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,6 +15,11 @@ from typing import Any
 REFUSED = ("torch", "numpy")
 """Packages whose versions change the results of a training."""
 OURS = "sweeps"
+
+
+def comparable(version: str) -> str:
+    """Return a version without its local part, such as `+cpu`: a driver without a GPU and its nodes have other ones."""
+    return re.sub(r"\+[\w.]+", "", version)
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,7 @@ def _data(recorded: Mapping[str, str], current: Mapping[str, str]) -> Iterator[D
 def _packages(recorded: Mapping[str, str], current: Mapping[str, str]) -> Iterator[Difference]:
     for name in (*REFUSED, OURS):
         before, now = recorded.get(name), current.get(name)
-        if before is not None and now is not None and before != now:
+        if before is not None and now is not None and comparable(before) != comparable(now):
             yield Difference(f"package {name} was {before} and is {now}", refused=name in REFUSED)
 
 

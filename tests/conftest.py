@@ -15,6 +15,16 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # several test processes share the core
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+@pytest.fixture(autouse=True)
+def _cuda_environment() -> Iterator[None]:
+    """A worker hides the GPUs from its process; the next test may use them."""
+    before = {name: os.environ.get(name) for name in ("CUDA_VISIBLE_DEVICES", "CUBLAS_WORKSPACE_CONFIG")}
+    yield
+    for name, value in before.items():
+        os.environ.pop(name, None)
+        os.environ |= {} if value is None else {name: value}
+
+
 @pytest.fixture
 def sqlite_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'sweeps.db'}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -309,3 +310,25 @@ def test_what_an_import_loads(statement: str, absent: tuple[str, ...]) -> None:
     assert done.returncode == 0, done.stderr
     assert set(absent) & set(done.stdout.split()) == set()
     assert "pydantic" in done.stdout or statement == "import analysis"  # it did load something
+
+
+# What `make test-gpu` does not install.
+NOT_ON_A_GPU_MACHINE = (
+    *("ray", "optuna", "pyarrow", "fsspec", "sqlalchemy", "plotly"),
+    *("pandas", "sklearn", "tomlkit", "rich"),
+)
+
+
+def test_gpu_tests_need_few_packages() -> None:
+    """Collect `make test-gpu` without the packages that it does not install; this imports trainers and the worker."""
+    code = f"""
+import sys
+sys.modules.update(dict.fromkeys({NOT_ON_A_GPU_MACHINE!r}))
+import pytest
+sys.exit(pytest.main(["tests/gpu", "--collect-only", "-p", "no:cacheprovider"]))
+"""
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": "pytest_timeout"}
+    environment.pop("PYTEST_XDIST_WORKER", None)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "test_no_step_waits" in done.stdout

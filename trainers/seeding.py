@@ -58,7 +58,10 @@ def generator_states(device: torch.device) -> list[torch.Tensor]:
 
 
 def restore_generators(states: Sequence[torch.Tensor], device: torch.device) -> None:
-    """Continue torch's global generators from what `generator_states` returned for the same device."""
+    """Continue torch's global generators from what `generator_states` returned.
+
+    After a change between CPU and GPU, the generator of the GPU has nothing to continue from, or is not used.
+    """
     torch.set_rng_state(states[0])
-    for state in states[1:]:
+    for state in states[1:] if device.type == "cuda" else ():
         torch.cuda.set_rng_state(state, device)

@@ -1,11 +1,16 @@
-"""Checks that the runs of a pair share split, order and initial weights, by the fingerprints of the trainings."""
+"""Checks that the runs of a pair share split, order, initial weights and GPU, by the fingerprints of the trainings."""
 
 from analysis.ablation.evidence import Evidence
 from search_spaces import Contrast
 from search_spaces.values import counted
 from sweeps.store.records import RunRecord
 
-_WORDS = {"split": "the same split", "order": "the same order of the examples", "weights": "the same initial weights"}
+_WORDS = {
+    "split": "the same split",
+    "order": "the same order of the examples",
+    "weights": "the same initial weights",
+    "device": "the same model of GPU, on which the numbers of dropout depend",
+}
 
 
 def mismatches(evidence: Evidence, design: str, one: Contrast, pairs: int) -> tuple[str, ...]:

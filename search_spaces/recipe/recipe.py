@@ -81,7 +81,8 @@ class Precision(Part):
             only. Weights, their updates and the loss stay in fp32.
         compile: Whether the forward pass of the training is compiled by torch.compile.
         deterministic: Whether only deterministic kernels are used. Some are slower, and an operation without one fails.
-        device: `auto` uses CUDA if it is available. A training fails if the device that it requires is not available.
+        device: `auto` uses CUDA if the run has a share of a GPU. A training fails if the device that it requires is not
+            available.
     """
 
     kind: Literal["fp32", "bf16", "fp16"] = "fp32"

@@ -377,6 +377,7 @@ class Conductor:
             command=None if self.spec.command is None else self.spec.command.model_dump(mode="json"),
             attempt=run.attempts,
             outputs=self._files.outputs(run.number),
+            gpu=self.spec.resources.gpu,
         )
 
     def snapshots(self) -> list[RunSnapshot]:

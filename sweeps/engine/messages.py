@@ -26,6 +26,7 @@ class Job:
         command: Command that trains the run, as JSON; None for a task that the worker imports.
         attempt: Number of this start of the run, from 1.
         outputs: Folder for the files of a command.
+        gpu: Number of GPUs, or a share of one; 0 hides all of them from the run.
     """
 
     number: int
@@ -42,6 +43,7 @@ class Job:
     command: Mapping[str, Any] | None = None
     attempt: int = 1
     outputs: str = ""
+    gpu: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,8 @@ class Step:
         finished: Whether the whole budget is trained.
         error: Traceback of the exception of the training.
         out_of_memory: Whether the exception is an out-of-memory error.
-        fingerprint: Digests, by name, of the initial state of the training; empty for a user's own loop, and if the
-            training could not be opened.
+        fingerprint: Digests, by name, of the initial state of the training, and its GPU; empty for a user's own loop,
+            and if the training could not be opened.
         reports_all: Whether every epoch reports all metrics; an epoch of a user's own loop may leave some out.
         warning: A problem that does not stop the training; repeated in every later step of the run.
         unfinished_s: Seconds of training in the epoch that is not complete.

@@ -25,6 +25,7 @@ from sweeps import exit_codes
 from sweeps.console.output import forgive_streams
 from sweeps.import_paths import add_import_paths, check_names, import_paths
 from sweeps.preflight.sources import user_sources
+from trainers.compute.cards import prepare_cuda, use_share
 from trainers.storage.cache import cache_directory
 from trainers.user_code import as_script, describe, exit_cause
 
@@ -59,6 +60,7 @@ class Child:
             "seed": derive_seed("sweep", seed, 0) if what == "prepare" else derive_seed("inspect", seed),
             "processes": spec.resources.processes,
             "threads": max(1, int(spec.resources.cpu)),
+            "gpu": spec.resources.gpu,
             "import_paths": [*import_paths(), *sys.path],
             "modules": list(modules),
             "metric": spec.metric.name,
@@ -165,6 +167,7 @@ def main() -> int:
     request = json.loads(sys.argv[1])
     with os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1) as out:
         os.dup2(2, 1)
+        prepare_cuda(request["gpu"])
         forgive_streams()  # a task may print what this stream cannot encode
         add_import_paths(request["import_paths"])
         try:
@@ -199,6 +202,7 @@ def _answer(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
         if not any(mark in name for mark in ":?"):
             _prepared_mark(name).touch()
         return
+    use_share(request["gpu"], recipe.precision.device)
     use_threads(request["threads"])
     if request["what"] == "timing":
         prepare(name, recipe, seed)

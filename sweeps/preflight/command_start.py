@@ -34,7 +34,7 @@ def short_start(
         raise TypeError("only a command can be started")
     seed = derive_seed("probe", spec.sampler.seed)
     with tempfile.TemporaryDirectory() as folder:
-        start = open_start(task, recipe, 0, seed, 1, Path(folder, "out"), os.getcwd())
+        start = open_start(task, recipe, 0, seed, 1, Path(folder, "out"), os.getcwd(), spec.resources.gpu)
         found = observe(task, start, recipe.budget, limit_s, enough)
     if found.code:  # a number in its error message may look like a metric
         early = "" if found.readings else " before its first metric"

@@ -6,7 +6,7 @@ from sweeps.engine.conductor import Conductor
 from sweeps.engine.messages import Job
 from sweeps.output_tail import OutputTail
 from sweeps.runners.output_tee import OutputTee
-from sweeps.runners.worker import Worker
+from sweeps.runners.worker import GpuLostError, Worker
 
 
 class Runner(Protocol):
@@ -58,6 +58,13 @@ class InProcessRunner:
                 worker.close()
 
     def _train(self, job: Job, worker: Worker, conductor: Conductor, tee: OutputTee) -> None:
+        try:
+            self._steps(job, worker, conductor, tee)
+        except GpuLostError as error:
+            conductor.report(job.number, error.step)
+            raise
+
+    def _steps(self, job: Job, worker: Worker, conductor: Conductor, tee: OutputTee) -> None:
         tail, continues = OutputTail(), True
         with tee.keeping(tail):
             worker.start(job)

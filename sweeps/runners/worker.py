@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search_spaces import CheckpointError, Recipe
-from search_spaces.errors import RunError
+from search_spaces.errors import RunError, SweepError
 from search_spaces.specs.command_task import CommandTask
 from sweeps.engine.messages import Job, Step
 from sweeps.import_paths import add_import_paths, command_folder
+from trainers.compute.cards import prepare_cuda, use_share
 from trainers.reports import START, EpochReport, Position
 from trainers.storage.address import open_folder
 from trainers.user_code import as_script
@@ -30,6 +31,20 @@ TRAINED_PER_SAVED = 20  # so that a large checkpoint within an epoch takes at mo
 SLICE_S = 0.5  # seconds of training per step, so that the driver gets reports about this often
 
 _NO_JOB = Step(error="the worker was asked to step without a job")
+
+
+class GpuLostError(SweepError):
+    """CUDA fails in this process from now on, also in other runs: the process has to end.
+
+    Args:
+        step: Step of the run whose error showed it.
+    """
+
+    def __init__(self, step: Step) -> None:
+        super().__init__(
+            "after an error of a run, its process can no longer use the GPU; the same command continues the sweep"
+        )
+        self.step = step
 
 
 class Worker:
@@ -59,7 +74,11 @@ class Worker:
         self._warning: str | None = None
 
     def start(self, job: Job) -> None:
-        """Start or resume a job from its newest valid checkpoint. Never raises: `step` reports the error."""
+        """Start or resume a job from its newest valid checkpoint. `step` reports an error of it.
+
+        Raises:
+            GpuLostError: This process can no longer use the GPU.
+        """
         self.close()
         self._job, self._failure = job, _NO_JOB
         self._since_checkpoint_s, self._fingerprint, self._warning = 0.0, {}, None
@@ -77,6 +96,9 @@ class Worker:
         """Train until a rung, a report that is awaited, the end, a non-finite value, or `SLICE_S`, and return the step.
 
         An epoch that takes longer than `SLICE_S` is trained in several steps, of which only the last one reports it.
+
+        Raises:
+            GpuLostError: This process can no longer use the GPU.
         """
         if self._training is None or self._job is None:
             return self._failure
@@ -112,25 +134,34 @@ class Worker:
         from trainers.compute import memory
 
         where = memory.memory_ran_out(error)
+        lost = memory.gpu_is_lost()
         text = "".join(traceback.format_exception(error))
         if where is not None:
             text = f"out of memory {where}\n{text}"
             traceback.clear_frames(error.__traceback__)  # they hold the tensors
             self.close()
             memory.release()
-        return Step(reports, False, text, where is not None, self._fingerprint, self._reports_all, self._warning)
+        step = Step(reports, False, text, where is not None, self._fingerprint, self._reports_all, self._warning)
+        if lost:
+            raise GpuLostError(step) from error
+        return step
 
     def _open(self, job: Job) -> EpochTrainer:
         if job.command is not None:
             return self._open_command(job)
+        prepare_cuda(job.gpu)
         import torch
 
+        from trainers.compute import memory
         from trainers.factory import open_training
         from trainers.storage import checkpoints
 
         torch.set_num_threads(job.threads)
         add_import_paths(job.import_paths)
         recipe = Recipe.model_validate(job.recipe)
+        use_share(job.gpu, recipe.precision.device)
+        if job.gpu:
+            memory.release()  # that of the last run, since others may share the GPU
         training = open_training(job.task, recipe, job.seed, job.processes)
         found = None
         with self._warned("checkpoints not read, trained from the start"):
@@ -149,9 +180,8 @@ class Worker:
         from trainers.command.training import CommandTraining
 
         task, recipe = CommandTask.model_validate(job.command), Recipe.model_validate(job.recipe)
-        start = open_start(
-            task, recipe, job.number, job.seed, job.attempt, Path(job.outputs), command_folder(job.import_paths)
-        )
+        folder = command_folder(job.import_paths)
+        start = open_start(task, recipe, job.number, job.seed, job.attempt, Path(job.outputs), folder, job.gpu)
         return CommandTraining(task, start, recipe.budget, job.recorded, self._keep)
 
     def _advance(self, job: Job, training: EpochTrainer, reports: list[EpochReport]) -> bool:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -73,3 +73,9 @@ def test_changes_are_read_back_with_their_time() -> None:
         "module mine has changed (2026-01-02 03:04 UTC, after 3 runs)",
     ]
     assert recorded_changes({"python": "3"}) == ()
+
+
+@pytest.mark.parametrize("build", ["", "+cpu", "+cu126"])
+def test_builds_of_a_version_do_not_differ(build: str) -> None:
+    other = replace(BEFORE, packages={**BEFORE.packages, "torch": f"2.3.0{build}"})
+    assert differences(BEFORE, other) == differences(other, BEFORE) == ()

@@ -12,7 +12,7 @@ from search_spaces import Recipe
 from search_spaces.seeds import derive_seed
 from trainers.loop.user_loop import UserLoopTraining
 from trainers.sanity.probe import probe_data
-from trainers.seeding import global_stream, seed_for, stream
+from trainers.seeding import generator_states, global_stream, restore_generators, seed_for, stream
 from trainers.task import Data
 from trainers.tasks import cartpole
 from trainers.tasks.digits import Digits
@@ -46,6 +46,14 @@ def test_streams_are_independent_of_each_other_and_of_what_was_drawn_before():
     assert not torch.equal(first, torch.rand(5, generator=stream(7, "order", 3)))
     assert not torch.equal(first, torch.rand(5, generator=stream(7, "augment", 2)))
     assert not torch.equal(first, torch.rand(5, generator=stream(8, "order", 2)))
+
+
+def test_generators_of_a_gpu_are_ignored_on_a_cpu():
+    torch.manual_seed(4)
+    [state] = generator_states(torch.device("cpu"))
+    expected = torch.rand(3)
+    restore_generators([state, torch.zeros(16, dtype=torch.uint8)], torch.device("cpu"))
+    assert torch.equal(torch.rand(3), expected)
 
 
 def test_the_global_stream_restores_the_callers_state():

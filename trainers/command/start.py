@@ -12,6 +12,7 @@ from search_spaces.specs.command_task import CommandTask
 from search_spaces.values import Value
 from trainers.command.config_file import ConfigFile, read_config, write_copy
 from trainers.command.environment import inherited_environment, run_environment
+from trainers.compute.cards import HIDDEN
 
 _NONE = object()
 _SEEDS = 2**31  # a program in any language takes it for an int
@@ -37,7 +38,14 @@ class CommandStart:
 
 
 def open_start(
-    task: CommandTask, recipe: Recipe, number: int, seed: int, attempt: int, outputs: Path, folder: str
+    task: CommandTask,
+    recipe: Recipe,
+    number: int,
+    seed: int,
+    attempt: int,
+    outputs: Path,
+    folder: str,
+    gpu: float = 0.0,
 ) -> CommandStart:
     """Create the folder of a run and return the start of its command.
 
@@ -51,6 +59,7 @@ def open_start(
         attempt: Number of this start of the run, from 1.
         outputs: Folder for the files of the run.
         folder: Folder in which the command runs.
+        gpu: Number of GPUs, or a share of one; 0 hides all of them from the program.
     """
     template = task.template(recipe)
     can_resume = any(isinstance(element, WhenResuming) for element in template.elements)
@@ -68,9 +77,8 @@ def open_start(
         config=None if task.config is None else str(_write_config(Path(folder, task.config), recipe, outputs)),
         resume=resumes,
     )
-    return CommandStart(
-        render(template, inputs), run_environment(inherited_environment(), inputs), folder, outputs, resumes
-    )
+    environment = run_environment(inherited_environment(), inputs) | ({} if gpu else HIDDEN)
+    return CommandStart(render(template, inputs), environment, folder, outputs, resumes)
 
 
 def changed_values(config: ConfigFile, recipe: Recipe) -> dict[str, Value]:

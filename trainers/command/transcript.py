@@ -16,7 +16,8 @@ _DEVICES = "CUDA_VISIBLE_DEVICES"
 def opening(words: Sequence[str], environment: Mapping[str, str], reads_environment: bool) -> str:
     """Return the line before the output: the command, as a shell takes it.
 
-    Variables come before it: the visible devices, and the arguments of a program that reads them from its environment.
+    Variables come before it: the visible devices if there are any, and the arguments of a program that reads them from
+    its environment.
     What looks like a secret is left out of the variables.
 
     Args:
@@ -27,7 +28,7 @@ def opening(words: Sequence[str], environment: Mapping[str, str], reads_environm
     named = {
         name: value
         for name, value in environment.items()
-        if name == _DEVICES or (reads_environment and name.startswith(ARGUMENT_PREFIX))
+        if (name == _DEVICES and value) or (reads_environment and name.startswith(ARGUMENT_PREFIX))
     }
     variables = [f"{name}={shlex.quote(value)}" for name, value in sorted(without_secrets(named).items())]
     return PROMPT + _one_line(" ".join([*variables, shlex.join(words)]))

@@ -55,7 +55,7 @@ def _cumulative(layers: list[_NormBase]) -> Iterator[None]:
     A layer that the block does not run keeps its statistics.
     """
     before = [(copy.deepcopy(layer.state_dict()), layer.momentum, _process_group(layer)) for layer in layers]
-    hooks = [layer.register_forward_pre_hook(_count) for layer in layers if isinstance(layer, _InstanceNorm)]
+    hooks = [layer.register_forward_pre_hook(_Count()) for layer in layers if isinstance(layer, _InstanceNorm)]
     try:
         for layer in layers:
             layer.reset_running_stats()
@@ -79,7 +79,13 @@ def _process_group(layer: _NormBase) -> object:
     return getattr(layer, "process_group", None)
 
 
-def _count(layer: _InstanceNorm, _: object) -> None:
-    """Count a batch before an InstanceNorm layer averages it, which does not count batches and knows no plain mean."""
-    tracked = layer.get_buffer("num_batches_tracked").add_(1)
-    layer.momentum = 1 / tracked.item()
+class _Count:
+    """Counts a batch before an InstanceNorm layer averages it, which does not count batches and knows no plain mean."""
+
+    def __init__(self) -> None:
+        self._batches = 0  # read from the buffer of the layer, the CPU would wait for the GPU
+
+    def __call__(self, layer: _InstanceNorm, _: object) -> None:
+        layer.get_buffer("num_batches_tracked").add_(1)
+        self._batches += 1
+        layer.momentum = 1 / self._batches

@@ -1,8 +1,10 @@
 """Number formats: autocast, loss scaling, torch.compile and deterministic kernels."""
 
-import os
+import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -10,9 +12,12 @@ from torch import Tensor, nn
 
 from search_spaces.errors import UsageError
 from search_spaces.recipe.recipe import Precision
+from trainers.compute.cards import set_workspace
 from trainers.compute.rank import Rank
 from trainers.optim.modes import backward
 
+_DRIVER = Path("/proc/driver/nvidia/version")
+_BF16_SINCE = (8, 0)  # compute capability: Ampere
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -24,7 +29,9 @@ def choose_device(precision: Precision, rank: Rank) -> torch.device:
     """
     found = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if precision.device == "cuda" and not found:
-        raise UsageError("precision.device cuda: torch finds no CUDA device on this machine; use auto or cpu")
+        raise UsageError(
+            "precision.device cuda: torch finds no CUDA device; set resources.gpu on a machine with one, or use auto"
+        )
     if precision.device == "cpu" or not found:
         return torch.device("cpu")
     if rank.count == 1:
@@ -35,13 +42,46 @@ def choose_device(precision: Precision, rank: Rank) -> torch.device:
 
 
 def check_precision(precision: Precision, device: torch.device) -> None:
-    """Check that a device supports the precision.
+    """Check that a device supports the precision; warn if it only emulates it.
 
     Raises:
         UsageError: The precision is fp16 and the device is a CPU.
     """
+    if precision.kind == "bf16" and device.type == "cuda" and torch.cuda.get_device_capability(device) < _BF16_SINCE:
+        warnings.warn(
+            f"precision.kind: {torch.cuda.get_device_name(device)} only emulates bf16, slowly; use fp16 or fp32",
+            stacklevel=2,
+        )
     if precision.kind == "fp16" and device.type != "cuda":
         raise UsageError(f"precision.kind fp16 needs CUDA, found {device.type}; use bf16 or fp32")
+
+
+def gpu_record(device: torch.device) -> dict[str, str]:
+    """Return on what a run is trained: the model of the GPU and the versions of its software; empty for a CPU."""
+    if device.type != "cuda":
+        return {}
+    cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]  # untyped in torch
+    versions = f"driver {_driver()}, CUDA {torch.version.cuda}, cuDNN {cudnn}, TF32 off"
+    return {"device": torch.cuda.get_device_name(device), "cuda": versions}
+
+
+def _driver() -> str:
+    try:
+        found = re.search(r"\d+\.\d+(\.\d+)?", _DRIVER.read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        return "unknown"
+    return found[0] if found else "unknown"
+
+
+@contextmanager
+def _full_fp32() -> Iterator[None]:
+    """Compute fp32 without TF32 inside the block."""
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
 
 
 class Arithmetic:
@@ -56,6 +96,7 @@ class Arithmetic:
         self._precision = precision
         self._device = device
         self._scaler = torch.amp.GradScaler(device.type, enabled=precision.kind == "fp16")
+        set_workspace()  # before the first matrix product
 
     @property
     def skips_steps(self) -> bool:
@@ -64,7 +105,12 @@ class Arithmetic:
 
     def compiled(self, model: nn.Module) -> nn.Module:
         """Return the model, compiled if the recipe says so; both share the same weights."""
-        return cast("nn.Module", torch.compile(model)) if self._precision.compile else model
+        if not self._precision.compile:
+            return model
+        # torch keeps few compiled forms of one piece of code, and all trainings of a process share them. A training
+        # that found no room there would not be compiled, without a word.
+        torch.compiler.reset()
+        return cast("nn.Module", torch.compile(model))
 
     def forward(self, model: nn.Module, inputs: Tensor) -> Tensor:
         """Return the logits of a batch in fp32, in which the loss is computed."""
@@ -73,8 +119,16 @@ class Arithmetic:
         return logits if self._precision.kind == "fp32" else logits.float()
 
     def autocast(self) -> torch.autocast:
-        """Return the context for a forward pass."""
+        """Return the context for a forward pass of the training."""
         kind = self._precision.kind
+        return torch.autocast(self._device.type, dtype=_DTYPES[kind], enabled=kind != "fp32")
+
+    def evaluation(self) -> torch.autocast:
+        """Return the context for an evaluation: as `autocast`, but in fp32 instead of fp16.
+
+        Large logits overflow in fp16, where nothing scales them, and the training would count as diverged.
+        """
+        kind = "fp32" if self._precision.kind == "fp16" else self._precision.kind
         return torch.autocast(self._device.type, dtype=_DTYPES[kind], enabled=kind != "fp32")
 
     def backward(self, loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
@@ -92,12 +146,18 @@ class Arithmetic:
 
     @contextmanager
     def kernels(self) -> Iterator[None]:
-        """Use deterministic kernels inside the block if the recipe says so, and restore the previous settings."""
+        """Set the kinds of kernels inside the block as the recipe says, and restore the previous settings.
+
+        fp32 is fp32: torch would use TF32 for convolutions and not for matrix products. `bf16` is for speed.
+        """
+        with _full_fp32(), self._deterministic():
+            yield
+
+    @contextmanager
+    def _deterministic(self) -> Iterator[None]:
         if not self._precision.deterministic:
             yield
             return
-        # cuBLAS reads this at its first use; without it a deterministic matrix product raises an error.
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         before = torch.are_deterministic_algorithms_enabled()
         warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
         benchmark = torch.backends.cudnn.benchmark

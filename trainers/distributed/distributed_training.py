@@ -21,6 +21,7 @@ import torch
 
 from search_spaces.errors import RunError, SweepsError
 from search_spaces.recipe.recipe import Recipe
+from trainers.compute.memory import RankMemoryError
 from trainers.compute.rank import Rank
 from trainers.distributed.rank_process import Call, Reply, Start, serve
 from trainers.loop.advance import Advancing
@@ -173,7 +174,10 @@ class DistributedTraining(Advancing):
         if own_error is not None:
             raise own_error
         reason = "it closed its pipe" if reply is None else str(reply.error)
-        raise RunError(f"rank {index} of {count} failed during {call}:\n{reason}")
+        message = f"rank {index} of {count} failed during {call}:\n{reason}"
+        if reply is not None and reply.out_of_memory is not None:
+            raise RankMemoryError(message, reply.out_of_memory)
+        raise RunError(message)
 
 
 def _receive(link: Connection) -> Reply | None:

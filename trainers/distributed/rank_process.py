@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -25,6 +25,8 @@ from torch import distributed
 
 from search_spaces.errors import SweepsError
 from search_spaces.recipe.recipe import Recipe
+from trainers.compute.cards import cuda_environment, take_environment
+from trainers.compute.memory import memory_ran_out
 from trainers.compute.precision import choose_device
 from trainers.compute.rank import Rank
 from trainers.loop.training import Training
@@ -32,8 +34,9 @@ from trainers.reports import EpochReport
 from trainers.storage import checkpoints
 from trainers.task_lookup import load_task
 
-# The other ranks wait for the evaluations of the first one, however long they take. The parent handles dead processes.
-COLLECTIVE_TIMEOUT = timedelta(days=7)
+# Longer than any evaluation of the first rank, for which the others wait, and short enough to end a run that hangs
+# without a death. The parent handles dead processes.
+COLLECTIVE_TIMEOUT = timedelta(hours=2)
 
 Call = Literal["open", "advance", "state_dict", "load_state_dict"]
 
@@ -67,6 +70,7 @@ class Start:
     threads: int
     rendezvous_file: str
     streams: Streams = field(default_factory=Streams)
+    environment: Mapping[str, str] = field(default_factory=cuda_environment)
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,7 @@ class Reply:
         finished: Whether the training is finished.
         value: Return value of the call in the first rank.
         error: Exception of the call if it is a `SweepsError`, otherwise the text of its traceback.
+        out_of_memory: Where memory ran out, if that is the error.
     """
 
     epoch: int = 0
@@ -86,6 +91,7 @@ class Reply:
     finished: bool = False
     value: Any = None
     error: SweepsError | str | None = None
+    out_of_memory: str | None = None
 
 
 def serve(link: Connection, start: Start) -> None:
@@ -102,7 +108,7 @@ def serve(link: Connection, start: Start) -> None:
     except BaseException as error:  # noqa: BLE001  user code may raise anything; the parent raises it again
         failure = error if isinstance(error, SweepsError) else traceback.format_exc()
         with suppress(OSError):  # the parent is dead
-            link.send_bytes(pickle.dumps(Reply(error=failure)))
+            link.send_bytes(pickle.dumps(Reply(error=failure, out_of_memory=memory_ran_out(error))))
         # Stay alive until the parent has stopped the others, which would report lost connections.
         _call(link)
 
@@ -115,6 +121,7 @@ def _end_with_parent() -> None:
 
 
 def _open(start: Start) -> Training:
+    take_environment(start.environment)  # the fork server may have that of an earlier run
     torch.set_num_threads(start.threads)
     task = load_task(start.reference)
     device = choose_device(start.recipe.precision, start.rank)

@@ -57,12 +57,26 @@ class Evaluation(NamedTuple):
         )
 
 
-def logits(model: nn.Module, split: Split) -> Tensor:
+def evaluated_together(batch_size: int, device: torch.device) -> int:
+    """Return how many examples to evaluate at once.
+
+    On a GPU as many as a micro-batch of the training has, whose memory is known to suffice; a CPU takes more, which is
+    faster.
+
+    Args:
+        batch_size: ``budget.batch_size`` of the recipe.
+        device: Device of the model.
+    """
+    return MAX_BATCH if device.type == "cpu" else min(MAX_BATCH, batch_size)
+
+
+def logits(model: nn.Module, split: Split, batch_size: int = MAX_BATCH) -> Tensor:
     """Run a classifier on a split in eval mode and restore its mode.
 
     Args:
         model: Model that maps inputs ``(n, ...)`` to logits ``(n, classes)``.
         split: Inputs ``(n, ...)`` and targets ``(n,)``, on the model's device.
+        batch_size: Number of examples per forward pass.
 
     Returns:
         Logits ``(n, classes)`` in the type that the model returns.
@@ -71,7 +85,7 @@ def logits(model: nn.Module, split: Split) -> Tensor:
     model.eval()
     try:
         with torch.inference_mode():
-            return torch.cat([model(inputs) for inputs in torch.split(split.inputs, MAX_BATCH)])
+            return torch.cat([model(inputs) for inputs in torch.split(split.inputs, batch_size)])
     finally:
         model.train(was_training)
 
@@ -111,8 +125,10 @@ def expected_calibration_error(confidence: Tensor, correct: Tensor) -> Tensor:
     Returns:
         A float64 scalar in ``[0, 1]``: the mean of ``|confidence - accuracy|`` over the bins, weighted by their shares.
     """
-    confidence = confidence.double()
-    edges = torch.arange(1, ECE_BINS, dtype=torch.float64, device=confidence.device) / ECE_BINS
+    # On the CPU: on CUDA, a weighted bincount adds in a random order, and raises an error if kernels are deterministic.
+    device = confidence.device
+    confidence, correct = confidence.cpu().double(), correct.cpu().double()
+    edges = torch.arange(1, ECE_BINS, dtype=torch.float64) / ECE_BINS
     bins = torch.bucketize(confidence, edges, right=False)
-    gap = torch.bincount(bins, weights=confidence - correct.double(), minlength=ECE_BINS)
-    return gap.abs().sum() / len(confidence)
+    gap = torch.bincount(bins, weights=confidence - correct, minlength=ECE_BINS)
+    return (gap.abs().sum() / len(confidence)).to(device)

@@ -22,7 +22,7 @@ def check_fgsm(signals: Signals, inputs: Tensor) -> None:
         raise UsageError(f"signals.fgsm needs float inputs, found inputs {describe_tensor(inputs)}; set it to []")
 
 
-def gradient_signs(model: nn.Module, split: Split) -> Tensor:
+def gradient_signs(model: nn.Module, split: Split, batch_size: int = MAX_BATCH) -> Tensor:
     """Return the sign of the gradient of every example's cross entropy with respect to its input.
 
     The model runs in eval mode and in the precision of the weights; its mode is restored and the gradients of its
@@ -33,13 +33,14 @@ def gradient_signs(model: nn.Module, split: Split) -> Tensor:
     Args:
         model: Model that maps inputs ``(n, ...)`` to logits ``(n, classes)``.
         split: Float inputs ``(n, ...)`` and targets ``(n,)``, on the model's device.
+        batch_size: Number of examples per pass.
 
     Returns:
         Values -1, 0 or 1, in the shape and type of the inputs.
     """
     was_training = model.training
     model.eval()
-    batches = zip(torch.split(split.inputs, MAX_BATCH), torch.split(split.targets, MAX_BATCH), strict=True)
+    batches = zip(torch.split(split.inputs, batch_size), torch.split(split.targets, batch_size), strict=True)
     try:
         with torch.enable_grad(), _kernels(model):
             return torch.cat([_signs(model, *batch) for batch in batches])

@@ -1,10 +1,9 @@
 """Prune a model by setting its smallest weights to zero."""
 
-import copy
-
 import torch
 from torch import nn
 
+from trainers.compute.memory import copied_model
 from trainers.optim.param_groups import split_parameters
 
 
@@ -21,7 +20,7 @@ def pruned_copy(model: nn.Module, fraction: float) -> nn.Module:
         fraction: Fraction of the matrices' weights to prune, in ``(0, 1)``; rounded to a whole number of weights.
     """
     # split_parameters() lists trainable parameters only; here frozen matrices count too.
-    sparse = copy.deepcopy(model).requires_grad_(True)
+    sparse = copied_model(model).requires_grad_(True)
     parameters = dict(sparse.named_parameters())
     matrices = [parameters[name] for name in split_parameters(sparse, "matrices", decay_embeddings=False).decayed]
     if not matrices:

@@ -15,7 +15,7 @@ from search_spaces.metric_names import metric_name, with_temperature
 from search_spaces.recipe.recipe import Recipe
 from trainers.compute.batch_norm import recompute_statistics
 from trainers.compute.precision import Arithmetic
-from trainers.evaluation.evaluate import Evaluation, logits, per_example
+from trainers.evaluation.evaluate import Evaluation, evaluated_together, logits, per_example
 from trainers.evaluation.fgsm import gradient_signs
 from trainers.evaluation.pruning import pruned_copy
 from trainers.evaluation.temperature import fit_temperature
@@ -53,7 +53,7 @@ class Scorer:
 
     Args:
         recipe: Recipe of the training, whose ``signals`` select additional metrics.
-        arithmetic: Precision of the training, which is also used for evaluation.
+        arithmetic: Precision of the training, which evaluates in it; instead of fp16, in fp32.
         data: Splits of the training.
     """
 
@@ -62,6 +62,7 @@ class Scorer:
         self._batch_size = recipe.budget.batch_size
         self._arithmetic = arithmetic
         self._data = data
+        self._at_once = evaluated_together(self._batch_size, data.val.targets.device)
 
     def score(self, weights: str, model: nn.Module) -> ScoredWeights:
         """Evaluate a model on ``val``."""
@@ -108,7 +109,7 @@ class Scorer:
         metrics: dict[str, float] = {}
         for fraction in self._signals.pruning:
             sparse = pruned_copy(model, fraction)
-            with self._arithmetic.autocast():  # also of frozen parts, which are pruned as well
+            with self._arithmetic.evaluation():  # also of frozen parts, which are pruned as well
                 recompute_statistics(sparse, self._data.train.inputs, self._batch_size)
             for name, split in self._held_out():
                 metrics |= self._evaluate(sparse, split).metrics(name, metric_names.pruned(fraction))
@@ -119,19 +120,21 @@ class Scorer:
         if not self._signals.fgsm:
             return metrics
         for name, split in self._held_out():
-            signs = gradient_signs(model, split)
+            signs = gradient_signs(model, split, self._at_once)
             for epsilon in self._signals.fgsm:
                 # Without autocast, like the gradient: rounding to bf16 would lose a small epsilon.
                 moved = Split(split.inputs + epsilon * signs, split.targets)
-                metrics |= per_example(logits(model, moved), split.targets).metrics(name, metric_names.fgsm(epsilon))
+                metrics |= per_example(logits(model, moved, self._at_once), split.targets).metrics(
+                    name, metric_names.fgsm(epsilon)
+                )
         return metrics
 
     def _held_out(self) -> Iterable[tuple[str, Split]]:
         return ("val", self._data.val), ("test", self._data.test)
 
     def _logits(self, model: nn.Module, split: Split) -> Tensor:
-        with self._arithmetic.autocast():
-            return logits(model, split)
+        with self._arithmetic.evaluation():
+            return logits(model, split, self._at_once)
 
     def _evaluate(self, model: nn.Module, split: Split) -> Evaluation:
         return per_example(self._logits(model, split), split.targets)

@@ -57,7 +57,7 @@ class Mixing:
             return Mixed(batch.inputs, batch.targets, batch.targets, 1.0)
         kind = self._kinds[self._random.integers(len(self._kinds))]
         share = float(self._random.beta(self._alphas[kind], self._alphas[kind]))
-        partners = torch.from_numpy(self._random.permutation(len(batch))).to(batch.targets.device)
+        partners = torch.from_numpy(self._random.permutation(len(batch))).to(batch.targets.device, non_blocking=True)
         if kind == "mixup":
             inputs = share * batch.inputs + (1.0 - share) * batch.inputs[partners]
         else:

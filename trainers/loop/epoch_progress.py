@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from trainers.compute.memory import cpu_copy
 from trainers.loop.augmentation import Mixing
 from trainers.loop.gradient_stats import GradientStats
 
@@ -67,7 +68,7 @@ class EpochProgress:
             "seconds": self.seconds,
             "peak_memory": dict(self.peak_memory),
             "mixing": self.mixing.state_dict(),
-            "stats": self.stats.state_dict(),
+            "stats": cpu_copy(self.stats.state_dict()),
             "ranks": ranks,
         }
 

@@ -44,7 +44,8 @@ class GradientStats:
 
     def gradient(self) -> Tensor:
         """Record the gradient of a step before it is clipped, and return its global norm."""
-        gradients = [self._zero if p.grad is None else p.grad for p in self._parameters]
+        # Detached, since gradients of Sophia hold the graph of their step, with all its memory.
+        gradients = [self._zero if p.grad is None else p.grad.detach() for p in self._parameters]
         # The kernel that torch's clip_grad_norm_ uses, which keeps only the total.
         norms = torch.stack(torch._foreach_norm(gradients))
         self._norms.append(norms)
@@ -100,6 +101,8 @@ class GradientStats:
         layers = by_parameter[:, self._is_layer.to(by_parameter.device)].mean(dim=0)
         clip = self._regularization.clip_norm or self._regularization.clip_value or math.inf
         weights = torch.cat([layer.detach().flatten() for layer in self._layers])
+        # Layer by layer: several numbers for each weight at once would need more memory than the training.
+        near_zero = torch.stack([(layer.detach().abs() < NEAR_ZERO).count_nonzero() for layer in self._layers]).sum()
         values = {
             "grad_norm": totals.mean(),
             "grad_norm_max": totals.max(),
@@ -108,7 +111,7 @@ class GradientStats:
             "clip_rate": (largest > clip).double().mean(),
             "update_ratio": self._ratio,
             "weight_norm": torch.linalg.vector_norm(weights, dtype=torch.float64),
-            "near_zero": (weights.abs() < NEAR_ZERO).double().mean(),
+            "near_zero": near_zero.double() / len(weights),
         }
         return {f"train/{name}": value.item() for name, value in values.items()}
 

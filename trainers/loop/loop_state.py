@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from search_spaces.errors import RunError
+from trainers.compute.memory import cpu_copy
 from trainers.storage import checkpoints
 
 _ARRAY = "numpy.ndarray"  # {_ARRAY: (dtype, shape, bytes)} stands for an array, and with the shape None for a scalar
@@ -24,14 +25,19 @@ def to_stored(state: dict[str, Any]) -> dict[str, Any]:
         RunError: A value cannot be copied or stored; the message names its key.
     """
     try:
-        copied = copy.deepcopy(state)
-    except Exception as error:
-        raise _not_stored(*_not_copied(state, "state")) from error
-    try:
-        stored: dict[str, Any] = _stored(copied, "state")
+        stored: dict[str, Any] = _stored(_copied(state), "state")
     except RecursionError:
         raise RunError("state: a list or dict of it contains itself, which cannot be stored") from None
     return stored
+
+
+def _copied(state: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return cpu_copy(state)
+    except RecursionError:
+        raise
+    except Exception as error:
+        raise _not_stored(*_not_copied(state, "state")) from error
 
 
 def from_stored(value: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from search_spaces.recipe.recipe import Patience
+from trainers.compute.memory import cpu_copy
 
 
 class Stopper:
@@ -34,7 +35,7 @@ class Stopper:
         if loss < self._best - self._patience.min_delta:
             self._best, self._bad_epochs = loss, 0
             if self._patience.restore_best:
-                self._weights = copy.deepcopy(model.state_dict())
+                self._weights = cpu_copy(model.state_dict())
         else:
             self._bad_epochs += 1
 

@@ -7,6 +7,7 @@ from torch import nn
 
 from search_spaces.recipe.optimizers import Optimizer
 from search_spaces.recipe.recipe import Recipe
+from trainers.compute.memory import cpu_copy
 from trainers.optim.modes import eval_mode, train_mode
 from trainers.optim.optimizers import build_optimizer
 from trainers.optim.schedules import PlateauState, after_epoch, batch_factor, factor, first_step, weight_decay_factor
@@ -74,7 +75,7 @@ class Stepper:
     def state_dict(self) -> dict[str, Any]:
         """Return a snapshot, including which of two optimizers is current."""
         return {
-            "optimizer": copy.deepcopy(self.optimizer.state_dict()),
+            "optimizer": cpu_copy(self.optimizer.state_dict()),
             "switched": self._switched,
             "plateau": tuple(self._plateau),
         }

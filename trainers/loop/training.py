@@ -10,7 +10,6 @@ checkpoint. So a training that resumes from a checkpoint is bit-identical to one
 numbers do not depend on how many steps a call trains. (On CUDA, only if the kernels of the model are deterministic.)
 """
 
-import copy
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -26,8 +25,8 @@ from search_spaces.recipe.recipe import Recipe
 from search_spaces.seeds import derive_seed
 from trainers.compute.batch_norm import recompute_statistics
 from trainers.compute.batches import check_batches, needs_two, split_steps
-from trainers.compute.memory import peak_memory, reset_peak_memory, wait_for
-from trainers.compute.precision import Arithmetic, check_precision, choose_device
+from trainers.compute.memory import cpu_copy, peak_memory, reset_peak_memory, wait_for
+from trainers.compute.precision import Arithmetic, check_precision, choose_device, gpu_record
 from trainers.compute.rank import ALONE, Rank
 from trainers.evaluation.fgsm import check_fgsm
 from trainers.evaluation.scorer import ScoredWeights, Scorer
@@ -80,6 +79,7 @@ class Training(Advancing):
             initialize_lazy_layers(self.model, self._data.train.inputs)
             self.model.to(self._device)
         self._fingerprint = fingerprint(self.model, data_order(len(self._data.train), seed), self._data)
+        self._fingerprint |= gpu_record(self._device)
         if recipe.model.sync_batch_norm:
             self.model = rank.with_sync_batch_norm(self.model, self._device)
 
@@ -113,7 +113,10 @@ class Training(Advancing):
 
     @property
     def fingerprint(self) -> Mapping[str, str]:
-        """Digests of the start of this training: ``weights``, ``order`` and ``split``; they are equal within a pair."""
+        """Digests of the start of this training: ``weights``, ``order`` and ``split``; they are equal within a pair.
+
+        On a GPU also its model as ``device``, and ``cuda``: driver, CUDA, cuDNN and kernels.
+        """
         return self._fingerprint
 
     def advance(self, steps: int) -> EpochReport | None:
@@ -242,7 +245,7 @@ class Training(Advancing):
     def _update_statistics(self) -> None:
         """Give all weights that are evaluated after this epoch BatchNorm statistics of their own."""
         train, recipe = self._data.train, self._recipe
-        with self._arithmetic.autocast():
+        with self._arithmetic.evaluation():
             if self._stepper.evaluates_other_weights:
                 recompute_statistics(self.model, train.inputs, recipe.budget.batch_size, recipe.groups.frozen)
             self._rank.broadcast_buffers(self.model)
@@ -266,7 +269,7 @@ class Training(Advancing):
         return [raw, self._scorer.score(self._average.weights, averaged)]
 
     def state_dict(self) -> dict[str, Any]:
-        """Return a snapshot to resume from: copies of tensors and plain values.
+        """Return a snapshot to resume from: copies of tensors, on the CPU, and plain values.
 
         Schedules are functions of the position and have no state of their own. With several ranks, each has to call
         this.
@@ -275,7 +278,7 @@ class Training(Advancing):
         return {
             "epoch": self._epoch,
             "progress": progress and progress.state_dict(self._rank.gather(progress.of_this_rank())),
-            "model": copy.deepcopy(self.model.state_dict()),
+            "model": cpu_copy(self.model.state_dict()),
             **self._stepper.state_dict(),
             "patience": self._stopper.state_dict(),
             "averaging": self._average.state_dict() if self._average else None,

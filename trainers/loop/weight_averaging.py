@@ -1,16 +1,16 @@
 """Average the weights during a training (EMA, SWA), or keep its best weights, beside the trained weights."""
 
-import copy
 import math
 from typing import Any
 
 import torch
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from search_spaces.recipe.averaging import EMA, SWA, Best, NoAverage
 from search_spaces.recipe.recipe import Recipe
 from trainers.compute.batch_norm import recompute_statistics
+from trainers.compute.memory import cpu_copy, flatten_recurrent
 from trainers.optim.schedules import first_step
 from trainers.task import Split
 
@@ -35,10 +35,8 @@ class Average:
         self._frozen = recipe.groups.frozen
         self._steps_per_epoch = steps_per_epoch
         self._total_steps = recipe.budget.epochs * steps_per_epoch
-        rule = None  # the plain mean
-        if isinstance(self._averaging, EMA):
-            rule = get_ema_multi_avg_fn(self._averaging.decay)  # type: ignore[no-untyped-call]  # torch's own
-        self._averaged = AveragedModel(model, multi_avg_fn=rule).requires_grad_(False)
+        self._averaged = AveragedModel(model).requires_grad_(False)  # the plain mean
+        flatten_recurrent(self._averaged)
         # It is compared with 0 at every step; on a GPU, the CPU would have to wait for it.
         self._averaged.n_averaged = self._averaged.n_averaged.cpu()
         if isinstance(self._averaging, Best):
@@ -64,9 +62,22 @@ class Average:
     def after_step(self, model: nn.Module, steps: int) -> None:
         """Update the average with the weights after ``steps`` optimizer steps."""
         if isinstance(self._averaging, EMA):
-            if self._only_copies(self._averaging, steps):
+            if self._only_copies(self._averaging, steps) or self._averaged.n_averaged == 0:
                 self._averaged.n_averaged.zero_()  # the next update copies
-            self._averaged.update_parameters(model)
+                self._averaged.update_parameters(model)
+            else:
+                self._mix(model, 1.0 - self._averaging.decay)
+
+    @torch.no_grad()
+    def _mix(self, model: nn.Module, share: float) -> None:
+        """Move the average of an EMA towards the weights by a share of the difference.
+
+        torch's `update_parameters` does the same after it has sent `n_averaged` to the GPU, for which the CPU waits.
+        """
+        torch._foreach_lerp_(list(self._averaged.parameters()), list(model.parameters()), share)
+        self._averaged.n_averaged += 1
+        for averaged, current in zip(self._averaged.module.buffers(), model.buffers(), strict=True):
+            averaged.copy_(current)
 
     def after_epoch(self, model: nn.Module, epoch: int, train: Split) -> None:
         """Update the average with the weights after ``epoch`` epochs."""
@@ -95,7 +106,7 @@ class Average:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the averaged weights and the number of averaged models."""
-        return copy.deepcopy(self._averaged.state_dict())
+        return cpu_copy(self._averaged.state_dict())
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume from a snapshot."""

@@ -33,9 +33,10 @@ class PretrainedClassifier(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Map tokens ``(n, length)`` to logits ``(n, classes)``."""
         mask = inputs != self.padding
-        # Remove the columns that are padding in every row, to save time.
-        longest = max(1, int(mask.sum(1).max()))
-        inputs, mask = inputs[:, :longest], mask[:, :longest]
+        if inputs.device.type == "cpu":  # a GPU would have to be waited for at every step
+            # Remove the columns that are padding in every row, to save time.
+            longest = max(1, int(mask.sum(1).max()))
+            inputs, mask = inputs[:, :longest], mask[:, :longest]
         states: Tensor = self.backbone(input_ids=inputs, attention_mask=mask.long()).last_hidden_state
         weights = mask.unsqueeze(2).to(states.dtype)
         mean = (states * weights).sum(1) / weights.sum(1).clamp(min=1.0)

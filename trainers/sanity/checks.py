@@ -20,7 +20,7 @@ from search_spaces.values import counted
 from trainers.check import Check, Outcome, failed, passed, warned
 from trainers.compute.batches import split_batches
 from trainers.compute.memory import peak_memory, reset_peak_memory
-from trainers.evaluation.evaluate import logits, per_example
+from trainers.evaluation.evaluate import evaluated_together, logits, per_example
 from trainers.sanity.lr_curve import Suggestion, rate_text
 from trainers.sanity.lr_finder import scan
 from trainers.sanity.probe import Probe, probe_data
@@ -206,8 +206,9 @@ def _evaluate(probe: Probe, rate: float, steps: int) -> ShortTraining:
     val = evenly_spaced(probe.data.val, SCORED_EXAMPLES)
     train = evenly_spaced(probe.data.train, len(val))
     probe.update_statistics()
-    with probe.arithmetic.autocast():
-        on_val, on_train = (per_example(logits(probe.model, split), split.targets) for split in (val, train))
+    at_once = evaluated_together(probe.recipe.budget.batch_size, val.targets.device)
+    with probe.arithmetic.evaluation():
+        on_val, on_train = (per_example(logits(probe.model, split, at_once), split.targets) for split in (val, train))
     counts = torch.bincount(probe.data.train.targets).double()
     # One more example per class, so that the loss of a class that only val has is finite.
     shares = functional.pad(counts, (0, max(0, int(val.targets.max()) + 1 - len(counts)))) + 1.0

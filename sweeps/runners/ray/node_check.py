@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from search_spaces import SpaceSpec, UsageError
+from sweeps.changes import comparable
 from sweeps.import_paths import add_import_paths
 from trainers.storage.address import open_folder
 from trainers.storage.folder import Folder
@@ -92,7 +93,7 @@ def lacks(expected: Expectation) -> tuple[str, ...]:
 def _lacks(expected: Expectation) -> Iterator[str]:
     here = versions()
     for name, wanted in expected.versions.items():
-        if here.get(name) != wanted:
+        if comparable(here[name]) != comparable(wanted):
             yield f"it has {name} {here.get(name)}, the driver has {wanted}: install the same version on both"
     if expected.folder and (problem := _folder_problem(expected)):
         yield problem

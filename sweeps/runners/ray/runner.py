@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -36,7 +37,8 @@ from sweeps.runners.ray.node_check import Expectation, lacks
 from sweeps.runners.ray.nodes import bundle, capacity, check, lacking, nodes, selector
 from sweeps.runners.ray.output_file import OutputFile, output_path, remove_outputs
 from sweeps.runners.ray.trials import RayJobs
-from sweeps.runners.worker import Worker
+from sweeps.runners.worker import GpuLostError, Worker
+from trainers.compute.cards import prepare_cuda
 
 if TYPE_CHECKING:
     from ray.tune.execution.tune_controller import TuneController
@@ -163,6 +165,8 @@ class RunTrainable(Trainable):
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         self._node = ray.get_runtime_context().get_node_id()
         logging.getLogger("ray.tune").setLevel(logging.ERROR)  # its advice would be in the output of the first run
+        if config["job"]["command"] is None:
+            prepare_cuda(config["job"]["gpu"])  # before the check of the node imports the code of the user
         self._output = OutputFile()
         self._worker = Worker()
         # A node that joined later was not checked when the sweep started.
@@ -175,7 +179,8 @@ class RunTrainable(Trainable):
         if not self._lacks:
             self._output.begin(output_path(new_config["output"]))
             self._rungs = new_config["job"]["rungs"]
-            self._worker.start(Job(**new_config["job"]))
+            with _ending_without_gpu():
+                self._worker.start(Job(**new_config["job"]))
         return True
 
     def step(self) -> dict[str, Any]:
@@ -183,13 +188,25 @@ class RunTrainable(Trainable):
         found = {"node": self._node, "lacks": self._lacks}
         if self._lacks:
             return {"step": None, "output": None, **found}
-        step = self._worker.step()
+        with _ending_without_gpu():
+            step = self._worker.step()
         return {"step": step, "output": self._output.news(may_end(step, self._rungs)), **found}
 
     def cleanup(self) -> None:
         """End the processes of the last job."""
         self._worker.close()
         self._output.end()
+
+
+@contextmanager
+def _ending_without_gpu() -> Iterator[None]:
+    """End this process if it can no longer use its GPU, so that the run is tried again in another one."""
+    try:
+        yield
+    except GpuLostError as error:
+        sys.stderr.write(f"{error.step.error}\nthis process ends, since CUDA fails in it from now on\n")
+        sys.stderr.flush()
+        os._exit(1)
 
 
 def may_end(step: Step, rungs: Sequence[int]) -> bool:

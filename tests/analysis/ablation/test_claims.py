@@ -100,6 +100,15 @@ def test_runs_that_should_share_a_split_and_do_not() -> None:
     assert "runs in 1 of 10 pairs (first: 1) do not have the same split" in verdict_sentence(spec, claim)
 
 
+def test_a_pair_on_two_models_of_gpus_is_not_comparable() -> None:
+    shared = {"split": "matched 1", "order": "matched 1", "weights": "matched 1"}
+    marks = {2: shared | {"device": "NVIDIA A100", "cuda": "1"}, 3: shared | {"device": "NVIDIA H100", "cuda": "2"}}
+    spec = spec_of()
+    [claim] = claims(evidence_of(spec, seeded(-0.2), marks))
+    assert claim.verdict is Verdict.NOT_COMPARABLE
+    assert "(first: 1) do not have the same model of GPU" in verdict_sentence(spec, claim)
+
+
 def test_different_models_may_start_from_different_weights() -> None:
     spec = spec_of(TEXT.replace("regularization.label_smoothing: 0.1", "model.width: 32"))
     marks = {

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from search_spaces import Metric, UsageError, load_space
+from search_spaces import Metric, Resources, UsageError, load_space
 from search_spaces.files.space_loader import parse_space
 from sweeps.console.output import open_console
 from sweeps.console.terminal_plot import Canvas, log_plot
@@ -67,6 +67,11 @@ class Odd(BaseException):
 class OddlyLeaving(Line):
     def model(self, recipe):
         raise Odd("no model today")
+
+class Seeing(Line):
+    def model(self, recipe):
+        import os
+        raise RuntimeError(f"it sees {os.environ['CUDA_VISIBLE_DEVICES']!r}")
 
 class Late(Line):
     def model(self, recipe):
@@ -132,6 +137,16 @@ def test_a_task_that_cannot_be_trained_is_one_error(task: str, words: str) -> No
     metric = Metric(name="val/return" if task == "cartpole" else "val/accuracy", goal="maximize")
     with pytest.raises(UsageError, match=words):
         task_report.check(space(task=task, metric=metric), console)
+
+
+@pytest.mark.usefixtures("own_tasks")
+@pytest.mark.parametrize(
+    ("gpu", "words"), [(0.0, "it sees ''"), (1.0, r"^resources\.gpu: 1 of a GPU, but torch .* finds no CUDA device")]
+)
+def test_the_child_uses_the_gpus_of_a_run(monkeypatch: pytest.MonkeyPatch, gpu: float, words: str) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")  # no machine has it
+    with pytest.raises(UsageError, match=words):
+        next(ask("timing", space(task="own_inspected:Seeing", resources=Resources(gpu=gpu))))
 
 
 @pytest.mark.usefixtures("own_tasks")

@@ -13,9 +13,11 @@ import pytest
 import torch
 
 from search_spaces import SGD, Budget, Recipe
+from search_spaces.recipe.recipe import Precision
 from sweeps.engine.messages import Job, Step
 from sweeps.runners import worker as worker_module
-from sweeps.runners.worker import Worker, next_steps
+from sweeps.runners.worker import GpuLostError, Worker, next_steps
+from trainers.compute import memory
 from trainers.reports import EpochReport, Position
 from trainers.storage import checkpoints
 from trainers.storage.address import open_folder
@@ -334,6 +336,15 @@ LOOP = """
         yield {"val/x": float("nan")}
         yield {"val/x": 1.0}
     """
+CARDS = """
+    import os
+
+    imported_with = os.environ["CUDA_VISIBLE_DEVICES"]
+
+    def train(config, seed, state=None):
+        for _ in range(5):
+            yield {"val/x": float(imported_with == os.environ["CUDA_VISIBLE_DEVICES"] == config["custom"]["cards"])}
+    """
 LOOP_RECIPE = Recipe(budget=Budget(epochs=5), custom={"slope": 0.5}).model_dump(mode="json")
 
 
@@ -354,6 +365,52 @@ def test_a_loop_is_trained_to_its_budget_and_continued(tmp_path: Path, module: A
     assert again[-1].fingerprint == {}
     assert not again[-1].reports_all
     assert "final.ckpt" in stored(tmp_path)
+
+
+@pytest.mark.parametrize(("gpu", "cards"), [(0.0, ""), (0.5, "GPU-1")])
+def test_a_run_without_a_share_sees_no_gpu(
+    module: Any, monkeypatch: pytest.MonkeyPatch, gpu: float, cards: str
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-1")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu > 0)
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", lambda share: None)
+    released: list[bool] = []
+    monkeypatch.setattr(memory, "release", lambda: released.append(True))
+    recipe = Recipe(budget=Budget(epochs=5), custom={"cards": cards}).model_dump(mode="json")
+    name = f"their_cards_{len(cards)}"  # a task is imported once per process
+    worker, paths = Worker(), module(name, CARDS)
+    worker.start(job(None, task=f"{name}:train", recipe=recipe, import_paths=paths, gpu=gpu, rungs=()))
+    assert [report.metrics["val/x"] for report in reports(steps(worker))] == [1.0] * 5
+    assert len(released) == (gpu > 0)  # the memory of the last run
+
+
+def test_a_worker_that_can_no_longer_use_its_gpu_raises_after_the_epochs(
+    module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = loop(module, "broken", rungs=())
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+
+    def synchronize() -> None:
+        raise torch.AcceleratorError("CUDA error: device-side assert triggered")
+
+    monkeypatch.setattr(torch.cuda, "synchronize", synchronize)
+    with pytest.raises(GpuLostError, match="can no longer use the GPU") as raised:
+        worker.step()
+    assert [report.epoch for report in raised.value.step.reports] == [1]
+    assert "KeyError: 'their mistake'" in str(raised.value.step.error)
+
+
+@pytest.mark.parametrize("device", ["auto", "cuda"])
+def test_a_run_with_a_share_of_a_gpu_that_torch_does_not_find_fails(
+    monkeypatch: pytest.MonkeyPatch, device: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    worker = Worker()
+    recipe = RECIPE.model_copy(update={"precision": Precision(device=device)})
+    worker.start(job(None, recipe=recipe.model_dump(mode="json"), gpu=0.25))
+    step = worker.step()
+    assert "UsageError: resources.gpu: 0.25 of a GPU, but torch " in str(step.error)
+    assert not step.out_of_memory
 
 
 def test_a_loop_that_ends_early_has_failed_after_its_epochs(tmp_path: Path, module: Any) -> None:

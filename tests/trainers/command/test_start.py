@@ -15,11 +15,16 @@ RESUMABLE = ("sh", "train.sh", "${args}", "--steps", "${steps}", "${resume:--fro
 
 
 def start(
-    folder: Path, command: tuple[str, ...] = RESUMABLE, attempt: int = 1, seed: int = 7, **fields: Any
+    folder: Path,
+    command: tuple[str, ...] = RESUMABLE,
+    attempt: int = 1,
+    seed: int = 7,
+    gpu: float = 0.0,
+    **fields: Any,
 ) -> CommandStart:
     recipe = Recipe(args={"lr": 0.5, "name": None}, budget=Budget(steps=9))
     return open_start(
-        CommandTask(command=command, **fields), recipe, 3, seed, attempt, folder / "out/000003", str(folder)
+        CommandTask(command=command, **fields), recipe, 3, seed, attempt, folder / "out/000003", str(folder), gpu
     )
 
 
@@ -32,6 +37,12 @@ def test_the_words_folder_and_environment_of_a_run(tmp_path: Path) -> None:
     assert {name: found.environment[f"SWEEPS_{name}"] for name in wanted} == wanted
     assert "SWEEPS_EPOCHS" not in found.environment
     assert found.environment["HOME"] == os.environ["HOME"]
+
+
+def test_a_run_without_a_share_of_a_gpu_sees_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2")
+    assert start(tmp_path).environment["CUDA_VISIBLE_DEVICES"] == ""
+    assert start(tmp_path, gpu=0.5).environment["CUDA_VISIBLE_DEVICES"] == "2"
 
 
 def test_the_seed_fits_an_int(tmp_path: Path) -> None:

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 import torch
 from torch import nn
@@ -7,13 +9,15 @@ from search_spaces.recipe.optimizers import SGD
 from search_spaces.recipe.recipe import Budget, Precision, Recipe, Regularization
 from search_spaces.recipe.schedules import Constant
 from search_spaces.seeds import derive_seed
-from trainers.compute.precision import Arithmetic, check_precision, choose_device
+from trainers.compute import precision as precision_module
+from trainers.compute.precision import Arithmetic, check_precision, choose_device, gpu_record
 from trainers.compute.rank import ALONE, Rank
 from trainers.loop import training as training_module
 from trainers.loop.training import Training
 from trainers.seeding import seed_for, stream
 
 CPU = torch.device("cpu")
+NO_CARD = "precision.device cuda: torch finds no CUDA device; set resources.gpu on a machine with one, or use auto"
 
 
 def recipe(**precision) -> Recipe:
@@ -43,7 +47,7 @@ def test_fp16_is_refused_on_a_cpu(blobs):
         ("auto", 0, Rank(1, 2), "cpu"),
         ("cpu", 2, Rank(1, 2), "cpu"),
         ("auto", 2, Rank(1, 2), "cuda:1"),
-        ("cuda", 0, ALONE, "precision.device cuda: torch finds no CUDA device on this machine; use auto or cpu"),
+        ("cuda", 0, ALONE, NO_CARD),
         ("auto", 1, Rank(0, 2), "resources.processes: 2 processes need 2 CUDA devices, found 1"),
     ],
 )
@@ -61,7 +65,7 @@ def test_the_device_is_the_recipes_choice(monkeypatch, wanted, cards, rank, expe
 def test_a_training_on_a_missing_device_is_refused(blobs):
     if torch.cuda.is_available():
         pytest.skip("there is CUDA here")
-    with pytest.raises(UsageError, match="use auto or cpu"):
+    with pytest.raises(UsageError, match="or use auto"):
         Training(recipe(device="cuda"), blobs, 0)
     Training(recipe(device="cpu"), blobs, 0).run_epoch()
 
@@ -128,6 +132,7 @@ def test_deterministic_kernels_hold_inside_the_block_only(monkeypatch):
     with Arithmetic(Precision(deterministic=True), CPU).kernels():
         assert torch.are_deterministic_algorithms_enabled()
         assert not torch.backends.cudnn.benchmark
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
     assert not torch.are_deterministic_algorithms_enabled()
     assert torch.backends.cudnn.benchmark
     with Arithmetic(Precision(), CPU).kernels():
@@ -147,3 +152,69 @@ def test_a_compiled_training_is_the_same_training(blobs, monkeypatch):
     assert compiled == [training.model]
     assert training.state_dict()["model"].keys() == plain.state_dict()["model"].keys()
     assert training.run_epoch().metrics["val/nll"] == pytest.approx(plain.run_epoch().metrics["val/nll"], rel=1e-4)
+
+
+def test_fp32_is_computed_without_tf32_inside_the_block_only():
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    with Arithmetic(Precision(), CPU).kernels():
+        assert not torch.backends.cuda.matmul.allow_tf32
+        assert not torch.backends.cudnn.allow_tf32
+    assert (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32) == before
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("fp32", None), ("bf16", torch.bfloat16), ("fp16", None)])
+def test_fp16_is_evaluated_in_fp32(kind, expected):
+    arithmetic = Arithmetic(Precision(kind=kind), CPU)
+    with arithmetic.evaluation():
+        assert nn.Linear(2, 2)(torch.ones(1, 2)).dtype == (expected or torch.float32)
+
+
+def test_logits_that_overflow_in_fp16_do_not_diverge(blobs, monkeypatch):
+    monkeypatch.setattr(training_module, "check_precision", lambda precision, device: None)
+    training = Training(recipe(kind="fp16"), blobs, 0)
+    with torch.no_grad():
+        training.model[-1].weight.mul_(1e6)
+    assert training._scorer.score("raw", training.model).val.nll.isfinite().all()
+
+
+@pytest.mark.parametrize(("capability", "warns"), [((7, 5), True), ((8, 0), False), ((9, 0), False)])
+def test_emulated_bf16_is_a_warning(monkeypatch, capability, warns):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla T4")
+    card = torch.device("cuda")
+    check_precision(Precision(), card)
+    if warns:
+        with pytest.warns(UserWarning, match=r"precision\.kind: Tesla T4 only emulates bf16"):
+            check_precision(Precision(kind="bf16"), card)
+    else:
+        check_precision(Precision(kind="bf16"), card)
+
+
+def test_each_compiled_training_gets_its_own_code(blobs, monkeypatch):
+    """Test more widths than torch keeps compiled forms of one piece of code: without a reset, the last are eager."""
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph
+
+    original = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda model: original(model, backend=backend, dynamic=False))
+    arithmetic = Arithmetic(Precision(compile=True), CPU)
+    widths = range(2, 13)
+    for width in widths:
+        arithmetic.compiled(nn.Sequential(nn.Linear(3, width), nn.ReLU()))(torch.ones(2, 3))
+    assert len(graphs) == len(widths)
+
+
+def test_the_record_of_a_gpu(monkeypatch, tmp_path):
+    assert gpu_record(CPU) == {}
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H100")
+    monkeypatch.setattr(torch.backends.cudnn, "version", lambda: 91002)
+    monkeypatch.setattr(torch.version, "cuda", "12.6")
+    monkeypatch.setattr(precision_module, "_DRIVER", tmp_path / "version")
+    card = torch.device("cuda")
+    versions = "CUDA 12.6, cuDNN 91002, TF32 off"
+    assert gpu_record(card) == {"device": "NVIDIA H100", "cuda": f"driver unknown, {versions}"}
+    (tmp_path / "version").write_text("NVRM version: NVIDIA UNIX Open Kernel Module  570.124.06  Release Build\n")
+    assert gpu_record(card)["cuda"] == f"driver 570.124.06, {versions}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import torch
@@ -54,6 +55,23 @@ class Printing(Blobs):
 
     def model(self, recipe: Recipe) -> nn.Module:
         print("a model of one of", distributed.get_world_size())
+        return super().model(recipe)
+
+
+class TooLarge(Blobs):
+    """Needs more memory than the second process has."""
+
+    def model(self, recipe: Recipe) -> nn.Module:
+        if distributed.get_rank() == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+        return super().model(recipe)
+
+
+class Seeing(Blobs):
+    """Prints in every process what CUDA would see."""
+
+    def model(self, recipe: Recipe) -> nn.Module:
+        print("CUDA sees", [os.environ["CUDA_VISIBLE_DEVICES"], os.environ["CUBLAS_WORKSPACE_CONFIG"]])
         return super().model(recipe)
 
 

@@ -367,8 +367,27 @@ def test_a_worker_trains_jobs_in_processes_and_resumes_from_their_checkpoints(tm
         torch.set_num_threads(threads)
 
 
+def test_processes_see_no_gpu_without_a_share(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    with closing(Worker()) as worker:
+        worker.start(job(tmp_path, task=f"{TASKS}:Seeing"))
+        assert worker.step().error is None
+    assert capfd.readouterr().out == "CUDA sees ['', ':4096:8']\n" * 2
+
+
 def test_processes_print_where_their_parent_does_now(capfd: pytest.CaptureFixture[str]) -> None:
     # The fork server was started earlier, with other streams.
     for _ in range(2):
         with closing(open_training(f"{TASKS}:Printing", SMALL, 3, 2)):
             assert capfd.readouterr().out == "a model of one of 2\n" * 2
+
+
+def test_memory_that_runs_out_in_a_process_is_known_as_that(tmp_path: Path) -> None:
+    with closing(Worker()) as worker:
+        worker.start(job(tmp_path, task=f"{TASKS}:TooLarge"))
+        step = worker.step()
+    assert step.out_of_memory
+    assert "out of memory on the device" in str(step.error)
+    assert "Tried to allocate 20.00 GiB" in str(step.error)

@@ -3,9 +3,16 @@ import pytest
 import torch
 from sklearn.metrics import brier_score_loss, log_loss
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from trainers.evaluation.evaluate import MAX_BATCH, expected_calibration_error, logits, per_example
+from trainers.evaluation.evaluate import (
+    MAX_BATCH,
+    evaluated_together,
+    expected_calibration_error,
+    logits,
+    per_example,
+)
 from trainers.tasks import Split
 
 
@@ -96,3 +103,29 @@ def test_extreme_and_broken_logits():
     broken = per_example(torch.full((2, 2), torch.nan), targets).metrics("val")
     assert np.isnan(broken["val/nll"])
     assert np.isnan(broken["val/ece"])
+
+
+def test_ece_of_a_gpu_is_computed_on_the_cpu(monkeypatch):
+    """Test with tensors that only claim to be on a GPU, and have no values."""
+    monkeypatch.setattr(torch, "bincount", lambda bins, weights, minlength: torch.zeros(minlength) * weights.sum())
+    with FakeTensorMode():
+        found = expected_calibration_error(torch.rand(9, device="cuda"), torch.ones(9, dtype=torch.bool, device="cuda"))
+    assert found.device.type == "cuda"  # as the other scores
+
+
+@pytest.mark.parametrize(("device", "batch_size", "expected"), [("cpu", 8, 2048), ("cuda", 8, 8), ("cuda", 9999, 2048)])
+def test_a_gpu_evaluates_as_many_examples_at_once_as_it_trains(device, batch_size, expected):
+    assert evaluated_together(batch_size, torch.device(device)) == expected
+
+
+def test_the_scores_do_not_depend_on_how_many_are_evaluated_at_once():
+    seen = []
+
+    class Model(nn.Linear):
+        def forward(self, inputs):
+            seen.append(len(inputs))
+            return super().forward(inputs)
+
+    model, split = Model(4, 3), Split(torch.randn(10, 4), torch.zeros(10, dtype=torch.long))
+    torch.testing.assert_close(logits(model, split, 4), logits(model, split))
+    assert seen == [4, 4, 2, 10]

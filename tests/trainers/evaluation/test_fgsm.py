@@ -96,3 +96,8 @@ def test_whole_numbers_are_refused_before_the_training(monkeypatch):
     plain = RECIPE.model_copy(update={"signals": Signals()})
     prepare("mine:Words", plain, 0)
     assert Training(plain, Words(), 0).run_epoch().finite
+
+
+def test_the_signs_do_not_depend_on_how_many_are_perturbed_at_once():
+    model, split = nn.Linear(4, 3), Split(torch.randn(10, 4), torch.zeros(10, dtype=torch.long))
+    assert torch.equal(gradient_signs(model, split, 3), gradient_signs(model, split))

@@ -148,3 +148,11 @@ def test_speed_counts_the_training_alone(blobs):
     metrics = Training(Recipe(budget=Budget(epochs=1)), blobs, 0).run_epoch().metrics
     assert metrics["train/samples_per_second"] > 70 / metrics["train/seconds"]
     assert "train/peak_memory" not in metrics  # torch does not measure it on a CPU
+
+
+def test_norms_do_not_keep_the_graph_of_a_differentiable_gradient():
+    weight = nn.Parameter(torch.ones(2, 2))
+    [weight.grad] = torch.autograd.grad((weight**3).sum(), weight, create_graph=True)
+    stats = GradientStats([weight], Regularization(clip_value=1.0), 3)
+    assert not stats.gradient().requires_grad
+    assert not any(value.requires_grad for value in stats.state_dict().values())

@@ -27,6 +27,12 @@ def test_other_versions_are_both_named() -> None:
     assert line.endswith("the driver has 1.2.3: install the same version on both")
 
 
+def test_builds_of_torch_for_cpus_and_gpus_are_one_version() -> None:
+    ours = versions()["torch"].partition("+")[0]
+    for build in ("", "+cpu", "+cu126", "+rocm6.4"):
+        assert lacks(Expectation({"torch": ours + build})) == ()
+
+
 def test_another_checkout_of_this_project_is_another_version() -> None:
     ours = versions()["sweeps"]
     assert "(code " in ours
