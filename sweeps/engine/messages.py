@@ -26,6 +26,7 @@ class Job:
         command: Command that trains the run, as JSON; None for a task that the worker imports.
         attempt: Number of this start of the run, from 1.
         outputs: Folder for the files of a command.
+        folder: Folder in which a command runs; empty for that of the driver.
     """
 
     number: int
@@ -42,6 +43,7 @@ class Job:
     command: Mapping[str, Any] | None = None
     attempt: int = 1
     outputs: str = ""
+    folder: str = ""
 
 
 @dataclass(frozen=True)
