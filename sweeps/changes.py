@@ -133,6 +133,32 @@ def recorded_code(provenance: Mapping[str, Any]) -> tuple[CodeState, ...]:
     return tuple(CodeState(**{**one, "untracked": tuple(one["untracked"])}) for one in found)
 
 
+@dataclass(frozen=True)
+class ArmCode:
+    """The code that an arm of an ablation runs, as it was when the ablation was started.
+
+    Attributes:
+        rev: Revision of git as the file of the ablation names it.
+        commit: The commit that this was.
+        patch_file: File of the patch; empty if there is none.
+        patch: Text of the patch, which is applied to the commit.
+    """
+
+    rev: str
+    commit: str
+    patch_file: str = ""
+    patch: str = ""
+
+    def __str__(self) -> str:
+        patched = f" with {self.patch_file}" if self.patch_file else ""
+        return f"commit {self.commit[:12]} ({self.rev}){patched}"
+
+
+def recorded_arms(provenance: Mapping[str, Any]) -> dict[str, ArmCode]:
+    """Return the code of the arms of an ablation, without those that run the files as they are."""
+    return {name: ArmCode(**one) for name, one in provenance.get("arms", {}).items()}
+
+
 def _when(at: str, runs: int) -> str:
     after = "before the first run" if not runs else f"after {runs} run{'s' * (runs > 1)}"
     return f"{datetime.fromisoformat(at):%Y-%m-%d %H:%M} UTC, {after}"

@@ -29,12 +29,15 @@ def caveats(evidence: Evidence, claims: Sequence[Claim]) -> tuple[str, ...]:
 
 
 def _scope(spec: AblationSpec) -> list[str]:
+    this, tuned = "this recipe", "a recipe that was tuned"
+    if spec.space.command:
+        this, tuned = "these arguments", "tuning the arguments"
     data = "" if spec.space.command else ", and one test set"
     lines = [f"One task, {spec.space.task_name}{data}: other tasks need their own ablation."]
     if MATCHED in spec.designs and not spec.nuisance:
-        lines.append("The matched design holds for this recipe; with another learning rate, the result may differ.")
+        lines.append(f"The matched design holds for {this}; with another learning rate, the result may differ.")
     if RETUNED not in spec.designs:
-        lines.append("No arm was re-tuned: a recipe that was tuned for the control favours the control.")
+        lines.append(f"No arm was re-tuned: {tuned} for the control favours the control.")
     return lines
 
 

@@ -21,6 +21,7 @@ from analysis.ablation.sentences import verdict_sentence, wider_scope
 from analysis.ablation.tuning import Tuning, tunings
 from analysis.statistics.intervals import Interval, power
 from search_spaces import AblationSpec, Contrast, dump_ablation
+from sweeps.changes import recorded_arms
 from sweeps.plan.ablation_plan import Finals
 from sweeps.run_state import RunState
 from sweeps.store.records import RunRecord
@@ -43,7 +44,7 @@ class ArmFacts:
     Attributes:
         design: `matched` or `retuned`.
         arm: Name of the arm.
-        settings: Changes of the base recipe, as `field value` texts.
+        settings: Its commit and patch if it has code of its own, and changes of the base recipe as `field value` texts.
         weights: Evaluated weights.
         trained_as: Arm whose training is evaluated; the arm itself if it has its own training.
         states: Number of its runs in each state.
@@ -244,10 +245,11 @@ def _arm(evidence: Evidence, design: str, arm: str) -> ArmFacts:
     finite = values[np.isfinite(values)]
     health = {name: evidence.named(design, arm, name, pairs) for name in HEALTH_METRICS}
     known = {name: found[np.isfinite(found)] for name, found in health.items()}
+    code = [str(one) for name, one in recorded_arms(evidence.provenance).items() if name == spec.trained_as()[arm]]
     return ArmFacts(
         design=design,
         arm=arm,
-        settings=tuple(f"{field} {value}" for field, value in spec.all_arms[arm].settings.items()),
+        settings=(*code, *(f"{field} {value}" for field, value in spec.all_arms[arm].settings.items())),
         weights=spec.all_arms[arm].weights,
         trained_as=spec.trained_as()[arm],
         states=Counter(run.state for run in runs),

@@ -112,7 +112,7 @@ def scope(spec: AblationSpec, claim: Claim) -> str:
     elif spec.nuisance:
         where = f"over random values of {', '.join(spec.nuisance)}"
     else:
-        where = "at this recipe"
+        where = "at this recipe" if spec.space.command is None else "with these arguments"
     return f"{where}, on this {spec.metrics.primary.partition('/')[0]} set"
 
 

@@ -13,6 +13,7 @@ from analysis.diagnosis.smoothing import BoolArray, FloatArray, ema
 from search_spaces.metric_names import must_be_finite
 
 HALF_LIFE = 0.01  # share of all steps
+_VALIDATION = ("val", "valid", "validation", "eval", "dev")
 VAL_EXAMPLES = 500  # default if the number is unknown: as in small tasks, so the standard error is wide
 
 IntArray = npt.NDArray[np.int64]
@@ -38,6 +39,7 @@ class Curves:
         majority: Share of the most frequent class in the validation split, if known; otherwise classes count as equal.
         initial_loss: Loss before the first step, if it was measured.
         unit: What is counted as epochs: "epoch", or "step" for a command with a budget of steps.
+        command: Whether a program trained the run, which may lack what a recipe has.
     """
 
     epochs: IntArray
@@ -55,6 +57,7 @@ class Curves:
     majority: float | None = None
     initial_loss: float | None = None
     unit: str = "epoch"
+    command: bool = False
 
     def __post_init__(self) -> None:
         if self.epochs.ndim != 1 or (np.diff(self.epochs) <= 0).any():
@@ -91,8 +94,20 @@ class Curves:
 
     @property
     def val_loss(self) -> FloatArray | None:
-        """`val/nll`; without it, the metric if smaller is better."""
-        return self.series.get("val/nll", None if self.maximize else self.series.get(self.metric))
+        """`val/nll` or another name of it; without any, the metric if smaller is better."""
+        found = self._first("nll", "loss")
+        return found if found is not None or self.maximize else self.series.get(self.metric)
+
+    @property
+    def val_accuracy(self) -> FloatArray | None:
+        """`val/accuracy` or another name of it, if all values are shares, as a program may count in percent."""
+        found = self._first("accuracy", "acc")
+        return None if found is None or ((found < 0) | (found > 1)).any() else found
+
+    def _first(self, *names: str) -> FloatArray | None:
+        """Return the first of these metrics that was recorded on validation data, which programs call differently."""
+        every = (f"{split}/{name}" for name in names for split in _VALIDATION)
+        return next((self.series[name] for name in every if name in self.series), None)
 
     @property
     def train_loss(self) -> FloatArray | None:
@@ -146,7 +161,7 @@ class Curves:
 
     def at(self, index: int) -> str:
         """Return the name of a record for a sentence: `epoch 7 (lr 0.0031)`."""
-        rates = self.series.get("train/lr")
+        rates = self.series.get("train/lr", self.series.get("train/learning_rate"))
         rate = self.lr if rates is None else float(rates[index])
         epoch = f"{self.unit} {self.epochs[index]}"
         return epoch if rate is None or not math.isfinite(rate) else f"{epoch} (lr {rate:.2g})"

@@ -118,6 +118,7 @@ def curves_of(
     maximize: bool = False,
     classes: int | None = None,
     steps_per_epoch: int | None = None,
+    command: bool = False,
 ) -> Curves:
     """Return the curves of one run from its rows of `analysis.load.epochs_frame` (columns epoch, name, value).
 
@@ -132,6 +133,7 @@ def curves_of(
         maximize: Whether a larger metric is better.
         classes: Number of classes, if the task is a classification.
         steps_per_epoch: Number of optimizer steps per epoch, if known.
+        command: Whether a program trained the run, which reads only the arguments and the budget of the recipe.
     """
     epochs = np.unique(frame["epoch"].to_numpy(dtype=np.int64))
     series = _complete(frame, len(epochs))
@@ -143,11 +145,13 @@ def curves_of(
         metric=metric,
         maximize=maximize,
         classes=classes,
-        lr=None if recipe.args else recipe.optimizer.lr,  # a command has arguments instead
-        warmup=_warmup(recipe, series.get("train/lr"), steps_per_epoch),
-        clips=recipe.regularization.clip_norm is not None or recipe.regularization.clip_value is not None,
+        lr=None if command else recipe.optimizer.lr,
+        warmup=0.0 if command else _warmup(recipe, series.get("train/lr"), steps_per_epoch),
+        clips=not command
+        and (recipe.regularization.clip_norm is not None or recipe.regularization.clip_value is not None),
         steps_per_epoch=steps_per_epoch,
         unit=recipe.budget.unit,
+        command=command,
     )
 
 

@@ -29,7 +29,7 @@ def chance(curves: Curves) -> Finding | None:
 
     The final accuracy is the median of the last quarter, because the best epoch of a guessing model is above chance.
     """
-    accuracy, majority = curves.series.get("val/accuracy"), curves.chance_accuracy
+    accuracy, majority = curves.val_accuracy, curves.chance_accuracy
     if accuracy is None or majority is None:
         return None
     reached = float(np.median(accuracy[-_quarter(len(accuracy)) :]))
@@ -63,7 +63,8 @@ def underfit(curves: Curves) -> Finding | None:
         Severity.WARNING,
         f"The mean training loss of the last {LAST_EVALS} {curves.unit}s, up to {curves.at(-1)}, is {reached:.3g},"
         f" within 10 % of ln K = {guess:.3g}.",
-        "Raise the learning rate if the loss never moved, lower it if it jumped; then enlarge the model or add epochs.",
+        "Raise the learning rate if the loss never moved, lower it if it jumped; then enlarge the model or add"
+        f" {curves.unit}s.",
         int(curves.epochs[-1]),
     )
 
@@ -73,7 +74,8 @@ def overfit(curves: Curves) -> Finding | None:
     rise = _rise(curves)
     if rise is None or rise.accuracy_holds:
         return None
-    next_step = "Try more weight decay, then augmentation, then dropout; or use patience to keep the best epoch."
+    keep = "let the program keep its best checkpoint" if curves.command else "use patience to keep the best epoch"
+    next_step = f"Try more weight decay, then augmentation, then dropout; or {keep}."
     return Finding(Code.OVERFIT, Severity.WARNING, f"{rise.evidence}.", next_step, rise.epoch)
 
 
@@ -128,7 +130,7 @@ def _unrestored(val: FloatArray | None) -> FloatArray | None:
 
 def _accuracy_holds(curves: Curves, best: int) -> bool:
     """Return whether the last accuracies are at most one standard error below those at the lowest loss."""
-    accuracy = curves.series.get("val/accuracy")
+    accuracy = curves.val_accuracy
     if accuracy is None:
         return False
     then, now = float(centred_mean(accuracy)[best]), float(accuracy[-LAST_EVALS:].mean())

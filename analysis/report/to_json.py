@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from search_spaces import Distribution
+from search_spaces import Distribution, SpaceSpec
 from search_spaces.search.distributions import canonical
+from sweeps.store.records import RunRecord
+from sweeps.study.snapshot import RunSnapshot
 
 
 def to_json(data: object) -> str:
@@ -23,6 +25,15 @@ def to_json(data: object) -> str:
 def picked(data: object, names: Sequence[str]) -> dict[str, Any]:
     """Return these attributes as a dict."""
     return {name: getattr(data, name) for name in names}
+
+
+def run_facts(run: RunRecord | RunSnapshot, names: Sequence[str], spec: SpaceSpec) -> dict[str, Any]:
+    """Return these attributes of a run; the recipe of a command has its arguments and its budget only."""
+    facts = picked(run, names)
+    if spec.command is None:
+        return facts
+    budget = run.recipe.budget
+    return {**facts, "recipe": {"args": run.recipe.args, "budget": {f"{budget.unit}s": budget.length}}}
 
 
 def plain(data: object) -> Any:

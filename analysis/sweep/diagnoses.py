@@ -23,6 +23,7 @@ def run_curves(evidence: SweepEvidence, numbers: Collection[int] | None = None) 
                 metric=evidence.spec.metric.name,
                 maximize=evidence.maximize,
                 classes=evidence.classes,
+                command=evidence.spec.command is not None,
             )
             found[run.number] = replace(curves, val_examples=evidence.val_examples)
     return found

@@ -19,6 +19,8 @@ from search_spaces.specs.space import AnyDistribution, RecipeValue, SpaceSpec
 from search_spaces.values import show
 
 MATCHED, RETUNED, TUNING = "matched", "retuned", "tuning"
+WORKTREE = "WORKTREE"
+"""The `rev` of an arm that runs the files as they are."""
 _MAX_NAME = 60
 
 
@@ -58,7 +60,7 @@ _Settings = Mapping[str, RecipeValue]
 
 
 class Arm(Part):
-    """One variant of the recipe.
+    """One variant of the recipe, or of the code of a command.
 
     Attributes:
         settings: Recipe fields that differ from the base recipe. A new `kind` resets its section to the defaults.
@@ -67,12 +69,24 @@ class Arm(Part):
         says: Effect of the arm, as the subject of a sentence: "Leaving biases out of weight decay".
         seeds: `paired` shares the random streams of the pair; `own` draws others, to measure the noise that pairing
             removes.
+        rev: Revision of git whose files the command of the arm runs: a branch, a tag, a hash, `HEAD~3`. `WORKTREE`, the
+            default, stands for the files as they are.
+        patch: File with a diff that is applied to the files of `rev`, by default of `HEAD`.
     """
 
     settings: _Settings = Field(default_factory=dict)
     weights: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.+-]*$", max_length=40)] = "raw"
     says: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     seeds: Literal["paired", "own"] = "paired"
+    rev: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    patch: Annotated[str, Field(min_length=1)] | None = None
+
+    @property
+    def code(self) -> tuple[str, str] | None:
+        """The revision and the file of the patch, empty if there is none; None for the files as they are."""
+        if self.patch is None and self.rev in (None, WORKTREE):
+            return None
+        return self.rev or "HEAD", self.patch or ""
 
 
 class Metrics(Part):
@@ -218,9 +232,9 @@ class AblationSpec(Part):
         """
         owners: dict[str, str] = {}
         reads: dict[str, set[str]] = {}
-        digests: dict[tuple[str, str], str] = {}
+        digests: dict[tuple[object, ...], str] = {}
         for name, arm in self.all_arms.items():
-            owner = digests.setdefault((recipe_hash(self.recipe(name)), arm.seeds), name)
+            owner = digests.setdefault((recipe_hash(self.recipe(name)), arm.seeds, arm.code), name)
             if arm.weights in reads.get(owner, ()):
                 owner = name
             reads.setdefault(owner, set()).add(arm.weights)
@@ -243,6 +257,7 @@ def _validate(spec: AblationSpec) -> Sequence[Problem]:
     return [
         *number,
         *(_section_problems(spec) or combined),
+        *_validate_code(spec),
         *_validate_looks(spec),
         *_validate_design(spec),
         *_validate_retune(spec, list(arms), valid),
@@ -286,6 +301,19 @@ def _validate_settings(space: SpaceSpec, settings: Mapping[str, Value], path: st
         return [Problem("", f"{path}.{problem.field}", problem.message) for problem in found]
     problems = () if space.command is None else validate_command(space.command, recipe)
     return [Problem("", path, f"{one.field.removeprefix('recipe.')}: {one.message}") for one in problems]
+
+
+def _validate_code(spec: AblationSpec) -> Iterator[Problem]:
+    """Yield the problems of arms that name other code."""
+    for name, arm in spec.arms.items():
+        if arm.code is None:
+            continue
+        field = f"arms.{name}.{'rev' if arm.rev else 'patch'}"
+        if spec.space.command is None:
+            rule = "needs a task that is a command, since only a command can run files of another revision"
+            yield Problem("", field, f"{rule}; found {spec.space.task_name}")
+        elif arm.rev == WORKTREE:
+            yield Problem("", field, "must be a commit if there is a patch, found WORKTREE; leave rev out for HEAD")
 
 
 def _validate_looks(spec: AblationSpec) -> list[Problem]:

@@ -87,6 +87,7 @@ def drive(work: Work, options: Options, console: Console, began: float) -> int:
             with _start(continuation, options, folder, interrupts, partial(_abort, stack)) as starting:
                 say(_opening(work, conductor, options))
                 _wait(starting, interrupts, console)
+                conductor.folders = starting.preparation.folders
                 store.set_spec(fence, sweep.spec_yaml)  # a command that is refused changes nothing
                 with interrupts.draining(conductor.drain):
                     starting.runner.run(conductor)
@@ -124,9 +125,8 @@ def _continuation(
     trained = _trained(conductor)
     # A node of a cluster may have what this machine lacks, such as a GPU.
     here = options.local or cluster_address(options.address) is None
-    return Continuation(
-        work, store, fence, trained, options.accept_changes, say, probes=options.probe and here and not trained
-    )
+    probes = options.probe and here and not trained
+    return Continuation(work, store, fence, trained, options.accept_changes, say, probes, conductor.code_folder)
 
 
 def _opening(work: Work, conductor: Conductor, options: Options) -> str:

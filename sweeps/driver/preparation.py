@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from search_spaces import SweepError, UsageError
-from sweeps.changes import OURS, REFUSED, Change, Difference, TrainedWith, differences
+from sweeps.changes import OURS, REFUSED, ArmCode, Change, Difference, TrainedWith, differences, recorded_arms
+from sweeps.driver.arm_code import PreparedArms, prepare_arms
 from sweeps.driver.interrupts import Interrupts
 from sweeps.driver.provenance import code_state
 from sweeps.driver.work import Work
 from sweeps.preflight.child import Child, needs_preparation
-from sweeps.preflight.command import prepare_command
 from sweeps.preflight.command_check import check_before_runs
 from sweeps.runners.ray.node_check import versions
 from sweeps.store.records import Fence, SweepRecord
@@ -32,6 +34,7 @@ class Continuation:
         accepted: Whether the user accepts every difference.
         say: Prints a line for the user.
         probes: Whether to check by short starts that the arguments of a command take effect.
+        code_folder: Folder for the files of the arms that run another revision.
     """
 
     work: Work
@@ -41,6 +44,7 @@ class Continuation:
     accepted: bool
     say: Callable[[str], None]
     probes: bool = False
+    code_folder: Path = Path()
 
     def recorded(self) -> TrainedWith:
         """Return what the runs of this sweep were trained with; before the first run, those of its source."""
@@ -53,11 +57,24 @@ class Continuation:
         # The seed of this sweep is another one, which moves examples between train and val.
         return replace(recorded, data={name: digest for name, digest in recorded.data.items() if name == "test"})
 
-    def check(self, prepared: Mapping[str, Any]) -> None:
+    def prepare_arms(self) -> PreparedArms:
+        """Prepare a command, in the files of each arm of an ablation.
+
+        Raises:
+            UsageError: A command or the code of an arm cannot be used.
+        """
+        command, spec = self.work.spec.command, self.work.spec
+        if command is None:
+            raise TypeError("only a command has arms with code of their own")
+        recorded = recorded_arms(self._row().provenance) if self.runs else {}
+        return prepare_arms(self.work.arms, command, spec.recipe, recorded, self.code_folder, self.say)
+
+    def check(self, prepared: Mapping[str, Any], arms: Mapping[str, ArmCode] = MappingProxyType({})) -> None:
         """Compare what the next runs will be trained with to what is recorded, then record it.
 
         Args:
             prepared: Answer of the child that prepared the task; empty if there was none.
+            arms: Code of the arms of an ablation.
 
         Raises:
             UsageError: It differs, and the user has not accepted that.
@@ -72,6 +89,8 @@ class Continuation:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         if self.work.spec.command is not None and (found or not self.runs):
             provenance["code"] = self._code(row, now)
+        if arms:
+            provenance["arms"] = {name: asdict(one) for name, one in arms.items()}
         if found:
             changes = [Change(f"{one.text}{self._since}", now, self.runs) for one in found]
             provenance["changes"] = [*row.provenance.get("changes", ()), *map(asdict, changes)]
@@ -112,13 +131,18 @@ class Continuation:
 
 
 class Preparation:
-    """Prepares the task in a child process if that is needed, and checks the continuation; it starts at once."""
+    """Prepares the task in a child process if that is needed, and checks the continuation; it starts at once.
+
+    Attributes:
+        folders: Arm of an ablation -> folder in which its command runs, if that is not the driver's. `wait` sets it.
+    """
 
     def __init__(self, continuation: Continuation) -> None:
         spec = continuation.work.spec
         self._continuation = continuation
         self._child = Child("prepare", spec, continuation.recorded().sources) if needs_preparation(spec) else None
         self._done = False
+        self.folders: Mapping[str, str] = {}
 
     @property
     def early(self) -> bool:
@@ -133,14 +157,16 @@ class Preparation:
         """
         if self._done:
             return
-        prepared: Mapping[str, Any] = {}
         spec = self._continuation.work.spec
         if spec.command is not None:
-            prepared = prepare_command(spec.command, spec.recipe)
-        elif self._child is not None:
             with interrupts.at_once():
-                prepared = self._child.wait()
-        self._continuation.check(prepared)
+                arms = self._continuation.prepare_arms()
+            self._continuation.check(arms.prepared, arms.code)
+            self.folders = arms.folders
+        else:
+            with interrupts.at_once():
+                prepared = {} if self._child is None else self._child.wait()
+            self._continuation.check(prepared)
         if spec.command is not None and self._continuation.probes:
             with interrupts.at_once():
                 check_before_runs(spec, self._continuation.say)

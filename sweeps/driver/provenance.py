@@ -2,13 +2,13 @@
 
 import os
 import platform
-import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import psutil
 
 from sweeps.changes import CodeState
+from sweeps.driver.git import git_output
 
 PACKAGES = ("sweeps", "torch", "ray", "optuna", "numpy", "scipy", "pydantic", "sqlalchemy", "mnist1d", "scikit-learn")
 
@@ -22,7 +22,7 @@ def provenance() -> dict[str, Any]:
     """Return the git commit, the package versions and the machine."""
     return {
         "git_commit": _commit(),
-        "git_dirty": bool(_git("status", "--porcelain")),
+        "git_dirty": bool(git_output("status", "--porcelain")),
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -46,34 +46,18 @@ def code_state(at: str, runs: int) -> CodeState | None:
         at: Time in UTC, in ISO format.
         runs: Number of recorded runs.
     """
-    commit, diff = _commit(), _git("diff", "HEAD", *_WHOLE)
+    commit, diff = _commit(), git_output("diff", "HEAD", *_WHOLE)
     if commit is None or diff is None:
         return None
     if len(diff) > LONGEST_DIFF:
         diff = f"{diff[:LONGEST_DIFF]}\n# cut: {len(diff) - LONGEST_DIFF} more characters\n"
-    root = (_git("rev-parse", "--show-toplevel") or ".").rstrip("\n")
-    listed = _git("-C", root, "ls-files", "--others", "--exclude-standard", "-z") or ""
+    root = (git_output("rev-parse", "--show-toplevel") or ".").rstrip("\n")
+    listed = git_output("-C", root, "ls-files", "--others", "--exclude-standard", "-z") or ""
     names = [name for name in listed.split("\0") if name]
     more = [f"... ({len(names) - MOST_UNTRACKED} more)"] if len(names) > MOST_UNTRACKED else []
     return CodeState(commit, diff, (*names[:MOST_UNTRACKED], *more), at, runs)
 
 
 def _commit() -> str | None:
-    found = _git("rev-parse", "HEAD")
+    found = git_output("rev-parse", "HEAD")
     return None if found is None else found.strip()
-
-
-def _git(*arguments: str) -> str | None:
-    """Return the output of a git command in the current folder; None outside a repository or without git."""
-    try:
-        done = subprocess.run(  # noqa: S603  fixed arguments
-            ["git", *arguments],  # noqa: S607  git from the user's PATH
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=5,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from rich.console import Console
 
-from search_spaces import SpaceSpec, diff_specs, dump_space, parse_space
+from search_spaces import Arm, SpaceSpec, diff_specs, dump_space, parse_space
 from search_spaces.files.dump import DRIVING
 from search_spaces.values import counted
 from sweeps.console.summary import Phases, summary
@@ -66,6 +66,7 @@ class Work:
         facts: Additional attributes of the study in the dashboard.
         notes: Additional entries of the provenance.
         source: Name of the sweep whose best runs this work trains again; empty if there is none.
+        arms: Trained arms of an ablation.
     """
 
     spec: SpaceSpec
@@ -80,6 +81,7 @@ class Work:
     facts: Mapping[str, Any] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
     source: str = ""
+    arms: Mapping[str, Arm] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

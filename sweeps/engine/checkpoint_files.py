@@ -75,6 +75,10 @@ class CheckpointFiles:
         """Return the folder for what a command writes in one run; it is never deleted."""
         return self.root.child("outputs").url(f"{number:06d}")
 
+    def code(self) -> str:
+        """Return the folder for the files of other revisions that the arms of an ablation run."""
+        return self.root.child("outputs").url("code")
+
     def place(self, number: int) -> str:
         """Return the location for the trained weights of one run."""
         return self.folder(number).url(FINAL)

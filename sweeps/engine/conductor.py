@@ -10,12 +10,13 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
+from pathlib import Path
 
 from search_spaces import Asha, SpaceSpec, SweepError, recipe_hash
 from search_spaces.seeds import derive_seed
@@ -56,6 +57,8 @@ class Conductor:
         keep_going: Whether the sweep continues after its first runs have failed with the same error.
 
     Attributes:
+        folders: Arm of an ablation -> folder in which its command runs, if that is not the driver's. It is set before
+            the first job.
         gave_up: Error with which the first runs failed, and for which this command has stopped; None otherwise.
     """
 
@@ -82,6 +85,7 @@ class Conductor:
         self._keep_going = keep_going
         self._begun: dict[int, LiveRun] = {}  # by this command, in order
         self.gave_up: str | None = None
+        self.folders: Mapping[str, str] = {}
         self._rungs: Rungs
         self.rung_epochs = rung_epochs(spec.early_stopping, spec.recipe.budget)
         self.runs: list[LiveRun] = []
@@ -378,7 +382,13 @@ class Conductor:
             attempt=run.attempts,
             outputs=self._files.outputs(run.number),
             gpu=self.spec.resources.gpu,
+            folder=self.folders.get(run.arm, ""),
         )
+
+    @property
+    def code_folder(self) -> Path:
+        """Folder for the files of other revisions that the arms of an ablation run."""
+        return Path(self._files.code())
 
     def snapshots(self) -> list[RunSnapshot]:
         """Return a snapshot of every run, by number."""

@@ -27,6 +27,7 @@ class Job:
         attempt: Number of this start of the run, from 1.
         outputs: Folder for the files of a command.
         gpu: Number of GPUs, or a share of one; 0 hides all of them from the run.
+        folder: Folder in which a command runs; empty for that of the driver.
     """
 
     number: int
@@ -44,6 +45,7 @@ class Job:
     attempt: int = 1
     outputs: str = ""
     gpu: float = 0.0
+    folder: str = ""
 
 
 @dataclass(frozen=True)

@@ -180,7 +180,7 @@ class Worker:
         from trainers.command.training import CommandTraining
 
         task, recipe = CommandTask.model_validate(job.command), Recipe.model_validate(job.recipe)
-        folder = command_folder(job.import_paths)
+        folder = job.folder or command_folder(job.import_paths)
         start = open_start(task, recipe, job.number, job.seed, job.attempt, Path(job.outputs), folder, job.gpu)
         return CommandTraining(task, start, recipe.budget, job.recorded, self._keep)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -93,6 +94,22 @@ def test_a_report_of_a_command_has_no_calibration() -> None:
     assert [part.number for part in parts] == list(range(12))
     assert not any("Calibration" in part.title for part in parts)
     assert (Path("report") / "ablation.yaml").read_text().count("args: {") == 1
+
+
+def test_a_report_of_a_command_has_its_arguments_and_its_unit() -> None:
+    found = ablation_findings(train())
+    written = json.loads((Path("report") / "report.json").read_text())
+    assert written["runs"][1]["recipe"] == {"args": {"lr": 0.25, "noise": "shared"}, "budget": {"steps": 3}}
+    head, *lines = (Path("report") / "runs.csv").read_text().splitlines()
+    columns = head.split(",")
+    assert columns[columns.index("error") + 1 :] == ["budget.steps", "args.lr", "args.noise"]
+    assert len(lines) == len(found.runs)
+    page = (Path("report") / "report.md").read_text()
+    assert "24 steps" in page
+    assert "by step (matched)" in page
+    assert "with these arguments, on this val set" in page
+    for word in ("optimizer", "epoch", "recipe"):
+        assert word not in page.replace("best recipe", ""), word
 
 
 def test_pairing_that_does_not_help_is_said_in_words() -> None:

@@ -19,7 +19,8 @@ def health(findings: AblationFindings) -> Section:
     """Make the section with learning curves, training health and cost."""
     own = [arm for arm in findings.arms if arm.trained_as == arm.arm]
     names = list(dict.fromkeys(name for arm in own for name in arm.health))
-    head = ("arm", "design", "epochs", "seconds", *(name.partition("/")[2].replace("_", " ") for name in names))
+    unit = findings.spec.space.recipe.budget.unit
+    head = ("arm", "design", f"{unit}s", "seconds", *(name.partition("/")[2].replace("_", " ") for name in names))
     drawn = _curves(findings)
     seconds = _seconds(findings, own)
     known = any(sum(each.values()) > 0 for each in seconds.values())
@@ -28,7 +29,7 @@ def health(findings: AblationFindings) -> Section:
         "Training health and cost",
         pictures(*drawn, costs(seconds) if known else None),
         table(
-            "Metrics of the last epoch (means over complete runs)",
+            f"Metrics of the last {unit} (means over complete runs)",
             head,
             [_health_row(arm, names) for arm in own],
             words=2,
@@ -46,7 +47,8 @@ def _health_row(arm: ArmFacts, names: Sequence[str]) -> tuple[str, ...]:
 def _curves(findings: AblationFindings) -> list[Drawing]:
     groups = dict.fromkeys((one.design, one.metric) for one in findings.curves)
     members = ([one for one in findings.curves if (one.design, one.metric) == group] for group in groups)
-    return [curves(group[:MOST_CURVES]) for group in members]
+    unit = findings.spec.space.recipe.budget.unit
+    return [curves(group[:MOST_CURVES], unit) for group in members]
 
 
 def _seconds(findings: AblationFindings, own: Sequence[ArmFacts]) -> dict[str, dict[str, float]]:
@@ -72,12 +74,13 @@ def failures(findings: AblationFindings) -> Section:
     worst = tuple(f"{one.contrast.name} ({one.design}): {one.worst_rank}." for one in findings.claims if one.worst_rank)
     shown = findings.failures[:MOST_FAILURES]
     left = len(findings.failures) - len(shown)
+    head = ("run", "arm", "design", "pair", "state", findings.spec.space.recipe.budget.unit, "error")
     return section(
         10,
         "Failures and exclusions",
         Text(_EXCLUDED),
         table("Run states by arm", _COUNTS, counts, words=2),
-        table("Runs that diverged or failed", _FAILURES, [_failure(run) for run in shown], words=7),
+        table("Runs that diverged or failed", head, [_failure(run) for run in shown], words=7),
         text(f"runs.csv lists {left} more." if left else ""),
         text("Sensitivity analysis with failed runs ranked as the worst:" if worst else ""),
         Bullets(worst) if worst else None,
@@ -86,7 +89,6 @@ def failures(findings: AblationFindings) -> Section:
 
 _ENDS = (RunState.COMPLETE, RunState.DIVERGED, RunState.FAILED)
 _COUNTS = ("arm", "design", *(state.value.lower() for state in _ENDS))
-_FAILURES = ("run", "arm", "design", "pair", "state", "epoch", "error")
 _EXCLUDED = (
     "Comparisons use complete pairs only: a pair with a diverged or failed run is excluded in every arm of the "
     "contrast."
@@ -107,9 +109,10 @@ def caveats(findings: AblationFindings) -> Section:
 
 def reproduce(findings: AblationFindings) -> Section:
     """Make the section with the commands, the seeds and the files of the report."""
+    own = findings.spec.space.command is None
     files = (
         "pairs.csv: metrics of every design, pair and arm, with the run they come from and its seed",
-        "runs.csv: all runs with state, seed, recipe and fingerprint",
+        f"runs.csv: all runs with state, seed{', recipe and fingerprint' if own else ' and arguments'}",
         "report.json: all numbers and sentences of this report",
         "ablation.yaml: the ablation with all defaults",
     )

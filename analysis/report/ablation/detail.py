@@ -141,12 +141,20 @@ def fairness(findings: AblationFindings) -> Section:
     """Make the section with the tuning of each arm and the scores of its best try."""
     tunings, spec = findings.tunings, findings.spec
     if not tunings:
-        why = (
-            "The design is matched: no arm was tuned, and each arm uses the control's recipe except for its own change."
-        )
+        what = "recipe" if spec.space.command is None else "arguments"
+        why = f"The design is matched: no arm was tuned, and each arm has the {what} of the control but its own change."
         return section(7, "Fairness and tuning", why=why if spec.retune is None else "The tuning has not finished yet.")
     budget = [_budget_row(one) for one in tunings]
-    head = ("arm", "tries", "epochs", "seconds", "failed", "best point", "position in range", "at an edge")
+    head = (
+        "arm",
+        "tries",
+        f"{spec.space.recipe.budget.unit}s",
+        "seconds",
+        "failed",
+        "best point",
+        "position in range",
+        "at an edge",
+    )
     scores = ("arm", "metric", "selection", "confirmation", "gap")
     return section(
         7,

@@ -11,7 +11,7 @@ from analysis.report.ablation.tables import pairs_csv, runs_csv
 from analysis.report.blocks import drawings
 from analysis.report.markdown import escaped, markdown_table
 from analysis.report.page import Headline, Page, Report, write_page
-from analysis.report.to_json import picked, to_json
+from analysis.report.to_json import run_facts, to_json
 from analysis.statistics.paired import Verdict
 from analysis.wording import number
 from search_spaces import dump_ablation
@@ -90,5 +90,5 @@ def _facts(findings: AblationFindings) -> tuple[tuple[str, str], ...]:
 
 def _json(findings: AblationFindings) -> str:
     every = {name: getattr(findings, name) for name in type(findings).__dataclass_fields__ if name != "spec"}
-    every |= {name: [picked(run, _RUN) for run in every[name]] for name in ("runs", "failures")}
+    every |= {name: [run_facts(run, _RUN, findings.spec.space) for run in every[name]] for name in ("runs", "failures")}
     return to_json({"name": findings.spec.name, "question": findings.spec.question, **every})

@@ -53,10 +53,8 @@ def header(findings: AblationFindings) -> Section:
         ("cost", _cost(findings)),
         *provenance_rows(findings.created_at, findings.digest, findings.provenance),
     ]
-    arms = [
-        (arm.arm, "; ".join(arm.settings) or "the base recipe", arm.weights)
-        for arm in findings.arms[: len(spec.all_arms)]
-    ]
+    base = "the base recipe" if spec.space.command is None else "the base arguments"
+    arms = [(arm.arm, "; ".join(arm.settings) or base, arm.weights) for arm in findings.arms[: len(spec.all_arms)]]
     return section(
         0,
         "What was asked",
@@ -81,8 +79,9 @@ def _looks(spec: AblationSpec) -> str:
 
 
 def _cost(findings: AblationFindings) -> str:
+    budget = findings.spec.space.recipe.budget
     seconds, epochs = sum(run.seconds for run in findings.runs), sum(run.epoch for run in findings.runs)
-    return f"{counted(len(findings.runs), 'run')}, {counted(epochs, 'epoch')}, {number(seconds)} s of training"
+    return f"{counted(len(findings.runs), 'run')}, {budget.counted(epochs)}, {number(seconds)} s of training"
 
 
 def verdicts(findings: AblationFindings) -> Section:

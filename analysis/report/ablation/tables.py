@@ -7,7 +7,6 @@ import pandas as pd
 
 from analysis.ablation.findings import AblationFindings
 from analysis.export import csv
-from search_spaces import flatten
 from search_spaces.metric_names import read_from
 from sweeps.plan.ablation_plan import AblationTable
 
@@ -31,7 +30,8 @@ def pairs_csv(findings: AblationFindings) -> str:
 
 
 def runs_csv(findings: AblationFindings) -> str:
-    """Return one row for each run, including the tries of the tuning, with all fields of its recipe."""
+    """Return one row for each run, including the tries of the tuning, with the fields of its recipe."""
+    spec = findings.spec
     rows = [
         {
             "run": run.number,
@@ -45,7 +45,7 @@ def runs_csv(findings: AblationFindings) -> str:
             "attempts": run.attempts,
             "error": run.error,
             **{f"fingerprint.{part}": mark for part, mark in sorted(run.fingerprint.items())},
-            **flatten(run.recipe),
+            **spec.space.fields_of(run.recipe),
         }
         for run in findings.runs
     ]

@@ -10,7 +10,7 @@ from analysis.report.markdown import escaped, markdown_table
 from analysis.report.page import Page, Report, write_page
 from analysis.report.sweep.headline import SIGNS, headline, question
 from analysis.report.sweep.sections import sweep_sections
-from analysis.report.to_json import picked, to_json
+from analysis.report.to_json import run_facts, to_json
 from analysis.sweep.findings import SweepFindings
 from analysis.wording import number
 from search_spaces.values import counted
@@ -88,7 +88,7 @@ def _facts(findings: SweepFindings) -> tuple[tuple[str, str], ...]:
 
 def _json(findings: SweepFindings) -> str:
     every = {name: getattr(findings, name) for name in type(findings).__dataclass_fields__ if name != "spec"}
-    every["best"] = [{**vars(one), "run": picked(one.run, _RUN)} for one in findings.best]
-    every["failures"] = [picked(run, _RUN) for run in findings.failures]
+    every["best"] = [{**vars(one), "run": run_facts(one.run, _RUN, findings.spec)} for one in findings.best]
+    every["failures"] = [run_facts(run, _RUN, findings.spec) for run in findings.failures]
     top = headline(findings)
     return to_json({"name": findings.spec.name, "question": question(findings), "headline": top, **every})

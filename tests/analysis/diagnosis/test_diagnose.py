@@ -9,12 +9,14 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from analysis.diagnosis.curves import Curves
-from analysis.diagnosis.diagnose import RULES, diagnose
+from analysis.diagnosis.diagnose import RULES, curves_of, diagnose
 from analysis.diagnosis.findings import Code, Finding, Severity
 from analysis.report.sweep.appendix import MOST_FINDINGS
+from search_spaces import Budget, Recipe
 from tests.analysis.diagnosis.planted_problems import planted
 from tests.analysis.diagnosis.synthetic_curves import healthy
 
@@ -291,3 +293,23 @@ def test_curves_are_checked() -> None:
         Curves(np.array([2, 1]), {}, budget=2)
     with pytest.raises(ValueError, match=r"shape \(2,\), found \{'a': \(3,\)\}"):
         Curves(np.array([1, 2]), {"a": np.zeros(3)}, budget=2)
+
+
+def test_a_program_has_names_and_units_of_its_own() -> None:
+    """Eval loss rises while the training loss falls, and the accuracy is in percent."""
+    steps = range(1, 41)
+    values = {
+        "train/loss": [2.0 / step for step in steps],
+        "eval/loss": [1.0 / step if step < 15 else 0.02 * step for step in steps],
+        "eval/acc": [90.0 for _ in steps],
+    }
+    rows = [(100 * step, name, found[step - 1]) for name, found in values.items() for step in steps]
+    frame = pd.DataFrame(rows, columns=["epoch", "name", "value"])
+    recipe = Recipe(args={"lr": 0.1}, budget=Budget(steps=4000))
+    curves = curves_of(frame, recipe, state="COMPLETE", metric="eval/reward", maximize=True, command=True)
+    assert (curves.lr, curves.warmup, curves.clips, curves.unit) == (None, 0.0, False, "step")
+    [overfit] = [one for one in diagnose(curves) if one.code is Code.OVERFIT]
+    assert "at step 1300" in overfit.evidence
+    assert overfit.next_step.endswith("or let the program keep its best checkpoint.")
+    for one in diagnose(curves):
+        assert "epoch" not in one.evidence + one.next_step

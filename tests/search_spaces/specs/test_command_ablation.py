@@ -102,3 +102,37 @@ def test_arms_are_not_re_tuned_by_a_metric_on_test() -> None:
     with pytest.raises(SpecError, match=r"metrics.select: must name a metric that is neither on test"):
         ablation(tested)
     assert ablation(tested.replace("goal", "select: val_loss, goal")).space.metric.name == "val/loss"
+
+
+def test_arms_may_name_other_code() -> None:
+    arms = "  as today: {rev: main}\n  same: {rev: main, seeds: paired}\n  patched: {rev: main, patch: my.diff}\n"
+    arms += "  now: {rev: WORKTREE}\n  now again: {weights: ema}\n"
+    spec = ablation(TEXT.replace("  as today: {}\n", arms))
+    codes = {name: arm.code for name, arm in spec.all_arms.items()}
+    assert codes["as today"] == ("main", "")
+    assert codes["patched"] == ("main", "my.diff")
+    assert codes["now"] is None
+    owners = spec.trained_as()
+    assert (owners["same"], owners["patched"], owners["now again"]) == ("same", "patched", "now")
+    assert ablation(dump_ablation(spec)) == spec
+
+
+@pytest.mark.parametrize(
+    ("arm", "line"),
+    [
+        ("{rev: 1234567}", "arms.smaller.rev: "),
+        ("{rev: ''}", "arms.smaller.rev: "),
+        ("{rev: WORKTREE, patch: my.diff}", "arms.smaller.rev: must be a commit if there is a patch, found WORKTREE"),
+    ],
+)
+def test_invalid_code_is_one_line(arm: str, line: str) -> None:
+    with pytest.raises(SpecError) as error:
+        ablation(TEXT.replace("{args.lr: 0.01}", arm))
+    [found] = str(error.value).splitlines()
+    assert line in found
+
+
+def test_only_a_command_has_code_of_its_own() -> None:
+    text = "kind: ablation\nquestion: q\ntask: mnist1d\narms:\n  a: {}\n  b: {rev: main}\n"
+    with pytest.raises(SpecError, match=r"arms\.b\.rev: needs a task that is a command.*found mnist1d"):
+        ablation(f"{text}metrics: {{goal: minimize}}\n")

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
@@ -10,12 +9,7 @@ import pytest
 
 from sweeps.changes import CodeState
 from sweeps.driver.provenance import LONGEST_DIFF, MOST_UNTRACKED, code_state, provenance
-
-
-def git(folder: Path, *arguments: str) -> str:
-    name = ["-c", "user.name=Ann", "-c", "user.email=ann@example.org"]
-    done = subprocess.run(["git", *name, *arguments], cwd=folder, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
+from tests.repository import git
 
 
 def test_names_versions_and_machine() -> None:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -77,3 +79,37 @@ def test_the_copy_of_a_config_file_has_the_arguments_of_the_run(tmp_path: Path) 
     assert found.words == ("sh", str(copy))
     assert copy.read_text() == '{"lr": 0.5,  "name": null, "deep": {"x": 1e-3}}\n'
     assert json.loads((tmp_path / "base.json").read_text())["lr"] == 1
+
+
+SCRIPT = """
+import argparse, json
+parser = argparse.ArgumentParser()
+parser.add_argument("--flag", action=argparse.BooleanOptionalAction)
+parser.add_argument("--sizes", type=int, nargs="*")
+parser.add_argument("--note")
+parser.add_argument("--rate", type=float)
+print(json.dumps(vars(parser.parse_args())))
+"""
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"note": "a b"},
+        {"note": 'it\'s "quoted" `x`'},
+        {"note": "${args.rate} $HOME $${ *"},
+        {"note": "line\nbreak\ttab"},
+        {"note": "-dash", "flag": False},
+        {"note": "--rate", "sizes": [-3, 0]},
+        {"note": "", "sizes": []},
+        {"note": "null", "rate": None, "flag": None},
+        {"note": "grüße 🙂", "rate": -1e-05},
+    ],
+)
+def test_a_script_gets_every_value_as_it_is(changed: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(SCRIPT)
+    args = {"flag": True, "sizes": [1, 2], "note": "x", "rate": 0.5, **changed}
+    task = CommandTask(command=(sys.executable, "-S", "train.py", "${args}"))
+    start = open_start(task, Recipe(args=args, budget=Budget(epochs=1)), 0, 0, 1, tmp_path / "out", str(tmp_path))
+    done = subprocess.run(start.words, env=start.environment, cwd=start.folder, check=True, capture_output=True)
+    assert json.loads(done.stdout) == args
