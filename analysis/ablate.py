@@ -89,6 +89,7 @@ def ablation_work(spec: AblationSpec, more: int = 0, source: str = "") -> Work:
         summary=_summary,
         facts={"question": spec.question, "primary": spec.metrics.primary, "design": spec.design},
         source=source,
+        arms=spec.arm_metrics(),
     )
 
 

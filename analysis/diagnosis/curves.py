@@ -91,18 +91,27 @@ class Curves:
 
     @property
     def val_loss(self) -> FloatArray | None:
-        """`val/nll`; without it, the metric if smaller is better."""
-        return self.series.get("val/nll", None if self.maximize else self.series.get(self.metric))
+        """`val/loss` or `val/nll`; without them, the metric if smaller is better."""
+        return self._first("val/loss", "val/nll", *(() if self.maximize else (self.metric,)))
 
     @property
     def train_loss(self) -> FloatArray | None:
-        """`train/nll_eval`, which is comparable with `val/nll`; without it, `train/loss`."""
-        return self.series.get("train/nll_eval", self.series.get("train/loss"))
+        """`train/loss_eval` or `train/nll_eval`, which is comparable with `val_loss`; without them, `train/loss`."""
+        return self._first("train/loss_eval", "train/nll_eval", "train/loss")
+
+    @property
+    def train_rescored(self) -> FloatArray | None:
+        """The training loss in eval mode; None if it was not recorded."""
+        return self._first("train/loss_eval", "train/nll_eval")
 
     @property
     def loss(self) -> FloatArray | None:
         """`train/loss`; without it, the validation loss."""
         return self.series.get("train/loss", self.val_loss)
+
+    def _first(self, *names: str) -> FloatArray | None:
+        """Return the first of some series that was recorded."""
+        return next((self.series[name] for name in names if name in self.series), None)
 
     @property
     def smoothed(self) -> FloatArray | None:

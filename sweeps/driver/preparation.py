@@ -115,9 +115,10 @@ class Preparation:
     """Prepares the task in a child process if that is needed, and checks the continuation; it starts at once."""
 
     def __init__(self, continuation: Continuation) -> None:
-        spec = continuation.work.spec
+        spec, arms = continuation.work.spec, continuation.work.arms
         self._continuation = continuation
-        self._child = Child("prepare", spec, continuation.recorded().sources) if needs_preparation(spec) else None
+        needed = needs_preparation(spec)
+        self._child = Child("prepare", spec, continuation.recorded().sources, arms) if needed else None
         self._done = False
 
     @property

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from search_spaces import SpaceSpec, diff_specs, dump_space, parse_space
 from search_spaces.files.dump import DRIVING
+from search_spaces.specs.ablation import ArmMetric
 from search_spaces.values import counted
 from sweeps.console.summary import Phases, summary
 from sweeps.engine.conductor import Conductor
@@ -66,6 +67,7 @@ class Work:
         facts: Additional attributes of the study in the dashboard.
         notes: Additional entries of the provenance.
         source: Name of the sweep whose best runs this work trains again; empty if there is none.
+        arms: What each arm of an ablation reports.
     """
 
     spec: SpaceSpec
@@ -80,6 +82,7 @@ class Work:
     facts: Mapping[str, Any] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
     source: str = ""
+    arms: tuple[ArmMetric, ...] = ()
 
 
 @dataclass(frozen=True)
