@@ -90,6 +90,7 @@ def ablation_work(spec: AblationSpec, more: int = 0, source: str = "") -> Work:
         facts={"question": spec.question, "primary": spec.metrics.primary, "design": spec.design},
         source=source,
         arms={name: spec.all_arms[name] for name in table.arms},
+        arm_metrics=spec.arm_metrics(),
     )
 
 

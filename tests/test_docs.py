@@ -45,7 +45,7 @@ def test_there_are_space_files_to_check() -> None:
     assert len(SPACES) >= 3
 
 
-@pytest.mark.parametrize("name", ["stripes", "line"])
+@pytest.mark.parametrize("name", ["stripes", "prices", "line"])
 def test_the_examples_of_own_tasks_and_loops_train(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,7 +12,7 @@ import torch
 
 from search_spaces.seeds import derive_seed
 
-Purpose = Literal["split", "init", "order", "augment", "dropout", "curvature", "statistics"]
+Purpose = Literal["split", "init", "order", "augment", "transform", "dropout", "curvature", "statistics"]
 
 
 def seed_for(target: object, seed: int) -> int:
@@ -29,9 +29,12 @@ def seed_for(target: object, seed: int) -> int:
     return seed if builtin else seed % 2**32
 
 
-def stream(seed: int, purpose: Purpose, epoch: int = 0) -> torch.Generator:
-    """Return a new CPU generator for one purpose in one epoch; the epoch is 0 for what happens once per training."""
-    return torch.Generator().manual_seed(derive_seed(seed, purpose, epoch))
+def stream(seed: int, purpose: Purpose, epoch: int = 0, *place: int) -> torch.Generator:
+    """Return a new CPU generator for one purpose in one epoch; the epoch is 0 for what happens once per training.
+
+    ``place`` is a place within the epoch, such as the indices of a step and of a micro-batch within it.
+    """
+    return torch.Generator().manual_seed(derive_seed(seed, purpose, epoch, *place))
 
 
 def data_order(examples: int, seed: int, epoch: int = 0) -> torch.Tensor:

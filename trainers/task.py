@@ -1,6 +1,7 @@
-"""The protocol of a task: data and a model. The loss is cross entropy over the classes.
+"""The protocol of a task: data and a model. With ``classes``, the loss is the cross entropy over them.
 
-A user's own task is a class with three members, named in a space file as ``package.module:Stripes``::
+A user's own task is a class, named in a space file as ``package.module:Stripes``. A loss and metrics of its own are
+optional members, see `objective.py`. This task is a classifier::
 
     import torch
     from trainers.tasks import Data, Split
@@ -42,7 +43,7 @@ class Split:
 
     Attributes:
         inputs: Inputs of the model, ``(n, ...)``.
-        targets: True classes, int64, ``(n,)``.
+        targets: Targets, ``(n, ...)``; of a classifier, the true classes, int64, ``(n,)``.
     """
 
     inputs: Tensor
@@ -62,25 +63,29 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """The three splits of a task: ``val`` is used for selection, ``test`` only at the end of a full run."""
+    """The splits of a task: ``val`` is used for selection, ``test`` only at the end of a full run.
+
+    Without a ``test``, ablations compare on ``val``.
+    """
 
     train: Split
     val: Split
-    test: Split
+    test: Split | None = None
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """The splits by name, without a ``test`` that is missing."""
+        tested = {} if self.test is None else {"test": self.test}
+        return {"train": self.train, "val": self.val, **tested}
 
     def to(self, device: torch.device) -> Data:
         """Return the same splits on a device."""
-        return Data(self.train.to(device), self.val.to(device), self.test.to(device))
+        return Data(**{name: split.to(device) for name, split in self.splits.items()})
 
 
 @runtime_checkable
 class Task(Protocol):
-    """Interface of a task. A user's own task has these three members."""
-
-    @property
-    def classes(self) -> int:
-        """Number of classes; the targets are ``0 .. classes - 1``."""
-        ...
+    """Interface of a task. It also has ``classes``, a ``loss`` or both; for these, see `objective.py`."""
 
     def data(self, seed: int) -> Data:
         """Return the splits.
@@ -93,7 +98,9 @@ class Task(Protocol):
         ...
 
     def model(self, recipe: Recipe) -> nn.Module:
-        """Return a new model with its initial weights; it maps inputs ``(n, ...)`` to logits ``(n, classes)``.
+        """Return a new model with its initial weights; it maps inputs ``(n, ...)`` to outputs ``(n, ...)``.
+
+        The outputs of a classifier are logits ``(n, classes)``.
 
         torch's global generator is seeded for the initial weights before the call. The regularization of the recipe
         (``recipe.regularization.dropout``) must not change how many numbers are drawn from it.

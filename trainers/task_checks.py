@@ -1,29 +1,27 @@
 """Check a user's task before anything is trained."""
 
 import inspect
-from collections.abc import Callable, Mapping
-from numbers import Integral
-from typing import TypeVar
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from search_spaces.errors import UsageError
 from search_spaces.recipe.recipe import Recipe
-from search_spaces.recipe.reported import epoch_metrics, unreported
+from search_spaces.recipe.reported import TaskMetrics, epoch_metrics, final_metrics, unreported, wrong_goal
 from search_spaces.seeds import derive_seed
+from search_spaces.specs.ablation import ArmMetric
 from trainers.compute.batches import check_batches
 from trainers.evaluation.fgsm import check_fgsm
 from trainers.lazy_layers import initialize_lazy_layers
 from trainers.loop.augmentation import check_mixing
 from trainers.loop.fingerprint import data_digests
+from trainers.objective import objective_of
+from trainers.objective_checks import call, check_members, check_objective
 from trainers.optim.layer_groups import freeze
 from trainers.seeding import global_stream, seed_for
 from trainers.task import Data, Split, Task, describe_tensor
 from trainers.task_lookup import Loop, load_target
-from trainers.user_code import FAILURES, describe
-
-_T = TypeVar("_T")
 
 
 def prepare(reference: str, recipe: Recipe, seed: int, processes: int = 1) -> Mapping[str, str]:
@@ -42,57 +40,108 @@ def prepare(reference: str, recipe: Recipe, seed: int, processes: int = 1) -> Ma
         check_loop(reference, task, processes)
         return {}
     where = f"task {reference}"
-    data = _call(f"{where}: data(seed)", lambda: task.data(seed_for(task, derive_seed(seed, "split"))))
-    _check_data(where, task.classes, data)
+    check_members(where, task)
+    objective = objective_of(task)
+    _check_fields(where, task, recipe)
+    data = call(f"{where}: data(seed)", lambda: task.data(seed_for(task, derive_seed(seed, "split"))))
+    _check_data(where, objective.classes, data)
     check_mixing(recipe.regularization, data.train.inputs)
     check_fgsm(recipe.signals, data.train.inputs)
     with global_stream(seed, "init"):
-        model = _call(f"{where}: model(recipe)", lambda: task.model(recipe))
+        model = call(f"{where}: model(recipe)", lambda: task.model(recipe))
         _check_trainable(where, model, data.train.inputs)
     for examples in (2, 1):  # a last batch may have one
-        _check_logits(where, task.classes, model, data.val.inputs[:examples])
+        _check_outputs(where, objective.classes, model, data.val.inputs[:examples])
+    check_objective(where, objective, model, data, recipe.budget.batch_size)
     freeze(model, recipe.groups.frozen)
     check_batches(model, data.train.inputs, recipe)
     return data_digests(data)
 
 
-def check_metric(reference: str, recipe: Recipe, metric: str) -> None:
-    """Raise a ``UsageError`` if a task does not report a metric; what a training loop reports is not known yet."""
-    if isinstance(load_target(reference), Task) and (message := unreported(metric, epoch_metrics(recipe))):
-        raise UsageError(f"task {reference}: metric.name: {message}; a metric of your own needs a training loop")
+def check_metric(reference: str, recipe: Recipe, metric: str, goal: str, searched: Collection[str] = ()) -> None:
+    """Check the metric of a sweep and its search; what a training loop reports is not known yet.
+
+    Args:
+        reference: Reference to the task.
+        recipe: Recipe of the baseline.
+        metric: Metric that the sweep optimizes.
+        goal: Its goal.
+        searched: Fields that vary between runs.
+
+    Raises:
+        UsageError: The task does not report the metric, declares another goal, or has no use for a field.
+    """
+    task = load_target(reference)
+    if not isinstance(task, Task):
+        return
+    where, reports = f"task {reference}", objective_of(task).reports(test=False)
+    _check_fields(where, task, recipe, searched)
+    if message := unreported(metric, epoch_metrics(recipe, reports)):
+        raise UsageError(f"{where}: metric.name: {message}; a metric of your own needs metrics(outputs, targets)")
+    if message := wrong_goal(metric, goal, reports):
+        raise UsageError(f"{where}: metric.goal: {message}")
 
 
-def _call(what: str, call: Callable[[], _T]) -> _T:
-    """Call user code; raise any exception of it as a one-line ``UsageError``."""
+def check_arms(reference: str, arms: Sequence[ArmMetric], goal: str, test: bool) -> None:
+    """Check that a task reports what an ablation compares; what a training loop reports is not known yet.
+
+    Args:
+        reference: Reference to the task.
+        arms: Recipe and metric of each arm.
+        goal: Goal of the metric.
+        test: Whether the data have a split ``test``.
+
+    Raises:
+        UsageError: The task does not report the metric of an arm, declares another goal, or has no use for a field.
+    """
+    task = load_target(reference)
+    if not isinstance(task, Task):
+        return
+    where, reports = f"task {reference}", objective_of(task).reports(test)
+    for arm in arms:
+        _check_fields(f"{where}: arm {arm.name}", task, arm.recipe)
+        if message := _not_compared(arm, reports) or wrong_goal(arm.metric, goal, reports):
+            raise UsageError(f"{where}: arm {arm.name}: metrics.primary: {message}")
+
+
+def _not_compared(arm: ArmMetric, reports: TaskMetrics) -> str | None:
+    """Return why the metric of an arm is unknown, or None."""
+    if not reports.test and arm.metric.startswith("test/"):
+        instead = f"val/{arm.metric.removeprefix('test/').partition('@')[0]}"
+        ways = f"return a test split, or compare on val: metrics.primary: {instead}"
+        return f"{arm.metric} needs a test split, and data(seed).test is None; {ways}"
+    return unreported(arm.metric, final_metrics(arm.recipe, reports), "at the end")
+
+
+def _check_fields(where: str, task: Task, recipe: Recipe, searched: Collection[str] = ()) -> None:
     try:
-        return call()
-    except UsageError:
-        raise
-    except FAILURES as error:
-        raise UsageError(f"{what} failed: {describe(error)}") from error
+        objective_of(task).check_recipe(recipe, searched)
+    except UsageError as error:
+        raise UsageError(*(f"{where}: {problem}" for problem in error.problems)) from None
 
 
-def _check_data(where: str, classes: object, data: object) -> None:
-    if not isinstance(classes, Integral) or int(classes) < 2:  # int and the integers of numpy
-        raise UsageError(f"{where}: classes must be an integer of at least 2, found {classes!r}")
+def _check_data(where: str, classes: int | None, data: object) -> None:
     if not isinstance(data, Data):
         raise UsageError(f"{where}: data(seed) must return a trainers.tasks.Data, found a {type(data).__name__}")
-    for name, split in (("train", data.train), ("val", data.val), ("test", data.test)):
-        _check_split(f"{where}: data(seed).{name}", int(classes), split)
+    for name, split in data.splits.items():
+        _check_split(f"{where}: data(seed).{name}", classes, split)
 
 
-def _check_split(where: str, classes: int, split: object) -> None:
+def _check_split(where: str, classes: int | None, split: object) -> None:
     if not isinstance(split, Split) or not isinstance(split.inputs, Tensor) or not isinstance(split.targets, Tensor):
         raise UsageError(f"{where} must be a trainers.tasks.Split of two tensors")
     if split.inputs.is_floating_point() and not bool(split.inputs.isfinite().all()):
         raise UsageError(f"{where}.inputs contain NaN or infinity")
     targets = split.targets
-    if targets.dtype != torch.int64 or targets.ndim != 1:
-        raise UsageError(f"{where}.targets must be int64 of shape (n,), found {describe_tensor(targets)}")
+    if targets.ndim == 0 or (classes is not None and (targets.dtype != torch.int64 or targets.ndim != 1)):
+        rule = "int64 of shape (n,)" if classes is not None else "of shape (n, ...)"
+        raise UsageError(f"{where}.targets must be {rule}, found {describe_tensor(targets)}")
     if len(targets) == 0 or len(split.inputs) != len(targets):
         raise UsageError(
             f"{where} must have as many inputs as targets, at least 1; found {len(split.inputs)} and {len(targets)}"
         )
+    if classes is None:
+        return
     low, high = int(targets.min()), int(targets.max())
     if low < 0 or high >= classes:
         raise UsageError(f"{where}.targets must be 0 .. {classes - 1} for {classes} classes, found {low} .. {high}")
@@ -103,15 +152,18 @@ def _check_trainable(where: str, model: object, inputs: Tensor) -> None:
         raise UsageError(f"{where}: model(recipe) must return a torch.nn.Module, found a {type(model).__name__}")
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise UsageError(f"{where}: the model of model(recipe) has no parameter to train")
-    _call(f"{where}: the model's first forward", lambda: initialize_lazy_layers(model, inputs))
+    call(f"{where}: the model's first forward", lambda: initialize_lazy_layers(model, inputs))
 
 
-def _check_logits(where: str, classes: int, model: nn.Module, inputs: Tensor) -> None:
+def _check_outputs(where: str, classes: int | None, model: nn.Module, inputs: Tensor) -> None:
     model.eval()
     with torch.inference_mode():
-        logits = _call(f"{where}: the model's forward on inputs {tuple(inputs.shape)}", lambda: model(inputs))
-    if not isinstance(logits, Tensor) or logits.shape != (len(inputs), classes) or not logits.is_floating_point():
-        found = describe_tensor(logits) if isinstance(logits, Tensor) else type(logits).__name__
+        outputs = call(f"{where}: the model's forward on inputs {tuple(inputs.shape)}", lambda: model(inputs))
+    found = describe_tensor(outputs) if isinstance(outputs, Tensor) else type(outputs).__name__
+    if classes is None:
+        if not isinstance(outputs, Tensor) or not outputs.is_floating_point() or outputs.shape[:1] != (len(inputs),):
+            raise UsageError(f"{where}: the model must return float outputs ({len(inputs)}, ...), found {found}")
+    elif not isinstance(outputs, Tensor) or outputs.shape != (len(inputs), classes) or not outputs.is_floating_point():
         raise UsageError(f"{where}: the model must return float logits ({len(inputs)}, {classes}), found {found}")
 
 

@@ -28,7 +28,9 @@ def load_target(reference: str) -> Task | Loop:
     """
     name, arguments = read_reference(reference)
     found = _import(name)
-    if inspect.isgeneratorfunction(found) or (not inspect.isclass(found) and isinstance(found, Task)):
+    if inspect.isgeneratorfunction(found) or (
+        not inspect.isclass(found) and isinstance(found, Task) and _has_loss(found)
+    ):
         if arguments:
             raise UsageError(f"task {name}: takes no arguments, found {', '.join(arguments)}")
         return found
@@ -42,7 +44,7 @@ def load_target(reference: str) -> Task | Loop:
     except FAILURES as error:
         how = f"with {', '.join(arguments)}" if arguments else "without arguments"
         raise UsageError(f"task {name}: calling it {how} failed: {describe(error)}") from error
-    if not isinstance(task, Task):
+    if not isinstance(task, Task) or not _has_loss(task):
         raise UsageError(f"task {name}: {_not_a_task(task)}")
     return task
 
@@ -103,6 +105,11 @@ def _nearest(name: str, names: list[str]) -> str:
     return f" (did you mean {close[0]}?)" if close else ""
 
 
+def _has_loss(value: object) -> bool:
+    return hasattr(value, "classes") or hasattr(value, "loss")
+
+
 def _not_a_task(value: object) -> str:
-    missing = [name for name in ("classes", "data", "model") if not hasattr(value, name)]
+    missing = [name for name in ("data", "model") if not hasattr(value, name)]
+    missing += [] if _has_loss(value) else ["classes or loss"]
     return f"a {type(value).__name__} is not a task: it lacks {', '.join(missing)}"

@@ -21,12 +21,14 @@ from analysis.ablation.sentences import verdict_sentence, wider_scope
 from analysis.ablation.tuning import Tuning, tunings
 from analysis.statistics.intervals import Interval, power
 from search_spaces import AblationSpec, Contrast, dump_ablation
+from search_spaces.metric_names import split_weights
 from sweeps.changes import recorded_arms
 from sweeps.plan.ablation_plan import Finals
 from sweeps.run_state import RunState
 from sweeps.store.records import RunRecord
 
-CURVE_METRICS = ("val/nll", "val/accuracy", "train/loss")
+CURVE_METRICS = ("val/nll", "val/loss", "val/accuracy", "train/loss")
+_OF_CLASSES = ("nll", "ece")
 HEALTH_METRICS = (
     "train/loss",
     "train/grad_norm",
@@ -181,6 +183,12 @@ class AblationFindings:
     runs: tuple[RunRecord, ...]
     finals: Finals
 
+    @property
+    def classifies(self) -> bool:
+        """Whether the task is a classifier, as the names of its metrics say; a command never counts as one."""
+        known = {name for final in self.finals.values() for name in final} or {self.spec.metrics.primary}
+        return self.spec.space.command is None and any(split_weights(name)[0] in _OF_CLASSES for name in known)
+
 
 def ablation_findings(evidence: Evidence) -> AblationFindings:
     """Return the findings of an ablation."""
@@ -279,7 +287,7 @@ def _curves(evidence: Evidence) -> tuple[ArmCurve, ...]:
 def _drawn(spec: AblationSpec) -> Sequence[str]:
     """Return the metrics whose curves are drawn; a command has names of its own."""
     if spec.space.command is None:
-        return CURVE_METRICS
+        return tuple(dict.fromkeys((*CURVE_METRICS, spec.metrics.selection)))
     return tuple(dict.fromkeys((spec.metrics.primary, *spec.metrics.others, *CURVE_METRICS)))
 
 

@@ -94,30 +94,38 @@ class Curves:
 
     @property
     def val_loss(self) -> FloatArray | None:
-        """`val/nll` or another name of it; without any, the metric if smaller is better."""
-        found = self._first("nll", "loss")
+        """`val/loss`, `val/nll` or another name of it; without any, the metric if smaller is better."""
+        found = self._on_validation("loss", "nll")
         return found if found is not None or self.maximize else self.series.get(self.metric)
 
     @property
     def val_accuracy(self) -> FloatArray | None:
         """`val/accuracy` or another name of it, if all values are shares, as a program may count in percent."""
-        found = self._first("accuracy", "acc")
+        found = self._on_validation("accuracy", "acc")
         return None if found is None or ((found < 0) | (found > 1)).any() else found
 
-    def _first(self, *names: str) -> FloatArray | None:
+    def _on_validation(self, *names: str) -> FloatArray | None:
         """Return the first of these metrics that was recorded on validation data, which programs call differently."""
-        every = (f"{split}/{name}" for name in names for split in _VALIDATION)
-        return next((self.series[name] for name in every if name in self.series), None)
+        return self._first(*(f"{split}/{name}" for name in names for split in _VALIDATION))
 
     @property
     def train_loss(self) -> FloatArray | None:
-        """`train/nll_eval`, which is comparable with `val/nll`; without it, `train/loss`."""
-        return self.series.get("train/nll_eval", self.series.get("train/loss"))
+        """`train/loss_eval` or `train/nll_eval`, which is comparable with `val_loss`; without them, `train/loss`."""
+        return self._first("train/loss_eval", "train/nll_eval", "train/loss")
+
+    @property
+    def train_rescored(self) -> FloatArray | None:
+        """The training loss in eval mode; None if it was not recorded."""
+        return self._first("train/loss_eval", "train/nll_eval")
 
     @property
     def loss(self) -> FloatArray | None:
         """`train/loss`; without it, the validation loss."""
         return self.series.get("train/loss", self.val_loss)
+
+    def _first(self, *names: str) -> FloatArray | None:
+        """Return the first of some series that was recorded."""
+        return next((self.series[name] for name in names if name in self.series), None)
 
     @property
     def smoothed(self) -> FloatArray | None:

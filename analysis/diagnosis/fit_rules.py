@@ -85,9 +85,11 @@ def overfit_confidence(curves: Curves) -> Finding | None:
     if rise is None or not rise.accuracy_holds:
         return None
     evidence = f"{rise.evidence}, but the accuracy is maintained: the model becomes overconfident."
-    next_step = (
-        "Fit a temperature on validation data, or use label smoothing of 0.1; the predicted classes are no worse."
-    )
+    next_step = "Train for fewer epochs or regularize more if the loss matters; the predictions are no worse."
+    if "val/nll" in curves.series:
+        next_step = (
+            "Fit a temperature on validation data, or use label smoothing of 0.1; the predicted classes are no worse."
+        )
     return Finding(Code.OVERFIT_CONFIDENCE, Severity.WARNING, evidence, next_step, rise.epoch)
 
 
@@ -141,9 +143,9 @@ def _accuracy_holds(curves: Curves, best: int) -> bool:
 def val_better(curves: Curves) -> Finding | None:
     """VAL_BETTER: the validation loss is below the training loss from the start, by more than sampling noise.
 
-    It requires `train/nll_eval`, because dropout and augmentation make `train/loss` larger than `val/nll`.
+    It requires the training loss in eval mode, because dropout and augmentation make `train/loss` larger.
     """
-    train, val = curves.series.get("train/nll_eval"), curves.val_loss
+    train, val = curves.train_rescored, curves.val_loss
     if train is None or val is None:
         return None
     # Both are means over the same examples in every epoch, so their sampling noise does not average out.

@@ -22,7 +22,7 @@ BAR_LEGEND = {"showlegend": True, "legend": {**LEGEND, "traceorder": "normal"}}
 GREY = "#7f7f7f"
 BAND = "rgba(127,127,127,0.18)"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif"
-_UNITS = {"nll": "nats", "loss": "nats", "accuracy": "share correct", "ece": "share", "brier": "0 to 2"}
+_UNITS = {"nll": "nats", "accuracy": "share correct", "ece": "share", "brier": "0 to 2"}
 _LINE = 22  # characters per line of a label, to fit beside a plot on a phone
 
 

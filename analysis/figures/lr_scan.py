@@ -15,7 +15,7 @@ def lr_scan(scan: LrScan) -> Drawing:
     ]
     layout = {
         "xaxis": axis("optimizer.lr", type="log", exponentformat="power"),
-        "yaxis": axis("training loss (nats)", range=_range(scan.smoothed[start:])),
+        "yaxis": axis("training loss", range=_range(scan.smoothed[start:])),
         "shapes": _marks(scan),
     }
     title = f"{scan.task}, {scan.optimizer}: training loss by learning rate"

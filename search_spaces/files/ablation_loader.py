@@ -255,10 +255,11 @@ class _Assembly:
     def _keep(self, problems: Iterable[Problem | str]) -> None:
         for problem in problems:
             one = problem if isinstance(problem, Problem) else Problem(self.source, "", problem)
-            if one.field == "metric.name":  # it follows from the metrics of the ablation
+            if one.field in ("metric.name", "metric.goal"):  # they follow from the metrics of the ablation
                 if _selection(plain(self.root.entries.get("metrics", self.root))) is None:
                     continue
-                path = ["metrics", "select" if self._selects() else "primary"]
+                name = "select" if self._selects() else "primary"
+                path = ["metrics", "goal" if one.field == "metric.goal" else name]
                 one = Problem(str(find(self.root, path)), ".".join(path), one.message)
             self.found.append(Problem(one.where, one.field.removeprefix("sampler."), one.message))
 

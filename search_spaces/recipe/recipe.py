@@ -56,13 +56,13 @@ class Regularization(Part):
 
 
 class Patience(Part):
-    """Early stopping on a plateau of `val/nll`, inside one training.
+    """Early stopping on a plateau of the validation loss, inside one training.
 
     Source: Prechelt, "Early Stopping - But When?", 1998.
 
     Attributes:
         epochs: Number of epochs without improvement after which training stops; None trains the whole budget.
-        min_delta: Decrease of `val/nll` that an improvement must exceed, in nats.
+        min_delta: Decrease of the validation loss that an improvement must exceed: `val/nll` in nats, or `val/loss`.
         restore_best: Whether the best epoch's weights are restored at the end, and reported by the last epoch.
     """
 
@@ -110,7 +110,8 @@ class Signals(Part):
 
     Attributes:
         train_rescored: Whether a fixed part of `train`, at most as large as `val`, is scored in eval mode after each
-            epoch: `train/nll_eval`, which unlike `train/loss` is comparable with `val/nll`.
+            epoch: `train/nll_eval`, which unlike `train/loss` is comparable with `val/nll`; `train/loss_eval` of a task
+            with a loss of its own.
         pruning: Shares of the smallest weights of all matrices that are set to zero for an additional evaluation in the
             last epoch: `test/accuracy@pruned50` (Han et al., NeurIPS 2015).
         fgsm: Sizes of adversarial perturbations, in units of the inputs, for an additional evaluation in the last

@@ -1,16 +1,17 @@
 """One parsed ablation file: a question, the arms that are compared, and how results are judged."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, model_validator
 
 from search_spaces.errors import Problem, UsageError
-from search_spaces.metric_names import RAW, check_metric_name, metric_of, split_weights
+from search_spaces.metric_names import RAW, check_metric_name, metric_of, read_from, split_weights
 from search_spaces.recipe.fields import resolve
 from search_spaces.recipe.hash import recipe_hash
 from search_spaces.recipe.part import Count, Part, Positive
 from search_spaces.recipe.recipe import Recipe
+from search_spaces.recipe.reported import final_metrics, needs_classes, unreported, wrong_goal
 from search_spaces.search.distributions import Value
 from search_spaces.search.field_checks import validate_search
 from search_spaces.specs.command_task import validate_command
@@ -115,6 +116,20 @@ class Metrics(Part):
     def others(self) -> tuple[str, ...]:
         """The secondary metrics without the primary one."""
         return tuple(name for name in self.secondary if name != self.primary)
+
+
+class ArmMetric(NamedTuple):
+    """What one arm of an ablation reports.
+
+    Attributes:
+        name: Name of the arm.
+        recipe: Recipe of the arm.
+        metric: Primary metric under the name that its training reports, with the weights of the arm.
+    """
+
+    name: str
+    recipe: Recipe
+    metric: str
 
 
 class CommandMetrics(Metrics):
@@ -224,6 +239,13 @@ class AblationSpec(Part):
         """Return the recipe of an arm, with the nuisance or tuned fields of a point."""
         return resolve(self.space.recipe, {**self.all_arms[arm].settings, **point})
 
+    def arm_metrics(self) -> tuple[ArmMetric, ...]:
+        """Return the primary metric of each arm, under the name that its training reports."""
+        primary = self.metrics.primary
+        return tuple(
+            ArmMetric(name, self.recipe(name), read_from(primary, arm.weights)) for name, arm in self.all_arms.items()
+        )
+
     def trained_as(self) -> Mapping[str, str]:
         """Return, for each arm, the arm whose training it evaluates.
 
@@ -258,6 +280,7 @@ def _validate(spec: AblationSpec) -> Sequence[Problem]:
         *number,
         *(_section_problems(spec) or combined),
         *_validate_code(spec),
+        *_validate_primary(spec, valid),
         *_validate_looks(spec),
         *_validate_design(spec),
         *_validate_retune(spec, list(arms), valid),
@@ -277,6 +300,24 @@ def _validate_number(spec: AblationSpec) -> Sequence[Problem]:
         message = f"{spec.arrangement} needs {low} to {high} factors, found {len(spec.factors)}"
         return [Problem("", "factors", f"{message}; fractional allows 5 to 8, one_at_a_time and add_one up to 20")]
     return []
+
+
+def _validate_primary(spec: AblationSpec, valid: Sequence[str]) -> list[Problem]:
+    """Return the problems of the primary metric if the task is a built-in one, which is known to report some only."""
+    known, primary = spec.space.metrics_of_task, spec.metrics.primary
+    if known is None:
+        return []
+    if message := wrong_goal(primary, spec.metrics.goal, known):
+        return [Problem("", "metrics.goal", message)]
+    problems = []
+    for arm in valid:
+        reported = final_metrics(spec.recipe(arm), known)
+        if message := unreported(primary, reported, "at the end"):
+            return [Problem("", "metrics.primary", message)]
+        weights = spec.all_arms[arm].weights
+        if message := unreported(read_from(primary, weights), reported, "at the end"):
+            problems.append(Problem("", f"arms.{arm}.weights", message))
+    return problems
 
 
 def _section_problems(spec: AblationSpec) -> list[Problem]:
@@ -299,8 +340,12 @@ def _validate_settings(space: SpaceSpec, settings: Mapping[str, Value], path: st
     except UsageError as error:
         found = (problem if isinstance(problem, Problem) else Problem("", "", problem) for problem in error.problems)
         return [Problem("", f"{path}.{problem.field}", problem.message) for problem in found]
-    problems = () if space.command is None else validate_command(space.command, recipe)
-    return [Problem("", path, f"{one.field.removeprefix('recipe.')}: {one.message}") for one in problems]
+    if space.command is not None:
+        problems = validate_command(space.command, recipe)
+        return [Problem("", path, f"{one.field.removeprefix('recipe.')}: {one.message}") for one in problems]
+    known = space.metrics_of_task
+    found_fields = needs_classes(recipe, settings.keys(), known) if known else ()
+    return [Problem("", path, f"{field}: {why}") for field, why in found_fields if field in settings]
 
 
 def _validate_code(spec: AblationSpec) -> Iterator[Problem]:

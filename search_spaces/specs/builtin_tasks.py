@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
+from search_spaces.recipe.reported import CLASSIFIER, Goal, TaskMetrics
+
 Family = Literal["transformer", "cnn", "rnn", "mlp"]
 
 
@@ -16,6 +18,7 @@ class BuiltinTask(NamedTuple):
         new_head: Whether a pretrained model gets a new output layer.
         metric: Metric to select runs by.
         goal: Goal of the metric.
+        metrics: Metrics of the task itself.
         reports: Every metric on `val` of a training loop; None for a task, whose metrics follow from the recipe.
     """
 
@@ -24,13 +27,21 @@ class BuiltinTask(NamedTuple):
     pretrained: bool = False
     new_head: bool = False
     metric: str = "val/accuracy"
-    goal: Literal["maximize", "minimize"] = "maximize"
+    goal: Goal = "maximize"
+    metrics: TaskMetrics = CLASSIFIER
     reports: tuple[str, ...] | None = None
+
+
+_OF_CHARACTERS = TaskMetrics(
+    classifier=False, own={"loss": "minimize", "bits_per_character": "minimize", "accuracy": "maximize"}
+)
 
 
 BUILTIN_TASKS: Mapping[str, BuiltinTask] = {
     "cartpole": BuiltinTask("cartpole:train", "mlp", metric="val/return", reports=("val/return",)),
-    "characters": BuiltinTask("characters:Characters", "transformer", metric="val/nll", goal="minimize"),
+    "characters": BuiltinTask(
+        "characters:Characters", "transformer", metric="val/loss", goal="minimize", metrics=_OF_CHARACTERS
+    ),
     "digits": BuiltinTask("digits:Digits", "cnn"),
     "images": BuiltinTask("images:ImageFolder", "cnn"),
     "mnist1d": BuiltinTask("mnist1d:Mnist1d", "mlp"),

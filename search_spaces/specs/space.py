@@ -14,7 +14,7 @@ from search_spaces.metric_names import check_metric_name
 from search_spaces.recipe.fields import flatten
 from search_spaces.recipe.part import Count, Part, Positive, Steps
 from search_spaces.recipe.recipe import Budget, Recipe
-from search_spaces.recipe.reported import epoch_metrics, unreported
+from search_spaces.recipe.reported import Goal, TaskMetrics, epoch_metrics, needs_classes, unreported, wrong_goal
 from search_spaces.search.constraints import Constraint
 from search_spaces.search.distributions import (
     Choice,
@@ -30,7 +30,7 @@ from search_spaces.search.field_checks import validate_search
 from search_spaces.search.parameters import Alternative, Parameters
 from search_spaces.search.point_checks import validate_points
 from search_spaces.search.sequences import Grid
-from search_spaces.specs.builtin_tasks import BUILTIN_TASKS
+from search_spaces.specs.builtin_tasks import BUILTIN_TASKS, BuiltinTask
 from search_spaces.specs.command_task import CommandTask, validate_command
 from search_spaces.specs.resources import Resources
 from search_spaces.specs.task_reference import read_reference, task_text
@@ -75,7 +75,7 @@ class Metric(Part):
     """
 
     name: Annotated[str, AfterValidator(check_metric_name)]
-    goal: Literal["maximize", "minimize"]
+    goal: Goal
 
 
 class SamplerTraits(NamedTuple):
@@ -261,6 +261,16 @@ class SpaceSpec(Part):
         return self.task.title if isinstance(self.task, CommandTask) else self.task
 
     @property
+    def builtin(self) -> BuiltinTask | None:
+        """The task if it is a built-in one; otherwise None."""
+        return None if isinstance(self.task, CommandTask) else BUILTIN_TASKS.get(read_reference(self.task)[0])
+
+    @property
+    def metrics_of_task(self) -> TaskMetrics | None:
+        """The metrics of a built-in task; None if they are not known without loading the task."""
+        return None if self.builtin is None or self.builtin.reports else self.builtin.metrics
+
+    @property
     def own_code(self) -> bool:
         """Whether the task is code of the user."""
         return isinstance(self.task, CommandTask) or ":" in self.task
@@ -291,6 +301,10 @@ def validate_task(spec: SpaceSpec) -> tuple[Problem, ...]:
         found.append(Problem("", "recipe.budget.steps", "only a command counts steps; use epochs"))
     if spec.recipe.args:
         found.append(Problem("", "recipe.args", "only a command has args; use custom"))
+    if spec.metrics_of_task is not None:
+        for field, why in needs_classes(spec.recipe, spec.search.keys(), spec.metrics_of_task):
+            section = "search" if field in spec.search else "recipe"
+            found.append(Problem("", f"{section}.{field}", why))
     return tuple(found)
 
 
@@ -308,12 +322,14 @@ def validate_metric(spec: SpaceSpec) -> tuple[Problem, ...]:
     """Return the problem of a metric that must not select, or that a built-in task does not report in some run."""
     if problems := tuple(_validate_selection(spec)):
         return problems
-    builtin = None if isinstance(spec.task, CommandTask) else BUILTIN_TASKS.get(read_reference(spec.task)[0])
+    builtin = spec.builtin
     if builtin is None:
         return ()
+    if message := wrong_goal(spec.metric.name, spec.metric.goal, builtin.metrics):
+        return (Problem("", "metric.goal", message),)
     recipes = [spec.parameters.with_kinds(kinds) for kinds in spec.parameters.scenarios()]
     for recipe in (spec.recipe, *recipes):
-        message = unreported(spec.metric.name, builtin.reports or epoch_metrics(recipe))
+        message = unreported(spec.metric.name, builtin.reports or epoch_metrics(recipe, builtin.metrics))
         if message:
             return (Problem("", "metric.name", message),)
     return ()
@@ -355,6 +371,3 @@ def _written(problem: Problem) -> Problem:
     if not bracket:
         return problem
     return Problem("", section, f"{name.replace(']', '')}: {problem.message}")
-
-
-Goal = Literal["maximize", "minimize"]

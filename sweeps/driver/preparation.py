@@ -138,9 +138,10 @@ class Preparation:
     """
 
     def __init__(self, continuation: Continuation) -> None:
-        spec = continuation.work.spec
+        spec, arms = continuation.work.spec, continuation.work.arm_metrics
         self._continuation = continuation
-        self._child = Child("prepare", spec, continuation.recorded().sources) if needs_preparation(spec) else None
+        needed = needs_preparation(spec)
+        self._child = Child("prepare", spec, continuation.recorded().sources, arms) if needed else None
         self._done = False
         self.folders: Mapping[str, str] = {}
 

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from search_spaces import Arm, SpaceSpec, diff_specs, dump_space, parse_space
 from search_spaces.files.dump import DRIVING
+from search_spaces.specs.ablation import ArmMetric
 from search_spaces.values import counted
 from sweeps.console.summary import Phases, summary
 from sweeps.engine.conductor import Conductor
@@ -67,6 +68,7 @@ class Work:
         notes: Additional entries of the provenance.
         source: Name of the sweep whose best runs this work trains again; empty if there is none.
         arms: Trained arms of an ablation.
+        arm_metrics: What each arm of an ablation reports.
     """
 
     spec: SpaceSpec
@@ -82,6 +84,7 @@ class Work:
     notes: Mapping[str, Any] = field(default_factory=dict)
     source: str = ""
     arms: Mapping[str, Arm] = field(default_factory=dict)
+    arm_metrics: tuple[ArmMetric, ...] = ()
 
 
 @dataclass(frozen=True)

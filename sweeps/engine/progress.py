@@ -11,7 +11,7 @@ from search_spaces import (
     AblationSpec,
     SpaceSpec,
 )
-from search_spaces.specs.space import Goal
+from search_spaces.recipe.reported import Goal
 from sweeps.plan.ablation_plan import AblationTable
 from sweeps.plan.asha import rung_epochs
 from sweeps.run_state import RunState

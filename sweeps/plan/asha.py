@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from search_spaces import Asha, Budget, NoStopping
-from search_spaces.specs.space import Goal
+from search_spaces.recipe.reported import Goal
 
 
 def rung_epochs(rule: Asha | NoStopping, budget: Budget) -> tuple[int, ...]:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from search_spaces import Recipe, SpaceSpec, UsageError, derive_seed
 from search_spaces.recipe.model import Model
+from search_spaces.specs.ablation import ArmMetric
 from search_spaces.specs.command_task import CommandTask
 from sweeps import exit_codes
 from sweeps.console.output import forgive_streams
@@ -49,9 +50,12 @@ class Child:
         what: Kind of the request.
         spec: Space with the task, the base recipe, and the resources of a run.
         modules: Names of modules of the user's code whose digests are wanted, even if they are not imported.
+        arms: What each arm of an ablation reports.
     """
 
-    def __init__(self, what: What, spec: SpaceSpec, modules: Iterable[str] = ()) -> None:
+    def __init__(
+        self, what: What, spec: SpaceSpec, modules: Iterable[str] = (), arms: Iterable[ArmMetric] = ()
+    ) -> None:
         seed = spec.sampler.seed
         request = {
             "what": what,
@@ -63,7 +67,9 @@ class Child:
             "gpu": spec.resources.gpu,
             "import_paths": [*import_paths(), *sys.path],
             "modules": list(modules),
-            "metric": spec.metric.name,
+            "metric": [spec.metric.name, spec.metric.goal],
+            "searched": list(spec.search),
+            "arms": [[arm.name, arm.recipe.model_dump(mode="json"), arm.metric] for arm in arms],
         }
         self._task = spec.task
         self._error: UsageError | None = None
@@ -191,13 +197,13 @@ def _answer(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
     from trainers.sanity.checks import check_task
     from trainers.sanity.lr_finder import find_lr
     from trainers.sanity.probe import probe_recipe, use_threads
-    from trainers.task_checks import check_metric, prepare
+    from trainers.task_checks import prepare
     from trainers.task_lookup import load_task
 
     name, recipe, seed = request["task"], Recipe.model_validate(request["recipe"]), request["seed"]
     if request["what"] == "prepare":
         data = prepare(name, recipe, seed, request["processes"])
-        check_metric(name, recipe, request["metric"])
+        _check_reported(request, recipe, test="test" in data)
         yield {"data": data, "sources": user_sources(name, request["modules"])}
         if not any(mark in name for mark in ":?"):
             _prepared_mark(name).touch()
@@ -215,6 +221,17 @@ def _answer(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield asdict(find_lr(task, recipe, seed, name=name))
     else:
         yield from map(asdict, check_task(task, recipe, seed))
+
+
+def _check_reported(request: dict[str, Any], recipe: Recipe, test: bool) -> None:
+    """Check that the task reports what the sweep optimizes, and what the arms of an ablation compare."""
+    from trainers.task_checks import check_arms, check_metric
+
+    metric, goal = request["metric"]
+    arms = [ArmMetric(name, Recipe.model_validate(arm), primary) for name, arm, primary in request["arms"]]
+    if arms:
+        check_arms(request["task"], arms, goal, test)
+    check_metric(request["task"], recipe, metric, goal, request["searched"])
 
 
 def _timing(request: dict[str, Any], recipe: Recipe) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.storages import InMemoryStorage
 
 from search_spaces import Choice, Distribution, LogUniform, Value
-from search_spaces.specs.space import Goal
+from search_spaces.recipe.reported import Goal
 from sweeps.study.distributions import OptunaValue, optuna_distribution, to_optuna
 
 _LARGEST = 1e30

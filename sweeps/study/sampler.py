@@ -14,11 +14,11 @@ from optuna.samplers import BaseSampler, GPSampler, TPESampler
 from optuna.storages import InMemoryStorage
 
 from search_spaces import Sampler, SpaceSpec, Value
+from search_spaces.recipe.reported import Goal
 from search_spaces.search.distributions import contains
 from search_spaces.search.parameters import Parameters
 from search_spaces.search.sequences import Grid, PointSequence, RandomSequence, SobolSequence, infeasible
 from search_spaces.seeds import derive_seed
-from search_spaces.specs.space import Goal
 from sweeps.run_state import RunState
 from sweeps.study.snapshot import RunSnapshot
 from sweeps.study.study import Study

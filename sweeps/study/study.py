@@ -19,9 +19,9 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces import Constant, Distribution, SpaceSpec, UsageError, Value
+from search_spaces.recipe.reported import Goal
 from search_spaces.search.distributions import contains
 from search_spaces.search.parameters import Parameter, Parameters
-from search_spaces.specs.space import Goal
 from sweeps.run_state import RunState
 from sweeps.store.database import engine_options
 from sweeps.study.distributions import from_optuna, optuna_distribution, suggest_value, to_optuna

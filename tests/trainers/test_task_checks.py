@@ -70,7 +70,7 @@ BROKEN = [
     ({"model": lambda recipe: nn.Sequential(nn.LazyConv1d(2, 1), nn.Linear(5, 2))}, r"first forward failed: "),
     ({"data": broken}, r"data\(seed\) failed: ValueError: my bug \(.*test_task_checks.py:\d+\)"),
     ({"data": lambda seed: None}, "must return a trainers.tasks.Data, found a NoneType"),
-    ({"data": lambda seed: Data(GOOD, GOOD, None)}, r"data\(seed\).test must be a trainers.tasks.Split"),
+    ({"data": lambda seed: Data(GOOD, GOOD, 3)}, r"data\(seed\).test must be a trainers.tasks.Split"),
     ({"data": with_train(FOUR, torch.zeros(4))}, r"train.targets must be int64 of shape \(n,\), found float32 \(4,\)"),
     ({"data": with_train(FOUR, torch.zeros(4, 1).long())}, r"found int64 \(4, 1\)"),
     ({"data": with_train(FOUR[:3], GOOD.targets)}, "as many inputs as targets, at least 1; found 3 and 4"),
@@ -116,13 +116,13 @@ def test_prepare_draws_nothing_from_the_global_generator():
 
 def test_a_metric_that_a_task_does_not_report_is_refused(monkeypatch):
     monkeypatch.setattr(task_checks, "load_target", lambda reference: task())
-    check_metric("mine:Task", RECIPE, "val/nll")
+    check_metric("mine:Task", RECIPE, "val/nll", "minimize")
     with pytest.raises(
         UsageError, match=r"task mine:Task: metric.name: the task does not report val/f1 .*valid: val/nll"
     ):
-        check_metric("mine:Task", RECIPE, "val/f1")
+        check_metric("mine:Task", RECIPE, "val/f1", "maximize")
     monkeypatch.setattr(task_checks, "load_target", lambda reference: loop)
-    assert check_metric("mine:train", RECIPE, "val/f1") is None  # what a loop reports is not known yet
+    assert check_metric("mine:train", RECIPE, "val/f1", "maximize") is None  # what a loop reports is not known yet
 
 
 @pytest.mark.parametrize(

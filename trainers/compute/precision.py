@@ -113,10 +113,10 @@ class Arithmetic:
         return cast("nn.Module", torch.compile(model))
 
     def forward(self, model: nn.Module, inputs: Tensor) -> Tensor:
-        """Return the logits of a batch in fp32, in which the loss is computed."""
+        """Return the outputs for a batch in fp32, in which the loss is computed."""
         with self.autocast():
-            logits: Tensor = model(inputs)
-        return logits if self._precision.kind == "fp32" else logits.float()
+            outputs: Tensor = model(inputs)
+        return outputs if self._precision.kind == "fp32" else outputs.float()
 
     def autocast(self) -> torch.autocast:
         """Return the context for a forward pass of the training."""

@@ -1,9 +1,10 @@
 """Evaluate the weights of a training after every epoch and once more at its end.
 
 The end of a full training adds the metrics that evaluation arms compare: test split, temperature scaling, pruned copies
-and perturbed inputs. The weights are not changed.
+and perturbed inputs, as far as they mean something for the task. The weights are not changed.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -13,12 +14,15 @@ from torch import Tensor, nn
 from search_spaces import metric_names
 from search_spaces.metric_names import metric_name, with_temperature
 from search_spaces.recipe.recipe import Recipe
+from search_spaces.recipe.reported import LOSS
 from trainers.compute.batch_norm import recompute_statistics
 from trainers.compute.precision import Arithmetic
-from trainers.evaluation.evaluate import Evaluation, evaluated_together, logits, per_example
+from trainers.evaluation.evaluate import Evaluation, evaluated_together, per_example
 from trainers.evaluation.fgsm import gradient_signs
 from trainers.evaluation.pruning import pruned_copy
+from trainers.evaluation.split_scores import SplitScores, score_split
 from trainers.evaluation.temperature import fit_temperature
+from trainers.objective import Objective
 from trainers.reports import Predictions
 from trainers.task import Data, Split, evenly_spaced
 
@@ -33,19 +37,19 @@ class ScoredWeights(NamedTuple):
     Attributes:
         weights: Name of the weights: ``raw``, ``ema``.
         model: Model with these weights.
-        logits: Logits on ``val``, ``(n, classes)``.
-        val: Scores of these logits.
+        outputs: Outputs on ``val``, ``(n, ...)``.
+        val: Scores of these outputs.
     """
 
     weights: str
     model: nn.Module
-    logits: Tensor
-    val: Evaluation
+    outputs: Tensor
+    val: SplitScores
 
     @property
     def loss(self) -> float:
-        """Mean NLL on ``val``."""
-        return self.val.nll.double().mean().item()
+        """The task's own loss on ``val``; without it, the mean NLL."""
+        return self.val.loss
 
 
 class Scorer:
@@ -55,19 +59,20 @@ class Scorer:
         recipe: Recipe of the training, whose ``signals`` select additional metrics.
         arithmetic: Precision of the training, which evaluates in it; instead of fp16, in fp32.
         data: Splits of the training.
+        objective: Loss and metrics of the task.
     """
 
-    def __init__(self, recipe: Recipe, arithmetic: Arithmetic, data: Data) -> None:
+    def __init__(self, recipe: Recipe, arithmetic: Arithmetic, data: Data, objective: Objective) -> None:
         self._signals = recipe.signals
         self._batch_size = recipe.budget.batch_size
         self._arithmetic = arithmetic
         self._data = data
+        self._objective = objective
         self._at_once = evaluated_together(self._batch_size, data.val.targets.device)
 
     def score(self, weights: str, model: nn.Module) -> ScoredWeights:
         """Evaluate a model on ``val``."""
-        values = self._logits(model, self._data.val)
-        return ScoredWeights(weights, model, values, per_example(values, self._data.val.targets))
+        return ScoredWeights(weights, model, *self._evaluate(model, self._data.val))
 
     def epoch_metrics(self, scored: Sequence[ScoredWeights]) -> dict[str, float]:
         """Return the metrics of an epoch; the raw weights come first."""
@@ -76,34 +81,52 @@ class Scorer:
             metrics |= one.val.metrics("val", one.weights)
         if self._signals.train_rescored:
             train = evenly_spaced(self._data.train, len(self._data.val))  # the same examples in every epoch
-            metrics["train/nll_eval"] = self._evaluate(scored[0].model, train).metrics("train")["train/nll"]
+            name = "nll" if self._objective.loss is None else LOSS
+            metrics[f"train/{name}_eval"] = self._evaluate(scored[0].model, train)[1].loss
         return metrics
 
     def final_metrics(self, scored: Sequence[ScoredWeights]) -> tuple[dict[str, float], tuple[Predictions, ...]]:
         """Return the additional metrics of the last epoch, and the predictions of every set of weights."""
-        test = self._data.test.targets
         metrics: dict[str, float] = {}
         predictions: list[Predictions] = []
         for one in scored:
-            values = self._logits(one.model, self._data.test)
-            raw, name = per_example(values, test), with_temperature(one.weights)
-            temperature, held_out = self._calibrate(one)
-            calibrated = scaled(values, test, temperature)
-            metrics |= raw.metrics("test", one.weights)
-            metrics[metric_name("val", metric_names.TEMPERATURE, one.weights)] = temperature
-            metrics |= held_out | calibrated.metrics("test", name)
-            predictions.append(one.val.predictions("val", one.weights))
-            predictions += [raw.predictions("test", one.weights), calibrated.predictions("test", name)]
+            temperature = self._temperature(one)
+            metrics |= self._calibrated_val(one, temperature)
+            predictions += one.val.predictions("val", one.weights)
+            if self._data.test is not None:
+                more, predicted = self._tested(one, self._data.test, temperature)
+                metrics |= more
+                predictions += predicted
         return metrics | self._pruned(scored[0].model) | self._attacked(scored[0].model), tuple(predictions)
 
-    def _calibrate(self, scored: ScoredWeights) -> tuple[float, dict[str, float]]:
-        """Fit a temperature on the even positions of ``val`` and score it on the odd positions."""
+    def _tested(
+        self, scored: ScoredWeights, test: Split, temperature: float
+    ) -> tuple[dict[str, float], list[Predictions]]:
+        """Return the metrics and predictions on ``test``; of a classifier, also with the temperature."""
+        outputs, scores = self._evaluate(scored.model, test)
+        metrics, predictions = scores.metrics("test", scored.weights), scores.predictions("test", scored.weights)
+        if self._objective.classes is not None:
+            calibrated, name = scaled(outputs, test.targets, temperature), with_temperature(scored.weights)
+            metrics |= calibrated.metrics("test", name)
+            predictions.append(calibrated.predictions("test", name))
+        return metrics, predictions
+
+    def _temperature(self, scored: ScoredWeights) -> float:
+        """Return the temperature that fits the even positions of ``val``; NaN if the task is not a classifier."""
+        if self._objective.classes is None:
+            return math.nan
+        return robust_temperature(scored.outputs[::2], self._data.val.targets[::2])
+
+    def _calibrated_val(self, scored: ScoredWeights, temperature: float) -> dict[str, float]:
+        """Return the temperature and its scores on the odd positions of ``val``; nothing without classes."""
+        if self._objective.classes is None:
+            return {}
         targets = self._data.val.targets
-        temperature = robust_temperature(scored.logits[::2], targets[::2])
+        metrics = {metric_name("val", metric_names.TEMPERATURE, scored.weights): temperature}
         if len(targets) < 2:
-            return temperature, {}
-        held_out = scaled(scored.logits[1::2], targets[1::2], temperature)
-        return temperature, held_out.metrics("val", with_temperature(scored.weights))
+            return metrics
+        held_out = scaled(scored.outputs[1::2], targets[1::2], temperature)
+        return metrics | held_out.metrics("val", with_temperature(scored.weights))
 
     def _pruned(self, model: nn.Module) -> dict[str, float]:
         metrics: dict[str, float] = {}
@@ -112,7 +135,7 @@ class Scorer:
             with self._arithmetic.evaluation():  # also of frozen parts, which are pruned as well
                 recompute_statistics(sparse, self._data.train.inputs, self._batch_size)
             for name, split in self._held_out():
-                metrics |= self._evaluate(sparse, split).metrics(name, metric_names.pruned(fraction))
+                metrics |= self._evaluate(sparse, split)[1].metrics(name, metric_names.pruned(fraction))
         return metrics
 
     def _attacked(self, model: nn.Module) -> dict[str, float]:
@@ -124,20 +147,15 @@ class Scorer:
             for epsilon in self._signals.fgsm:
                 # Without autocast, like the gradient: rounding to bf16 would lose a small epsilon.
                 moved = Split(split.inputs + epsilon * signs, split.targets)
-                metrics |= per_example(logits(model, moved, self._at_once), split.targets).metrics(
-                    name, metric_names.fgsm(epsilon)
-                )
+                scores = score_split(model, moved, self._objective, batch_size=self._at_once)[1]
+                metrics |= scores.metrics(name, metric_names.fgsm(epsilon))
         return metrics
 
     def _held_out(self) -> Iterable[tuple[str, Split]]:
-        return ("val", self._data.val), ("test", self._data.test)
+        return ((name, split) for name, split in self._data.splits.items() if name != "train")
 
-    def _logits(self, model: nn.Module, split: Split) -> Tensor:
-        with self._arithmetic.evaluation():
-            return logits(model, split, self._at_once)
-
-    def _evaluate(self, model: nn.Module, split: Split) -> Evaluation:
-        return per_example(self._logits(model, split), split.targets)
+    def _evaluate(self, model: nn.Module, split: Split) -> tuple[Tensor, SplitScores]:
+        return score_split(model, split, self._objective, self._arithmetic.evaluation(), self._at_once)
 
 
 def robust_temperature(logits: Tensor, targets: Tensor) -> float:

@@ -1,15 +1,16 @@
-"""Mixup and CutMix: mix the examples of a batch in pairs, and compute the loss of the mixed examples."""
+"""Mixup, CutMix and the augmentation of a task: change the batches of a training, and compute their loss."""
 
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from search_spaces.errors import UsageError
 from search_spaces.recipe.recipe import Regularization
 from search_spaces.seeds import derive_seed
+from trainers.objective import Augment, Objective
+from trainers.seeding import stream
 from trainers.task import Split, describe_tensor
 
 
@@ -18,8 +19,8 @@ class Mixed(NamedTuple):
 
     Attributes:
         inputs: Mixed inputs, ``(n, ...)``.
-        targets: True classes of the examples, ``(n,)``.
-        others: True classes of the examples mixed into them, ``(n,)``.
+        targets: Targets of the examples, ``(n, ...)``.
+        others: Targets of the examples mixed into them, ``(n, ...)``.
         share: Weight of the original example, in ``[0, 1]``.
     """
 
@@ -84,6 +85,30 @@ class Mixing:
         return inputs, 1.0 - pasted
 
 
+class Augmentation:
+    """The augmentation of a task's own; its random numbers depend only on the seed and the place of a micro-batch.
+
+    Args:
+        augment: The task's function; None leaves the batches as they are.
+        seed: Seed of the run.
+    """
+
+    def __init__(self, augment: Augment | None, seed: int) -> None:
+        self._augment = augment
+        self._seed = seed
+
+    def __call__(self, batch: Split, *place: int) -> Split:
+        """Return a micro-batch augmented.
+
+        Args:
+            batch: Examples of the micro-batch.
+            place: Index of the epoch, of the step within it, and of the micro-batch within the step.
+        """
+        if self._augment is None:
+            return batch
+        return Split(*self._augment(batch.inputs, batch.targets, stream(self._seed, "transform", *place)))
+
+
 def check_mixing(regularization: Regularization, inputs: Tensor) -> None:
     """Check that the inputs can be mixed.
 
@@ -97,10 +122,10 @@ def check_mixing(regularization: Regularization, inputs: Tensor) -> None:
         raise UsageError(f"regularization.cutmix needs signals (n, c, l) or images (n, c, h, w), {found}; set it to 0")
 
 
-def mixed_loss(logits: Tensor, batch: Mixed, label_smoothing: float) -> Tensor:
-    """Return the cross entropy with both classes, weighted by their shares and summed over the examples."""
-    loss = functional.cross_entropy(logits, batch.targets, reduction="sum", label_smoothing=label_smoothing)
+def mixed_loss(outputs: Tensor, batch: Mixed, objective: Objective, label_smoothing: float) -> Tensor:
+    """Return the loss with both targets, weighted by their shares and summed over the examples."""
+    loss = objective.summed(outputs, batch.targets, label_smoothing)
     if batch.share == 1.0:
         return loss
-    other = functional.cross_entropy(logits, batch.others, reduction="sum", label_smoothing=label_smoothing)
+    other = objective.summed(outputs, batch.others, label_smoothing)
     return batch.share * loss + (1.0 - batch.share) * other

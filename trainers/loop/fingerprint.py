@@ -24,14 +24,13 @@ def fingerprint(model: nn.Module, order: Tensor, data: Data) -> dict[str, str]:
         data: Splits of the task.
 
     Returns:
-        ``weights`` (all parameters and buffers by name), ``order``, and ``split`` (the targets of train, val and test).
+        ``weights`` (all parameters and buffers by name), ``order``, and ``split`` (the targets of each split).
     """
     state = itertools.chain(model.named_parameters(remove_duplicate=False), model.named_buffers(remove_duplicate=False))
-    splits = (("train", data.train), ("val", data.val), ("test", data.test))
     return {
         "weights": _digest(sorted(state, key=operator.itemgetter(0))),
         "order": _digest([("order", order)]),
-        "split": _digest((name, split.targets) for name, split in splits),
+        "split": _digest((name, split.targets) for name, split in data.splits.items()),
     }
 
 
@@ -41,10 +40,9 @@ def data_digests(data: Data) -> dict[str, str]:
     Floating-point inputs are rounded to about one standard deviation, so the last digits of another processor do not
     change the digest.
     """
-    splits = (("train", data.train), ("val", data.val), ("test", data.test))
     return {
         name: _digest([("targets", split.targets), (f"inputs {tuple(split.inputs.shape)}", _values(split.inputs))])
-        for name, split in splits
+        for name, split in data.splits.items()
     }
 
 

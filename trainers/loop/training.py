@@ -32,13 +32,14 @@ from trainers.evaluation.fgsm import check_fgsm
 from trainers.evaluation.scorer import ScoredWeights, Scorer
 from trainers.lazy_layers import initialize_lazy_layers
 from trainers.loop.advance import Advancing
-from trainers.loop.augmentation import Mixed, Mixing, check_mixing, mixed_loss
+from trainers.loop.augmentation import Augmentation, Mixed, Mixing, check_mixing, mixed_loss
 from trainers.loop.epoch_progress import EpochProgress
 from trainers.loop.fingerprint import fingerprint
 from trainers.loop.gradient_stats import GradientStats, clip_gradients
 from trainers.loop.patience import Stopper
 from trainers.loop.stepper import Stepper
 from trainers.loop.weight_averaging import Average
+from trainers.objective import objective_of
 from trainers.optim.layer_groups import training_mode
 from trainers.optim.modes import eval_mode, train_mode
 from trainers.reports import EpochReport, Predictions
@@ -58,7 +59,7 @@ class Training(Advancing):
 
     Raises:
         UsageError: This machine does not support the precision, or the inputs cannot be mixed or perturbed, or
-            BatchNorm cannot be trained on the batches.
+            BatchNorm cannot be trained on the batches, or the recipe needs a classifier.
     """
 
     def __init__(self, recipe: Recipe, task: Task, seed: int, rank: Rank = ALONE) -> None:
@@ -71,6 +72,9 @@ class Training(Advancing):
         check_precision(recipe.precision, self._device)
         self._arithmetic = Arithmetic(recipe.precision, self._device)
 
+        self._objective = objective_of(task)
+        self._objective.check_recipe(recipe)
+        self._augment = Augmentation(self._objective.augment, seed)
         self._data = task.data(seed_for(task, derive_seed(seed, "split"))).to(self._device)
         check_mixing(recipe.regularization, self._data.train.inputs)
         check_fgsm(recipe.signals, self._data.train.inputs)
@@ -94,7 +98,7 @@ class Training(Advancing):
         self._stopper = Stopper(recipe.patience)
         averages = not isinstance(recipe.averaging, NoAverage)
         self._average = Average(recipe, self.model, self._steps_per_epoch) if averages else None
-        self._scorer = Scorer(recipe, self._arithmetic, self._data)
+        self._scorer = Scorer(recipe, self._arithmetic, self._data, self._objective)
 
     @property
     def epoch(self) -> int:
@@ -164,7 +168,7 @@ class Training(Advancing):
             steps_done = self._epoch * self._steps_per_epoch + progress.done
             progress.learning_rate = self._stepper.prepare(steps_done, constant)
             optimizer = self._stepper.optimizer  # it may have been switched
-            progress.losses.append(self._backward(micro_batches, progress.mixing))
+            progress.losses.append(self._backward(micro_batches, progress))
             self._arithmetic.unscale(optimizer)
             clip_gradients(self._parameters, self._recipe.regularization, progress.stats.gradient())
             with progress.stats.update(progress.done):
@@ -207,12 +211,12 @@ class Training(Advancing):
     def _steps(self, examples: Tensor) -> list[list[Tensor]]:
         return split_steps(examples, self._recipe.budget, self._at_least_two)
 
-    def _backward(self, parts: Sequence[Tensor], mixing: Mixing) -> Tensor:
+    def _backward(self, parts: Sequence[Tensor], progress: EpochProgress) -> Tensor:
         """Accumulate the gradient of the mean loss of one step, micro-batch by micro-batch.
 
         Args:
             parts: Micro-batches of the step: indices into ``train``, ``(n,)``.
-            mixing: Mixing of this epoch.
+            progress: The epoch so far, which has its mixing.
 
         Returns:
             Sum of the losses of this rank's examples, a scalar without gradient.
@@ -223,7 +227,8 @@ class Training(Advancing):
         divisor = sum(map(len, parts)) / self._rank.count
         for number, indices in enumerate(parts):
             # Every rank draws the mixing of all micro-batches, so that they are mixed as in a single process.
-            batch = mixing(self._data.train.take(indices))
+            examples = self._augment(self._data.train.take(indices), self._epoch, progress.done, number)
+            batch = progress.mixing(examples)
             if self._rank.owns(number):
                 with self._rank.gradient_sync(self._forward, number, len(parts)):
                     total += self._add_gradient(batch, divisor)
@@ -237,8 +242,8 @@ class Training(Advancing):
 
     def _add_gradient(self, batch: Mixed, divisor: float) -> Tensor:
         """Add the gradient of a micro-batch's summed loss divided by ``divisor``; return the summed loss."""
-        logits = self._arithmetic.forward(self._forward, batch.inputs)
-        loss = mixed_loss(logits, batch, self._recipe.regularization.label_smoothing)
+        outputs = self._arithmetic.forward(self._forward, batch.inputs)
+        loss = mixed_loss(outputs, batch, self._objective, self._recipe.regularization.label_smoothing)
         self._arithmetic.backward(loss / divisor, self._stepper.optimizer)
         return loss.detach()
 

@@ -35,7 +35,7 @@ class Images:
 
 @dataclass(frozen=True)
 class Tokens:
-    """Examples of int64 tokens below ``vocabulary``, ``(n, length)``; the target is the next token."""
+    """Examples of int64 tokens below ``vocabulary``, ``(n, length)``; the targets are the next tokens."""
 
     vocabulary: int
     length: int
@@ -60,7 +60,7 @@ def build_model(recipe: Recipe, shape: Shape, classes: int, default: Kind) -> nn
     Args:
         recipe: Recipe with the ``model`` and its dropout in ``regularization``.
         shape: Shape of the task's examples.
-        classes: Number of logits per example.
+        classes: Number of logits per example; of `Tokens`, per token.
         default: Kind of the model if ``model.kind`` is null.
 
     Raises:

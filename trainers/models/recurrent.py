@@ -17,10 +17,10 @@ class Recurrent(nn.Module):
         embed: Module that maps examples to tokens ``(n, length, features)``.
         features: Size of a token.
         length: Number of tokens of an example; the linear layer reads all states of both directions. None for a layer
-            in one direction of which only the last state is read, to predict the next token.
+            in one direction of which every state is read, to predict the token after it.
         width: Number of units per direction.
         depth: Number of stacked layers.
-        classes: Number of logits per example.
+        classes: Number of logits per example; without ``length``, per token.
         dropout: Probability of zeroing an activation between stacked layers and before the linear layer, but not
             between steps, where it would erase the memory (Zaremba et al., 2014).
         norm: Kind of the norm before the linear layer.
@@ -50,8 +50,8 @@ class Recurrent(nn.Module):
         self.head = nn.Linear(directions * width * (length or 1), classes)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Map examples to logits ``(n, classes)``."""
-        states: Tensor = self.cells(self.embed(inputs))[0]
-        read = self.norm(states if self.reads_all else states[:, -1:])
-        logits: Tensor = self.head(self.dropout(torch.flatten(read, 1)))
+        """Map examples to logits ``(n, classes)``; without ``length``, to those of every token."""
+        states: Tensor = self.norm(self.cells(self.embed(inputs))[0])
+        read = torch.flatten(states, 1) if self.reads_all else states
+        logits: Tensor = self.head(self.dropout(read))
         return logits

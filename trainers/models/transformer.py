@@ -77,11 +77,11 @@ class Transformer(nn.Module):
         length: Number of tokens of an example.
         width: Size of a token.
         depth: Number of blocks.
-        classes: Number of logits per example.
+        classes: Number of logits per example; if ``causal``, per token.
         dropout: Probability of zeroing an activation of a feed-forward layer.
         drop_path: Probability of dropping a branch of the last block; it increases linearly from 0 at the first block.
         norm: Kind of the norm before every branch and before the linear layer.
-        causal: Whether tokens attend only to earlier tokens and the linear layer reads the last one; otherwise it reads
+        causal: Whether tokens attend only to earlier tokens and the linear layer reads each of them; otherwise it reads
             the mean of all tokens.
         mup_base: Base width, see mup.py; None for the standard parametrization.
     """
@@ -109,7 +109,7 @@ class Transformer(nn.Module):
         self.head = output_linear(width, classes, width, mup_base)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Map examples to logits ``(n, classes)``."""
+        """Map examples to logits ``(n, classes)``; if causal, to those of every token, ``(n, length, classes)``."""
         tokens = self.norm(self.blocks(self.embed(inputs) + self.positions))
-        logits: Tensor = self.head(tokens[:, -1] if self.causal else tokens.mean(1))
+        logits: Tensor = self.head(tokens if self.causal else tokens.mean(1))
         return logits

@@ -21,11 +21,14 @@ from trainers.check import Check, Outcome, failed, passed, warned
 from trainers.compute.batches import split_batches
 from trainers.compute.memory import peak_memory, reset_peak_memory
 from trainers.evaluation.evaluate import evaluated_together, logits, per_example
+from trainers.objective import Objective
 from trainers.sanity.lr_curve import Suggestion, rate_text
 from trainers.sanity.lr_finder import scan
 from trainers.sanity.probe import Probe, probe_data
 from trainers.sanity.thresholds import (
+    ShortDescent,
     ShortTraining,
+    check_finite_loss,
     check_gradients,
     check_initial_loss,
     check_learning,
@@ -39,6 +42,7 @@ OVERFIT_EXAMPLES = 16
 
 OVERFIT_STEPS = 300
 NEAR_ZERO_LOSS = 0.05
+NEAR_ZERO_SHARE = 0.1  # of the first loss of a task with a loss of its own, which may have a minimum above zero
 GRADIENT_STEPS = 10
 SHORT_STEPS = 200
 SHORT_SECONDS = 12.0
@@ -47,6 +51,7 @@ SCORED_EXAMPLES = 2000
 MEMORY_LIMIT = 0.9
 _FALLBACK_RATES = (1e-3, 1e-2)
 _WARMUP = 0.1
+_PART = 32  # examples of which a loss that returns a mean gives one value
 
 
 def check_task(task: Task, recipe: Recipe, seed: int) -> Iterator[Check]:
@@ -90,7 +95,7 @@ def _overfit(task: Task, recipe: Recipe, data: Data, seed: int) -> Check:
     return failed(
         name,
         f"{attempt}, and AdamW at {' and '.join(map(rate_text, _FALLBACK_RATES))} is no better",
-        "check the path from the inputs to the logits: a wrong scale, detached or frozen layers, an activation after"
+        "check the path from the inputs to the outputs: a wrong scale, detached or frozen layers, an activation after"
         " the last layer, targets that the model cannot distinguish",
     )
 
@@ -100,10 +105,11 @@ class _Attempt(NamedTuple):
 
     examples: int
     losses: Sequence[float]
+    near_zero: float
 
     @property
     def done(self) -> bool:
-        return self.losses[-1] < NEAR_ZERO_LOSS
+        return self.losses[-1] < self.near_zero
 
     @property
     def halved(self) -> bool:
@@ -123,11 +129,17 @@ def _overfit_batch(task: Task, recipe: Recipe, batch: Split, seed: int) -> _Atte
     if "weight_decay" in type(recipe.optimizer).model_fields:
         plain["optimizer"] = recipe.optimizer.model_copy(update={"weight_decay": 0.0})
     probe = Probe(recipe.model_copy(update=plain), task, Data(batch, batch, batch), seed, dropout=False)
+    own = probe.objective.loss is not None
+
+    def near_zero(first: float) -> float:
+        """Return the loss that counts as near zero; the scale of a task's own loss is unknown."""
+        return max(NEAR_ZERO_LOSS, NEAR_ZERO_SHARE * first) if own else NEAR_ZERO_LOSS
+
     losses = probe.train(
         repeat(recipe.optimizer.lr, OVERFIT_STEPS),
-        stop=lambda losses: losses[-1] < NEAR_ZERO_LOSS or not math.isfinite(losses[-1]),
+        stop=lambda losses: losses[-1] < near_zero(losses[0]) or not math.isfinite(losses[-1]),
     )
-    return _Attempt(len(batch), losses)
+    return _Attempt(len(batch), losses, near_zero(losses[0]))
 
 
 def _initial_loss(task: Task, recipe: Recipe, data: Data, seed: int) -> Check:
@@ -137,9 +149,18 @@ def _initial_loss(task: Task, recipe: Recipe, data: Data, seed: int) -> Check:
     with torch.inference_mode():
         batches = split_batches(sample.inputs, recipe.budget.batch_size, probe.at_least_two)
         found = torch.cat([probe.arithmetic.forward(probe.model, part) for part in batches])
+    classes = probe.objective.classes
+    if classes is None or probe.objective.loss is not None:
+        return check_finite_loss(_values(probe.objective, found, sample.targets).mean().item())
     loss = functional.cross_entropy(found.double(), sample.targets).item()
     accuracy = (found.argmax(dim=1) == sample.targets).double().mean().item()
-    return check_initial_loss(loss, accuracy, len(sample), task.classes)
+    return check_initial_loss(loss, accuracy, len(sample), classes)
+
+
+def _values(objective: Objective, outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return the task's own loss in float64: of each example, or the mean of each small batch."""
+    parts = zip(torch.split(outputs, _PART), torch.split(targets, _PART), strict=True)
+    return torch.cat([objective.own_loss(*part).double().reshape(-1) for part in parts])
 
 
 def _gradients(task: Task, recipe: Recipe, data: Data, seed: int) -> Check:
@@ -162,7 +183,7 @@ def _gradients(task: Task, recipe: Recipe, data: Data, seed: int) -> Check:
 class _ShortTrainings(NamedTuple):
     """Short trainings and their costs: throughput of training, seconds of evaluating `val`, bytes of memory."""
 
-    trainings: Sequence[ShortTraining]
+    trainings: Sequence[ShortTraining | ShortDescent]
     samples_per_second: float
     val_seconds: float
     memory: float
@@ -171,15 +192,16 @@ class _ShortTrainings(NamedTuple):
 def _short_trainings(
     task: Task, recipe: Recipe, data: Data, seed: int, suggestion: Suggestion | None
 ) -> _ShortTrainings:
-    trainings: list[ShortTraining] = []
+    trainings: list[ShortTraining | ShortDescent] = []
     reset_peak_memory(data.train.targets.device)
     samples = train_seconds = val_seconds = 0.0
     for rate in (recipe.optimizer.lr, *([suggestion.lr] if suggestion else [])):
         probe = Probe(recipe, task, data, seed)
+        before = _own_losses(probe)
         began = time.perf_counter()
         steps = len(probe.train(_warmup_and_decay(rate), stop=_stop_after(SHORT_SECONDS)))
         middle = time.perf_counter()
-        trainings.append(_evaluate(probe, rate, steps))
+        trainings.append(_descent(probe, rate, steps, before) if before else _evaluate(probe, rate, steps))
         train_seconds += middle - began
         samples += steps * len(data.train) / probe.steps_per_epoch
         val_seconds = time.perf_counter() - middle
@@ -201,10 +223,41 @@ def _stop_after(seconds: float) -> Callable[[Sequence[float]], bool]:
     return lambda losses: time.perf_counter() > end or not math.isfinite(losses[-1])
 
 
+def _scored(probe: Probe) -> tuple[Split, Split]:
+    """Return examples of `val` and as many of `train`, on which a short training is evaluated."""
+    val = evenly_spaced(probe.data.val, SCORED_EXAMPLES)
+    return val, evenly_spaced(probe.data.train, len(val))
+
+
+def _own_losses(probe: Probe) -> tuple[Tensor, Tensor] | None:
+    """Return the values of the task's own loss on `val` and on `train`; None without a loss of its own."""
+    if probe.objective.loss is None:
+        return None
+    at_once = evaluated_together(probe.recipe.budget.batch_size, probe.data.val.targets.device)
+    with probe.arithmetic.evaluation():
+        outputs = [(logits(probe.model, split, at_once), split.targets) for split in _scored(probe)]
+    val, train = (_values(probe.objective, found.float(), targets) for found, targets in outputs)
+    return val, train
+
+
+def _descent(probe: Probe, rate: float, steps: int, before: tuple[Tensor, Tensor]) -> ShortDescent:
+    """Compare the task's own loss after a short training with that before it."""
+    probe.update_statistics()
+    after = _own_losses(probe) or before
+    numbers = [
+        (old.mean().item(), new.mean().item(), _standard_error(old - new))
+        for old, new in zip(before, after, strict=True)
+    ]
+    return ShortDescent(rate, steps, *numbers[0], *numbers[1])
+
+
+def _standard_error(values: Tensor) -> float:
+    return (values.std() / math.sqrt(len(values))).item() if len(values) > 1 else 0.0
+
+
 def _evaluate(probe: Probe, rate: float, steps: int) -> ShortTraining:
     """Evaluate a short training on `val` and on the same number of examples of `train`."""
-    val = evenly_spaced(probe.data.val, SCORED_EXAMPLES)
-    train = evenly_spaced(probe.data.train, len(val))
+    val, train = _scored(probe)
     probe.update_statistics()
     at_once = evaluated_together(probe.recipe.budget.batch_size, val.targets.device)
     with probe.arithmetic.evaluation():

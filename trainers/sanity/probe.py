@@ -17,9 +17,10 @@ from trainers.compute.batches import check_batches, needs_two, split_steps
 from trainers.compute.precision import Arithmetic, check_precision, choose_device
 from trainers.compute.rank import ALONE, Rank
 from trainers.lazy_layers import initialize_lazy_layers
-from trainers.loop.augmentation import Mixed, Mixing, check_mixing, mixed_loss
+from trainers.loop.augmentation import Augmentation, Mixed, Mixing, check_mixing, mixed_loss
 from trainers.loop.gradient_stats import clip_gradients
 from trainers.loop.stepper import Stepper
+from trainers.objective import objective_of
 from trainers.optim.layer_groups import training_mode
 from trainers.optim.modes import eval_mode, train_mode
 from trainers.optim.schedules import batch_factor
@@ -52,8 +53,10 @@ def probe_data(recipe: Recipe, task: Task, seed: int) -> Data:
     """Return the splits of a task on the device of the recipe.
 
     Raises:
-        UsageError: This machine does not support the precision, or the inputs cannot be mixed.
+        UsageError: This machine does not support the precision, or the inputs cannot be mixed, or the recipe needs a
+            classifier.
     """
+    objective_of(task).check_recipe(recipe)
     device = choose_device(recipe.precision, ALONE)
     check_precision(recipe.precision, device)
     data = task.data(seed_for(task, derive_seed(seed, "split"))).to(device)
@@ -69,7 +72,7 @@ class Probe:
         task: Task that makes the model.
         data: Splits from `probe_data`.
         seed: Seed for all random streams.
-        dropout: Whether dropout layers are active.
+        dropout: Whether dropout layers and the augmentation of the task are active.
 
     Raises:
         UsageError: BatchNorm cannot be trained on the batches.
@@ -82,6 +85,8 @@ class Probe:
         self._seed = seed
         self._epoch = 0
         self._dropout = dropout
+        self.objective = objective_of(task)
+        self._augment = Augmentation(self.objective.augment if dropout else None, seed)
         device = data.train.targets.device
         self.arithmetic = Arithmetic(recipe.precision, device)
         with global_stream(seed, "init"):
@@ -151,9 +156,10 @@ class Probe:
             torch.manual_seed(derive_seed(self._seed, "dropout", self._epoch))  # inside the global_stream of train()
             order = data_order(len(train), self._seed, self._epoch)
             mixing = Mixing(self.recipe.regularization, self._seed, self._epoch)
-            self._epoch += 1
-            for parts in self._steps(order.to(train.targets.device)):
-                yield [mixing(train.take(indices)) for indices in parts]
+            epoch, self._epoch = self._epoch, self._epoch + 1
+            for step, parts in enumerate(self._steps(order.to(train.targets.device))):
+                taken = (self._augment(train.take(part), epoch, step, number) for number, part in enumerate(parts))
+                yield [mixing(batch) for batch in taken]
 
     def _step(self, micro_batches: Sequence[Mixed], rate: float, on_gradient: Callable[[], None] | None) -> float:
         self._stepper.prepare(0, rate)
@@ -161,8 +167,8 @@ class Probe:
         count = sum(len(batch.targets) for batch in micro_batches)
         total = 0.0
         for batch in micro_batches:
-            logits = self.arithmetic.forward(self.model, batch.inputs)
-            loss = mixed_loss(logits, batch, regularization.label_smoothing)
+            outputs = self.arithmetic.forward(self.model, batch.inputs)
+            loss = mixed_loss(outputs, batch, self.objective, regularization.label_smoothing)
             self.arithmetic.backward(loss / count, optimizer)
             total += loss.item()
         self.arithmetic.unscale(optimizer)

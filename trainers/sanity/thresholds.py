@@ -6,6 +6,7 @@ Source of the checks: Karpathy, "A Recipe for Training Neural Networks", 2019.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from trainers.check import Check, failed, passed, warned
 from trainers.sanity.lr_curve import LrScan, rate_text
@@ -44,6 +45,14 @@ def check_initial_loss(loss: float, accuracy: float, examples: int, classes: int
         return warned(name, evidence, "the loss is below ln K, but accuracy is at chance: does train lack classes?")
     fix = "the logits are too large: look for a factor on them, large initial weights of the head, unnormalised inputs"
     return failed(name, evidence, fix) if loss > LOSS_FAILURE * chance else warned(name, evidence, fix)
+
+
+def check_finite_loss(loss: float) -> Check:
+    """Check the mean loss before training of a task with a loss of its own, of which no value is expected."""
+    name, evidence = "initial loss", f"{loss:.4g} before training"
+    if math.isfinite(loss):
+        return passed(name, evidence)
+    return failed(name, evidence, "normalise the inputs, and look for a log or a division in the model or the loss")
 
 
 def check_learning_rate(scan: LrScan) -> Check:
@@ -126,6 +135,8 @@ class ShortTraining:
     train_majority: float
     examples: int
 
+    baseline: ClassVar[str] = "chance"
+
     @property
     def learned(self) -> bool:
         """Whether the predictions on `val` are significantly better than the class frequencies."""
@@ -146,7 +157,50 @@ class ShortTraining:
         )
 
 
-def check_learning(trainings: Sequence[ShortTraining], overfits: bool) -> Check:
+@dataclass(frozen=True)
+class ShortDescent:
+    """Result of a short training with a loss of the task's own.
+
+    Attributes:
+        lr: Learning rate.
+        steps: Number of optimizer steps.
+        before: Mean loss on `val` before the training.
+        after: Mean loss on `val` after it.
+        error: Standard error of the difference.
+        train_before: Mean loss on examples of `train` before the training.
+        train_after: Mean loss on these examples after it.
+        train_error: Standard error of that difference.
+    """
+
+    lr: float
+    steps: int
+    before: float
+    after: float
+    error: float
+    train_before: float
+    train_after: float
+    train_error: float
+
+    baseline: ClassVar[str] = "the loss before training"
+
+    @property
+    def learned(self) -> bool:
+        """Whether the loss on `val` is significantly lower than before the training."""
+        return self.before - self.after > SIGMAS * self.error
+
+    @property
+    def memorised(self) -> bool:
+        """Whether the loss on `train` is significantly lower than before the training."""
+        return self.train_before - self.train_after > SIGMAS * self.train_error
+
+    def __str__(self) -> str:
+        return (
+            f"val loss {self.before:.4g} -> {self.after:.4g} after {self.steps} steps at lr {rate_text(self.lr)}"
+            f" (train {self.train_before:.4g} -> {self.train_after:.4g})"
+        )
+
+
+def check_learning(trainings: Sequence[ShortTraining | ShortDescent], overfits: bool) -> Check:
     """Check whether a short training generalises to `val`.
 
     Args:
@@ -163,13 +217,13 @@ def check_learning(trainings: Sequence[ShortTraining], overfits: bool) -> Check:
     if any(training.memorised for training in trainings):
         return failed(
             name,
-            f"the model learns train, but val stays at chance: {evidence}",
+            f"the model learns train, but val stays at {last.baseline}: {evidence}",
             "the inputs do not predict the labels: look for shuffled or shifted labels, for inputs and targets in"
             " different orders, for different preprocessing of val and train, or for far too few examples",
         )
     fix = "there are too few steps or nothing to learn: look at examples with their labels"
     return warned(
-        name, f"no better than chance: {evidence}", fix if overfits else f"fix the overfit check first; {fix}"
+        name, f"no better than {last.baseline}: {evidence}", fix if overfits else f"fix the overfit check first; {fix}"
     )
 
 

@@ -1,21 +1,27 @@
 """Task ``characters``: a character-level language model of any text file.
 
-An example is a window of the text, and its class is the next character. So loss, accuracy and calibration have their
-usual meaning, and ``val/nll`` is the cross entropy per character in nats.
+An example is a window of the text, and its targets are the characters that follow each of its characters. So
+``val/loss`` is the cross entropy per character in nats, over contexts of 1 character up to the whole window;
+``val/bits_per_character`` is the same in bits, and ``val/accuracy`` the share of next characters that are predicted.
 """
 
+import math
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from search_spaces.errors import UsageError
 from search_spaces.recipe.recipe import Recipe
+from search_spaces.recipe.reported import Goal
 from trainers.models.build import Tokens, build_model
 from trainers.task import Data, Split
 
 _HELD_OUT = 0.1  # fraction of the text in val, and the same in test
+_SCORED = 256  # windows at a time
 _SMALLER = 8  # val and test have an eighth of the windows of train
 
 
@@ -38,8 +44,10 @@ class Characters:
         self._context = context
         self._windows = windows
 
+    goals: Mapping[str, Goal] = {"bits_per_character": "minimize", "accuracy": "maximize"}
+
     @property
-    def classes(self) -> int:
+    def characters(self) -> int:
         """Number of different characters in the text."""
         return int(self._codes.max()) + 1
 
@@ -56,7 +64,18 @@ class Characters:
 
     def model(self, recipe: Recipe) -> nn.Module:
         """Return the model of the recipe; by default a causal transformer."""
-        return build_model(recipe, Tokens(self.classes, self._context), self.classes, default="transformer")
+        return build_model(recipe, Tokens(self.characters, self._context), self.characters, default="transformer")
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean cross entropy of each window, in nats per character: ``(n,)``."""
+        return _surprise(outputs, targets).mean(1)
+
+    def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
+        """Return the cross entropy in bits per character, and the share of characters that are predicted."""
+        batches = zip(torch.split(outputs, _SCORED), torch.split(targets, _SCORED), strict=True)
+        nats = torch.cat([_surprise(*batch).mean(1) for batch in batches]).double().mean().item()
+        hits = (outputs.argmax(2) == targets).double().mean().item()
+        return {"bits_per_character": nats / math.log(2.0), "accuracy": hits}
 
     @cached_property
     def _codes(self) -> Tensor:
@@ -70,10 +89,16 @@ class Characters:
         return codes
 
     def _cut(self, codes: Tensor, windows: int) -> Split:
-        last = len(codes) - self._context  # a window that starts here would have no next character
+        last = len(codes) - self._context  # the last character of a window that starts here has no next one
         starts = torch.linspace(0, last - 1, min(windows, last)).long()
         offsets = torch.arange(self._context)
-        return Split(codes[starts.unsqueeze(1) + offsets], codes[starts + self._context])
+        places = starts.unsqueeze(1) + offsets
+        return Split(codes[places], codes[places + 1])
+
+
+def _surprise(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return the cross entropy of every character in nats, ``(n, length)``."""
+    return functional.cross_entropy(outputs.transpose(1, 2), targets, reduction="none")
 
 
 def _read(file: str) -> str:

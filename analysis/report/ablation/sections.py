@@ -26,6 +26,9 @@ _ALL = (
 
 
 def sections(findings: AblationFindings) -> tuple[Section, ...]:
-    """Return the 13 sections of a report, without calibration for a command; all drawings have unique names."""
-    shown = [make for make in _ALL if make is not calibration or findings.spec.space.command is None]
+    """Return the 13 sections of a report, without calibration if the task is no classifier.
+
+    All drawings have unique names.
+    """
+    shown = [make for make in _ALL if make is not calibration or findings.classifies]
     return with_own_names([replace(make(findings), number=number) for number, make in enumerate(shown)])

@@ -130,7 +130,8 @@ def _identities(values: Mapping[str, Value]) -> dict[str, object]:
 def confirm(evidence: SweepEvidence, top: int = 3, pairs: int = 10, name: str | None = None) -> AblationSpec:
     """Return the ablation that compares the finalists with the baseline, on fresh seeds and the test split.
 
-    If a command reports no such metric on `test`, the metric of the sweep is used again, and the question says so.
+    If a command or a task of the user reports nothing on `test`, the metric of the sweep is used again, and the
+    question says so.
 
     The control is the baseline. The finalists are the best complete runs; if there are too few, the stopped runs with
     the most epochs follow, and the ablation trains them to the end for the first time.
@@ -145,7 +146,8 @@ def confirm(evidence: SweepEvidence, top: int = 3, pairs: int = 10, name: str | 
         UsageError: There is no finalist other than the baseline.
     """
     spec = evidence.spec
-    judged = judging(spec, set(evidence.epochs["name"]))
+    known = spec.command is not None or evidence.ranked  # of a task, only a complete run reports on test
+    judged = judging(spec, set(evidence.epochs["name"]) if known else ())
     weights = judged.weights
     finalists = _finalists(evidence)[: max(0, top)]
     if not finalists:

@@ -24,16 +24,19 @@ class Judging:
 
 
 def judging(spec: SpaceSpec, reported: Collection[str]) -> Judging:
-    """Return how the runs of a sweep are compared again: on `test`, or if a command reports none, as in the sweep.
+    """Return how the runs of a sweep are compared again: on `test`, or if they report nothing there, as in the sweep.
 
     Args:
         spec: Space of the sweep.
-        reported: Names of the metrics that its runs have reported; only read for a command.
+        reported: Names of the metrics that its runs have reported; of a task, those of complete runs, if there are any.
     """
     name, goal = spec.metric.name, spec.metric.goal
     if spec.command is None:
         metric, weights = split_weights(name)
-        return Judging(Metrics(primary=f"test/{metric}", goal=goal), weights)
+        if spec.metrics_of_task or not reported or any(one.startswith("test/") for one in reported):
+            return Judging(Metrics(primary=f"test/{metric}", goal=goal), weights)
+        note = f" The task has no test split, so {name}, which selected them, is compared again."
+        return Judging(Metrics(primary=f"val/{metric}", goal=goal, secondary=()), weights, note)
     tested = f"test/{name.partition('/')[2]}"
     if tested in reported:
         return Judging(CommandMetrics(primary=tested, select=name, goal=goal), RAW)

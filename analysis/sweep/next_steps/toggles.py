@@ -51,7 +51,7 @@ def toggle_ablation(url: str, source: str, fields: Sequence[str], overrides: Ove
         for field in searched_fields(winner, space)
         if identity(lookup(winner, field)) != identity(_baseline(space.recipe, field))
     )
-    judged = judging(space, set(epochs_frame(url, name)["name"]) if space.command else ())
+    judged = judging(space, set(epochs_frame(url, name)["name"]))
     weights = judged.weights
     arms = {"winner": Arm(weights=weights)}
     arms |= {f"without {field}": _arm(space.recipe, winner, field, weights) for field in chosen}

@@ -37,7 +37,7 @@ ADAM_AND_DECAY: dict[str, Distribution] = {
 
 
 def space(task: str, recipe: dict[str, Any], search: dict[str, Distribution] | None = None) -> SpaceSpec:
-    metric = Metric(name="val/return" if task == "cartpole" else "val/nll", goal="minimize")
+    metric = Metric(name={"cartpole": "val/return", "characters": "val/loss"}.get(task, "val/nll"), goal="minimize")
     return SpaceSpec(
         name="mine", task=task, metric=metric, recipe=Recipe.model_validate(recipe), search=search or {}, runs=2
     )

@@ -7,6 +7,7 @@ from search_spaces.errors import UsageError
 from search_spaces.recipe.recipe import Regularization
 from trainers.loop.augmentation import Mixed, Mixing, check_mixing, mixed_loss
 from trainers.loop.training import Training
+from trainers.objective import Objective
 from trainers.tasks import Split
 
 BATCH = Split(torch.arange(8.0).repeat_interleave(6).reshape(8, 6), torch.arange(8) % 3)
@@ -79,7 +80,7 @@ def test_the_loss_is_torchs_with_probabilities_as_targets(smoothing):
         mixed = Mixed(logits, targets, others, share)
         soft = share * functional.one_hot(targets, 3) + (1 - share) * functional.one_hot(others, 3)
         expected = functional.cross_entropy(logits, soft.float(), reduction="sum", label_smoothing=smoothing)
-        torch.testing.assert_close(mixed_loss(logits, mixed, smoothing), expected)
+        torch.testing.assert_close(mixed_loss(logits, mixed, Objective(classes=3), smoothing), expected)
 
 
 def test_an_epoch_draws_the_same_again_and_another_epoch_does_not():

@@ -8,9 +8,11 @@ from torch import Tensor, nn
 
 from search_spaces.recipe.optimizers import SGD, AdamW
 from search_spaces.recipe.recipe import Budget, Recipe, Regularization
+from tests.own_tasks import Labels, Line, MeanLine, NoisyLine, Weighted
 from trainers.check import Check, Outcome
 from trainers.sanity.checks import check_task
 from trainers.sanity.lr_curve import LrScan, Suggestion
+from trainers.sanity.lr_finder import find_lr
 from trainers.sanity.thresholds import (
     ShortTraining,
     check_gradients,
@@ -18,6 +20,7 @@ from trainers.sanity.thresholds import (
     check_learning,
     check_learning_rate,
 )
+from trainers.task import Task
 from trainers.tasks import Data, Split
 
 RECIPE = Recipe(optimizer=AdamW(lr=1e-2), budget=Budget(batch_size=32))
@@ -254,3 +257,27 @@ def test_the_global_generators_are_left_alone() -> None:
     torch.manual_seed(1)
     run(Mixture())
     assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("task", [NoisyLine(), MeanLine(), Labels(), Weighted()])
+def test_a_task_with_a_loss_of_its_own_passes_and_learns(task: Task) -> None:
+    recipe = Recipe(optimizer=AdamW(lr=0.02), budget=Budget(batch_size=32))
+    checks = {one.name: one for one in check_task(task, recipe, 0)}
+    assert [one.outcome for one in checks.values()].count(Outcome.FAIL) == 0, checks
+    assert checks["initial loss"].outcome is Outcome.PASS
+    assert checks["initial loss"].evidence.endswith("before training")
+    assert checks["learns"].outcome is Outcome.PASS
+    assert "val loss" in checks["learns"].evidence
+    assert find_lr(task, recipe, 0).suggestion is not None
+
+
+class Undefined(Line):
+    """Regression with a loss that is not finite."""
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return (outputs.mean(1) - 1e9).log()
+
+
+def test_a_loss_that_is_not_finite_fails() -> None:
+    [_, initial, *_] = check_task(Undefined(), Recipe(budget=Budget(batch_size=32)), 0)
+    assert (initial.outcome, initial.evidence) == (Outcome.FAIL, "nan before training")

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
+import torch
+from torch.nn import functional
 
 from search_spaces.errors import UsageError
 from search_spaces.recipe.model import Model
 from search_spaces.recipe.optimizers import AdamW
 from search_spaces.recipe.recipe import Budget, Recipe
+from search_spaces.specs.builtin_tasks import BUILTIN_TASKS
 from trainers.loop.training import Training
+from trainers.objective import objective_of
 from trainers.tasks.characters import Characters
 
 ALPHABET = "abcdefghij"
@@ -21,13 +27,43 @@ def alphabet(tmp_path):
     return str(path)
 
 
-def test_the_class_is_the_character_that_follows(alphabet):
+def test_the_targets_are_the_characters_that_follow(alphabet):
     task = Characters(alphabet, context=4, windows=40)
-    assert task.classes == 10
-    for split in (task.data(0).train, task.data(0).val, task.data(0).test):
+    assert task.characters == 10
+    for split in task.data(0).splits.values():
         follows = (split.inputs[:, :1] + split.inputs.new_tensor([0, 1, 2, 3, 4])) % 10
         assert follows[:, :4].equal(split.inputs)
-        assert follows[:, 4].equal(split.targets)
+        assert follows[:, 1:].equal(split.targets)
+
+
+@pytest.mark.parametrize("kind", [None, "gru", "lstm"])
+def test_a_position_does_not_see_the_characters_after_it(alphabet, kind):
+    task = Characters(alphabet, context=6, windows=40)
+    model = task.model(Recipe(model=Model(kind=kind, width=16, depth=2))).eval()
+    inputs = task.data(0).val.inputs[:3]
+    changed = inputs.clone()
+    changed[:, 4:] = (changed[:, 4:] + 1) % 10
+    torch.testing.assert_close(model(inputs)[:, :4], model(changed)[:, :4])
+    assert not torch.allclose(model(inputs)[:, 4:], model(changed)[:, 4:])
+
+
+def test_the_loss_is_torchs_over_all_characters(alphabet):
+    task = Characters(alphabet, context=4, windows=40)
+    recipe = Recipe(model=Model(width=16, depth=1), budget=Budget(epochs=1, batch_size=16))
+    training = Training(recipe, task, 0)
+    metrics = training.run_epoch().metrics
+    for name in ("val", "test"):
+        split = task.data(0).splits[name]
+        logits = training.model.eval()(split.inputs)
+        nats = functional.cross_entropy(logits.flatten(0, 1), split.targets.flatten()).item()
+        assert metrics[f"{name}/loss"] == pytest.approx(nats, rel=1e-6)
+        assert metrics[f"{name}/bits_per_character"] == pytest.approx(nats / math.log(2), rel=1e-6)
+        assert metrics[f"{name}/accuracy"] == (logits.argmax(2) == split.targets).double().mean().item()
+    assert not any("nll" in name or "temperature" in name for name in metrics)
+
+
+def test_what_is_known_without_loading_it_is_what_it_reports(alphabet):
+    assert objective_of(Characters(alphabet)).reports(test=True) == BUILTIN_TASKS["characters"].metrics
 
 
 def test_a_short_text_has_fewer_windows(alphabet):

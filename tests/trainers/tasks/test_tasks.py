@@ -61,8 +61,10 @@ def test_the_split_seed_moves_examples_between_train_and_val_only(name):
     for split in (a.train, a.val, a.test):
         assert split.inputs.dtype == (torch.int64 if reads_characters else torch.float32)
         assert split.targets.dtype == torch.int64
-        assert set(split.targets.tolist()) <= set(range(task.classes))
-        assert reads_characters or len(set(split.targets.tolist())) == task.classes
+        if reads_characters:
+            assert set(split.targets.flatten().tolist()) <= set(range(task.characters))
+        else:
+            assert set(split.targets.tolist()) == set(range(task.classes))
 
 
 @pytest.mark.parametrize("name", SIZES)
@@ -70,7 +72,7 @@ def test_models_are_classifiers_with_dropout(name):
     task = load_task(name)
     inputs = task.data(0).val.inputs[:4]
     model = task.model(Recipe(regularization=Regularization(dropout=0.5)))
-    assert model(inputs).shape == (4, task.classes)
+    assert model(inputs).shape == ((4, 32, task.characters) if name.startswith("characters") else (4, task.classes))
     assert not torch.equal(model(inputs), model(inputs))
     assert torch.equal(model.eval()(inputs), model(inputs))
 
@@ -240,7 +242,7 @@ def test_a_users_loop_by_dotted_path(module):
         ("users_modul:Mine", "there is no module users_modul; its folder must be on PYTHONPATH"),
         ("users_broken:Mine", "No module named 'there_is_no_such_module' .*users_broken.py:1"),
         ("users_module:Min", "users_module has no Min .did you mean Mine"),
-        ("users_module:number", "a int is not a task: it lacks classes, data, model"),
+        ("users_module:number", "a int is not a task: it lacks data, model, classes or loss"),
         ("users_module:Half", "a Half is not a task: it lacks data, model"),
         ("users_module:Needs", "calling it without arguments failed: TypeError"),
         ("users_module:Needs?y=1", "calling it with y failed: TypeError"),

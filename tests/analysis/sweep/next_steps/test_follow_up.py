@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from analysis.export import best_recipe
@@ -160,9 +161,15 @@ def test_averaged_weights_are_evaluated() -> None:
     def score(places: Mapping[str, float], share: float, rng: np.random.Generator) -> float:
         return 2.0 - peak(0.6)(places, share, rng)
 
-    found = confirm(made_sweep(score, spec))
+    evidence = made_sweep(score, spec)
+    tested = evidence.epochs.assign(name="test/nll@ema")
+    found = confirm(replace(evidence, epochs=pd.concat([evidence.epochs, tested])))
     assert (found.metrics.primary, found.metrics.goal) == ("test/nll", "minimize")
     assert {arm.weights for arm in found.all_arms.values()} == {"ema"}
+    without = confirm(evidence)  # no complete run has reported anything on test
+    assert (without.metrics.primary, without.metrics.selection, without.metrics.secondary) == ("val/nll", "val/nll", ())
+    assert {arm.weights for arm in without.all_arms.values()} == {"ema"}
+    assert "The task has no test split, so val/nll@ema, which selected them, is compared again." in without.question
 
 
 def test_a_new_kind_of_optimizer_has_all_settings() -> None:
