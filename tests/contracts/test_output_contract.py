@@ -105,7 +105,7 @@ def test_a_command_is_kept_with_its_output_and_its_end(
     changed = {
         "task": CommandTask(command=words),
         "recipe": Recipe(args={"n": 0}, budget=Budget(epochs=3)),
-        "search": {"args.n": Choice([0, 2])},
+        "search": {"args.n": Choice([2, 3])},
         "metric": Metric(name="val/loss", goal="minimize"),
         "sampler": Sampler(kind="grid"),
         "runs": 2,
@@ -118,4 +118,9 @@ def test_a_command_is_kept_with_its_output_and_its_end(
         assert command.endswith(f"x --n {one.recipe.args['n']}")
         assert output == printed
         assert end == f"exit code {one.recipe.args['n']}"
+        assert one.epoch == 3
+    # A program that fails after its whole budget has failed: its last checkpoint may be missing.
+    assert [one.state for one in conductor.runs] == [RunState.COMPLETE, RunState.FAILED]
+    code = conductor.runs[1].recipe.args["n"]
+    assert (conductor.runs[1].error or "").startswith(f"the command ended with exit code {code}; its last lines:\n")
     assert "val/loss" not in capfd.readouterr().out
