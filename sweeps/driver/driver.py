@@ -53,7 +53,7 @@ def drive(work: Work, options: Options, console: Console, began: float) -> int:
         SweepError: The sweep cannot continue now; the same command continues it.
     """
     check_names(work.spec)
-    own_folder = _default_folder(options.storage)
+    own_folder, spec = _default_folder(options.storage), work.spec
     checkpoints = _checkpoints(work, options, own_folder)
     say = partial(console.print, soft_wrap=True)
     with Interrupts(say) as interrupts, ExitStack() as stack:
@@ -61,9 +61,8 @@ def drive(work: Work, options: Options, console: Console, began: float) -> int:
         _put_sweep(store, work)
         _reconcile(store, work)  # a file that cannot be continued is an error before any waiting
         with interrupts.at_once():
-            lease = stack.enter_context(Lease(store, work.spec.name, options.wait, say))
-        fence = lease.fence
-        spec, folder = work.spec, checkpoints.child(work.spec.name)
+            lease = stack.enter_context(Lease(store, spec.name, options.wait, say))
+        fence, folder = lease.fence, checkpoints.child(spec.name)
         journal = own_folder / f"{spec.name}.journal"  # always on this machine, wherever the checkpoints are
         if replayed := replay_journal(store, fence, journal):
             say(f"wrote {replayed} records of the last driver that were not in the database yet")

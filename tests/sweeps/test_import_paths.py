@@ -20,7 +20,7 @@ runs: 2
 
 
 def space_of(task: str) -> SpaceSpec:
-    return SpaceSpec(name="x", task=task, metric=Metric(name="val/loss", goal="minimize"), runs=1)
+    return SpaceSpec(name="x", task=task, metric=Metric(name="val/nll", goal="minimize"), runs=1)
 
 
 def place(folder: Path, *files: str) -> None:

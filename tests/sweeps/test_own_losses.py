@@ -148,7 +148,7 @@ def test_a_built_in_task_without_classes_is_refused_by_its_file(sweeps: Command)
     path = write(ABLATION, "characters", metric="test/nll")
     answer = sweeps("ablate", path, "--local", "--storage", "sqlite:///own.db")
     assert answer.code == exit_codes.USAGE
-    assert "metrics.primary: the task does not report val/nll in every epoch; valid: val/loss" in answer.err
+    assert "metrics.primary: the task does not report val/nll in every epoch; did you mean val/loss?" in answer.err
     path = write(SWEEP, "characters", more="regularization: {label_smoothing: 0.1}")
     answer = sweeps("run", path, "--local", "--storage", "sqlite:///own.db")
     assert answer.code == exit_codes.USAGE

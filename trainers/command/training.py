@@ -59,7 +59,8 @@ class CommandTraining:
         self._timeline = Timeline(budget.unit)
         self._waiting: deque[EpochReport] = deque()
         self._since = time.perf_counter()
-        self._code: int | None = None
+        self._code: int | None = None  # of a program that ended by itself
+        self._closed = False
         self._lines = Lines()
         self._last_lines: deque[str] = deque(maxlen=_LAST_LINES)
         self._grace_s = task.grace_s
@@ -170,7 +171,9 @@ class CommandTraining:
 
     def close(self) -> None:
         """Stop the program and everything that it has started; one that reports may save and end by itself before."""
-        began = time.perf_counter()
+        if self._closed:
+            return
+        self._closed, began = True, time.perf_counter()
         try:
             if self._program.connected:
                 self._let_end()
@@ -179,8 +182,7 @@ class CommandTraining:
                 self._pass_on(piece)
             self._program.close()
         if self._code is None:
-            self._code = self._process.code()
-            self._end_with(stopped(self._code, time.perf_counter() - began))
+            self._end_with(stopped(self._process.code(), time.perf_counter() - began))
             if self._reader is not None:
                 self._reader.read(final=True)  # closes its files
 

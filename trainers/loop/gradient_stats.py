@@ -44,7 +44,7 @@ class GradientStats:
 
     def gradient(self) -> Tensor:
         """Record the gradient of a step before it is clipped, and return its global norm."""
-        # Detached, since gradients of Sophia hold the graph of their step, with all its memory.
+        # Detached, since gradients of a second-order optimizer hold the graph of their step, with all its memory.
         gradients = [self._zero if p.grad is None else p.grad.detach() for p in self._parameters]
         # The kernel that torch's clip_grad_norm_ uses, which keeps only the total.
         norms = torch.stack(torch._foreach_norm(gradients))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
@@ -152,6 +152,7 @@ def test_a_replaced_value_is_read_and_nothing_else_changes(
     tree: dict[str, Any], flow: bool, data: st.DataObject
 ) -> None:
     text = yaml.safe_dump(tree, default_flow_style=flow, allow_unicode=True)
+    assume(yaml.safe_load(text) == tree)  # PyYAML takes a next line (U+0085) of its own for a space
     places = find_places(text, "c.yaml")
     name = data.draw(st.sampled_from([one for one in places if one and places[one].kind in ("scalar", "list")] or [""]))
     if not name:

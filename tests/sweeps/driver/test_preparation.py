@@ -196,7 +196,7 @@ def sweeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 class ChildInThisProcess:
     """Answers what the child process does, without the seconds in which it loads torch."""
 
-    def __init__(self, what: str, spec: SpaceSpec, modules: Iterable[str]) -> None:
+    def __init__(self, what: str, spec: SpaceSpec, modules: Iterable[str], arms: object) -> None:
         sources = user_sources(spec.task, {*modules, "changing_loop", "changing_helper"})
         theirs = {name: digest for name, digest in sources.items() if name.startswith("changing_")}  # not the tests
         self._answer = {"data": {}, "sources": theirs}

@@ -114,9 +114,8 @@ def test_a_program_that_fills_the_pipe_can_be_stopped(start: Start, tmp_path: Pa
 def test_nothing_is_left_when_the_supervisor_is_killed(start: Start, tmp_path: Path) -> None:
     process = start("sleep 999 & sleep 999")
     wait_for(lambda: len(alive(tmp_path)) >= 4)  # the supervisor, the shell and both
-    for one in alive(tmp_path):
-        if "supervisor.py" in " ".join(one.cmdline()):
-            one.kill()
+    [supervisor] = [one for one in alive(tmp_path) if "supervisor.py" in " ".join(one.cmdline())]
+    supervisor.kill()
     assert everything(process) == b""
     assert process.code() == -signal.SIGKILL
     wait_for(lambda: alive(tmp_path) == [])

@@ -1,3 +1,4 @@
+import math
 import os
 
 import pytest
@@ -174,7 +175,7 @@ def test_logits_that_overflow_in_fp16_do_not_diverge(blobs, monkeypatch):
     training = Training(recipe(kind="fp16"), blobs, 0)
     with torch.no_grad():
         training.model[-1].weight.mul_(1e6)
-    assert training._scorer.score("raw", training.model).val.nll.isfinite().all()
+    assert math.isfinite(training._scorer.score("raw", training.model).val.loss)
 
 
 @pytest.mark.parametrize(("capability", "warns"), [((7, 5), True), ((8, 0), False), ((9, 0), False)])
