@@ -91,7 +91,6 @@ def commands(page: Path) -> list[list[str]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parallel
 @pytest.mark.timeout(600)  # several sweeps and an ablation, one after the other
 def test_the_commands_of_the_readme_run_in_their_order(tmp_path: Path) -> None:
     found = [command for command in commands(ROOT / "README.md") if "dashboard" not in command]

@@ -560,7 +560,6 @@ else:
 
 
 @pytest.mark.slow
-@pytest.mark.parallel
 def test_rays_token_is_its_owners_and_nobody_joins_without_it(tmp_path: Path) -> None:
     owner, stranger = tmp_path / "owner", tmp_path / "stranger"
     for home in (owner, stranger):
@@ -591,7 +590,6 @@ def test_rays_token_is_its_owners_and_nobody_joins_without_it(tmp_path: Path) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parallel
 def test_a_sweep_leaves_rays_token_to_its_owner(tmp_path: Path) -> None:
     environment = {name: value for name, value in _contained(tmp_path).items() if not name.startswith("RAY_")}
     environment.pop("TMPDIR")  # Ray's sockets have to have short names

@@ -235,7 +235,6 @@ def pairs_in(url: str) -> list[tuple[object, ...]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parallel
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("local", [True, False], ids=["in process", "ray"])
 def test_a_killed_driver_ends_in_the_same_pairs(tmp_path: Path, local: bool) -> None:

@@ -100,7 +100,7 @@ def ray_runner() -> Iterator[Runner]:
     cluster.close()
 
 
-@pytest.fixture(params=["in_process", pytest.param("ray", marks=[pytest.mark.slow, pytest.mark.parallel])])
+@pytest.fixture(params=["in_process", pytest.param("ray", marks=pytest.mark.slow)])
 def runner(request: pytest.FixtureRequest) -> Runner:
     return InProcessRunner() if request.param == "in_process" else request.getfixturevalue("ray_runner")
 
@@ -210,7 +210,6 @@ def test_a_run_that_raises_is_failed_and_the_others_continue(
 
 
 @pytest.mark.slow
-@pytest.mark.parallel
 def test_a_run_that_ends_its_process_is_failed_and_the_others_continue(
     ray_runner: Runner, sqlite_url: str, loops: str, tmp_path: Path
 ) -> None:
@@ -268,7 +267,6 @@ def test_drains_and_continues_from_the_checkpoint_bit_by_bit(
 
 
 @pytest.mark.slow
-@pytest.mark.parallel
 def test_a_worker_that_dies_costs_an_attempt(ray_runner: Runner, database_url: str, loops: str, tmp_path: Path) -> None:
     spec = with_custom(loop_space("mortal", runs=4, early_stopping=space().early_stopping), died=str(tmp_path / "died"))
     conductor = run(ray_runner, spec, database_url, loops, tmp_path)

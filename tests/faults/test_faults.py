@@ -96,7 +96,7 @@ def epochs(url: str) -> int:
         return 0
 
 
-def until(condition: Callable[[], bool], seconds: float = 90) -> None:
+def until(condition: Callable[[], bool], seconds: float = 40) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -126,7 +126,6 @@ def test_two_drivers_started_at_once_on_an_empty_database(drivers: Drivers, data
 
 
 @pytest.mark.slow
-@pytest.mark.parallel
 def test_a_waiting_driver_starts_when_the_first_one_is_killed(drivers: Drivers, sqlite_url: str) -> None:
     first = drivers.start(sqlite_url)
     until(lambda: epochs(sqlite_url) > 3)
@@ -166,7 +165,6 @@ def test_a_driver_that_wakes_up_after_its_lease_writes_nothing(drivers: Drivers,
 
 
 @pytest.mark.slow
-@pytest.mark.parallel
 def test_a_driver_of_ray_that_was_replaced_ends(drivers: Drivers, sqlite_url: str) -> None:
     driver = drivers.start(sqlite_url, ray=True)
     until(lambda: epochs(sqlite_url) > 5)
@@ -183,7 +181,6 @@ def test_a_driver_of_ray_that_was_replaced_ends(drivers: Drivers, sqlite_url: st
 
 
 @pytest.mark.slow
-@pytest.mark.parallel
 def test_a_server_that_is_stopped_at_once_for_a_while(
     drivers: Drivers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

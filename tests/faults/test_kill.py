@@ -154,7 +154,6 @@ def test_what_may_change_and_what_may_not() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parallel
 def test_a_driver_of_ray_killed_three_times(tmp_path: Path) -> None:
     with ended(sweep(tmp_path, seed=3, runs=16, epochs=27, batch_size=2)) as trial:
         assert sum(trial.kill_driver() for _ in range(3)) == 3
@@ -165,7 +164,6 @@ def test_a_driver_of_ray_killed_three_times(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parallel
 def test_a_killed_worker_costs_its_run_one_attempt(tmp_path: Path) -> None:
     with ended(sweep(tmp_path, batch_size=2)) as trial:
         driver = trial.command.start()

@@ -37,7 +37,6 @@ SWEEPS = str(Path(sys.executable).with_name("sweeps"))
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.parallel,
     pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium"),
 ]
 

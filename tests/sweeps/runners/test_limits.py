@@ -226,7 +226,7 @@ def test_a_real_run_that_hangs_is_ended_and_the_sweep_continues(tmp_path: Path) 
     assert sum(state == "FAILED" for _, state, *_ in found) == 1
 
 
-@pytest.mark.parametrize("more", [("--local",), pytest.param((), marks=[pytest.mark.slow, pytest.mark.parallel])])
+@pytest.mark.parametrize("more", [("--local",), pytest.param((), marks=pytest.mark.slow)])
 def test_real_memory_that_runs_out(tmp_path: Path, more: tuple[str, ...]) -> None:
     _, found = driven(tmp_path, "starves", "null", *more)
     for lr, state, _, attempts, error in found:

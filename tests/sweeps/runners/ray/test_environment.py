@@ -82,7 +82,6 @@ cluster.shutdown()
 
 
 @pytest.mark.slow
-@pytest.mark.parallel
 @pytest.mark.parametrize("mode", ["token", "disabled"])
 def test_real_clusters_with_and_without_a_token(mode: str, tmp_path: Path) -> None:
     variables = {**os.environ, "RAY_AUTH_MODE": mode, "RAY_AUTH_TOKEN": "ab" * 32, "HOME": str(tmp_path)}
