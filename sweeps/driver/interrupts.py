@@ -7,10 +7,14 @@ such place. The second signal raises KeyboardInterrupt at once.
 """
 
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Timer, main_thread
 from types import FrameType
 from typing import Any, Self
+
+AGAIN_S = 0.05
 
 
 class Interrupts:
@@ -26,8 +30,10 @@ class Interrupts:
         self._waiting = False
         self._drain: Callable[[], None] | None = None
         self._before: dict[signal.Signals, Any] = {}
+        self._unraisable_before = sys.unraisablehook
 
     def __enter__(self) -> Self:
+        self._unraisable_before, sys.unraisablehook = sys.unraisablehook, self._unraisable
         self._before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         self.arm()
         return self
@@ -40,6 +46,7 @@ class Interrupts:
     def __exit__(self, *exception: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        sys.unraisablehook = self._unraisable_before
 
     def check(self) -> None:
         """Raise if a signal has arrived.
@@ -81,3 +88,11 @@ class Interrupts:
             self._say("stopping: waiting for the steps that run now (press Ctrl-C again to stop at once)")
         elif self._waiting:
             raise KeyboardInterrupt
+
+    def _unraisable(self, lost: "sys.UnraisableHookArgs") -> None:
+        """Interrupt again if a KeyboardInterrupt was lost: Python prints and ignores those of finalizers."""
+        if lost.exc_type is KeyboardInterrupt:
+            # Later, since it would be lost again here; a real signal, which also ends waiting.
+            Timer(AGAIN_S, signal.pthread_kill, (main_thread().ident, signal.SIGINT)).start()
+        else:
+            self._unraisable_before(lost)

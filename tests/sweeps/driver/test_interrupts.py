@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import signal
+import sys
+import threading
+import weakref
 from contextlib import suppress
 
 import pytest
@@ -73,3 +76,19 @@ def test_an_abort_that_ray_has_set_up_is_called_off(said: list[str]) -> None:
         signal.alarm(1000)  # as Ray's handler does, before it calls this one
         signal.raise_signal(signal.SIGTERM)
         assert signal.alarm(0) == 0
+
+
+def test_a_second_signal_that_python_would_lose_in_a_finalizer_arrives(
+    said: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    hook = sys.unraisablehook
+    with Interrupts(said.append) as interrupts, interrupts.draining(lambda: None):
+        signal.raise_signal(signal.SIGINT)
+        one = Interrupts(said.append)
+        watched = weakref.ref(one, lambda _: signal.raise_signal(signal.SIGINT))
+        del one
+        assert watched() is None
+        with pytest.raises(KeyboardInterrupt):
+            threading.Event().wait(60)
+    assert sys.unraisablehook is hook
+    assert "Traceback" not in capfd.readouterr().err
