@@ -19,7 +19,13 @@ def health(findings: AblationFindings) -> Section:
     """Make the section with learning curves, training health and cost."""
     own = [arm for arm in findings.arms if arm.trained_as == arm.arm]
     names = list(dict.fromkeys(name for arm in own for name in arm.health))
-    head = ("arm", "design", "epochs", "seconds", *(name.partition("/")[2].replace("_", " ") for name in names))
+    head = (
+        "arm",
+        "design",
+        f"{findings.spec.space.recipe.budget.unit}s",
+        "seconds",
+        *(name.partition("/")[2].replace("_", " ") for name in names),
+    )
     drawn = _curves(findings)
     seconds = _seconds(findings, own)
     known = any(sum(each.values()) > 0 for each in seconds.values())
@@ -28,7 +34,7 @@ def health(findings: AblationFindings) -> Section:
         "Training health and cost",
         pictures(*drawn, costs(seconds) if known else None),
         table(
-            "Metrics of the last epoch (means over complete runs)",
+            f"Metrics of the last {findings.spec.space.recipe.budget.unit} (means over complete runs)",
             head,
             [_health_row(arm, names) for arm in own],
             words=2,
@@ -71,13 +77,14 @@ def failures(findings: AblationFindings) -> Section:
     ]
     worst = tuple(f"{one.contrast.name} ({one.design}): {one.worst_rank}." for one in findings.claims if one.worst_rank)
     shown = findings.failures[:MOST_FAILURES]
+    head = ("run", "arm", "design", "pair", "state", findings.spec.space.recipe.budget.unit, "error")
     left = len(findings.failures) - len(shown)
     return section(
         10,
         "Failures and exclusions",
         Text(_EXCLUDED),
         table("Run states by arm", _COUNTS, counts, words=2),
-        table("Runs that diverged or failed", _FAILURES, [_failure(run) for run in shown], words=7),
+        table("Runs that diverged or failed", head, [_failure(run) for run in shown], words=7),
         text(f"runs.csv lists {left} more." if left else ""),
         text("Sensitivity analysis with failed runs ranked as the worst:" if worst else ""),
         Bullets(worst) if worst else None,
@@ -86,7 +93,6 @@ def failures(findings: AblationFindings) -> Section:
 
 _ENDS = (RunState.COMPLETE, RunState.DIVERGED, RunState.FAILED)
 _COUNTS = ("arm", "design", *(state.value.lower() for state in _ENDS))
-_FAILURES = ("run", "arm", "design", "pair", "state", "epoch", "error")
 _EXCLUDED = (
     "Comparisons use complete pairs only: a pair with a diverged or failed run is excluded in every arm of the "
     "contrast."

@@ -146,7 +146,16 @@ def fairness(findings: AblationFindings) -> Section:
         )
         return section(7, "Fairness and tuning", why=why if spec.retune is None else "The tuning has not finished yet.")
     budget = [_budget_row(one) for one in tunings]
-    head = ("arm", "tries", "epochs", "seconds", "failed", "best point", "position in range", "at an edge")
+    head = (
+        "arm",
+        "tries",
+        f"{spec.space.recipe.budget.unit}s",
+        "seconds",
+        "failed",
+        "best point",
+        "position in range",
+        "at an edge",
+    )
     scores = ("arm", "metric", "selection", "confirmation", "gap")
     return section(
         7,

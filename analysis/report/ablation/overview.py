@@ -82,7 +82,8 @@ def _looks(spec: AblationSpec) -> str:
 
 def _cost(findings: AblationFindings) -> str:
     seconds, epochs = sum(run.seconds for run in findings.runs), sum(run.epoch for run in findings.runs)
-    return f"{counted(len(findings.runs), 'run')}, {counted(epochs, 'epoch')}, {number(seconds)} s of training"
+    trained = findings.spec.space.recipe.budget.counted(epochs)
+    return f"{counted(len(findings.runs), 'run')}, {trained}, {number(seconds)} s of training"
 
 
 def verdicts(findings: AblationFindings) -> Section:

@@ -46,7 +46,8 @@ def rung_check(evidence: SweepEvidence, correlations: Sequence[RungCorrelation])
     if rho >= MIN_CORRELATION:
         return passed(name, text)
     better = next((one.rung for one in known[1:] if (one.spearman or 0.0) >= MIN_CORRELATION), None)
-    later = f"grace_epochs: {better}" if better else "a longer grace_epochs or early_stopping: {kind: none}"
+    grace = f"grace_{evidence.spec.recipe.budget.unit}s"
+    later = f"{grace}: {better}" if better else f"a longer {grace} or early_stopping: {{kind: none}}"
     # Promoted runs alone cannot fail the check: the stopped runs would have increased the correlation.
     wrong = rho <= 0.0 and not row.stopped and row.interval is not None and row.interval.high < MIN_CORRELATION
     next_step = f"Stop later, with {later}; a score that does not rank runs stops the wrong ones."
@@ -81,7 +82,7 @@ def stopped_ahead_check(evidence: SweepEvidence) -> Check | None:
         f"{some} better than run {best.number} at its end ({best.value:.4g}), by more than the noise: run"
         f" {first.number} had {first.value:.4g} after {unit} {first.epoch}."
     )
-    next_step = f"Train them to the end: sweeps confirm {evidence.spec.name}, or a sweep with a longer grace_epochs."
+    next_step = f"Train them to the end: sweeps confirm {evidence.spec.name}, or a sweep with a longer grace_{unit}s."
     return warned(name, text, next_step)
 
 
@@ -133,7 +134,7 @@ def _best_epoch(found: Sequence[_BestEpoch], unit: str) -> Check:
     if 2 * late > len(found):
         some = part_of(late, len(found), name, "is", "are")
         text += f" {some} in the last 25 %, and better there by more than the noise of the curve."
-        return warned(name, text, f"Train longer: raise budget.{unit}s by half, and grace_epochs with it.")
+        return warned(name, text, f"Train longer: raise budget.{unit}s by half, and grace_{unit}s with it.")
     return passed(name, text)
 
 

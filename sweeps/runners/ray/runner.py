@@ -12,7 +12,7 @@ import logging
 import os
 import signal
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -174,7 +174,6 @@ class RunTrainable(Trainable):
         self._worker.close()  # what the last run prints until then belongs to it
         if not self._lacks:
             self._output.begin(output_path(new_config["output"]))
-            self._rungs = new_config["job"]["rungs"]
             self._worker.start(Job(**new_config["job"]))
         return True
 
@@ -184,7 +183,7 @@ class RunTrainable(Trainable):
         if self._lacks:
             return {"step": None, "output": None, **found}
         step = self._worker.step()
-        return {"step": step, "output": self._output.news(may_end(step, self._rungs)), **found}
+        return {"step": step, "output": self._output.news(may_end(step)), **found}
 
     def cleanup(self) -> None:
         """End the processes of the last job."""
@@ -192,10 +191,10 @@ class RunTrainable(Trainable):
         self._output.end()
 
 
-def may_end(step: Step, rungs: Sequence[int]) -> bool:
+def may_end(step: Step) -> bool:
     """Return whether a run may end after this step."""
     last = step.reports[-1] if step.reports else None
-    return step.finished or last is None or last.epoch in rungs or not last.finite
+    return step.finished or last is None or last.awaited or not last.finite
 
 
 class _Watch(TrialProgressCallback):
