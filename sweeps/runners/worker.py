@@ -161,7 +161,8 @@ class Worker:
             before = training.epoch
             report = self._train(job, training)
             if report is not None:
-                awaited = report.awaited or passes_rung(job.rungs, before, report.epoch)
+                at_rung = report.epoch in job.rungs or passes_rung(job.rungs, before, report.epoch)
+                awaited = report.awaited or at_rung
                 reports.append(replace(report, awaited=awaited))
                 if awaited or not report.finite:
                     break
