@@ -47,7 +47,7 @@ def report(metrics: Mapping[str, object], *, step: int | None = None, epoch: int
     if not values or not progress:
         raise ValueError("report needs metrics and a step or an epoch: report({'val/loss': 0.31}, step=100)")
     if (loop := getattr(_thread, "loop", None)) is not None:
-        return bool(loop.ask(values, epoch))
+        return bool(loop.ask(values, progress))
     if address := os.environ.get(ADDRESS):
         return _connection.ask(address, {"metrics": values, **progress})
     if _rank() == 0:
@@ -58,6 +58,8 @@ def report(metrics: Mapping[str, object], *, step: int | None = None, epoch: int
 
 def as_loop(train: Callable[[dict[str, object], int], object]) -> Callable[..., Iterator[Mapping[str, object]]]:
     """Return a training loop, as a task may be, of a function that blocks and calls `report` once per epoch.
+
+    With a budget of steps, it calls `report` with its step, the last time with the last one.
 
     The function runs in a thread of its own, but never at the same time as the code that it reports to. `report`
     returns True in it when its run ends; it should then return. It starts over after an interruption.
@@ -94,11 +96,14 @@ class _Loop:
         self.answers: SimpleQueue[bool] = SimpleQueue()
         self._found: SimpleQueue[Mapping[str, object] | BaseException | None] = SimpleQueue()
         self._epochs = 0
+        self._in_steps = False
         self._stopped = False
 
     def run(self, train: Callable[[dict[str, object], int], object], config: dict[str, object], seed: int) -> None:
         """Call the function in this thread; never raises."""
         _thread.loop = self
+        budget = config.get("budget")
+        self._in_steps = isinstance(budget, Mapping) and budget.get("steps") is not None
         try:
             train(config, seed)
             self._found.put(None)
@@ -112,14 +117,20 @@ class _Loop:
             raise found
         return found
 
-    def ask(self, values: Mapping[str, object], epoch: int | None) -> bool:
+    def ask(self, values: Mapping[str, object], progress: Mapping[str, int]) -> bool:
         """Hand over a report, and wait until the loop continues or is closed."""
         if self._stopped:
             raise RuntimeError("report has returned True before: the training must return then")
         self._epochs += 1
+        if self._in_steps:
+            return self._hand_over({"step": progress.get("step"), **values})
+        epoch = progress.get("epoch")
         if epoch not in (None, self._epochs):
             raise ValueError(f"report: a loop reports once per epoch, so epoch must be {self._epochs}, found {epoch}")
-        self._found.put(values)
+        return self._hand_over(values)
+
+    def _hand_over(self, yielded: Mapping[str, object]) -> bool:
+        self._found.put(yielded)
         self._stopped = self.answers.get()
         return self._stopped
 

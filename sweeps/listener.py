@@ -45,7 +45,7 @@ class Listener:
 
         Args:
             run: The run after the step that the epoch belongs to; a step may have several epochs.
-            epoch: Number of the epoch, from 1.
+            epoch: Number of the epoch, from 1; with a budget of steps, the step.
             metrics: Metric name -> value, for all metrics of the epoch.
         """
 

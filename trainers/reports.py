@@ -16,8 +16,8 @@ class Position(NamedTuple):
     """Position of a training. The later one of two is the larger one.
 
     Attributes:
-        epoch: Number of completed epochs.
-        step: Number of optimizer steps done in the epoch after these.
+        epoch: Number of completed epochs; with a budget of steps, the step of the last report.
+        step: Number of optimizer steps done after these.
     """
 
     epoch: int = 0
@@ -50,15 +50,15 @@ class Predictions:
 
 @dataclass(frozen=True)
 class EpochReport:
-    """Report of one epoch of one run.
+    """Report of one epoch of one run or, with a budget of steps, of the steps since the last report.
 
     Attributes:
-        epoch: Number of this epoch, from 1; 0 is what a command reports before it, or if it counts from 0.
+        epoch: Number of this epoch, from 1, or step; 0 is what a command reports before it, or if it counts from 0.
         metrics: Values by ``split/name``, such as ``val/accuracy``; without those that were not computed in this epoch.
         seconds: Wall time of this epoch including its evaluation.
         predictions: Predictions of the last epoch of a full budget; empty for other epochs.
         late: Whether it adds metrics to an epoch before the last one, as a command may.
-        awaited: Whether the training waits until it is recorded.
+        awaited: Whether the training waits until it is recorded: always at a rung, and otherwise if a command asks.
 
     Raises:
         RunError: The name of a metric is too long for the database.

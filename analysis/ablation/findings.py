@@ -99,10 +99,11 @@ class ArmCurve:
         design: `matched` or `retuned`.
         arm: Name of the arm.
         metric: Name of the metric.
-        epochs: Epochs, from 1.
+        epochs: Epochs, from 1, or steps.
         mean: Mean over the pairs that reached the epoch.
         low: Minimum over these pairs.
         high: Maximum over these pairs.
+        unit: What is counted as epochs: "epoch" or "step".
     """
 
     design: str
@@ -112,6 +113,7 @@ class ArmCurve:
     mean: tuple[float, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
+    unit: str = "epoch"
 
 
 @dataclass(frozen=True)
@@ -271,6 +273,7 @@ def _arm(evidence: Evidence, design: str, arm: str) -> ArmFacts:
 
 def _curves(evidence: Evidence) -> tuple[ArmCurve, ...]:
     curves = []
+    unit = evidence.spec.space.recipe.budget.unit
     for design in evidence.spec.designs:
         for arm in evidence.table.arms:
             runs = [evidence.run(design, pair, arm) for pair in range(evidence.pairs)]
@@ -278,9 +281,10 @@ def _curves(evidence: Evidence) -> tuple[ArmCurve, ...]:
             for metric in _drawn(evidence.spec):
                 values = frame[frame["name"] == metric].dropna(subset=["value"]).groupby("epoch")["value"]
                 table = values.agg(["mean", "min", "max"])
-                columns = (tuple(table[name].astype(float).tolist()) for name in ("mean", "min", "max"))
+                mean, low, high = (tuple(table[name].astype(float).tolist()) for name in ("mean", "min", "max"))
                 if len(table):
-                    curves.append(ArmCurve(design, arm, metric, tuple(table.index.astype(int).tolist()), *columns))
+                    epochs = tuple(table.index.astype(int).tolist())
+                    curves.append(ArmCurve(design, arm, metric, epochs, mean, low, high, unit))
     return tuple(curves)
 
 

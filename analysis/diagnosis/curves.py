@@ -32,13 +32,13 @@ class Curves:
         maximize: Whether a larger metric is better.
         classes: Number of classes; None if the task is not a classification.
         lr: Peak learning rate of the recipe.
-        warmup: Number of epochs until the peak of the learning rate, possibly fractional.
+        warmup: Number of epochs or steps until the peak of the learning rate, possibly fractional.
         clips: Whether the recipe clips gradients; otherwise `train/clip_rate` is 0 and carries no information.
         steps_per_epoch: Number of optimizer steps per epoch, if known.
         val_examples: Number of validation examples, if known.
         majority: Share of the most frequent class in the validation split, if known; otherwise classes count as equal.
         initial_loss: Loss before the first step, if it was measured.
-        unit: What is counted as epochs: "epoch", or "step" for a command with a budget of steps.
+        unit: What is counted as epochs: "epoch", or "step" for a budget of steps.
         command: Whether a program trained the run, which may lack what a recipe has.
     """
 
@@ -68,6 +68,18 @@ class Curves:
 
     def __len__(self) -> int:
         return len(self.epochs)
+
+    @property
+    def record(self) -> str:
+        """The name of what has one point in a curve: "epoch", or "report" with a budget of steps."""
+        return "epoch" if self.unit == "epoch" else "report"
+
+    @property
+    def steps(self) -> int:
+        """Number of optimizer steps of all records; 0 if it is unknown."""
+        if self.unit == "step":
+            return int(self.epochs[-1]) if len(self) else 0
+        return len(self) * (self.steps_per_epoch or 0)
 
     @property
     def chance_loss(self) -> float | None:
@@ -139,7 +151,8 @@ class Curves:
     @property
     def after_warmup(self) -> BoolArray:
         """Mask of the records after the warmup; all records if the warmup never ends."""
-        after = self.epochs - 1 >= self.warmup
+        start = self.epochs - 1 if self.unit == "epoch" else np.concatenate(([0], self.epochs[:-1]))[: len(self)]
+        after = start >= self.warmup
         return after if after.any() else np.ones(len(self), dtype=np.bool_)
 
     def without_warmup(self, name: str) -> FloatArray | None:

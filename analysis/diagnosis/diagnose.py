@@ -87,25 +87,25 @@ def diagnose(curves: Curves, neighbours: Sequence[Curves] = ()) -> tuple[Finding
         neighbours: Other runs of the sweep with comparable learning rates, that is, with the same optimizer.
     """
     finite = curves.finite()
-    long, stepped = len(finite) >= EVALS, len(finite) * (finite.steps_per_epoch or 0) >= STEPS
+    long, stepped = len(finite) >= EVALS, finite.steps >= STEPS
     found = [not_finite(curves)]
     found += [rule.check(finite) for rule in RULES if long or (stepped and rule.needs is Needs.STEPS)]
     if not any(finding and finding.code is Code.LR_TOO_HIGH for finding in found):
         found.append(near_divergence(curves, neighbours))
     if not long:
-        found.append(_too_short(len(finite), finite.unit))
+        found.append(_too_short(len(finite), finite.record))
     order = list(Code)
     return tuple(
         sorted((finding for finding in found if finding), key=lambda one: (not one.alarm, order.index(one.code)))
     )
 
 
-def _too_short(records: int, unit: str) -> Finding:
+def _too_short(records: int, record: str) -> Finding:
     return Finding(
         Code.TOO_SHORT,
         Severity.INFO,
-        f"The run has reported {counted(records, unit)}; a diagnosis of its curves needs at least {EVALS}.",
-        f"Report at least {EVALS} {unit}s, or look at a longer run of the sweep.",
+        f"The run has {counted(records, record)}; a diagnosis of its curves needs at least {EVALS}.",
+        f"Report at least {EVALS} {record}s, or look at a longer run of the sweep.",
     )
 
 
@@ -146,7 +146,9 @@ def curves_of(
         maximize=maximize,
         classes=classes,
         lr=None if command else recipe.optimizer.lr,
-        warmup=0.0 if command else _warmup(recipe, series.get("train/lr"), steps_per_epoch),
+        warmup=0.0
+        if command
+        else _warmup(recipe, series.get("train/lr"), 1 if recipe.budget.unit == "step" else steps_per_epoch),
         clips=not command
         and (recipe.regularization.clip_norm is not None or recipe.regularization.clip_value is not None),
         steps_per_epoch=steps_per_epoch,
@@ -162,14 +164,22 @@ def _complete(frame: pd.DataFrame, epochs: int) -> dict[str, FloatArray]:
 
 
 def _warmup(recipe: Recipe, rates: FloatArray | None, steps: int | None) -> float:
-    """Return the epochs until the peak learning rate, from the rates if the warmup is in steps of unknown duration."""
+    """Return the epochs or steps until the peak learning rate.
+
+    They are read from the rates if the warmup is in steps of unknown duration.
+
+    Args:
+        recipe: Recipe of the run.
+        rates: Learning rates of the epochs.
+        steps: Number of optimizer steps per epoch, or 1 for a budget of steps.
+    """
     schedule = recipe.schedule
     if isinstance(schedule, Cyclical):
         return 0.0
     if isinstance(schedule, OneCycle):
-        return schedule.rise * recipe.budget.epochs
+        return schedule.rise * recipe.budget.length
     if schedule.warmup_steps is None:
-        return schedule.warmup * recipe.budget.epochs
+        return schedule.warmup * recipe.budget.length
     if steps is not None:
         return schedule.warmup_steps / steps
     return 0.0 if rates is None or not len(rates) else float(np.argmax(rates))

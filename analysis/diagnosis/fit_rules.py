@@ -61,7 +61,7 @@ def underfit(curves: Curves) -> Finding | None:
     return Finding(
         Code.UNDERFIT,
         Severity.WARNING,
-        f"The mean training loss of the last {LAST_EVALS} {curves.unit}s, up to {curves.at(-1)}, is {reached:.3g},"
+        f"The mean training loss of the last {LAST_EVALS} {curves.record}s, up to {curves.at(-1)}, is {reached:.3g},"
         f" within 10 % of ln K = {guess:.3g}.",
         "Raise the learning rate if the loss never moved, lower it if it jumped; then enlarge the model or add"
         f" {curves.unit}s.",
@@ -74,7 +74,7 @@ def overfit(curves: Curves) -> Finding | None:
     rise = _rise(curves)
     if rise is None or rise.accuracy_holds:
         return None
-    keep = "let the program keep its best checkpoint" if curves.command else "use patience to keep the best epoch"
+    keep = "let the program keep its best checkpoint" if curves.command else "use patience to keep the best weights"
     next_step = f"Try more weight decay, then augmentation, then dropout; or {keep}."
     return Finding(Code.OVERFIT, Severity.WARNING, f"{rise.evidence}.", next_step, rise.epoch)
 
@@ -157,8 +157,8 @@ def val_better(curves: Curves) -> Finding | None:
     return Finding(
         Code.VAL_BETTER,
         Severity.WARNING,
-        f"The validation loss is below the training loss, both in eval mode, in {share:.0%} of the {curves.unit}s, by a"
-        f" median of {lead:.0%}; at {curves.at(-1)} it is {val[-1]:.3g} against {train[-1]:.3g}.",
+        f"The validation loss is below the training loss, both in eval mode, in {share:.0%} of the {curves.record}s, by"
+        f" a median of {lead:.0%}; at {curves.at(-1)} it is {val[-1]:.3g} against {train[-1]:.3g}.",
         "Check whether the validation split contains training examples, or comes from a different source.",
     )
 
@@ -199,7 +199,7 @@ def undertrained(curves: Curves) -> Finding | None:
         Code.UNDERTRAINED,
         Severity.INFO,
         f"{curves.metric} is best at {curves.at(best)} of {curves.epochs[-1]} and still improves by"
-        f" {-trend.slope:.2g} per {curves.unit} [{-trend.high:.2g}, {-trend.low:.2g}].",
+        f" {-trend.slope:.2g} per {curves.record} [{-trend.high:.2g}, {-trend.low:.2g}].",
         "Train longer, or with a higher learning rate.",
         int(curves.epochs[best]),
     )
@@ -218,7 +218,7 @@ def plateau(curves: Curves) -> Finding | None:
     return Finding(
         Code.PLATEAU,
         Severity.INFO,
-        f"{curves.metric} is flat from {curves.at(start)} on: its improvement per {curves.unit} is {-trend.slope:.2g}"
+        f"{curves.metric} is flat from {curves.at(start)} on: its improvement per {curves.record} is {-trend.slope:.2g}"
         f" [{-trend.high:.2g}, {-trend.low:.2g}].",
         "If it should be better, try a 3 times higher learning rate, a shorter warmup, another activation or a wider"
         " model.",

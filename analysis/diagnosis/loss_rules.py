@@ -60,7 +60,7 @@ def _undefined(curves: Curves) -> Finding | None:
     return Finding(
         Code.NAN,
         Severity.WARNING,
-        f"{', '.join(sorted(found))}: not finite in some {curves.unit}s, first at {curves.at(first)}.",
+        f"{', '.join(sorted(found))}: not finite in some {curves.record}s, first at {curves.at(first)}.",
         f"It may be undefined there, such as the AUC of a single class. The run is judged by {curves.metric}.",
         int(curves.epochs[first]),
     )
@@ -79,7 +79,7 @@ def diverged(curves: Curves) -> Finding | None:
     if start is not None:
         evidence = (
             f"The training loss is more than twice its lowest value of {lowest[start]:.3g} from {curves.at(start)} on,"
-            f" for at least {CHECKS} {curves.unit}s."
+            f" for at least {CHECKS} {curves.record}s."
         )
         return _diverged(evidence, int(curves.epochs[start]))
     if curves.chance_loss is None:

@@ -23,7 +23,7 @@ def clipping(curves: Curves) -> Finding | None:
         return None
     rate = float(rates.mean())
     if rate == 0.0:
-        evidence = f"No step is clipped in {counted(len(rates), 'epoch')} after the warmup."
+        evidence = f"No step is clipped in {counted(len(rates), curves.record)} after the warmup."
         next_step = "An ablation of clipping would compare identical trainings here."
         return Finding(Code.CLIP_HIGH, Severity.INFO, evidence, next_step)
     if rate <= CLIP_WARNING:
@@ -76,8 +76,8 @@ def gradient_vanishes(curves: Curves) -> Finding | None:
         return None
     if _alive_at_first(curves):
         next_step = (
-            "All layers had a gradient in the first epoch: divide the learning rate by 3 to 10, clip gradients at norm"
-            " 1.0, or add a warmup."
+            f"All layers had a gradient in the first {curves.record}: divide the learning rate by 3 to 10, clip"
+            " gradients at norm 1.0, or add a warmup."
         )
     else:
         next_step = (
@@ -141,7 +141,7 @@ def initial_loss(curves: Curves) -> Finding | None:
         )
         return Finding(Code.INIT_LOSS, Severity.WARNING, evidence, next_step)
     losses = curves.series.get("train/loss")
-    if losses is None or not len(losses) or curves.epochs[0] != 1 or losses[0] <= (1.0 + INIT_TOLERANCE) * guess:
+    if losses is None or not len(losses) or not _from_start(curves) or losses[0] <= (1.0 + INIT_TOLERANCE) * guess:
         return None
     return Finding(
         Code.INIT_LOSS,
@@ -150,5 +150,10 @@ def initial_loss(curves: Curves) -> Finding | None:
         f" {guess:.3g}: the initial outputs or the first steps are too large.",
         "Measure the loss before the first step: if it is near ln K, add a warmup or lower the learning rate; otherwise"
         " fix the initialization.",
-        1,
+        int(curves.epochs[0]),
     )
+
+
+def _from_start(curves: Curves) -> bool:
+    """Return whether the first record is that of the first epoch or of the first steps."""
+    return curves.unit == "step" or bool(curves.epochs[0] == 1)

@@ -24,8 +24,8 @@ from analysis.figures.drawing import (
 from analysis.wording import number
 
 
-def curves(arms: Sequence[ArmCurve], unit: str = "epoch") -> Drawing:
-    """Draw one metric of one design by epoch: the mean over pairs in a band from the smallest to the largest value.
+def curves(arms: Sequence[ArmCurve]) -> Drawing:
+    """Draw one metric of one design by epoch or step: the mean over pairs, in a band from the smallest to the largest.
 
     Args:
         arms: Curves of the same design and metric, at least one.
@@ -36,11 +36,11 @@ def curves(arms: Sequence[ArmCurve], unit: str = "epoch") -> Drawing:
     every = [value for arm in arms for value in (*arm.low, *arm.high)]
     scale = {"type": "log", "exponentformat": "power", "nticks": 8} if spans(every) else {}
     layout = {
-        "xaxis": axis(unit, tick0=0, dtick=max(1, max(arm.epochs[-1] for arm in arms) // 6)),
+        "xaxis": axis(first.unit, tick0=0, dtick=max(1, max(arm.epochs[-1] for arm in arms) // 6)),
         "yaxis": axis(metric_axis(first.metric), **scale),
         "showlegend": True,
     }
-    title = f"{first.metric} by {unit} ({first.design})"
+    title = f"{first.metric} by {first.unit} ({first.design})"
     return drawn(slug("curve", first.design, first.metric), title, _ends(arms), traces, layout, 340)
 
 

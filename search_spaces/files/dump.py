@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pydantic import BaseModel
 
 from search_spaces.files.yaml_parser import scalar
+from search_spaces.recipe.recipe import Budget
 from search_spaces.search.constraints import Constraint
 from search_spaces.search.distributions import Distribution, Value, canonical
 from search_spaces.search.parameters import Alternative
@@ -29,7 +30,7 @@ def _space_lines(spec: SpaceSpec, names: Sequence[str]) -> Iterator[str]:
     for name in names:
         if name == "recipe" and spec.command is not None:
             yield f"args: {_flow(spec.recipe.args)}"
-            yield f"budget: {_flow({spec.recipe.budget.unit + 's': spec.recipe.budget.length})}"
+            yield f"budget: {_flow({f'{spec.recipe.budget.unit}s': spec.recipe.budget.length})}"
         elif name == "recipe":
             yield "recipe:"
             yield from (f"  {part}: {_flow(inner)}" for part, inner in spec.recipe if part != "args")
@@ -95,8 +96,9 @@ def _flow(value: object) -> str:
 
 
 def _fields(part: BaseModel) -> list[tuple[str, object]]:
-    """Return the fields of a part, its kind first; without a budget's steps, which only a command has."""
-    return [(name, value) for name, value in sorted(part, key=_kind_first) if name != "steps" or value is not None]
+    """Return the fields of a part, its kind first; of a budget, only those that it has."""
+    found = sorted(part, key=_kind_first)
+    return [(name, value) for name, value in found if value is not None or not isinstance(part, Budget)]
 
 
 def _kind_first(item: tuple[str, object]) -> bool:

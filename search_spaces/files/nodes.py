@@ -108,8 +108,9 @@ def written_names(node: Node, path: str) -> list[str]:
 def merge(base: Node, over: Node, path: tuple[str, ...] = ()) -> Node:
     """Return `base` with the overrides of a file that extends it.
 
-    Sections are merged, and everything else is replaced. There are two exceptions: a section with another `kind`
-    replaces the whole section, and under `search` each entry is replaced as a whole or removed by null.
+    Sections are merged, and everything else is replaced. There are three exceptions: a section with another `kind`
+    replaces the whole section, and under `search` each entry is replaced as a whole or removed by null. A budget in
+    steps replaces one in epochs, and the other way round.
     """
     if not (isinstance(base, Section) and isinstance(over, Section)):
         return over
@@ -118,7 +119,7 @@ def merge(base: Node, over: Node, path: tuple[str, ...] = ()) -> Node:
     kinds = [plain(section.entries["kind"]) for section in (base, over) if "kind" in section.entries]
     if path and len(kinds) == 2 and kinds[0] != kinds[1]:
         return over
-    merged = base
+    merged = drop(base, _replaced_length(over)) if path[-1:] == ("budget",) else base
     for name, node in over.entries.items():
         if path == ("search",) and name in base.entries and node == Leaf(node.mark, None):
             merged = drop(merged, [name])
@@ -127,3 +128,10 @@ def merge(base: Node, over: Node, path: tuple[str, ...] = ()) -> Node:
         else:
             merged = put(merged, name, node, over.keys[name])
     return Section(over.mark, merged.entries, merged.keys)
+
+
+def _replaced_length(budget: Section) -> tuple[str, ...]:
+    """Return the fields of a budget that its length in another unit replaces."""
+    if "steps" in budget.entries:
+        return ("epochs",)
+    return ("steps", "report_every") if "epochs" in budget.entries else ()

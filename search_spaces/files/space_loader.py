@@ -321,3 +321,5 @@ def _draft(values: Any) -> _Draft:
                 left.pop(section, None)
             else:
                 del left[section][names[0]]
+                if (section, *names) == ("budget", "steps"):
+                    left[section].pop("report_every", None)  # it has no meaning without them

@@ -30,26 +30,26 @@ class EMA(Part):
 
 
 class SWA(Part):
-    """The mean of the weights at the ends of the last epochs.
+    """The mean of the weights at the ends of the last epochs or, with a budget of steps, at the last reports.
 
     Source: Izmailov et al., "Averaging Weights Leads to Wider Optima and Better Generalization", UAI 2018.
 
     Attributes:
-        last: Fraction of the budget's epochs that are averaged, at least one epoch.
-        lr: Constant learning rate in these epochs; None keeps the schedule.
+        last: Fraction of the budget's epochs (or reports) that are averaged, at least one.
+        lr: Constant learning rate in these epochs (before these reports); None keeps the schedule.
     """
 
     kind: Literal["swa"] = "swa"
     last: Annotated[float, Field(gt=0, le=1)] = 0.25
     lr: Positive | None = None
 
-    def first(self, epochs: int) -> int:
-        """Return the first epoch, from 0, that is averaged in a training of `epochs` epochs."""
-        return epochs - max(1, math.floor(self.last * epochs + 0.5))
+    def first(self, reports: int) -> int:
+        """Return the first epoch or report, from 0, that is averaged in a training of so many."""
+        return reports - max(1, math.floor(self.last * reports + 0.5))
 
 
 class Best(Part):
-    """The weights of the epoch with the lowest `val/nll` so far, evaluated in addition to those of the last step.
+    """The weights of the report with the lowest `val/nll` so far, evaluated in addition to those of the last step.
 
     Unlike `patience.restore_best`, this neither stops the training nor changes its final weights.
 

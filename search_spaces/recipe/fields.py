@@ -100,7 +100,8 @@ def resolve(recipe: Recipe, values: Mapping[str, Value]) -> Recipe:
     """Return the recipe with some fields set.
 
     A new `optimizer.kind` or `schedule.kind` first resets its section to the defaults of the new kind, because the
-    learning rate of AdamW, for example, has no meaning for SGD.
+    learning rate of AdamW, for example, has no meaning for SGD. `budget.steps` replaces `budget.epochs`, and the other
+    way round.
 
     Args:
         recipe: Recipe with all other values.
@@ -120,7 +121,16 @@ def resolve(recipe: Recipe, values: Mapping[str, Value]) -> Recipe:
             problems.append(Problem("", field, message))
         else:
             _set(tree, field, values[field])
-    return _validated(tree, problems)
+    return _validated(_with_one_unit(tree, values), problems)
+
+
+def _with_one_unit(tree: dict[str, Any], values: Mapping[str, Value]) -> dict[str, Any]:
+    """Return the tree without the length of the budget in the unit that the values replace by another."""
+    for field, replaced in (("budget.steps", ("epochs",)), ("budget.epochs", ("steps", "report_every"))):
+        if values.get(field) is not None:
+            left = {name: None for name in replaced if f"budget.{name}" not in values}
+            tree = {**tree, "budget": {**tree["budget"], **left}}
+    return tree
 
 
 def _with_kinds(recipe: Recipe, kinds: Mapping[str, Value]) -> Recipe:

@@ -62,13 +62,20 @@ class Patience(Part):
 
     Attributes:
         epochs: Number of epochs without improvement after which training stops; None trains the whole budget.
+        reports: The same as a number of reports, with a budget in steps.
         min_delta: Decrease of the validation loss that an improvement must exceed: `val/nll` in nats, or `val/loss`.
         restore_best: Whether the best epoch's weights are restored at the end, and reported by the last epoch.
     """
 
     epochs: Count | None = None
+    reports: Count | None = None
     min_delta: NonNegative = 0.0
     restore_best: bool = True
+
+    @property
+    def limit(self) -> int | None:
+        """Number of evaluations without improvement after which training stops; None trains the whole budget."""
+        return self.epochs or self.reports
 
 
 class Precision(Part):
@@ -133,14 +140,19 @@ class Signals(Part):
 
 
 Unit = Literal["epoch", "step"]
+REPORTS = 27
+"""Number of reports in a budget of steps: three rungs of ASHA with the default reduction factor."""
 
 
 class Budget(Part):
     """Length of a training and size of its batches.
 
     Attributes:
-        epochs: Number of passes over the training split.
-        steps: Number of optimizer steps, for a command that counts its progress in steps; None counts epochs.
+        epochs: Number of passes over the training split; None with `steps`.
+        steps: Number of optimizer steps, over as many passes as needed, instead of `epochs`. A command or a training
+            loop counts them itself.
+        report_every: Number of steps between two evaluations and reports, with `steps`; the last step reports, too. By
+            default, a 27th of `steps`, which is also the default first rung of ASHA.
         batch_size: Number of examples per micro-batch.
         accumulation: Number of micro-batches per optimizer step.
         lr_scaling: Scaling of the learning rates with the effective batch size, `batch_size * accumulation`: none,
@@ -148,12 +160,36 @@ class Budget(Part):
         base_batch_size: Effective batch size at which the learning rates are not scaled.
     """
 
-    epochs: Count = 27
+    epochs: Count | None = 27
     steps: Count | None = None
+    report_every: Count | None = None
     batch_size: Count = 64
     accumulation: Count = 1
     lr_scaling: Literal["none", "linear", "sqrt"] = "none"
     base_batch_size: Count = 256
+
+    @model_validator(mode="before")
+    @classmethod
+    def _steps_replace_the_default(cls, values: object) -> object:
+        if isinstance(values, Mapping) and values.get("steps") is not None and "epochs" not in values:
+            return {**values, "epochs": None}
+        return values
+
+    @model_validator(mode="after")
+    def _one_unit(self) -> Self:
+        if self.epochs is None and self.steps is None:
+            raise ValueError("must have epochs or steps, found neither")
+        if self.epochs is not None and self.steps is not None:
+            raise ValueError(f"must have epochs or steps, found {self.epochs} and {self.steps}; remove one of them")
+        if self.report_every is not None and self.steps is None:
+            raise ValueError(
+                f"report_every needs steps, found epochs {self.epochs}, which each end with a report; remove it"
+            )
+        if self.steps is not None and (self.report_every or 1) > self.steps:
+            raise ValueError(
+                f"report_every must be at most steps, found {self.report_every} and {self.steps}; reduce it"
+            )
+        return self
 
     @property
     def unit(self) -> Unit:
@@ -163,7 +199,17 @@ class Budget(Part):
     @property
     def length(self) -> int:
         """Number of epochs or steps of a full training."""
-        return self.epochs if self.steps is None else self.steps
+        return self.steps or self.epochs or 0  # it has one of them, which is at least 1
+
+    @property
+    def interval(self) -> int:
+        """Number of epochs or steps between two reports."""
+        return 1 if self.steps is None else self.report_every or max(1, self.steps // REPORTS)
+
+    @property
+    def reports(self) -> int:
+        """Number of reports of a full training."""
+        return math.ceil(self.length / self.interval)
 
     @property
     def text(self) -> str:
@@ -252,6 +298,18 @@ class Recipe(Part):
     def optimizers(self) -> Mapping[str, Optimizer]:
         """Optimizer in each section that has one: `optimizer`, and `switch.to` if there is a switch."""
         return {"optimizer": self.optimizer, **({"switch.to": self.switch.to} if self.switch else {})}
+
+    @model_validator(mode="after")
+    def _patience_fits_the_budget(self) -> Self:
+        given, steps = self.patience, self.budget.unit == "step"
+        if steps and given.epochs is not None:
+            raise ValueError(
+                f"patience.epochs counts epochs, but the budget has steps, found {given.epochs};"
+                " use patience.reports, which counts evaluations"
+            )
+        if not steps and given.reports is not None:
+            raise ValueError(f"patience.reports is for a budget of steps, found {given.reports}; use patience.epochs")
+        return self
 
     @model_validator(mode="after")
     def _curvature_needs_the_true_loss(self) -> Self:

@@ -49,11 +49,11 @@ _CLASSES_ONLY = {
 
 def epoch_metrics(recipe: Recipe, task: TaskMetrics = CLASSIFIER) -> tuple[str, ...]:
     """Return the metrics on `val` that every epoch reports."""
-    if recipe.budget.epochs == 1:
+    if recipe.budget.reports == 1:
         return tuple(name for name in final_metrics(recipe, task) if name.startswith("val/"))
     averaging = recipe.averaging
     # The mean of the last epochs does not exist before them.
-    late = isinstance(averaging, SWA) and averaging.first(recipe.budget.epochs) > 0
+    late = isinstance(averaging, SWA) and averaging.first(recipe.budget.reports) > 0
     weights = [RAW] if late else _trained_weights(recipe)
     return tuple(metric_name("val", score, one) for one, score in product(weights, task.names))
 

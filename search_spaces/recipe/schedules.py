@@ -198,6 +198,8 @@ class WarmupStableDecay(_Warmup):
 class Plateau(_Warmup):
     """Multiply the rate by `gamma` when `val/nll` has not improved for more than `patience` epochs.
 
+    With a budget of steps, the reports are counted instead of the epochs.
+
     Attributes:
         gamma: Factor of each reduction.
         patience: Number of epochs without improvement that are tolerated.

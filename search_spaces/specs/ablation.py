@@ -340,6 +340,9 @@ def _validate_settings(space: SpaceSpec, settings: Mapping[str, Value], path: st
     except UsageError as error:
         found = (problem if isinstance(problem, Problem) else Problem("", "", problem) for problem in error.problems)
         return [Problem("", f"{path}.{problem.field}", problem.message) for problem in found]
+    if recipe.budget.unit != space.recipe.budget.unit:
+        rule = f"all arms need one unit, but the recipe has a budget in {space.recipe.budget.unit}s"
+        return [Problem("", f"{path}.budget.{recipe.budget.unit}s", f"{rule}; set budget.{space.recipe.budget.unit}s")]
     if space.command is not None:
         problems = validate_command(space.command, recipe)
         return [Problem("", path, f"{one.field.removeprefix('recipe.')}: {one.message}") for one in problems]

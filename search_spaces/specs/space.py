@@ -13,7 +13,7 @@ from search_spaces.errors import Problem, UsageError, suggest
 from search_spaces.metric_names import check_metric_name
 from search_spaces.recipe.fields import flatten
 from search_spaces.recipe.part import Count, Part, Positive, Steps
-from search_spaces.recipe.recipe import Budget, Recipe
+from search_spaces.recipe.recipe import REPORTS, Budget, Recipe
 from search_spaces.recipe.reported import Goal, TaskMetrics, epoch_metrics, needs_classes, unreported, wrong_goal
 from search_spaces.search.constraints import Constraint
 from search_spaces.search.distributions import (
@@ -126,9 +126,6 @@ class Sampler(Part):
         return SAMPLERS[self.kind]
 
 
-_STEPS_PER_GRACE = 27  # three rungs with the default reduction factor
-
-
 class Asha(Part):
     """Stop a run at a rung when it is not among the top 1/reduction_factor there.
 
@@ -136,7 +133,8 @@ class Asha(Part):
 
     Attributes:
         grace_epochs: Number of epochs of the first rung.
-        grace_steps: Number of steps of the first rung, if the budget counts steps; by default, a 27th of them.
+        grace_steps: Number of steps of the first rung, if the budget counts steps; by default, a 27th of them, in whole
+            multiples of `budget.report_every`. Between two reports, a run is compared at the later one.
         reduction_factor: Ratio of the numbers of epochs of two successive rungs.
     """
 
@@ -149,7 +147,8 @@ class Asha(Part):
         """Return the number of epochs or steps of the first rung."""
         if budget.steps is None:
             return self.grace_epochs
-        return self.grace_steps or max(1, budget.steps // _STEPS_PER_GRACE)
+        every = budget.report_every or 1
+        return self.grace_steps or every * max(1, budget.steps // REPORTS // every)
 
 
 class NoStopping(Part):
@@ -294,11 +293,9 @@ class SpaceSpec(Part):
 
 def validate_task(spec: SpaceSpec) -> tuple[Problem, ...]:
     """Return the problems of the recipe and the metric with this kind of task."""
+    found = list(_validate_unit(spec))
     if spec.command is not None:
-        return validate_command(spec.command, spec.recipe)
-    found = []
-    if spec.recipe.budget.steps is not None:
-        found.append(Problem("", "recipe.budget.steps", "only a command counts steps; use epochs"))
+        return (*found, *validate_command(spec.command, spec.recipe))
     if spec.recipe.args:
         found.append(Problem("", "recipe.args", "only a command has args; use custom"))
     if spec.metrics_of_task is not None:
@@ -306,6 +303,18 @@ def validate_task(spec: SpaceSpec) -> tuple[Problem, ...]:
             section = "search" if field in spec.search else "recipe"
             found.append(Problem("", f"{section}.{field}", why))
     return tuple(found)
+
+
+def _validate_unit(spec: SpaceSpec) -> Iterator[Problem]:
+    """Yield the problems of what is searched or reported in another unit than that of the budget."""
+    budget = spec.recipe.budget
+    other = "budget.epochs" if budget.unit == "step" else "budget.steps"
+    if other in spec.search:
+        rule = f"the runs of a sweep need one unit, but the recipe has budget.{budget.unit}s {budget.length}"
+        yield Problem("", f"search.{other}", f"{rule}; search budget.{budget.unit}s, or change the recipe")
+    if spec.command is not None and budget.report_every is not None:
+        rule = "a command decides itself when it reports"
+        yield Problem("", "recipe.budget.report_every", f"{rule}, found {budget.report_every}; remove it")
 
 
 def _validate_selection(spec: SpaceSpec) -> Iterator[Problem]:

@@ -314,8 +314,9 @@ class Conductor:
                 self.session_seconds += report.seconds
         run.unfinished_s = step.unfinished_s
         run.out_of_memory |= step.out_of_memory
+        unit = run.recipe.budget.unit
         run.undefined |= undefined(step.reports, self.spec.metric.name)
-        run.warning = step.warning or undefined_warning(run.undefined, self.spec.metric.name) or run.warning
+        run.warning = step.warning or undefined_warning(run.undefined, self.spec.metric.name, unit) or run.warning
         run.state, run.value, run.error = outcome.state, outcome.value, outcome.error
         if outcome.state.finished:
             run.finished_at = datetime.now(UTC)

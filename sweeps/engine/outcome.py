@@ -26,7 +26,7 @@ def judge(step: Step, run: LiveRun, metric: str, rungs: Rungs, draining: bool) -
     for report in step.reports:
         found = report.metrics.get(metric)
         if found is None and step.reports_all:
-            return RunOutcome(RunState.FAILED, value, error=_no_metric(metric, report))
+            return RunOutcome(RunState.FAILED, value, error=_no_metric(metric, report, run.recipe.budget.unit))
         finite = found is not None and math.isfinite(found)
         value = found if finite else value
         # A recorded value counts at its rung even if another number of the epoch is not finite.
@@ -56,13 +56,14 @@ def undefined(reports: Sequence[EpochReport], metric: str) -> set[str]:
     return {name for report in reports if not diverged(report, metric) for name in report.not_finite}
 
 
-def undefined_warning(names: Iterable[str], metric: str) -> str | None:
+def undefined_warning(names: Iterable[str], metric: str, unit: str = "epoch") -> str | None:
     """Return a warning about the metrics that were not finite in a run; None if there are none."""
     if not names:
         return None
     which = ", ".join(sorted(names))
+    where = "epochs" if unit == "epoch" else "reports"
     return printable(
-        f"{which}: not a finite number in some epochs (NaN is recorded as missing); the sweep optimizes {metric}"
+        f"{which}: not a finite number in some {where} (NaN is recorded as missing); the sweep optimizes {metric}"
     )
 
 
@@ -71,22 +72,22 @@ def in_time(outcome: RunOutcome, run: LiveRun, step: Step, limit_s: float | None
     if limit_s is None or outcome.state is not RunState.RUNNING:
         return outcome
     seconds = run.seconds + sum(report.seconds for report in step.reports if report.epoch > run.epoch)
-    epoch, verb = max([run.epoch, *(report.epoch for report in step.reports)]), "ended"
+    epoch, unit = max([run.epoch, *(report.epoch for report in step.reports)]), run.recipe.budget.unit
+    found = f"{unit} {epoch} ended"
     if seconds <= limit_s:
-        seconds, epoch, verb = seconds + step.unfinished_s, epoch + 1, "had not ended"
+        seconds += step.unfinished_s
+        found = f"epoch {epoch + 1} had not ended" if unit == "epoch" else f"no report since step {epoch}"
     if seconds <= limit_s:
         return outcome
-    return RunOutcome(
-        RunState.FAILED, outcome.value, f"time limit: epoch {epoch} {verb} after {seconds:.0f} s of {limit_s:g} s"
-    )
+    return RunOutcome(RunState.FAILED, outcome.value, f"time limit: {found} after {seconds:.0f} s of {limit_s:g} s")
 
 
 def over_time(limit_s: float, run: LiveRun, quiet_s: float) -> str:
     """Return the error of a run whose worker does not report in time."""
-    before = run.seconds + run.unfinished_s
+    before, unit = run.seconds + run.unfinished_s, run.recipe.budget.unit
     return (
-        f"time limit: no report for {quiet_s:.0f} s after epoch {run.epoch}; with the {before:.0f} s before, that "
-        f"is more than {limit_s:g} s; its worker was stopped"
+        f"time limit: no report for {quiet_s:.0f} s after {unit} {run.epoch}; with the {before:.0f} s before, that"
+        f" is more than {limit_s:g} s; its worker was stopped"
     )
 
 
@@ -95,6 +96,6 @@ def printable(text: str) -> str:
     return text.encode(errors="backslashreplace").decode().replace("\0", "\\x00")
 
 
-def _no_metric(name: str, report: EpochReport) -> str:
+def _no_metric(name: str, report: EpochReport, unit: str) -> str:
     reported = ", ".join(sorted(report.metrics)) or "nothing"
-    return printable(f"epoch {report.epoch} reported no {name!r}; it reported {reported}")
+    return printable(f"{unit} {report.epoch} reported no {name!r}; it reported {reported}")

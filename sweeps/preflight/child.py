@@ -235,16 +235,16 @@ def _check_reported(request: dict[str, Any], recipe: Recipe, test: bool) -> None
 
 
 def _timing(request: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
-    """Return the seconds of an epoch, the second one if there is one, and the bytes of a checkpoint."""
+    """Return the seconds of an epoch or step, from the second report if there is one, and the bytes of a checkpoint."""
     from trainers.factory import open_training
     from trainers.storage.checkpoints import save_final
     from trainers.storage.local import LocalFolder
 
     training = open_training(request["task"], recipe, request["seed"], request["processes"])
     try:
-        seconds = _epoch_seconds(training)
+        seconds = _unit_seconds(training)
         if not training.finished:
-            seconds = _epoch_seconds(training)
+            seconds = _unit_seconds(training)
         state, size = training.state_dict(), 0
         if state is not None:
             with tempfile.TemporaryDirectory() as folder:
@@ -255,10 +255,12 @@ def _timing(request: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
     return {"seconds": seconds, "bytes": size}
 
 
-def _epoch_seconds(training: EpochTrainer) -> float:
+def _unit_seconds(training: EpochTrainer) -> float:
+    """Return the seconds of an epoch, or of a step with its share of the report."""
+    before = training.epoch
     while (report := training.advance(_ALL)) is None:
         pass
-    return report.seconds
+    return report.seconds / (report.epoch - before)
 
 
 if __name__ == "__main__":

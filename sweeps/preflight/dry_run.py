@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from search_spaces import Asha, Budget, SpaceSpec, dump_space
-from search_spaces.values import counted
 from sweeps.console.live_view import duration
 from sweeps.plan.asha import rung_epochs
 from sweeps.preflight.child import ask
@@ -110,13 +109,13 @@ def dry_run(spec: SpaceSpec, console: Console) -> None:
         return
     [answer] = ask("timing", spec)
     cost = estimate(spec, answer["seconds"], answer["bytes"], os.cpu_count() or 1)
-    budget = spec.recipe.budget.text
-    most = f"at most {counted(cost.most_epochs, 'epoch')}, {duration(cost.seconds(cost.most_epochs))}"
+    budget = spec.recipe.budget
+    most = f"at most {budget.counted(cost.most_epochs)}, {duration(cost.seconds(cost.most_epochs))}"
     likely = duration(cost.seconds(cost.likely_epochs))
     rows = [
         (
             "runs",
-            f"{spec.runs} of up to {budget}, {cost.epoch_s:.3g} s per epoch, timed on this machine",
+            f"{spec.runs} of up to {budget.text}, {cost.epoch_s:.3g} s per {budget.unit}, timed on this machine",
         ),
         ("time", f"{most}; {cost.likely_epochs} and {likely} if each rung promotes only its share, the least possible"),
         ("", f"{cost.slots} at a time on this machine, without the start of Ray; other recipes may take longer"),

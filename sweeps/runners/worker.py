@@ -9,8 +9,9 @@ import math
 import os
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -187,10 +188,14 @@ class Worker:
     def _advance(self, job: Job, training: EpochTrainer, reports: list[EpochReport]) -> bool:
         began = time.perf_counter()
         while not training.finished:
+            before = training.epoch
             report = self._train(job, training)
-            reports += [] if report is None else [report]
-            if report is not None and (report.epoch in job.rungs or not report.finite or report.awaited):
-                break
+            if report is not None:
+                at_rung = report.epoch in job.rungs or passes_rung(job.rungs, before, report.epoch)
+                awaited = report.awaited or at_rung
+                reports.append(replace(report, awaited=awaited))
+                if awaited or not report.finite:
+                    break
             if time.perf_counter() - began > SLICE_S:
                 break
         if training.finished:
@@ -216,7 +221,8 @@ class Worker:
         # checkpoint is ever ahead of the database; and a run that is stopped at a rung costs no checkpoint there.
         here = position(training)
         every_s = max(job.checkpoint_every_s, TRAINED_PER_SAVED * self._saving_s if here.step else 0.0)
-        due = self._since_checkpoint_s >= every_s or (here.epoch in job.rungs and not here.step)
+        at_rung = passes_rung(job.rungs, self._stored.epoch, here.epoch) and not here.step
+        due = self._since_checkpoint_s >= every_s or at_rung
         if not due or here == self._stored:
             return
         began = time.perf_counter()
@@ -249,6 +255,11 @@ class Worker:
 def _print(data: bytes) -> None:
     while data:
         data = data[os.write(1, data) :]
+
+
+def passes_rung(rungs: Sequence[int], before: int, after: int) -> bool:
+    """Return whether there is a rung after one report, up to the next one: a report may come later than its rung."""
+    return any(before < rung <= after for rung in rungs)
 
 
 def position(training: EpochTrainer) -> Position:

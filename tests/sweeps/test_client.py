@@ -176,3 +176,15 @@ def test_a_function_reports_every_epoch_once() -> None:
     training.advance(1)
     with pytest.raises(RunError, match="returned after 2 of 3 epochs"):
         training.advance(1)
+
+
+def test_a_function_in_steps_reports_its_steps() -> None:
+    def train(config: dict[str, Any], seed: int) -> None:
+        for step in range(config["budget"]["report_every"], config["budget"]["steps"] + 1, 2):
+            report({"val/loss": 1 / step}, step=step)
+
+    training = UserLoopTraining(as_loop(train), Recipe(budget=Budget(steps=6, report_every=2)), 0)
+    found = []
+    while not training.finished:
+        found.append(training.advance(1).epoch)
+    assert found == [2, 4, 6]

@@ -7,7 +7,7 @@ gradient, so the weights are equal in all processes without being sent.
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
@@ -15,6 +15,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from search_spaces.errors import UsageError
 from search_spaces.recipe.recipe import Recipe
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -95,9 +97,9 @@ class Rank:
             distributed.all_reduce(value)
         return value
 
-    def gather(self, value: dict[str, Any]) -> list[dict[str, Any]]:
+    def gather(self, value: _T) -> list[_T]:
         """Return the values of all ranks, in order; their tensors must be on the CPU."""
-        values: list[dict[str, Any]] = [value] * self.count
+        values = [value] * self.count
         if self.count > 1:
             distributed.all_gather_object(values, value)
         return values

@@ -102,7 +102,7 @@ class Augmentation:
 
         Args:
             batch: Examples of the micro-batch.
-            place: Index of the epoch, of the step within it, and of the micro-batch within the step.
+            place: Index of the pass through the data, of the step within it, and of the micro-batch within the step.
         """
         if self._augment is None:
             return batch

@@ -1,4 +1,4 @@
-"""The state of a training within an epoch: its position in the data, and what it has measured so far."""
+"""The state of a training between two reports: how many steps are done, and what it has measured so far."""
 
 from typing import Any
 
@@ -6,57 +6,54 @@ import torch
 from torch import Tensor
 
 from trainers.compute.memory import cpu_copy
-from trainers.loop.augmentation import Mixing
 from trainers.loop.gradient_stats import GradientStats
 
 
 class EpochProgress:
-    """The part of an epoch that is trained.
+    """The part of an epoch, or of the steps until the next report, that is trained.
 
     Args:
-        steps: Micro-batches of every optimizer step of the epoch: indices into ``train``.
-        mixing: Mixing of the epoch.
-        stats: Gradient statistics of the epoch.
+        length: Number of optimizer steps.
+        stats: Gradient statistics of these steps.
 
     Attributes:
         done: Number of optimizer steps done.
+        examples: Number of examples in these steps.
         losses: Sum of the losses of this rank's examples, of each step.
         learning_rate: Learning rate of the last step.
         seconds: Time in seconds so far.
         peak_memory: Metric of the largest memory so far; empty on a CPU.
-        generators: States of torch's global generators after the last step; empty before the first one.
     """
 
-    def __init__(self, steps: list[list[Tensor]], mixing: Mixing, stats: GradientStats) -> None:
-        self._steps = steps
-        self.mixing = mixing
+    def __init__(self, length: int, stats: GradientStats) -> None:
+        self._length = length
         self.stats = stats
         self.done = 0
+        self.examples = 0
         self.losses: list[Tensor] = []
         self.learning_rate = 0.0
         self.seconds = 0.0
         self.peak_memory: dict[str, float] = {}
-        self.generators: list[Tensor] = []
+
+    @property
+    def left(self) -> int:
+        """Number of steps until the report."""
+        return self._length - self.done
 
     @property
     def complete(self) -> bool:
-        """Whether all steps of the epoch are done."""
-        return self.done == len(self._steps)
-
-    def next_steps(self, steps: int) -> list[list[Tensor]]:
-        """Return the micro-batches of at most ``steps`` steps after those done."""
-        return self._steps[self.done : self.done + steps]
+        """Whether all steps are done."""
+        return self.left == 0
 
     def measure_peak(self, found: dict[str, float]) -> None:
         """Keep the larger one of a measured peak of the memory and of those before."""
         self.peak_memory = {name: max(value, self.peak_memory.get(name, 0.0)) for name, value in found.items()}
 
-    def of_this_rank(self) -> dict[str, Any]:
+    def of_this_rank(self) -> Tensor:
         """Return the part of a snapshot that differs between ranks, on the CPU."""
-        losses = torch.stack(self.losses).cpu() if self.losses else torch.empty(0)
-        return {"losses": losses, "generators": [state.clone() for state in self.generators]}
+        return torch.stack(self.losses).cpu() if self.losses else torch.empty(0)
 
-    def state_dict(self, ranks: list[dict[str, Any]]) -> dict[str, Any]:
+    def state_dict(self, ranks: list[Tensor]) -> dict[str, Any]:
         """Return a snapshot.
 
         Args:
@@ -64,27 +61,24 @@ class EpochProgress:
         """
         return {
             "done": self.done,
+            "examples": self.examples,
             "learning_rate": self.learning_rate,
             "seconds": self.seconds,
             "peak_memory": dict(self.peak_memory),
-            "mixing": self.mixing.state_dict(),
             "stats": cpu_copy(self.stats.state_dict()),
-            "ranks": ranks,
+            "losses": ranks,
         }
 
     def load_state_dict(self, state: dict[str, Any], rank: int, device: torch.device) -> None:
         """Resume from a snapshot.
 
         Raises:
-            ValueError: The snapshot is from another epoch or another number of ranks.
+            ValueError: The snapshot is from another training or another number of ranks.
         """
-        self.done = int(state["done"])
-        if not 0 < self.done < len(self._steps):
-            raise ValueError(f"it has {self.done} of {len(self._steps)} steps of an epoch")
-        own = state["ranks"][rank]
-        self.losses = list(own["losses"].to(device).unbind())
-        self.generators = list(own["generators"])
+        self.done, self.examples = int(state["done"]), int(state["examples"])
+        if not 0 < self.done < self._length:
+            raise ValueError(f"it has {self.done} of {self._length} steps until a report")
+        self.losses = list(state["losses"][rank].to(device).unbind())
         self.learning_rate, self.seconds = float(state["learning_rate"]), float(state["seconds"])
         self.peak_memory = dict(state["peak_memory"])
-        self.mixing.load_state_dict(state["mixing"])
         self.stats.load_state_dict(state["stats"])

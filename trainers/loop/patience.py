@@ -14,7 +14,7 @@ class Stopper:
     """Early stopping on the validation loss.
 
     Args:
-        patience: Patience section of the recipe; without a number of epochs, early stopping is disabled.
+        patience: Patience section of the recipe; without a number of epochs or reports, early stopping is disabled.
     """
 
     def __init__(self, patience: Patience) -> None:
@@ -25,12 +25,12 @@ class Stopper:
 
     @property
     def exhausted(self) -> bool:
-        """Whether the loss has not improved for the number of epochs in the recipe."""
-        return self._patience.epochs is not None and self._bad_epochs >= self._patience.epochs
+        """Whether the loss has not improved for the number of epochs or reports in the recipe."""
+        return self._patience.limit is not None and self._bad_epochs >= self._patience.limit
 
     def watch(self, loss: float, model: nn.Module) -> None:
         """Record the validation loss of an epoch, and keep a copy of the weights if it is the lowest so far."""
-        if self._patience.epochs is None:
+        if self._patience.limit is None:
             return
         if loss < self._best - self._patience.min_delta:
             self._best, self._bad_epochs = loss, 0

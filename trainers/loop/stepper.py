@@ -69,7 +69,7 @@ class Stepper:
         return learning_rate
 
     def after_epoch(self, loss: float) -> None:
-        """Update the reduce-on-plateau schedule with the validation loss of an epoch."""
+        """Update the reduce-on-plateau schedule with the validation loss of an epoch or report."""
         self._plateau = after_epoch(self._recipe.schedule, self._plateau, loss)
 
     def state_dict(self) -> dict[str, Any]:

@@ -6,13 +6,16 @@
 
 Between two calls the caller decides: continue, save ``state_dict()``, or stop by not calling again. An epoch depends
 only on (recipe, task, seed, weights, optimizer state, epoch number), and the state within an epoch is part of a
-checkpoint. So a training that resumes from a checkpoint is bit-identical to one that was never interrupted, and the
-numbers do not depend on how many steps a call trains. (On CUDA, only if the kernels of the model are deterministic.)
+checkpoint. With a budget of steps, what is called an epoch here are the steps until the next report, over any part of
+one or several passes through the data; each pass has the random streams of an epoch with its number. So a training
+that resumes from a checkpoint is bit-identical to one that was never interrupted, and the numbers do not depend on how
+many steps a call trains. (On CUDA, only if the kernels of the model are deterministic.)
 """
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -33,6 +36,7 @@ from trainers.evaluation.scorer import ScoredWeights, Scorer
 from trainers.lazy_layers import initialize_lazy_layers
 from trainers.loop.advance import Advancing
 from trainers.loop.augmentation import Augmentation, Mixed, Mixing, check_mixing, mixed_loss
+from trainers.loop.data_pass import DataPass
 from trainers.loop.epoch_progress import EpochProgress
 from trainers.loop.fingerprint import fingerprint
 from trainers.loop.gradient_stats import GradientStats, clip_gradients
@@ -68,6 +72,7 @@ class Training(Advancing):
         self._seed = seed
         self._epoch = 0
         self._progress: EpochProgress | None = None  # None between two epochs
+        self._pass: DataPass | None = None  # None before the first pass
         self._device = choose_device(recipe.precision, rank)
         check_precision(recipe.precision, self._device)
         self._arithmetic = Arithmetic(recipe.precision, self._device)
@@ -91,29 +96,31 @@ class Training(Advancing):
         self._at_least_two = needs_two(self.model, recipe.groups.frozen)
         self._steps_per_epoch = len(self._steps(torch.arange(len(self._data.train))))
 
-        self._stepper = Stepper(recipe, self.model, recipe.budget.epochs * self._steps_per_epoch)
+        self._in_steps = recipe.budget.unit == "step"
+        self._total_steps = recipe.budget.length * self._steps_per_unit
+        self._stepper = Stepper(recipe, self.model, self._total_steps)
         # After the stepper, because building its optimizer freezes parameters.
         self._forward = rank.data_parallel(self._arithmetic.compiled(self.model))
         self._parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self._stopper = Stopper(recipe.patience)
         averages = not isinstance(recipe.averaging, NoAverage)
-        self._average = Average(recipe, self.model, self._steps_per_epoch) if averages else None
+        self._average = Average(recipe, self.model, self._total_steps) if averages else None
         self._scorer = Scorer(recipe, self._arithmetic, self._data, self._objective)
 
     @property
     def epoch(self) -> int:
-        """Number of completed epochs."""
+        """Number of completed epochs; with a budget of steps, the step of the last report."""
         return self._epoch
 
     @property
     def step(self) -> int:
-        """Number of optimizer steps done in the current epoch."""
+        """Number of optimizer steps done since the last report."""
         return self._progress.done if self._progress else 0
 
     @property
     def finished(self) -> bool:
         """Whether the budget or the patience of the recipe is used up."""
-        return self._epoch >= self._recipe.budget.epochs or self._stopper.exhausted
+        return self._epoch >= self._recipe.budget.length or self._stopper.exhausted
 
     @property
     def fingerprint(self) -> Mapping[str, str]:
@@ -124,7 +131,7 @@ class Training(Advancing):
         return self._fingerprint
 
     def advance(self, steps: int) -> EpochReport | None:
-        """Train for at most ``steps`` optimizer steps, to the end of the epoch at most.
+        """Train for at most ``steps`` optimizer steps, to the next report at most.
 
         Returns:
             None if the epoch is not complete. If it is, its report, after an evaluation on ``val``, at the end also on
@@ -132,43 +139,77 @@ class Training(Advancing):
         """
         started = time.perf_counter()
         progress = self._progress = self._progress or self._new_epoch()
-        with self._arithmetic.kernels(), global_stream(self._seed, "dropout", self._epoch, self._rank.index):
-            self._train(progress, steps)
-            if not progress.complete:
-                progress.generators = generator_states(self._device)
+        with self._arithmetic.kernels():
+            last = progress.done + min(steps, progress.left)
+            while progress.done < last:
+                with self._next_pass() as data_pass:
+                    self._train(progress, data_pass, last - progress.done)
                 progress.measure_peak(peak_memory(self._device))
+            if not progress.complete:
                 wait_for(self._device)
                 progress.seconds += time.perf_counter() - started
                 return None
-            metrics, predictions = self._complete(progress, started - progress.seconds)
+            with self._dropout(data_pass):
+                metrics, predictions = self._complete(progress, started - progress.seconds)
         self._progress = None
         metrics["train/seconds"] = seconds = time.perf_counter() - started + progress.seconds
         return EpochReport(self._epoch, metrics, seconds, predictions)
 
     def _new_epoch(self) -> EpochProgress:
         """Return the start of the current epoch."""
-        order = data_order(len(self._data.train), self._seed, self._epoch)
-        regularization = self._recipe.regularization
-        return EpochProgress(
-            self._steps(order.to(self._device)),
-            Mixing(regularization, self._seed, self._epoch),
-            GradientStats(self._parameters, regularization, self._steps_per_epoch),
-        )
+        budget, regularization = self._recipe.budget, self._recipe.regularization
+        length = min(budget.interval, budget.length - self._epoch) * self._steps_per_unit
+        return EpochProgress(length, GradientStats(self._parameters, regularization, length))
 
-    def _train(self, progress: EpochProgress, steps: int) -> None:
-        """Train for at most ``steps`` optimizer steps. No number is read: the CPU would wait for the GPU each time."""
-        if progress.generators:
-            restore_generators(progress.generators, self._device)
-        constant = self._average.learning_rate(self._epoch) if self._average else None
+    def _new_pass(self, index: int) -> DataPass:
+        """Return the start of a pass through the data."""
+        order = data_order(len(self._data.train), self._seed, index)
+        mixing = Mixing(self._recipe.regularization, self._seed, index)
+        return DataPass(index, self._steps(order.to(self._device)), mixing)
+
+    @property
+    def _steps_per_unit(self) -> int:
+        """Number of optimizer steps in a unit of the budget: an epoch or a step."""
+        return 1 if self._in_steps else self._steps_per_epoch
+
+    @property
+    def _steps_done(self) -> int:
+        """Number of optimizer steps done since the start of the training."""
+        return self._epoch * self._steps_per_unit + self.step
+
+    @contextmanager
+    def _next_pass(self) -> Iterator[DataPass]:
+        """Continue the current pass, or start the next one, with its random numbers; keep their state at the end."""
+        if self._pass is None or self._pass.complete:
+            self._pass = self._new_pass(self._steps_done // self._steps_per_epoch)
+        with self._dropout(self._pass):
+            yield self._pass
+            self._pass.generators = generator_states(self._device)
+
+    @contextmanager
+    def _dropout(self, data_pass: DataPass) -> Iterator[None]:
+        """Continue torch's global generators of a pass inside the block."""
+        with global_stream(self._seed, "dropout", data_pass.index, self._rank.index):
+            if data_pass.generators:
+                restore_generators(data_pass.generators, self._device)
+            yield
+
+    def _train(self, progress: EpochProgress, data_pass: DataPass, steps: int) -> None:
+        """Train for at most ``steps`` optimizer steps of a pass.
+
+        No number is read, since the CPU would wait for the GPU each time.
+        """
+        constant = self._average.learning_rate(self._reports) if self._average else None
         reset_peak_memory(self._device)
         training_mode(self.model, self._recipe.groups.frozen)
         if progress.done == 0:  # not within an epoch, because it rounds the weights of a schedule-free optimizer
             train_mode(self._stepper.optimizer)
-        for micro_batches in progress.next_steps(steps):
-            steps_done = self._epoch * self._steps_per_epoch + progress.done
+        for micro_batches in data_pass.next_steps(steps):
+            steps_done = self._steps_done
             progress.learning_rate = self._stepper.prepare(steps_done, constant)
             optimizer = self._stepper.optimizer  # it may have been switched
-            progress.losses.append(self._backward(micro_batches, progress))
+            progress.losses.append(self._backward(micro_batches, data_pass))
+            progress.examples += sum(map(len, micro_batches))
             self._arithmetic.unscale(optimizer)
             clip_gradients(self._parameters, self._recipe.regularization, progress.stats.gradient())
             with progress.stats.update(progress.done):
@@ -177,13 +218,14 @@ class Training(Advancing):
             if self._average:
                 self._average.after_step(self.model, steps_done + 1)
             progress.done += 1
+            data_pass.done += 1
 
     def _complete(self, progress: EpochProgress, started: float) -> tuple[dict[str, float], tuple[Predictions, ...]]:
         """End an epoch whose steps are done: evaluate, and return its metrics and predictions."""
         eval_mode(self._stepper.optimizer)
         metrics = self._train_metrics(progress)
-        metrics["train/samples_per_second"] = len(self._data.train) / (time.perf_counter() - started)
-        self._epoch += 1
+        metrics["train/samples_per_second"] = progress.examples / (time.perf_counter() - started)
+        self._epoch += progress.done // self._steps_per_unit
         self._update_statistics()
         raw = self._scorer.score(RAW, self.model) if self._rank.first else None
         loss = self._rank.broadcast(raw.loss if raw else math.nan, self._device)
@@ -201,7 +243,7 @@ class Training(Advancing):
         """Return the ``train/`` metrics of an epoch."""
         losses = self._rank.sum(torch.stack(progress.losses).double().sum())
         metrics = {
-            "train/loss": losses.item() / len(self._data.train),
+            "train/loss": losses.item() / progress.examples,
             "train/lr": progress.learning_rate,
             **progress.stats.metrics(self._arithmetic.skips_steps),
         }
@@ -211,12 +253,12 @@ class Training(Advancing):
     def _steps(self, examples: Tensor) -> list[list[Tensor]]:
         return split_steps(examples, self._recipe.budget, self._at_least_two)
 
-    def _backward(self, parts: Sequence[Tensor], progress: EpochProgress) -> Tensor:
+    def _backward(self, parts: Sequence[Tensor], data_pass: DataPass) -> Tensor:
         """Accumulate the gradient of the mean loss of one step, micro-batch by micro-batch.
 
         Args:
             parts: Micro-batches of the step: indices into ``train``, ``(n,)``.
-            progress: The epoch so far, which has its mixing.
+            data_pass: The pass so far, which has its mixing.
 
         Returns:
             Sum of the losses of this rank's examples, a scalar without gradient.
@@ -227,8 +269,8 @@ class Training(Advancing):
         divisor = sum(map(len, parts)) / self._rank.count
         for number, indices in enumerate(parts):
             # Every rank draws the mixing of all micro-batches, so that they are mixed as in a single process.
-            examples = self._augment(self._data.train.take(indices), self._epoch, progress.done, number)
-            batch = progress.mixing(examples)
+            examples = self._augment(self._data.train.take(indices), data_pass.index, data_pass.done, number)
+            batch = data_pass.mixing(examples)
             if self._rank.owns(number):
                 with self._rank.gradient_sync(self._forward, number, len(parts)):
                     total += self._add_gradient(batch, divisor)
@@ -255,7 +297,12 @@ class Training(Advancing):
                 recompute_statistics(self.model, train.inputs, recipe.budget.batch_size, recipe.groups.frozen)
             self._rank.broadcast_buffers(self.model)
             if self._average:
-                self._average.after_epoch(self.model, self._epoch, train)
+                self._average.after_report(self.model, self._reports, self._epoch * self._steps_per_unit, train)
+
+    @property
+    def _reports(self) -> int:
+        """Number of completed epochs or, with a budget of steps, of reports."""
+        return math.ceil(self._epoch / self._recipe.budget.interval)
 
     def _score(self, raw: ScoredWeights) -> tuple[dict[str, float], tuple[Predictions, ...]]:
         """Return the metrics of an epoch and, at the end of the training, the predictions."""
@@ -280,8 +327,10 @@ class Training(Advancing):
         this.
         """
         progress = self._progress
+        part = self._pass if self._pass and not self._pass.complete else None
         return {
             "epoch": self._epoch,
+            "pass": part and part.state_dict(self._rank.gather(part.of_this_rank())),
             "progress": progress and progress.state_dict(self._rank.gather(progress.of_this_rank())),
             "model": cpu_copy(self.model.state_dict()),
             **self._stepper.state_dict(),
@@ -304,10 +353,15 @@ class Training(Advancing):
                 self._average.load_state_dict(state["averaging"])
             self._arithmetic.load_state_dict(state["scaler"])
             self._epoch = int(state["epoch"])
-            self._progress = None
+            self._progress = self._pass = None
             if state["progress"] is not None:
                 self._progress = self._new_epoch()
                 self._progress.load_state_dict(state["progress"], self._rank.index, self._device)
+            if state["pass"] is not None:
+                self._pass = self._new_pass(self._steps_done // self._steps_per_epoch)
+                self._pass.load_state_dict(state["pass"], self._rank.index)
+            if (found := self._pass.done if self._pass else 0) != self._steps_done % self._steps_per_epoch:
+                raise ValueError(f"it has {found} steps of a pass after {self._steps_done} steps")
         except (IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
             raise CheckpointError(f"not a checkpoint of this training: {error}") from error
 

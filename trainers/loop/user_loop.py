@@ -27,6 +27,9 @@ plain values. A loop may yield only its metrics, without a state; it then starts
 once for every epoch of its budget: a loop that returns before has failed, because its result cannot be compared with
 that of a whole training. A metric that an epoch does not compute is ``None`` or left out; that of the sweep is needed
 at the epochs where ASHA decides.
+
+With a budget of steps, ``config["budget"]`` has ``steps`` and ``report_every``, and the loop yields its step with the
+metrics: ``{"step": 100, "val/mse": 0.1}``, in increasing order and at last ``steps``.
 """
 
 import time
@@ -36,8 +39,7 @@ from typing import Any
 
 from search_spaces.errors import CheckpointError, RunError
 from search_spaces.metric_names import check_metric_name
-from search_spaces.recipe.recipe import Recipe
-from search_spaces.values import counted
+from search_spaces.recipe.recipe import Budget, Recipe
 from trainers.loop.advance import Advancing
 from trainers.loop.loop_state import from_stored, to_stored
 from trainers.reports import EpochReport
@@ -48,11 +50,11 @@ from trainers.task_lookup import Loop
 class UserLoopTraining(Advancing):
     """The same state machine as ``Training`` for a user's generator function.
 
-    It is finished when the epochs of the budget have been yielded.
+    It is finished when the epochs of the budget, or its last step, have been yielded.
 
     Args:
         loop: Generator function ``train(config, seed, state)``, see the top of this file.
-        recipe: Recipe, passed to the loop as a plain dict; only ``budget.epochs`` is used here.
+        recipe: Recipe, passed to the loop as a plain dict; only the length of ``budget`` is used here.
         seed: Seed of the run. torch's global generator is seeded from it before every epoch and restored afterwards;
             the loop must seed any other generator itself.
     """
@@ -68,7 +70,7 @@ class UserLoopTraining(Advancing):
 
     @property
     def epoch(self) -> int:
-        """Number of completed epochs, that is, of yields."""
+        """Number of completed epochs, that is, of yields; with a budget of steps, the step of the last one."""
         return self._epoch
 
     @property
@@ -79,7 +81,7 @@ class UserLoopTraining(Advancing):
     @property
     def finished(self) -> bool:
         """Whether the budget is used up."""
-        return self._epoch >= self._recipe.budget.epochs
+        return self._epoch >= self._recipe.budget.length
 
     @property
     def fingerprint(self) -> Mapping[str, str]:
@@ -100,24 +102,37 @@ class UserLoopTraining(Advancing):
         """
         started = time.perf_counter()
         if self._generator is None:
-            self._generator = self._loop(self._recipe.model_dump(), seed_for(self._loop, self._seed), self._state)
+            self._generator = self._loop(self._config(), seed_for(self._loop, self._seed), self._state)
         try:
             with global_stream(self._seed, "dropout", self._epoch):
                 yielded = next(self._generator)
         except StopIteration:
-            raise RunError(
-                f"the training loop returned after {self._epoch} of {counted(self._recipe.budget.epochs, 'epoch')}: "
-                "yield once for each epoch of config['budget']['epochs']; a loop that stops early yields its last "
-                "metrics again"
-            ) from None
-        self._epoch += 1
+            raise RunError(self._returned()) from None
         begins = self._state is None
-        self._metrics, self._state = _parse(yielded, self._epoch)
+        self._epoch, self._metrics, self._state = _parse(yielded, self._epoch, self._recipe.budget)
         if begins and self._state is not None:
             to_stored(self._state)  # fails now, and not at the first checkpoint, perhaps hours later
         if self.finished:
             self._generator.close()
         return EpochReport(self._epoch, self._metrics, time.perf_counter() - started)
+
+    def _config(self) -> dict[str, Any]:
+        """Return the recipe for the loop, with the number of steps between reports."""
+        budget = self._recipe.budget
+        if budget.unit == "epoch":
+            return self._recipe.model_dump()
+        resolved = budget.model_copy(update={"report_every": budget.interval})
+        return self._recipe.model_copy(update={"budget": resolved}).model_dump()
+
+    def _returned(self) -> str:
+        """Return the error of a loop that returned too early."""
+        budget = self._recipe.budget
+        rule = (
+            "yield once for each epoch of config['budget']['epochs']; a loop that stops early yields its last metrics"
+        )
+        if budget.unit == "step":
+            rule = "the last yield has the step config['budget']['steps']; a loop that stops early yields its metrics"
+        return f"the training loop returned after {self._epoch} of {budget.text}: {rule} again"
 
     def state_dict(self) -> dict[str, Any] | None:
         """Return a snapshot to resume from, or ``None`` if the loop yields no state and must start over.
@@ -146,9 +161,12 @@ class UserLoopTraining(Advancing):
         """Do nothing: an unfinished loop ends with this object."""
 
 
-def _parse(yielded: object, epoch: int) -> tuple[dict[str, float], dict[str, Any] | None]:
-    """Check what a loop yielded and return ``(metrics, state)``."""
-    where = f"epoch {epoch} of the training loop"
+def _parse(yielded: object, before: int, budget: Budget) -> tuple[int, dict[str, float], dict[str, Any] | None]:
+    """Check what a loop yielded and return ``(epoch or step, metrics, state)``."""
+    in_steps = budget.unit == "step"
+    where = (
+        f"a yield after step {before} of the training loop" if in_steps else f"epoch {before + 1} of the training loop"
+    )
     state: object = None
     if isinstance(yielded, tuple) and len(yielded) == 2:
         yielded, state = yielded
@@ -156,6 +174,7 @@ def _parse(yielded: object, epoch: int) -> tuple[dict[str, float], dict[str, Any
         raise RunError(f"{where}: yield a dict of metrics, or (metrics, state); found {_shown(yielded)}")
     if state is not None and not isinstance(state, dict):
         raise RunError(f"{where}: the state must be a dict, found {_shown(state)}")
+    progress, yielded = _step(yielded, before, budget, where) if in_steps else (before + 1, yielded)
     for name, value in yielded.items():
         try:
             check_metric_name(name)
@@ -164,9 +183,19 @@ def _parse(yielded: object, epoch: int) -> tuple[dict[str, float], dict[str, Any
         if value is not None and (isinstance(value, bool) or not isinstance(value, Real)):
             raise RunError(f"{where}: {name} must be a number (a tensor's .item()) or None, found {_shown(value)}")
     try:
-        return {name: float(value) for name, value in yielded.items() if value is not None}, state
+        return progress, {name: float(value) for name, value in yielded.items() if value is not None}, state
     except OverflowError as error:
         raise RunError(f"{where}: a metric is too large for a float: {error}") from None
+
+
+def _step(yielded: Mapping[Any, Any], before: int, budget: Budget, where: str) -> tuple[int, Mapping[Any, Any]]:
+    """Return the step that a loop yielded, and its metrics."""
+    step = yielded.get("step")
+    if isinstance(step, bool) or not isinstance(step, int) or not before < step <= budget.length:
+        found = f"found {_shown(step)}" if "step" in yielded else "found none"
+        rule = f"yield the step with the metrics, a whole number from {before + 1} to {budget.length}"
+        raise RunError(f"{where}: {rule}: {{'step': 100, 'val/mse': 0.1}}; {found}")
+    return step, {name: value for name, value in yielded.items() if name != "step"}
 
 
 def _shown(value: object) -> str:

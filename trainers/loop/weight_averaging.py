@@ -24,17 +24,16 @@ class Average:
     Args:
         recipe: Recipe with an ``averaging`` other than ``NoAverage``.
         model: Model with its initial weights.
-        steps_per_epoch: Number of optimizer steps per epoch.
+        total_steps: Number of optimizer steps of the full budget.
     """
 
-    def __init__(self, recipe: Recipe, model: nn.Module, steps_per_epoch: int) -> None:
+    def __init__(self, recipe: Recipe, model: nn.Module, total_steps: int) -> None:
         if isinstance(recipe.averaging, NoAverage):
             raise TypeError("the recipe has no weight averaging")
         self._averaging = recipe.averaging
         self._budget = recipe.budget
         self._frozen = recipe.groups.frozen
-        self._steps_per_epoch = steps_per_epoch
-        self._total_steps = recipe.budget.epochs * steps_per_epoch
+        self._total_steps = total_steps
         self._averaged = AveragedModel(model).requires_grad_(False)  # the plain mean
         flatten_recurrent(self._averaged)
         # It is compared with 0 at every step; on a GPU, the CPU would have to wait for it.
@@ -53,9 +52,9 @@ class Average:
         """Model with the averaged weights, or None before the first average."""
         return self._averaged.module if self._averaged.n_averaged > 0 else None
 
-    def learning_rate(self, epoch: int) -> float | None:
-        """Return the constant learning rate of SWA for epoch ``epoch`` (from 0); None if the schedule applies."""
-        if isinstance(self._averaging, SWA) and epoch >= self._averaging.first(self._budget.epochs):
+    def learning_rate(self, reports: int) -> float | None:
+        """Return the constant learning rate of SWA after a number of reports; None if the schedule applies."""
+        if isinstance(self._averaging, SWA) and reports >= self._averaging.first(self._budget.reports):
             return self._averaging.lr
         return None
 
@@ -79,12 +78,12 @@ class Average:
         for averaged, current in zip(self._averaged.module.buffers(), model.buffers(), strict=True):
             averaged.copy_(current)
 
-    def after_epoch(self, model: nn.Module, epoch: int, train: Split) -> None:
-        """Update the average with the weights after ``epoch`` epochs."""
+    def after_report(self, model: nn.Module, reports: int, steps: int, train: Split) -> None:
+        """Update the average with the weights after a number of reports (one per epoch) and optimizer steps."""
         match self._averaging:
-            case SWA() as swa if epoch > swa.first(self._budget.epochs):
+            case SWA() as swa if reports > swa.first(self._budget.reports):
                 self._averaged.update_parameters(model)
-            case EMA() as ema if not self._only_copies(ema, epoch * self._steps_per_epoch):
+            case EMA() as ema if not self._only_copies(ema, steps):
                 pass  # updated at every step
             case _:
                 return

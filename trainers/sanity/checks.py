@@ -16,7 +16,6 @@ from torch.nn import functional
 
 from search_spaces.recipe.optimizers import AdamW
 from search_spaces.recipe.recipe import Budget, Recipe, Regularization
-from search_spaces.values import counted
 from trainers.check import Check, Outcome, failed, passed, warned
 from trainers.compute.batches import split_batches
 from trainers.compute.memory import peak_memory, reset_peak_memory
@@ -293,12 +292,18 @@ def _throughput(recipe: Recipe, data: Data, short: _ShortTrainings) -> Check:
     used = short.memory / total
     evidence = (
         f"{short.samples_per_second:,.0f} samples/s on {'CUDA' if cuda else _threads()}, {_duration(epoch)} per epoch,"
-        f" {_duration(epoch * recipe.budget.epochs)} per run of {counted(recipe.budget.epochs, 'epoch')};"
+        f" {_duration(_run_seconds(recipe.budget, len(data.train), short))} per run of {recipe.budget.text};"
         f" {short.memory / 2**20:,.0f} MiB of memory"
     )
     if used > MEMORY_LIMIT:
         return warned("throughput", f"{evidence}, {used:.0%} of the total", "halve budget.batch_size")
     return passed("throughput", evidence)
+
+
+def _run_seconds(budget: Budget, examples: int, short: _ShortTrainings) -> float:
+    """Return the seconds of a run: its steps, and an evaluation at each report."""
+    trained = budget.length * (examples if budget.unit == "epoch" else budget.batch_size * budget.accumulation)
+    return trained / short.samples_per_second + budget.reports * short.val_seconds
 
 
 def _threads() -> str:

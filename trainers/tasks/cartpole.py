@@ -4,6 +4,7 @@ Source: Williams, "Simple Statistical Gradient-Following Algorithms for Connecti
 It is a training loop as users write it (see loop/user_loop.py), since a policy has no fixed training examples. An
 update plays ``budget.batch_size`` episodes in parallel. An epoch is ``custom.updates`` (8) updates, then
 ``custom.evaluations`` (16) episodes with the most probable actions, whose mean return is ``val/return`` (at most 500).
+With a budget of steps, a step is an update, and ``budget.report_every`` updates take the place of an epoch.
 ``custom.gamma`` (0.99) is the discount factor, ``custom.entropy`` (0.01) the weight of the entropy bonus.
 """
 
@@ -38,7 +39,9 @@ def train(config: dict[str, Any], seed: int, state: dict[str, Any] | None = None
     if importlib.util.find_spec("gymnasium") is None:
         raise RunError("task cartpole: needs gymnasium; pip install 'sweeps[rl]'")
     recipe = Recipe.model_validate(config)
-    updates = int(recipe.custom.get("updates", 8))
+    budget = recipe.budget
+    updates = budget.interval if budget.unit == "step" else int(recipe.custom.get("updates", 8))
+    total = budget.length if budget.unit == "step" else budget.length * updates
     with global_stream(seed, "init"):
         policy = _policy(recipe)
     optimizer = build_optimizer(recipe.optimizer, policy)
@@ -47,10 +50,10 @@ def train(config: dict[str, Any], seed: int, state: dict[str, Any] | None = None
         policy.load_state_dict(state["policy"])
         optimizer.load_state_dict(state["optimizer"])
         epoch = state["epoch"]
-    while epoch < recipe.budget.epochs:
+    while (start := epoch * updates) < total:
         played = []
-        for step in range(epoch * updates, (epoch + 1) * updates):
-            rate = recipe.optimizer.lr * factor(recipe.schedule, step, recipe.budget.epochs * updates)
+        for step in range(start, end := min(start + updates, total)):
+            rate = recipe.optimizer.lr * factor(recipe.schedule, step, total)
             for group in optimizer.param_groups:
                 group["lr"] = rate * group.get("lr_scale", 1.0)
             episodes = _play(policy, recipe.budget.batch_size, derive_seed(seed, "order", step), greedy=False)
@@ -62,7 +65,7 @@ def train(config: dict[str, Any], seed: int, state: dict[str, Any] | None = None
         train_mode(optimizer)
         metrics = {"val/return": judged.mean_return, "train/return": float(np.mean(played)), "train/lr": rate}
         state = {"epoch": epoch, "policy": policy.state_dict(), "optimizer": optimizer.state_dict()}
-        yield metrics, state
+        yield {**({"step": end} if budget.unit == "step" else {}), **metrics}, state
 
 
 class _Episodes:

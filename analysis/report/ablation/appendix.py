@@ -47,8 +47,7 @@ def _health_row(arm: ArmFacts, names: Sequence[str]) -> tuple[str, ...]:
 def _curves(findings: AblationFindings) -> list[Drawing]:
     groups = dict.fromkeys((one.design, one.metric) for one in findings.curves)
     members = ([one for one in findings.curves if (one.design, one.metric) == group] for group in groups)
-    unit = findings.spec.space.recipe.budget.unit
-    return [curves(group[:MOST_CURVES], unit) for group in members]
+    return [curves(group[:MOST_CURVES]) for group in members]
 
 
 def _seconds(findings: AblationFindings, own: Sequence[ArmFacts]) -> dict[str, dict[str, float]]:

@@ -43,7 +43,7 @@ def _stopping(spec: SpaceSpec) -> str:
     rule = spec.early_stopping
     if not isinstance(rule, Asha):
         return "none: every run trains for the full budget"
-    first = f"{spec.recipe.budget.unit} {rule.grace_epochs}"
+    first = f"{spec.recipe.budget.unit} {rule.first_rung(spec.recipe.budget)}"
     return f"ASHA: promotes the top 1/{rule.reduction_factor} at each rung, from {first}"
 
 

@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -178,7 +178,6 @@ class RunTrainable(Trainable):
         self._worker.close()  # what the last run prints until then belongs to it
         if not self._lacks:
             self._output.begin(output_path(new_config["output"]))
-            self._rungs = new_config["job"]["rungs"]
             with _ending_without_gpu():
                 self._worker.start(Job(**new_config["job"]))
         return True
@@ -190,7 +189,7 @@ class RunTrainable(Trainable):
             return {"step": None, "output": None, **found}
         with _ending_without_gpu():
             step = self._worker.step()
-        return {"step": step, "output": self._output.news(may_end(step, self._rungs)), **found}
+        return {"step": step, "output": self._output.news(may_end(step)), **found}
 
     def cleanup(self) -> None:
         """End the processes of the last job."""
@@ -209,10 +208,10 @@ def _ending_without_gpu() -> Iterator[None]:
         os._exit(1)
 
 
-def may_end(step: Step, rungs: Sequence[int]) -> bool:
+def may_end(step: Step) -> bool:
     """Return whether a run may end after this step."""
     last = step.reports[-1] if step.reports else None
-    return step.finished or last is None or last.epoch in rungs or not last.finite
+    return step.finished or last is None or last.awaited or not last.finite
 
 
 class _Watch(TrialProgressCallback):

@@ -313,3 +313,23 @@ def test_a_program_has_names_and_units_of_its_own() -> None:
     assert overfit.next_step.endswith("or let the program keep its best checkpoint.")
     for one in diagnose(curves):
         assert "epoch" not in one.evidence + one.next_step
+
+
+def test_a_warmup_in_steps_leaves_out_the_reports_that_begin_in_it():
+    in_steps = replace(curves({"warmup": 100.0}), epochs=50 * np.arange(1, N + 1), unit="step")
+    assert in_steps.after_warmup.tolist() == [False, False, *[True] * (N - 2)]
+    assert curves({"warmup": 2.0}).after_warmup.tolist() == in_steps.after_warmup.tolist()
+
+
+def test_a_short_curve_over_many_steps_has_its_steps_examined():
+    few = Curves(np.array([100, 200]), {"train/update_ratio": np.array([0.5, 0.5])}, budget=300, unit="step")
+    assert (few.steps, few.record) == (200, "report")
+    assert codes(diagnose(few)) == [Code.UPDATE_RATIO, Code.TOO_SHORT]
+    assert diagnose(few)[-1].evidence.startswith("The run has 2 reports; ")
+
+
+def test_a_slope_is_per_report_if_the_budget_is_in_steps():
+    flat = replace(curves(val_nll=0.3), epochs=50 * np.arange(1, N + 1), unit="step")
+    [found] = [one for one in diagnose(flat) if one.code is Code.PLATEAU]
+    assert "its improvement per report is" in found.evidence
+    assert "from step" in found.evidence

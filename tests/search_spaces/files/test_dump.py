@@ -17,7 +17,7 @@ decay_embeddings: true}
   regularization: {dropout: 0.0, label_smoothing: 0.0, clip_norm: null, clip_value: null, drop_path: 0.0, mixup: 0.0, \
 cutmix: 0.0}
   averaging: {kind: none}
-  patience: {epochs: null, min_delta: 0.0, restore_best: true}
+  patience: {epochs: null, reports: null, min_delta: 0.0, restore_best: true}
   precision: {kind: fp32, compile: false, deterministic: false, device: auto}
   signals: {train_rescored: false, pruning: [], fgsm: []}
   model: {kind: null, width: null, depth: null, norm: null, init: default, \

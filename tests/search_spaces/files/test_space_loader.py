@@ -455,7 +455,7 @@ def test_runs_may_fix_the_file(write: Write) -> None:
     ("setting", "line"),
     [
         ("budget.epochs", "--set budget.epochs: must be field=value, such as budget.epochs=9"),
-        ("budget.epochs=", "--set budget.epochs=: budget.epochs: must be a whole number, found null"),
+        ("budget.epochs=", "--set budget.epochs=: budget: must have epochs or steps, found neither"),
         ("budget.epochs=9.0", "--set budget.epochs=9.0: budget.epochs: must be a whole number, found 9.0"),
         ("budget.epochs={a: 1}", "--set budget.epochs={a: 1}: budget.epochs: must be a number, a text"),
         ("budget.epochs=[[1]]", "--set budget.epochs=[[1]]: budget.epochs: must be a number, a text"),

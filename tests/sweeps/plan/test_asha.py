@@ -162,3 +162,17 @@ def test_what_stops_is_strictly_worse_than_the_best(arrivals: list[Value]) -> No
         if rungs.stops(number, epoch, value):
             assert value < best[rung]
         best[rung] = max(best.get(rung, -math.inf), value)
+
+
+@pytest.mark.parametrize(
+    ("rule", "budget", "rungs"),
+    [
+        (Asha(), Budget(steps=300, report_every=50), (50, 150)),
+        (Asha(), Budget(steps=300), (11, 33, 99, 297)),
+        (Asha(), Budget(steps=3000, report_every=50), (100, 300, 900, 2700)),
+        (Asha(grace_steps=100, reduction_factor=2), Budget(steps=300, report_every=50), (100, 200)),
+        (Asha(), Budget(epochs=27), (1, 3, 9)),
+    ],
+)
+def test_rungs_are_where_runs_report(rule, budget, rungs):
+    assert rung_epochs(rule, budget) == rungs

@@ -16,7 +16,7 @@ from search_spaces import SGD, Budget, Recipe
 from search_spaces.recipe.recipe import Precision
 from sweeps.engine.messages import Job, Step
 from sweeps.runners import worker as worker_module
-from sweeps.runners.worker import GpuLostError, Worker, next_steps
+from sweeps.runners.worker import GpuLostError, Worker, next_steps, passes_rung
 from trainers.compute import memory
 from trainers.reports import EpochReport, Position
 from trainers.storage import checkpoints
@@ -568,3 +568,10 @@ def test_a_remote_folder_that_goes_away_costs_checkpoints_and_no_run(
     assert values(again) == whole
     assert sorted(folder.names()) == ["epoch-000001.ckpt", "epoch-000003.ckpt", "final.ckpt"]
     folder.remove()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "passes"), [(0, 1, False), (0, 3, True), (3, 8, False), (3, 9, True), (8, 10, True)]
+)
+def test_a_report_may_come_later_than_its_rung(before, after, passes):
+    assert passes_rung((3, 9), before, after) is passes

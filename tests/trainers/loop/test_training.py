@@ -168,7 +168,7 @@ def test_a_position_of_another_training_is_refused(blobs):
     first = Training(RECIPES["sgd"], blobs, seed=3)
     assert first.advance(2) is None
     longer = RECIPES["sgd"].model_copy(update={"budget": Budget(epochs=5, batch_size=64)})
-    with pytest.raises(CheckpointError, match="2 of 2 steps of an epoch"):
+    with pytest.raises(CheckpointError, match="2 of 2 steps until a report"):
         Training(longer, blobs, seed=3).load_state_dict(first.state_dict())
 
 

@@ -205,4 +205,61 @@ def test_a_foreign_snapshot_is_refused():
 
 def test_a_whole_number_beyond_floats_is_one_line():
     with pytest.raises(RunError, match="epoch 3 of the training loop: a metric is too large for a float"):
-        user_loop._parse({"val/x": 10**400}, 3)
+        user_loop._parse({"val/x": 10**400}, 2, RECIPE.budget)
+
+
+IN_STEPS = Recipe(optimizer=AdamW(lr=0.1), budget=Budget(steps=10, report_every=4))
+
+
+def counting(config, seed, state=None):
+    """Yield every `report_every` steps and at the last one."""
+    budget = config["budget"]
+    assert budget["epochs"] is None
+    for step in range((state or {"step": 0})["step"] + 1, budget["steps"] + 1):
+        if step % budget["report_every"] == 0 or step == budget["steps"]:
+            yield {"step": step, "val/loss": 1 / step}, {"step": step}
+
+
+def test_a_loop_in_steps_yields_its_step():
+    training = UserLoopTraining(counting, IN_STEPS, 0)
+    assert run(training) == [(4, {"val/loss": 1 / 4}), (8, {"val/loss": 1 / 8}), (10, {"val/loss": 1 / 10})]
+    assert (training.epoch, training.step, training.finished) == (10, 0, True)
+
+
+def test_a_loop_in_steps_continues_after_its_last_step():
+    first, second = (UserLoopTraining(counting, IN_STEPS, 0) for _ in range(2))
+    run(first, epochs=1)
+    second.load_state_dict(first.state_dict())
+    assert [step for step, _ in run(second)] == [8, 10]
+
+
+def test_the_default_interval_is_offered():
+    seen = []
+
+    def loop(config, seed, state=None):
+        seen.append(config["budget"]["report_every"])
+        yield {"step": 270, "val/loss": 1.0}
+
+    run(UserLoopTraining(loop, Recipe(budget=Budget(steps=270)), 0))
+    assert seen == [10]
+
+
+@pytest.mark.parametrize(
+    ("steps", "found"),
+    [
+        ([None], "after step 0 .* from 1 to 10: .* found none"),
+        ([0], "after step 0 .* from 1 to 10: .* found int 0"),
+        ([True], "after step 0 .* found bool True"),
+        ([4.0], "after step 0 .* found float 4.0"),
+        ([4, 4], "after step 4 .* from 5 to 10: .* found int 4"),
+        ([4, 11], "after step 4 .* from 5 to 10: .* found int 11"),
+        ([4], "returned after 4 of 10 steps: the last yield has the step config"),
+    ],
+)
+def test_a_loop_in_steps_without_the_next_step_fails(steps, found):
+    def loop(config, seed, state=None):
+        for step in steps:
+            yield {"val/loss": 1.0} if step is None else {"step": step, "val/loss": 1.0}
+
+    with pytest.raises(RunError, match=found):
+        run(UserLoopTraining(loop, IN_STEPS, 0))

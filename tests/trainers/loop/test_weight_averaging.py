@@ -110,7 +110,7 @@ def test_batch_norm_of_one_left_over_example_is_no_obstacle(blobs, monkeypatch):
     monkeypatch.setattr(type(blobs), "model", normed)
     recipe = BASE.model_copy(update={"averaging": SWA(), "budget": Budget(epochs=1, batch_size=23, accumulation=1)})
     training = Training(recipe, blobs, 0)
-    training._average.after_epoch(training.model, 1, training._data.train)
+    training._average.after_report(training.model, 1, training._steps_done, training._data.train)
     assert all(value.isfinite().all() for value in training._average.model.state_dict().values())
 
 
