@@ -110,6 +110,7 @@ FOLDERS = {
         "storage",
         "optim",
         "compute",
+        "data",
         "evaluation",
         "loop",
         "command",

@@ -4,6 +4,7 @@ Per-example values are rounded to the float32 that ``Predictions`` stores and re
 computed again from stored predictions agrees with the one reported here.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from search_spaces.metric_names import RAW, SCORES, metric_name
 from trainers.reports import Predictions
-from trainers.task import Split
+from trainers.task import Examples, Split
 
 MAX_BATCH = 2048
 ECE_BINS = 15
@@ -57,12 +58,17 @@ class Evaluation(NamedTuple):
         )
 
 
-def logits(model: nn.Module, split: Split) -> Tensor:
+def evaluation_batches(split: Examples) -> Iterator[Split]:
+    """Return the batches of an evaluation of a split, in its order."""
+    return split.in_order(min(MAX_BATCH, split.evaluation_batch))
+
+
+def logits(model: nn.Module, split: Examples) -> Tensor:
     """Run a classifier on a split in eval mode and restore its mode.
 
     Args:
         model: Model that maps inputs ``(n, ...)`` to logits ``(n, classes)``.
-        split: Inputs ``(n, ...)`` and targets ``(n,)``, on the model's device.
+        split: Examples, on the model's device or loaded to it.
 
     Returns:
         Logits ``(n, classes)`` in the type that the model returns.
@@ -71,7 +77,7 @@ def logits(model: nn.Module, split: Split) -> Tensor:
     model.eval()
     try:
         with torch.inference_mode():
-            return torch.cat([model(inputs) for inputs in torch.split(split.inputs, MAX_BATCH)])
+            return torch.cat([model(batch.inputs) for batch in evaluation_batches(split)])
     finally:
         model.train(was_training)
 

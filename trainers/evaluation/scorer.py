@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from search_spaces import metric_names
@@ -15,12 +16,12 @@ from search_spaces.metric_names import metric_name, with_temperature
 from search_spaces.recipe.recipe import Recipe
 from trainers.compute.batch_norm import recompute_statistics
 from trainers.compute.precision import Arithmetic
-from trainers.evaluation.evaluate import Evaluation, logits, per_example
+from trainers.evaluation.evaluate import Evaluation, evaluation_batches, logits, per_example
 from trainers.evaluation.fgsm import gradient_signs
 from trainers.evaluation.pruning import pruned_copy
 from trainers.evaluation.temperature import fit_temperature
 from trainers.reports import Predictions
-from trainers.task import Data, Split, evenly_spaced
+from trainers.task import Data, Examples, Split
 
 MIN_CALIBRATION = 10
 # Finite replacement for a logit of minus infinity, which excludes a class at every temperature.
@@ -74,7 +75,7 @@ class Scorer:
         for one in scored:
             metrics |= one.val.metrics("val", one.weights)
         if self._signals.train_rescored:
-            train = evenly_spaced(self._data.train, len(self._data.val))  # the same examples in every epoch
+            train = self._data.train.evenly_spaced(self._data.val.examples)  # the same examples in every epoch
             metrics["train/nll_eval"] = self._evaluate(scored[0].model, train).metrics("train")["train/nll"]
         return metrics
 
@@ -109,7 +110,7 @@ class Scorer:
         for fraction in self._signals.pruning:
             sparse = pruned_copy(model, fraction)
             with self._arithmetic.autocast():  # also of frozen parts, which are pruned as well
-                recompute_statistics(sparse, self._data.train.inputs, self._batch_size)
+                recompute_statistics(sparse, self._data.train, self._batch_size)
             for name, split in self._held_out():
                 metrics |= self._evaluate(sparse, split).metrics(name, metric_names.pruned(fraction))
         return metrics
@@ -119,21 +120,28 @@ class Scorer:
         if not self._signals.fgsm:
             return metrics
         for name, split in self._held_out():
-            signs = gradient_signs(model, split)
-            for epsilon in self._signals.fgsm:
-                # Without autocast, like the gradient: rounding to bf16 would lose a small epsilon.
-                moved = Split(split.inputs + epsilon * signs, split.targets)
-                metrics |= per_example(logits(model, moved), split.targets).metrics(name, metric_names.fgsm(epsilon))
+            for epsilon, values in self._moved_logits(model, split).items():
+                metrics |= per_example(values, split.targets).metrics(name, metric_names.fgsm(epsilon))
         return metrics
 
-    def _held_out(self) -> Iterable[tuple[str, Split]]:
+    def _moved_logits(self, model: nn.Module, split: Examples) -> dict[float, Tensor]:
+        """Return the logits on a split whose inputs are perturbed, for each size of the perturbation."""
+        found: dict[float, list[Tensor]] = {epsilon: [] for epsilon in self._signals.fgsm}
+        for batch in evaluation_batches(split):
+            signs = gradient_signs(model, batch)
+            for epsilon, values in found.items():
+                # Without autocast, like the gradient: rounding to bf16 would lose a small epsilon.
+                values.append(logits(model, Split(batch.inputs + epsilon * signs, batch.targets)))
+        return {epsilon: torch.cat(values) for epsilon, values in found.items()}
+
+    def _held_out(self) -> Iterable[tuple[str, Examples]]:
         return ("val", self._data.val), ("test", self._data.test)
 
-    def _logits(self, model: nn.Module, split: Split) -> Tensor:
+    def _logits(self, model: nn.Module, split: Examples) -> Tensor:
         with self._arithmetic.autocast():
             return logits(model, split)
 
-    def _evaluate(self, model: nn.Module, split: Split) -> Evaluation:
+    def _evaluate(self, model: nn.Module, split: Examples) -> Evaluation:
         return per_example(self._logits(model, split), split.targets)
 
 

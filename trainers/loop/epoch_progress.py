@@ -1,5 +1,7 @@
 """The state of a training within an epoch: its position in the data, and what it has measured so far."""
 
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -7,13 +9,14 @@ from torch import Tensor
 
 from trainers.loop.augmentation import Mixing
 from trainers.loop.gradient_stats import GradientStats
+from trainers.task import EpochSteps, MicroBatch
 
 
 class EpochProgress:
     """The part of an epoch that is trained.
 
     Args:
-        steps: Micro-batches of every optimizer step of the epoch: indices into ``train``.
+        steps: Optimizer steps of the epoch, with their micro-batches.
         mixing: Mixing of the epoch.
         stats: Gradient statistics of the epoch.
 
@@ -26,8 +29,9 @@ class EpochProgress:
         generators: States of torch's global generators after the last step; empty before the first one.
     """
 
-    def __init__(self, steps: list[list[Tensor]], mixing: Mixing, stats: GradientStats) -> None:
+    def __init__(self, steps: EpochSteps, mixing: Mixing, stats: GradientStats) -> None:
         self._steps = steps
+        self._following: Iterator[Sequence[MicroBatch]] | None = None  # once they are needed, after `done`
         self.mixing = mixing
         self.stats = stats
         self.done = 0
@@ -42,9 +46,16 @@ class EpochProgress:
         """Whether all steps of the epoch are done."""
         return self.done == len(self._steps)
 
-    def next_steps(self, steps: int) -> list[list[Tensor]]:
+    @property
+    def examples(self) -> int:
+        """Number of examples of the epoch, once it is complete."""
+        return self._steps.examples
+
+    def next_steps(self, steps: int) -> Iterator[Sequence[MicroBatch]]:
         """Return the micro-batches of at most ``steps`` steps after those done."""
-        return self._steps[self.done : self.done + steps]
+        if self._following is None:
+            self._following = self._steps.after(self.done)
+        return itertools.islice(self._following, min(steps, len(self._steps) - self.done))
 
     def measure_peak(self, found: dict[str, float]) -> None:
         """Keep the larger one of a measured peak of the memory and of those before."""

@@ -12,7 +12,7 @@ from search_spaces.recipe.averaging import EMA, SWA, Best, NoAverage
 from search_spaces.recipe.recipe import Recipe
 from trainers.compute.batch_norm import recompute_statistics
 from trainers.optim.schedules import first_step
-from trainers.task import Split
+from trainers.task import Examples
 
 
 class Average:
@@ -68,7 +68,7 @@ class Average:
                 self._averaged.n_averaged.zero_()  # the next update copies
             self._averaged.update_parameters(model)
 
-    def after_epoch(self, model: nn.Module, epoch: int, train: Split) -> None:
+    def after_epoch(self, model: nn.Module, epoch: int, train: Examples) -> None:
         """Update the average with the weights after ``epoch`` epochs."""
         match self._averaging:
             case SWA() as swa if epoch > swa.first(self._budget.epochs):
@@ -77,7 +77,7 @@ class Average:
                 pass  # updated at every step
             case _:
                 return
-        recompute_statistics(self._averaged.module, train.inputs, self._budget.batch_size, self._frozen)
+        recompute_statistics(self._averaged.module, train, self._budget.batch_size, self._frozen)
 
     def after_validation(self, model: nn.Module, loss: float) -> None:
         """Keep the weights of an epoch if their validation loss is the lowest so far (of equal losses, the first)."""

@@ -372,3 +372,14 @@ def test_processes_print_where_their_parent_does_now(capfd: pytest.CaptureFixtur
     for _ in range(2):
         with closing(open_training(f"{TASKS}:Printing", SMALL, 3, 2)):
             assert capfd.readouterr().out == "a model of one of 2\n" * 2
+
+
+def test_a_dataset_with_workers_trains_as_in_a_single_process() -> None:
+    noise = "tests.trainers.data.loaded_tasks:Noise?workers=1"
+    recipe = SMALL.model_copy(update={"regularization": Regularization(mixup=0.4)})
+    alone = recipe.model_copy(update={"budget": recipe.budget.model_copy(update={"accumulation": 2})})
+    with closing(open_training(noise, alone, 3)) as training:
+        expected = [training.run_epoch().metrics["train/loss"] for _ in range(2)]  # type: ignore[attr-defined]
+    with closing(open_training(noise, recipe, 3, processes=2)) as training:
+        found = [training.run_epoch().metrics["train/loss"] for _ in range(2)]  # type: ignore[attr-defined]
+    assert found == pytest.approx(expected, rel=1e-5)
