@@ -111,6 +111,7 @@ FOLDERS = {
         "storage",
         "optim",
         "compute",
+        "data",
         "evaluation",
         "loop",
         "command",

@@ -5,9 +5,10 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from search_spaces.errors import UsageError
+from trainers.nested import Inputs, first, map_tensors
 
 
-def initialize_lazy_layers(model: nn.Module, inputs: Tensor) -> None:
+def initialize_lazy_layers(model: nn.Module, inputs: Inputs) -> None:
     """Initialise lazy layers by a forward pass of two examples in eval mode. A model without such layers is not run.
 
     The initial values are drawn from torch's global generator of the CPU.
@@ -24,7 +25,7 @@ def initialize_lazy_layers(model: nn.Module, inputs: Tensor) -> None:
     was_training = model.training
     model.eval()
     with torch.no_grad():
-        model(inputs[:2].cpu())
+        model(map_tensors(Tensor.cpu, first(inputs, 2)))
     model.train(was_training)
     if names := _uninitialized(model):
         raise UsageError(

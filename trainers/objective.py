@@ -39,7 +39,8 @@ from torch.nn import functional
 from search_spaces.errors import RunError, UsageError
 from search_spaces.recipe.recipe import Recipe
 from search_spaces.recipe.reported import LOSS, Goal, TaskMetrics, needs_classes
-from trainers.task import Task, describe_tensor
+from trainers.nested import describe_tensor
+from trainers.task import Task
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 Augment = Callable[..., tuple[Tensor, Tensor]]

@@ -14,9 +14,10 @@ from search_spaces.metric_names import SCORES, TEMPERATURE
 from search_spaces.recipe.reported import LOSS
 from search_spaces.values import show
 from trainers.evaluation.evaluate import logits
+from trainers.nested import describe_tensor, leaves
 from trainers.objective import Objective
 from trainers.seeding import stream
-from trainers.task import Data, Split, Task, describe_tensor, evenly_spaced
+from trainers.task import Data, Split, Task
 from trainers.user_code import FAILURES, describe
 
 _T = TypeVar("_T")
@@ -96,14 +97,14 @@ def check_objective(where: str, objective: Objective, model: nn.Module, data: Da
     Raises:
         UsageError: One of them fails or returns something else than it must.
     """
-    batch = evenly_spaced(data.train, min(batch_size, MOST_EXAMPLES))
+    batch = data.train.draw(min(batch_size, MOST_EXAMPLES), 0)
     if objective.augment is not None:
         batch = _check_augment(f"{where}: {_AUGMENT}", objective, batch)
     if objective.loss is not None:
-        for examples in (batch, data.val.take(torch.arange(1))):  # a last batch may have one
+        for examples in (batch, data.val.draw(1, 0)):  # a last batch may have one
             _check_loss(f"{where}: {_LOSS}", where, objective, model, examples)
     if objective.metrics is not None:
-        sample = evenly_spaced(data.val, MOST_VAL_EXAMPLES)
+        sample = data.val.evenly_spaced(MOST_VAL_EXAMPLES)
         outputs = logits(model, sample)
         _run(where, _METRICS, lambda: objective.own_metrics(outputs, sample.targets))
 
@@ -143,11 +144,15 @@ def _first_bad(values: Tensor) -> float:
 def _check_augment(named: str, objective: Objective, batch: Split) -> Split:
     """Check the augmentation of a batch; return the batch that it makes."""
     once, twice = (_augmented(named, objective, batch) for _ in range(2))
-    same = torch.equal(once.inputs, twice.inputs) and torch.equal(once.targets, twice.targets)
+    pairs = list(zip(_tensors(once), _tensors(twice), strict=True))
     # A value that is NaN differs from itself.
-    if not same and not bool(once.inputs.isnan().any() | once.targets.isnan().any()):
+    if not all(torch.equal(*pair) or bool(pair[0].isnan().any()) for pair in pairs):
         raise UsageError(f"{named} must draw every random number from generator; two calls with equal ones differ")
     return once
+
+
+def _tensors(split: Split) -> list[Tensor]:
+    return [*(one for _, one in leaves(split.inputs)), split.targets]
 
 
 def _augmented(named: str, objective: Objective, batch: Split) -> Split:
@@ -158,7 +163,8 @@ def _augmented(named: str, objective: Objective, batch: Split) -> Split:
     found = call(named, lambda: augment(copy.inputs, copy.targets, generator))
     pair = tuple(found) if isinstance(found, tuple | list) else ()
     shapes = ", ".join(describe_tensor(one) if isinstance(one, Tensor) else type(one).__name__ for one in pair)
-    if len(pair) != 2 or not all(isinstance(one, Tensor) and one.ndim and len(one) == len(batch) for one in pair):
-        rule = f"must return (inputs, targets), two tensors of {len(batch)} examples like its arguments"
+    tensors = [*(one for _, one in leaves(pair[0])), pair[1]] if len(pair) == 2 else []
+    if not tensors or not all(isinstance(one, Tensor) and one.ndim and len(one) == len(batch) for one in tensors):
+        rule = f"must return (inputs, targets) of {len(batch)} examples, tensors like its arguments"
         raise UsageError(f"{named} {rule}; found {shapes or type(found).__name__}")
     return Split(*pair)

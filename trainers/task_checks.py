@@ -12,16 +12,19 @@ from search_spaces.recipe.reported import TaskMetrics, epoch_metrics, final_metr
 from search_spaces.seeds import derive_seed
 from search_spaces.specs.ablation import ArmMetric
 from trainers.compute.batches import check_batches
+from trainers.data.checks import check_processes, read_some
 from trainers.evaluation.fgsm import check_fgsm
 from trainers.lazy_layers import initialize_lazy_layers
 from trainers.loop.augmentation import check_mixing
 from trainers.loop.fingerprint import data_digests
+from trainers.nested import Inputs, count_examples, describe_inputs, describe_tensor, first, leaves
 from trainers.objective import objective_of
 from trainers.objective_checks import call, check_members, check_objective
 from trainers.optim.layer_groups import freeze
 from trainers.seeding import global_stream, seed_for
-from trainers.task import Data, Split, Task, describe_tensor
+from trainers.task import Data, Examples, Split, Task
 from trainers.task_lookup import Loop, load_target
+from trainers.user_code import FAILURES, describe
 
 
 def prepare(reference: str, recipe: Recipe, seed: int, processes: int = 1) -> Mapping[str, str]:
@@ -45,17 +48,21 @@ def prepare(reference: str, recipe: Recipe, seed: int, processes: int = 1) -> Ma
     _check_fields(where, task, recipe)
     data = call(f"{where}: data(seed)", lambda: task.data(seed_for(task, derive_seed(seed, "split"))))
     _check_data(where, objective.classes, data)
-    check_mixing(recipe.regularization, data.train.inputs)
-    check_fgsm(recipe.signals, data.train.inputs)
+    check_processes(data.train, processes)
+    inputs = data.train.sample(2).inputs
+    check_mixing(recipe.regularization, inputs)
+    check_fgsm(recipe.signals, inputs)
     with global_stream(seed, "init"):
         model = call(f"{where}: model(recipe)", lambda: task.model(recipe))
-        _check_trainable(where, model, data.train.inputs)
+        _check_trainable(where, model, inputs)
     for examples in (2, 1):  # a last batch may have one
-        _check_outputs(where, objective.classes, model, data.val.inputs[:examples])
+        _check_outputs(where, objective.classes, model, first(data.val.sample(2).inputs, examples))
     check_objective(where, objective, model, data, recipe.budget.batch_size)
     freeze(model, recipe.groups.frozen)
-    check_batches(model, data.train.inputs, recipe)
-    return data_digests(data)
+    check_batches(model, inputs, recipe)
+    digests = call(f"{where}: the data", lambda: data_digests(data))
+    data.close()
+    return digests
 
 
 def check_metric(reference: str, recipe: Recipe, metric: str, goal: str, searched: Collection[str] = ()) -> None:
@@ -128,18 +135,24 @@ def _check_data(where: str, classes: int | None, data: object) -> None:
 
 
 def _check_split(where: str, classes: int | None, split: object) -> None:
-    if not isinstance(split, Split) or not isinstance(split.inputs, Tensor) or not isinstance(split.targets, Tensor):
-        raise UsageError(f"{where} must be a trainers.tasks.Split of two tensors")
-    if split.inputs.is_floating_point() and not bool(split.inputs.isfinite().all()):
+    if isinstance(split, Examples) and not isinstance(split, Split):
+        split = _loaded(where, split)
+    if not isinstance(split, Split) or not isinstance(split.targets, Tensor):
+        raise UsageError(f"{where} must be a trainers.tasks.Split of tensors, a DatasetSplit or an IterableSplit")
+    found = leaves(split.inputs)
+    if not found or not all(isinstance(tensor, Tensor) and tensor.ndim for _, tensor in found):
+        raise UsageError(f"{where}.inputs must be tensors (n, ...), found {describe_inputs(split.inputs) or 'none'}")
+    if any(tensor.is_floating_point() and not bool(tensor.isfinite().all()) for _, tensor in found):
         raise UsageError(f"{where}.inputs contain NaN or infinity")
     targets = split.targets
     if targets.ndim == 0 or (classes is not None and (targets.dtype != torch.int64 or targets.ndim != 1)):
         rule = "int64 of shape (n,)" if classes is not None else "of shape (n, ...)"
         raise UsageError(f"{where}.targets must be {rule}, found {describe_tensor(targets)}")
-    if len(targets) == 0 or len(split.inputs) != len(targets):
-        raise UsageError(
-            f"{where} must have as many inputs as targets, at least 1; found {len(split.inputs)} and {len(targets)}"
-        )
+    for at, tensor in found:
+        if len(targets) == 0 or len(tensor) != len(targets):
+            raise UsageError(
+                f"{where} must have as many inputs{at} as targets, at least 1; found {len(tensor)} and {len(targets)}"
+            )
     if classes is None:
         return
     low, high = int(targets.min()), int(targets.max())
@@ -147,7 +160,16 @@ def _check_split(where: str, classes: int | None, split: object) -> None:
         raise UsageError(f"{where}.targets must be 0 .. {classes - 1} for {classes} classes, found {low} .. {high}")
 
 
-def _check_trainable(where: str, model: object, inputs: Tensor) -> None:
+def _loaded(where: str, split: Examples) -> Split:
+    """Return some examples of a split that is loaded, to check them like those of a split in memory."""
+    try:
+        return read_some(split)
+    except FAILURES as error:
+        found = str(error) if isinstance(error, UsageError) else f"loading a batch failed: {describe(error)}"
+        raise UsageError(f"{where}: {found}") from error
+
+
+def _check_trainable(where: str, model: object, inputs: Inputs) -> None:
     if not isinstance(model, nn.Module):
         raise UsageError(f"{where}: model(recipe) must return a torch.nn.Module, found a {type(model).__name__}")
     if not any(parameter.requires_grad for parameter in model.parameters()):
@@ -155,16 +177,18 @@ def _check_trainable(where: str, model: object, inputs: Tensor) -> None:
     call(f"{where}: the model's first forward", lambda: initialize_lazy_layers(model, inputs))
 
 
-def _check_outputs(where: str, classes: int | None, model: nn.Module, inputs: Tensor) -> None:
+def _check_outputs(where: str, classes: int | None, model: nn.Module, inputs: Inputs) -> None:
     model.eval()
+    count = count_examples(inputs)
+    shapes = str(tuple(inputs.shape)) if isinstance(inputs, Tensor) else describe_inputs(inputs)
     with torch.inference_mode():
-        outputs = call(f"{where}: the model's forward on inputs {tuple(inputs.shape)}", lambda: model(inputs))
+        outputs = call(f"{where}: the model's forward on inputs {shapes}", lambda: model(inputs))
     found = describe_tensor(outputs) if isinstance(outputs, Tensor) else type(outputs).__name__
     if classes is None:
-        if not isinstance(outputs, Tensor) or not outputs.is_floating_point() or outputs.shape[:1] != (len(inputs),):
-            raise UsageError(f"{where}: the model must return float outputs ({len(inputs)}, ...), found {found}")
-    elif not isinstance(outputs, Tensor) or outputs.shape != (len(inputs), classes) or not outputs.is_floating_point():
-        raise UsageError(f"{where}: the model must return float logits ({len(inputs)}, {classes}), found {found}")
+        if not isinstance(outputs, Tensor) or not outputs.is_floating_point() or outputs.shape[:1] != (count,):
+            raise UsageError(f"{where}: the model must return float outputs ({count}, ...), found {found}")
+    elif not isinstance(outputs, Tensor) or outputs.shape != (count, classes) or not outputs.is_floating_point():
+        raise UsageError(f"{where}: the model must return float logits ({count}, {classes}), found {found}")
 
 
 def check_loop(reference: str, loop: Loop, processes: int) -> None:

@@ -9,7 +9,7 @@ from search_spaces.errors import UsageError
 from search_spaces.recipe.recipe import Budget, Recipe
 from trainers import task_checks
 from trainers.task_checks import check_metric, prepare
-from trainers.tasks import Data, Split
+from trainers.tasks import Data, DatasetSplit, Split
 
 RECIPE = Recipe(budget=Budget(epochs=1))
 GOOD = Split(torch.zeros(4, 3), torch.tensor([0, 1, 0, 1]))
@@ -46,6 +46,10 @@ def with_train(inputs: torch.Tensor, targets: torch.Tensor):
     return lambda seed: Data(Split(inputs, targets), GOOD, GOOD)
 
 
+def loaded(items, collate=None):
+    return lambda seed: Data(DatasetSplit(items, collate=collate), GOOD, GOOD)
+
+
 class Squeezed(nn.Linear):
     """Model that drops every dimension of size 1."""
 
@@ -77,6 +81,20 @@ BROKEN = [
     ({"data": with_train(FOUR[:0], GOOD.targets[:0])}, "found 0 and 0"),
     ({"data": with_train(FOUR, torch.tensor([0, 1, 2, -1]))}, "targets must be 0 .. 1 for 2 classes, found -1 .. 2"),
     ({"data": with_train(FOUR / 0, GOOD.targets)}, "inputs contain NaN or infinity"),
+    ({"data": with_train({"a": FOUR, "b": FOUR[:3]}, GOOD.targets)}, r"inputs\['b'\] as targets, .* found 3 and 4"),
+    ({"data": with_train({"a": 3}, GOOD.targets)}, r"train.inputs must be tensors \(n, ...\), found \['a'\] int"),
+    ({"data": loaded([])}, r"data\(seed\).train: the dataset is empty; a split needs at least 1 example"),
+    ({"data": loaded([3])}, r"train: item 0 of the dataset must be a pair \(input, target\), found a int"),
+    ({"data": loaded([(1, 2, 3)])}, r"must be a pair \(input, target\), found a tuple of 3"),
+    ({"data": loaded([(FOUR[0], 0), (FOUR, 1)])}, r"train: loading a batch failed: RuntimeError: stack expects"),
+    ({"data": loaded([(FOUR[0], 0)], broken)}, r"train: loading a batch failed: ValueError: my bug \(.*\.py:\d+\)"),
+    ({"data": loaded([(FOUR[0], 0)], lambda items: FOUR)}, r"a collated batch must be a pair .* found a Tensor"),
+    (
+        {"data": loaded([(FOUR[0], 0)], lambda items: (FOUR, GOOD.targets[:3]))},
+        r"inputs float32 \(4, 3\) and .* \(3,\)",
+    ),
+    ({"data": loaded([(FOUR[0], 0)], lambda items: ("a", GOOD.targets))}, "pair of tensors .* inputs is a str"),
+    ({"data": loaded([(FOUR[0], 2)])}, "train.targets must be 0 .. 1 for 2 classes, found 2 .. 2"),
     ({"model": broken}, r"model\(recipe\) failed: ValueError: my bug"),
     ({"model": lambda recipe: 3}, "must return a torch.nn.Module, found a int"),
     ({"model": lambda recipe: nn.Flatten()}, "no parameter to train"),

@@ -5,17 +5,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import distributed, nn
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 from torch.nn.modules.instancenorm import _InstanceNorm
 
-from trainers.compute.batches import split_batches, trained_norms
+from trainers.compute.batches import trained_norms
 from trainers.optim.layer_groups import training_mode
 from trainers.seeding import global_stream
+from trainers.task import Examples
 
 
 @torch.no_grad()
-def recompute_statistics(model: nn.Module, inputs: Tensor, batch_size: int, frozen: Sequence[str] = ()) -> None:
+def recompute_statistics(model: nn.Module, train: Examples, batch_size: int, frozen: Sequence[str] = ()) -> None:
     """Recompute the running mean and variance of BatchNorm and InstanceNorm layers as the means over all batches.
 
     They are those of ``torch.optim.swa_utils.update_bn``, which leaves out InstanceNorm. Layers that keep their
@@ -25,7 +26,7 @@ def recompute_statistics(model: nn.Module, inputs: Tensor, batch_size: int, froz
 
     Args:
         model: Model with the weights to evaluate.
-        inputs: Inputs of ``train``, ``(n, ...)``.
+        train: Examples of ``train``.
         batch_size: Number of examples per batch.
         frozen: ``groups.frozen`` of the recipe: parts that keep their statistics, because their weights are the same.
     """
@@ -35,8 +36,8 @@ def recompute_statistics(model: nn.Module, inputs: Tensor, batch_size: int, froz
     try:
         if layers:
             with _cumulative(layers), global_stream(torch.initial_seed(), "statistics"):
-                for batch in split_batches(inputs, batch_size, at_least_two=True):
-                    model(batch)
+                for batch in train.in_order(batch_size, at_least_two=True):
+                    model(batch.inputs)
     finally:
         model.train(was_training)
 

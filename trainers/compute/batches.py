@@ -10,6 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
 from search_spaces.errors import UsageError
 from search_spaces.recipe.recipe import Budget, Recipe
+from trainers.nested import Inputs, count_examples, first
 from trainers.optim.layer_groups import frozen_modules, training_mode
 from trainers.seeding import global_stream
 
@@ -59,7 +60,7 @@ def split_steps(examples: Tensor, budget: Budget, at_least_two: bool) -> list[li
     return [batches[start : start + budget.accumulation] for start in range(0, len(batches), budget.accumulation)]
 
 
-def check_batches(model: nn.Module, inputs: Tensor, recipe: Recipe) -> None:
+def check_batches(model: nn.Module, inputs: Inputs, recipe: Recipe) -> None:
     """Check that BatchNorm can be trained on these batches.
 
     Args:
@@ -71,17 +72,18 @@ def check_batches(model: nn.Module, inputs: Tensor, recipe: Recipe) -> None:
         UsageError: All batches have one example, of which a BatchNorm layer cannot compute a variance.
     """
     batch_size, frozen = recipe.budget.batch_size, recipe.groups.frozen
-    if min(len(inputs), batch_size) > 1 or not needs_two(model, frozen):
+    examples = count_examples(inputs)
+    if min(examples, batch_size) > 1 or not needs_two(model, frozen):
         return
     trial = copy.deepcopy(model)
     training_mode(trial, frozen)
     try:
         with torch.no_grad(), global_stream(0, "init"):
-            trial(inputs[:1])
+            trial(first(inputs, 1))
     except ValueError as error:
         if _ONE_VALUE not in str(error):
             raise
         raise UsageError(
-            f"BatchNorm needs two examples or more in a batch, found budget.batch_size {batch_size} and {len(inputs)}"
+            f"BatchNorm needs two examples or more in a batch, found budget.batch_size {batch_size} and {examples}"
             " in train; increase the smaller one, or use a model without BatchNorm"
         ) from error

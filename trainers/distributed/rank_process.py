@@ -10,7 +10,6 @@ import os
 import pickle
 import signal
 import sys
-import threading
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -29,6 +28,7 @@ from trainers.compute.cards import cuda_environment, take_environment
 from trainers.compute.memory import memory_ran_out
 from trainers.compute.precision import choose_device
 from trainers.compute.rank import Rank
+from trainers.data.loader_process import end_with_parent
 from trainers.loop.training import Training
 from trainers.reports import EpochReport
 from trainers.storage import checkpoints
@@ -97,7 +97,8 @@ class Reply:
 def serve(link: Connection, start: Start) -> None:
     """Run one rank: open the training, then execute the calls of the parent until it closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # only the parent handles Ctrl-C
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    multiprocessing.current_process().daemon = False  # a daemon may not start processes that load data
+    end_with_parent()
     try:
         training = _open(start)
         _send(link, training, dict(training.fingerprint) if start.rank.first else None)
@@ -111,13 +112,6 @@ def serve(link: Connection, start: Start) -> None:
             link.send_bytes(pickle.dumps(Reply(error=failure, out_of_memory=memory_ran_out(error))))
         # Stay alive until the parent has stopped the others, which would report lost connections.
         _call(link)
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _open(start: Start) -> Training:

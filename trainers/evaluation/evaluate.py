@@ -4,6 +4,7 @@ Per-example values are rounded to the float32 that ``Predictions`` stores and re
 computed again from stored predictions agrees with the one reported here.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from search_spaces.metric_names import RAW, SCORES, metric_name
 from trainers.reports import Predictions
-from trainers.task import Split
+from trainers.task import Examples, Split
 
 MAX_BATCH = 2048
 ECE_BINS = 15
@@ -70,13 +71,18 @@ def evaluated_together(batch_size: int, device: torch.device) -> int:
     return MAX_BATCH if device.type == "cpu" else min(MAX_BATCH, batch_size)
 
 
-def logits(model: nn.Module, split: Split, batch_size: int = MAX_BATCH) -> Tensor:
+def evaluation_batches(split: Examples, batch_size: int = MAX_BATCH) -> Iterator[Split]:
+    """Return the batches of an evaluation of a split, in its order."""
+    return split.in_order(min(batch_size, split.evaluation_batch))
+
+
+def logits(model: nn.Module, split: Examples, batch_size: int = MAX_BATCH) -> Tensor:
     """Run a classifier on a split in eval mode and restore its mode.
 
     Args:
         model: Model that maps inputs ``(n, ...)`` to logits ``(n, classes)``.
-        split: Inputs ``(n, ...)`` and targets ``(n,)``, on the model's device.
-        batch_size: Number of examples per forward pass.
+        split: Examples, on the model's device or loaded to it.
+        batch_size: Largest number of examples per forward pass.
 
     Returns:
         Logits ``(n, classes)`` in the type that the model returns.
@@ -85,7 +91,7 @@ def logits(model: nn.Module, split: Split, batch_size: int = MAX_BATCH) -> Tenso
     model.eval()
     try:
         with torch.inference_mode():
-            return torch.cat([model(inputs) for inputs in torch.split(split.inputs, batch_size)])
+            return torch.cat([model(batch.inputs) for batch in evaluation_batches(split, batch_size)])
     finally:
         model.train(was_training)
 

@@ -9,17 +9,18 @@ from torch.nn import functional
 from search_spaces.errors import UsageError
 from search_spaces.recipe.recipe import Signals
 from trainers.evaluation.evaluate import MAX_BATCH
-from trainers.task import Split, describe_tensor
+from trainers.nested import Inputs, describe_inputs
+from trainers.task import Split
 
 
-def check_fgsm(signals: Signals, inputs: Tensor) -> None:
+def check_fgsm(signals: Signals, inputs: Inputs) -> None:
     """Check that the inputs can be perturbed.
 
     Raises:
         UsageError: The inputs are integers, such as word ids.
     """
-    if signals.fgsm and not inputs.is_floating_point():
-        raise UsageError(f"signals.fgsm needs float inputs, found inputs {describe_tensor(inputs)}; set it to []")
+    if signals.fgsm and not (isinstance(inputs, Tensor) and inputs.is_floating_point()):
+        raise UsageError(f"signals.fgsm needs float inputs, found inputs {describe_inputs(inputs)}; set it to []")
 
 
 def gradient_signs(model: nn.Module, split: Split, batch_size: int = MAX_BATCH) -> Tensor:

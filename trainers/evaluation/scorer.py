@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from search_spaces import metric_names
@@ -17,14 +18,14 @@ from search_spaces.recipe.recipe import Recipe
 from search_spaces.recipe.reported import LOSS
 from trainers.compute.batch_norm import recompute_statistics
 from trainers.compute.precision import Arithmetic
-from trainers.evaluation.evaluate import Evaluation, evaluated_together, per_example
+from trainers.evaluation.evaluate import Evaluation, evaluated_together, evaluation_batches, logits, per_example
 from trainers.evaluation.fgsm import gradient_signs
 from trainers.evaluation.pruning import pruned_copy
-from trainers.evaluation.split_scores import SplitScores, score_split
+from trainers.evaluation.split_scores import SplitScores, score_outputs, score_split
 from trainers.evaluation.temperature import fit_temperature
 from trainers.objective import Objective
 from trainers.reports import Predictions
-from trainers.task import Data, Split, evenly_spaced
+from trainers.task import Data, Examples, Split
 
 MIN_CALIBRATION = 10
 # Finite replacement for a logit of minus infinity, which excludes a class at every temperature.
@@ -68,7 +69,7 @@ class Scorer:
         self._arithmetic = arithmetic
         self._data = data
         self._objective = objective
-        self._at_once = evaluated_together(self._batch_size, data.val.targets.device)
+        self._at_once = evaluated_together(self._batch_size, data.val.device)
 
     def score(self, weights: str, model: nn.Module) -> ScoredWeights:
         """Evaluate a model on ``val``."""
@@ -80,7 +81,7 @@ class Scorer:
         for one in scored:
             metrics |= one.val.metrics("val", one.weights)
         if self._signals.train_rescored:
-            train = evenly_spaced(self._data.train, len(self._data.val))  # the same examples in every epoch
+            train = self._data.train.evenly_spaced(self._data.val.examples)  # the same examples in every epoch
             name = "nll" if self._objective.loss is None else LOSS
             metrics[f"train/{name}_eval"] = self._evaluate(scored[0].model, train)[1].loss
         return metrics
@@ -100,7 +101,7 @@ class Scorer:
         return metrics | self._pruned(scored[0].model) | self._attacked(scored[0].model), tuple(predictions)
 
     def _tested(
-        self, scored: ScoredWeights, test: Split, temperature: float
+        self, scored: ScoredWeights, test: Examples, temperature: float
     ) -> tuple[dict[str, float], list[Predictions]]:
         """Return the metrics and predictions on ``test``; of a classifier, also with the temperature."""
         outputs, scores = self._evaluate(scored.model, test)
@@ -133,7 +134,7 @@ class Scorer:
         for fraction in self._signals.pruning:
             sparse = pruned_copy(model, fraction)
             with self._arithmetic.evaluation():  # also of frozen parts, which are pruned as well
-                recompute_statistics(sparse, self._data.train.inputs, self._batch_size)
+                recompute_statistics(sparse, self._data.train, self._batch_size)
             for name, split in self._held_out():
                 metrics |= self._evaluate(sparse, split)[1].metrics(name, metric_names.pruned(fraction))
         return metrics
@@ -143,18 +144,25 @@ class Scorer:
         if not self._signals.fgsm:
             return metrics
         for name, split in self._held_out():
-            signs = gradient_signs(model, split, self._at_once)
-            for epsilon in self._signals.fgsm:
-                # Without autocast, like the gradient: rounding to bf16 would lose a small epsilon.
-                moved = Split(split.inputs + epsilon * signs, split.targets)
-                scores = score_split(model, moved, self._objective, batch_size=self._at_once)[1]
+            for epsilon, outputs in self._moved_outputs(model, split).items():
+                scores = score_outputs(outputs, split.targets, self._objective)
                 metrics |= scores.metrics(name, metric_names.fgsm(epsilon))
         return metrics
 
-    def _held_out(self) -> Iterable[tuple[str, Split]]:
+    def _moved_outputs(self, model: nn.Module, split: Examples) -> dict[float, Tensor]:
+        """Return the outputs on a split whose inputs are perturbed, for each size of the perturbation."""
+        found: dict[float, list[Tensor]] = {epsilon: [] for epsilon in self._signals.fgsm}
+        for batch in evaluation_batches(split, self._at_once):
+            signs = gradient_signs(model, batch, self._at_once)
+            for epsilon, outputs in found.items():
+                # Without autocast, like the gradient: rounding to bf16 would lose a small epsilon.
+                outputs.append(logits(model, Split(batch.inputs + epsilon * signs, batch.targets), self._at_once))
+        return {epsilon: torch.cat(outputs) for epsilon, outputs in found.items()}
+
+    def _held_out(self) -> Iterable[tuple[str, Examples]]:
         return ((name, split) for name, split in self._data.splits.items() if name != "train")
 
-    def _evaluate(self, model: nn.Module, split: Split) -> tuple[Tensor, SplitScores]:
+    def _evaluate(self, model: nn.Module, split: Examples) -> tuple[Tensor, SplitScores]:
         return score_split(model, split, self._objective, self._arithmetic.evaluation(), self._at_once)
 
 

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from search_spaces.metric_names import RAW, metric_name
 from search_spaces.recipe.reported import LOSS
-from trainers.evaluation.evaluate import MAX_BATCH, Evaluation, logits, per_example
+from trainers.evaluation.evaluate import MAX_BATCH, Evaluation, evaluation_batches, logits, per_example
 from trainers.objective import Objective
 from trainers.reports import Predictions
-from trainers.task import Split
+from trainers.task import Examples
 
 OWN_BATCH = 256
 """Number of examples in a batch whose own loss is computed: outputs such as logits at every position are large."""
@@ -48,7 +48,7 @@ class SplitScores(NamedTuple):
 
 def score_split(
     model: nn.Module,
-    split: Split,
+    split: Examples,
     objective: Objective,
     precision: AbstractContextManager[object] | None = None,
     batch_size: int = MAX_BATCH,
@@ -57,7 +57,7 @@ def score_split(
 
     Args:
         model: Model with the weights.
-        split: Examples on the model's device.
+        split: Examples on the model's device, or loaded to it.
         objective: Loss and metrics of the task.
         precision: Context of the forward pass; the loss is computed outside of it.
         batch_size: Number of examples per forward pass; at most 256 if the task has a loss of its own.
@@ -66,31 +66,48 @@ def score_split(
         The outputs ``(n, ...)``, and the scores. Outputs that nothing else needs are not kept; these are ``(0,)``.
     """
     outputs, loss = _run(model, split, objective, precision or nullcontext(), batch_size)
+    return outputs, _scores(outputs, split.targets, objective, loss)
+
+
+def score_outputs(outputs: Tensor, targets: Tensor, objective: Objective) -> SplitScores:
+    """Score the outputs ``(n, ...)`` on a whole split against its targets ``(n, ...)``."""
+    loss = None
+    if objective.loss is not None:
+        parts = zip(torch.split(outputs, OWN_BATCH), torch.split(targets, OWN_BATCH), strict=True)
+        with torch.inference_mode():
+            loss = sum(_summed(objective, _plain(part), of_part) for part, of_part in parts) / len(targets)
+    return _scores(outputs, targets, objective, loss)
+
+
+def _scores(outputs: Tensor, targets: Tensor, objective: Objective, loss: float | None) -> SplitScores:
     own: dict[str, float] = {} if loss is None else {LOSS: loss}
     with torch.inference_mode():
-        own |= objective.own_metrics(_plain(outputs), split.targets)
-    evaluation = None if objective.classes is None else per_example(outputs, split.targets)
-    return outputs, SplitScores(evaluation, own)
+        own |= objective.own_metrics(_plain(outputs), targets)
+    return SplitScores(None if objective.classes is None else per_example(outputs, targets), own)
 
 
 def _run(
-    model: nn.Module, split: Split, objective: Objective, precision: AbstractContextManager[object], batch_size: int
+    model: nn.Module,
+    split: Examples,
+    objective: Objective,
+    precision: AbstractContextManager[object],
+    batch_size: int,
 ) -> tuple[Tensor, float | None]:
     """Return the outputs on a split, and the mean of the task's own loss if it has one."""
     if objective.loss is None:
         with precision:
             return logits(model, split, batch_size), None
     size = min(OWN_BATCH, batch_size)
-    kept, total = [], 0.0
-    for start in range(0, len(split), size):
-        batch = split.take(torch.arange(start, min(start + size, len(split)), device=split.targets.device))
+    kept, total, count = [], 0.0, 0
+    for batch in evaluation_batches(split, size):
         with precision:
-            outputs = logits(model, batch)
+            outputs = logits(model, batch, size)
         with torch.inference_mode():
             total += _summed(objective, _plain(outputs), batch.targets)
+        count += len(batch)
         if objective.classes is not None or objective.metrics is not None:
             kept.append(outputs)
-    return torch.cat(kept) if kept else torch.empty(0), total / len(split)
+    return torch.cat(kept) if kept else torch.empty(0), total / count
 
 
 def _summed(objective: Objective, outputs: Tensor, targets: Tensor) -> float:

@@ -9,22 +9,23 @@ from torch import Tensor
 from search_spaces.errors import UsageError
 from search_spaces.recipe.recipe import Regularization
 from search_spaces.seeds import derive_seed
+from trainers.nested import Inputs, describe_inputs
 from trainers.objective import Augment, Objective
 from trainers.seeding import stream
-from trainers.task import Split, describe_tensor
+from trainers.task import Split
 
 
 class Mixed(NamedTuple):
     """A batch after mixing.
 
     Attributes:
-        inputs: Mixed inputs, ``(n, ...)``.
+        inputs: Mixed inputs, ``(n, ...)``; nested inputs are never mixed.
         targets: Targets of the examples, ``(n, ...)``.
         others: Targets of the examples mixed into them, ``(n, ...)``.
         share: Weight of the original example, in ``[0, 1]``.
     """
 
-    inputs: Tensor
+    inputs: Inputs
     targets: Tensor
     others: Tensor
     share: float
@@ -109,16 +110,17 @@ class Augmentation:
         return Split(*self._augment(batch.inputs, batch.targets, stream(self._seed, "transform", *place)))
 
 
-def check_mixing(regularization: Regularization, inputs: Tensor) -> None:
+def check_mixing(regularization: Regularization, inputs: Inputs) -> None:
     """Check that the inputs can be mixed.
 
     Raises:
         UsageError: Mixup is used with integer inputs, such as word ids, or CutMix without images or signals.
     """
-    found = f"found inputs {describe_tensor(inputs)}"
-    if regularization.mixup > 0 and not inputs.is_floating_point():
+    found = f"found inputs {describe_inputs(inputs)}"
+    floating = isinstance(inputs, Tensor) and inputs.is_floating_point()
+    if regularization.mixup > 0 and not floating:
         raise UsageError(f"regularization.mixup needs float inputs, {found}; set it to 0")
-    if regularization.cutmix > 0 and not (inputs.is_floating_point() and 2 <= inputs.ndim <= 4):
+    if regularization.cutmix > 0 and not (floating and 2 <= inputs.ndim <= 4):
         raise UsageError(f"regularization.cutmix needs signals (n, c, l) or images (n, c, h, w), {found}; set it to 0")
 
 

@@ -1,10 +1,13 @@
 """One pass through the training examples, which may last longer or shorter than the interval between two reports."""
 
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from torch import Tensor
 
 from trainers.loop.augmentation import Mixing
+from trainers.task import EpochSteps, MicroBatch
 
 
 class DataPass:
@@ -12,7 +15,7 @@ class DataPass:
 
     Args:
         index: Index of the pass, from 0; with the seed, it determines the order, the dropout and the mixing.
-        steps: Micro-batches of every optimizer step of the pass: indices into ``train``.
+        steps: Optimizer steps of the pass, with their micro-batches.
         mixing: Mixing of the pass.
 
     Attributes:
@@ -20,21 +23,24 @@ class DataPass:
         generators: States of torch's global generators after the last step; empty before the first one.
     """
 
-    def __init__(self, index: int, steps: list[list[Tensor]], mixing: Mixing) -> None:
+    def __init__(self, index: int, steps: EpochSteps, mixing: Mixing) -> None:
         self.index = index
         self.mixing = mixing
         self.done = 0
         self.generators: list[Tensor] = []
         self._steps = steps
+        self._following: Iterator[Sequence[MicroBatch]] | None = None  # once they are needed, after `done`
 
     @property
     def complete(self) -> bool:
         """Whether all steps of the pass are done."""
         return self.done == len(self._steps)
 
-    def next_steps(self, steps: int) -> list[list[Tensor]]:
+    def next_steps(self, steps: int) -> Iterator[Sequence[MicroBatch]]:
         """Return the micro-batches of at most ``steps`` steps after those done."""
-        return self._steps[self.done : self.done + steps]
+        if self._following is None:
+            self._following = self._steps.after(self.done)
+        return itertools.islice(self._following, min(steps, len(self._steps) - self.done))
 
     def of_this_rank(self) -> list[Tensor]:
         """Return the part of a snapshot that differs between ranks."""

@@ -4,12 +4,14 @@ import hashlib
 import itertools
 import math
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
 
-from trainers.task import Data
+from trainers.data.checks import read_some
+from trainers.nested import leaves
+from trainers.task import Data, Examples, Split
 
 DIGEST_BYTES = 16
 _MOST_VALUES = 4096
@@ -24,26 +26,42 @@ def fingerprint(model: nn.Module, order: Tensor, data: Data) -> dict[str, str]:
         data: Splits of the task.
 
     Returns:
-        ``weights`` (all parameters and buffers by name), ``order``, and ``split`` (the targets of each split).
+        ``weights`` (all parameters and buffers by name), ``order``, and ``split`` (the targets of each split; of one
+        that is loaded, its size and the targets of some examples).
     """
     state = itertools.chain(model.named_parameters(remove_duplicate=False), model.named_buffers(remove_duplicate=False))
     return {
         "weights": _digest(sorted(state, key=operator.itemgetter(0))),
         "order": _digest([("order", order)]),
-        "split": _digest((name, split.targets) for name, split in data.splits.items()),
+        "split": _digest(
+            (f"{name}{size}", found.targets) for name, split in data.splits.items() for size, found in [_read(split)]
+        ),
     }
 
 
 def data_digests(data: Data) -> dict[str, str]:
     """Return the hex digest of each split by name: all targets, and about 4000 evenly spaced values of the inputs.
 
+    Of a split that is loaded batch by batch, the size and 32 evenly spaced items are read; of an iterable, the number
+    of batches and the first one.
+
     Floating-point inputs are rounded to about one standard deviation, so the last digits of another processor do not
     change the digest.
     """
-    return {
-        name: _digest([("targets", split.targets), (f"inputs {tuple(split.inputs.shape)}", _values(split.inputs))])
-        for name, split in data.splits.items()
-    }
+    return {name: _digest(_described(*_read(split))) for name, split in data.splits.items()}
+
+
+def _read(split: Examples) -> tuple[str, Split]:
+    """Return what a digest is computed of, and the size of a split of which that is a part."""
+    if isinstance(split, Split):
+        return "", split
+    return f" of {split.examples}", read_some(split)
+
+
+def _described(size: str, split: Split) -> Iterator[tuple[str, Tensor]]:
+    yield f"targets{size}", split.targets
+    for where, tensor in leaves(split.inputs):
+        yield f"inputs{where} {tuple(tensor.shape)}", _values(tensor)
 
 
 def _values(inputs: Tensor) -> Tensor:

@@ -27,10 +27,11 @@ from search_spaces.recipe.averaging import NoAverage
 from search_spaces.recipe.recipe import Recipe
 from search_spaces.seeds import derive_seed
 from trainers.compute.batch_norm import recompute_statistics
-from trainers.compute.batches import check_batches, needs_two, split_steps
+from trainers.compute.batches import check_batches, needs_two
 from trainers.compute.memory import cpu_copy, peak_memory, reset_peak_memory, wait_for
 from trainers.compute.precision import Arithmetic, check_precision, choose_device, gpu_record
 from trainers.compute.rank import ALONE, Rank
+from trainers.data.checks import check_processes
 from trainers.evaluation.fgsm import check_fgsm
 from trainers.evaluation.scorer import ScoredWeights, Scorer
 from trainers.lazy_layers import initialize_lazy_layers
@@ -43,12 +44,13 @@ from trainers.loop.gradient_stats import GradientStats, clip_gradients
 from trainers.loop.patience import Stopper
 from trainers.loop.stepper import Stepper
 from trainers.loop.weight_averaging import Average
+from trainers.nested import first
 from trainers.objective import objective_of
 from trainers.optim.layer_groups import training_mode
 from trainers.optim.modes import eval_mode, train_mode
 from trainers.reports import EpochReport, Predictions
-from trainers.seeding import data_order, generator_states, global_stream, restore_generators, seed_for
-from trainers.task import Task
+from trainers.seeding import generator_states, global_stream, restore_generators, seed_for
+from trainers.task import EpochPlan, EpochSteps, MicroBatch, Task
 
 
 class Training(Advancing):
@@ -81,20 +83,22 @@ class Training(Advancing):
         self._objective.check_recipe(recipe)
         self._augment = Augmentation(self._objective.augment, seed)
         self._data = task.data(seed_for(task, derive_seed(seed, "split"))).to(self._device)
-        check_mixing(recipe.regularization, self._data.train.inputs)
-        check_fgsm(recipe.signals, self._data.train.inputs)
+        check_processes(self._data.train, rank.count)
+        inputs = self._data.train.sample(2).inputs
+        check_mixing(recipe.regularization, inputs)
+        check_fgsm(recipe.signals, inputs)
         with global_stream(seed, "init"):
             self.model = task.model(recipe)
-            initialize_lazy_layers(self.model, self._data.train.inputs)
+            initialize_lazy_layers(self.model, inputs)
             self.model.to(self._device)
-        self._fingerprint = fingerprint(self.model, data_order(len(self._data.train), seed), self._data)
+        self._fingerprint = fingerprint(self.model, self._data.train.order(seed), self._data)
         self._fingerprint |= gpu_record(self._device)
         if recipe.model.sync_batch_norm:
             self.model = rank.with_sync_batch_norm(self.model, self._device)
 
-        check_batches(self.model, self._data.train.inputs, recipe)
+        check_batches(self.model, inputs, recipe)
         self._at_least_two = needs_two(self.model, recipe.groups.frozen)
-        self._steps_per_epoch = len(self._steps(torch.arange(len(self._data.train))))
+        self._steps_per_epoch = len(self._steps(0))
 
         self._in_steps = recipe.budget.unit == "step"
         self._total_steps = recipe.budget.length * self._steps_per_unit
@@ -152,6 +156,8 @@ class Training(Advancing):
             with self._dropout(data_pass):
                 metrics, predictions = self._complete(progress, started - progress.seconds)
         self._progress = None
+        if self.finished:
+            self._data.close()
         metrics["train/seconds"] = seconds = time.perf_counter() - started + progress.seconds
         return EpochReport(self._epoch, metrics, seconds, predictions)
 
@@ -163,9 +169,8 @@ class Training(Advancing):
 
     def _new_pass(self, index: int) -> DataPass:
         """Return the start of a pass through the data."""
-        order = data_order(len(self._data.train), self._seed, index)
         mixing = Mixing(self._recipe.regularization, self._seed, index)
-        return DataPass(index, self._steps(order.to(self._device)), mixing)
+        return DataPass(index, self._steps(index), mixing)
 
     @property
     def _steps_per_unit(self) -> int:
@@ -209,7 +214,7 @@ class Training(Advancing):
             progress.learning_rate = self._stepper.prepare(steps_done, constant)
             optimizer = self._stepper.optimizer  # it may have been switched
             progress.losses.append(self._backward(micro_batches, data_pass))
-            progress.examples += sum(map(len, micro_batches))
+            progress.examples += sum(part.size for part in micro_batches)
             self._arithmetic.unscale(optimizer)
             clip_gradients(self._parameters, self._recipe.regularization, progress.stats.gradient())
             with progress.stats.update(progress.done):
@@ -250,14 +255,16 @@ class Training(Advancing):
         progress.measure_peak(peak_memory(self._device))
         return metrics | progress.peak_memory
 
-    def _steps(self, examples: Tensor) -> list[list[Tensor]]:
-        return split_steps(examples, self._recipe.budget, self._at_least_two)
+    def _steps(self, index: int) -> EpochSteps:
+        """Return the optimizer steps of a pass through the data."""
+        budget, owns = self._recipe.budget, self._rank.owns
+        return self._data.train.epoch_steps(EpochPlan(budget, self._seed, index, self._at_least_two, owns))
 
-    def _backward(self, parts: Sequence[Tensor], data_pass: DataPass) -> Tensor:
+    def _backward(self, parts: Sequence[MicroBatch], data_pass: DataPass) -> Tensor:
         """Accumulate the gradient of the mean loss of one step, micro-batch by micro-batch.
 
         Args:
-            parts: Micro-batches of the step: indices into ``train``, ``(n,)``.
+            parts: Micro-batches of the step.
             data_pass: The pass so far, which has its mixing.
 
         Returns:
@@ -266,10 +273,12 @@ class Training(Advancing):
         total = torch.zeros((), device=self._device)
         # The size of the step, not the number of micro-batches, since the last one may be smaller. Averaging over the
         # ranks divides by their number once more.
-        divisor = sum(map(len, parts)) / self._rank.count
-        for number, indices in enumerate(parts):
+        divisor = sum(part.size for part in parts) / self._rank.count
+        for number, part in enumerate(parts):
             # Every rank draws the mixing of all micro-batches, so that they are mixed as in a single process.
-            examples = self._augment(self._data.train.take(indices), data_pass.index, data_pass.done, number)
+            examples = part.load()
+            if self._rank.owns(number):
+                examples = self._augment(examples, data_pass.index, data_pass.done, number)
             batch = data_pass.mixing(examples)
             if self._rank.owns(number):
                 with self._rank.gradient_sync(self._forward, number, len(parts)):
@@ -277,9 +286,10 @@ class Training(Advancing):
         if self._rank.idle_in_last_round(len(parts)):
             # DDP waits for a backward pass in every rank; this one contributes no gradient. It has no examples with
             # synchronised BatchNorm, which would count them and allows an empty batch; other layers may not.
-            count = 0 if self._recipe.model.sync_batch_norm else len(parts[0])
-            spare = self._data.train.take(parts[0][:count])
-            self._add_gradient(Mixed(spare.inputs, spare.targets, spare.targets, 1.0), math.inf)
+            count = 0 if self._recipe.model.sync_batch_norm else parts[0].size
+            spare = self._data.train.sample(max(1, count))
+            targets = spare.targets[:count]
+            self._add_gradient(Mixed(first(spare.inputs, count), targets, targets, 1.0), math.inf)
         return total
 
     def _add_gradient(self, batch: Mixed, divisor: float) -> Tensor:
@@ -294,7 +304,7 @@ class Training(Advancing):
         train, recipe = self._data.train, self._recipe
         with self._arithmetic.evaluation():
             if self._stepper.evaluates_other_weights:
-                recompute_statistics(self.model, train.inputs, recipe.budget.batch_size, recipe.groups.frozen)
+                recompute_statistics(self.model, train, recipe.budget.batch_size, recipe.groups.frozen)
             self._rank.broadcast_buffers(self.model)
             if self._average:
                 self._average.after_report(self.model, self._reports, self._epoch * self._steps_per_unit, train)
@@ -366,4 +376,5 @@ class Training(Advancing):
             raise CheckpointError(f"not a checkpoint of this training: {error}") from error
 
     def close(self) -> None:
-        """Do nothing: a training in this process has nothing to release."""
+        """End the processes that load the data."""
+        self._data.close()

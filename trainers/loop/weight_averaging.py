@@ -12,7 +12,7 @@ from search_spaces.recipe.recipe import Recipe
 from trainers.compute.batch_norm import recompute_statistics
 from trainers.compute.memory import cpu_copy, flatten_recurrent
 from trainers.optim.schedules import first_step
-from trainers.task import Split
+from trainers.task import Examples
 
 
 class Average:
@@ -78,7 +78,7 @@ class Average:
         for averaged, current in zip(self._averaged.module.buffers(), model.buffers(), strict=True):
             averaged.copy_(current)
 
-    def after_report(self, model: nn.Module, reports: int, steps: int, train: Split) -> None:
+    def after_report(self, model: nn.Module, reports: int, steps: int, train: Examples) -> None:
         """Update the average with the weights after a number of reports (one per epoch) and optimizer steps."""
         match self._averaging:
             case SWA() as swa if reports > swa.first(self._budget.reports):
@@ -87,7 +87,7 @@ class Average:
                 pass  # updated at every step
             case _:
                 return
-        recompute_statistics(self._averaged.module, train.inputs, self._budget.batch_size, self._frozen)
+        recompute_statistics(self._averaged.module, train, self._budget.batch_size, self._frozen)
 
     def after_validation(self, model: nn.Module, loss: float) -> None:
         """Keep the weights of an epoch if their validation loss is the lowest so far (of equal losses, the first)."""

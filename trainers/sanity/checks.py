@@ -17,7 +17,6 @@ from torch.nn import functional
 from search_spaces.recipe.optimizers import AdamW
 from search_spaces.recipe.recipe import Budget, Recipe, Regularization
 from trainers.check import Check, Outcome, failed, passed, warned
-from trainers.compute.batches import split_batches
 from trainers.compute.memory import peak_memory, reset_peak_memory
 from trainers.evaluation.evaluate import evaluated_together, logits, per_example
 from trainers.objective import Objective
@@ -33,8 +32,7 @@ from trainers.sanity.thresholds import (
     check_learning,
     check_learning_rate,
 )
-from trainers.seeding import data_order
-from trainers.task import Data, Split, Task, evenly_spaced
+from trainers.task import Data, Examples, Split, Task
 
 OVERFIT_EXAMPLES = 16
 """Number of examples to overfit. 16 points in more than 16 dimensions are separable even for a linear model."""
@@ -65,6 +63,13 @@ def check_task(task: Task, recipe: Recipe, seed: int) -> Iterator[Check]:
         UsageError: This machine cannot train this recipe.
     """
     data = probe_data(recipe, task, seed)
+    try:
+        yield from _checks(task, recipe, data, seed)
+    finally:
+        data.close()
+
+
+def _checks(task: Task, recipe: Recipe, data: Data, seed: int) -> Iterator[Check]:
     overfit = _overfit(task, recipe, data, seed)
     yield overfit
     yield _initial_loss(task, recipe, data, seed)
@@ -78,8 +83,7 @@ def check_task(task: Task, recipe: Recipe, seed: int) -> Iterator[Check]:
 
 def _overfit(task: Task, recipe: Recipe, data: Data, seed: int) -> Check:
     name = "overfit one batch"
-    order = data_order(len(data.train), seed)[:OVERFIT_EXAMPLES]
-    batch = data.train.take(order.to(data.train.targets.device))
+    batch = data.train.draw(OVERFIT_EXAMPLES, seed)
     attempt = _overfit_batch(task, recipe, batch, seed)
     if attempt.done:
         return passed(name, f"{attempt} at optimizer.lr {rate_text(recipe.optimizer.lr)}")
@@ -144,16 +148,16 @@ def _overfit_batch(task: Task, recipe: Recipe, batch: Split, seed: int) -> _Atte
 def _initial_loss(task: Task, recipe: Recipe, data: Data, seed: int) -> Check:
     probe = Probe(recipe, task, data, seed, dropout=False)
     probe.training_mode()  # in eval mode, BatchNorm would use statistics of no data
-    sample = evenly_spaced(data.train, INITIAL_EXAMPLES)
+    sample = data.train.evenly_spaced(INITIAL_EXAMPLES)
     with torch.inference_mode():
-        batches = split_batches(sample.inputs, recipe.budget.batch_size, probe.at_least_two)
-        found = torch.cat([probe.arithmetic.forward(probe.model, part) for part in batches])
+        batches = sample.in_order(recipe.budget.batch_size, probe.at_least_two)
+        found = torch.cat([probe.arithmetic.forward(probe.model, part.inputs) for part in batches])
     classes = probe.objective.classes
     if classes is None or probe.objective.loss is not None:
         return check_finite_loss(_values(probe.objective, found, sample.targets).mean().item())
     loss = functional.cross_entropy(found.double(), sample.targets).item()
     accuracy = (found.argmax(dim=1) == sample.targets).double().mean().item()
-    return check_initial_loss(loss, accuracy, len(sample), classes)
+    return check_initial_loss(loss, accuracy, len(found), classes)
 
 
 def _values(objective: Objective, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -192,7 +196,7 @@ def _short_trainings(
     task: Task, recipe: Recipe, data: Data, seed: int, suggestion: Suggestion | None
 ) -> _ShortTrainings:
     trainings: list[ShortTraining | ShortDescent] = []
-    reset_peak_memory(data.train.targets.device)
+    reset_peak_memory(data.train.device)
     samples = train_seconds = val_seconds = 0.0
     for rate in (recipe.optimizer.lr, *([suggestion.lr] if suggestion else [])):
         probe = Probe(recipe, task, data, seed)
@@ -202,11 +206,11 @@ def _short_trainings(
         middle = time.perf_counter()
         trainings.append(_descent(probe, rate, steps, before) if before else _evaluate(probe, rate, steps))
         train_seconds += middle - began
-        samples += steps * len(data.train) / probe.steps_per_epoch
+        samples += steps * data.train.examples / probe.steps_per_epoch
         val_seconds = time.perf_counter() - middle
         if trainings[-1].learned:
             break
-    memory = peak_memory(data.train.targets.device).get("train/peak_memory", float(psutil.Process().memory_info().rss))
+    memory = peak_memory(data.train.device).get("train/peak_memory", float(psutil.Process().memory_info().rss))
     return _ShortTrainings(trainings, samples / train_seconds, val_seconds, memory)
 
 
@@ -222,17 +226,17 @@ def _stop_after(seconds: float) -> Callable[[Sequence[float]], bool]:
     return lambda losses: time.perf_counter() > end or not math.isfinite(losses[-1])
 
 
-def _scored(probe: Probe) -> tuple[Split, Split]:
+def _scored(probe: Probe) -> tuple[Examples, Examples]:
     """Return examples of `val` and as many of `train`, on which a short training is evaluated."""
-    val = evenly_spaced(probe.data.val, SCORED_EXAMPLES)
-    return val, evenly_spaced(probe.data.train, len(val))
+    val = probe.data.val.evenly_spaced(SCORED_EXAMPLES)
+    return val, probe.data.train.evenly_spaced(val.examples)
 
 
 def _own_losses(probe: Probe) -> tuple[Tensor, Tensor] | None:
     """Return the values of the task's own loss on `val` and on `train`; None without a loss of its own."""
     if probe.objective.loss is None:
         return None
-    at_once = evaluated_together(probe.recipe.budget.batch_size, probe.data.val.targets.device)
+    at_once = evaluated_together(probe.recipe.budget.batch_size, probe.data.val.device)
     with probe.arithmetic.evaluation():
         outputs = [(logits(probe.model, split, at_once), split.targets) for split in _scored(probe)]
     val, train = (_values(probe.objective, found.float(), targets) for found, targets in outputs)
@@ -258,10 +262,12 @@ def _evaluate(probe: Probe, rate: float, steps: int) -> ShortTraining:
     """Evaluate a short training on `val` and on the same number of examples of `train`."""
     val, train = _scored(probe)
     probe.update_statistics()
-    at_once = evaluated_together(probe.recipe.budget.batch_size, val.targets.device)
+    at_once = evaluated_together(probe.recipe.budget.batch_size, val.device)
     with probe.arithmetic.evaluation():
         on_val, on_train = (per_example(logits(probe.model, split, at_once), split.targets) for split in (val, train))
-    counts = torch.bincount(probe.data.train.targets).double()
+    # A split that is loaded batch by batch is not loaded as a whole for its targets.
+    known = probe.data.train if isinstance(probe.data.train, Split) else train
+    counts = torch.bincount(known.targets).double()
     # One more example per class, so that the loss of a class that only val has is finite.
     shares = functional.pad(counts, (0, max(0, int(val.targets.max()) + 1 - len(counts)))) + 1.0
     prior = -(shares / shares.sum()).log()[val.targets]
@@ -273,10 +279,10 @@ def _evaluate(probe: Probe, rate: float, steps: int) -> ShortTraining:
         accuracy=_share(on_val.predicted == on_val.label),
         train_accuracy=_share(on_train.predicted == on_train.label),
         gain=gain.mean().item(),
-        gain_error=(gain.std() / math.sqrt(len(val))).item(),
+        gain_error=(gain.std() / math.sqrt(len(val.targets))).item(),
         majority=_share(val.targets == frequent),
         train_majority=_share(train.targets == frequent),
-        examples=len(val),
+        examples=len(val.targets),
     )
 
 
@@ -285,14 +291,14 @@ def _share(which: Tensor) -> float:
 
 
 def _throughput(recipe: Recipe, data: Data, short: _ShortTrainings) -> Check:
-    device = data.train.targets.device
-    epoch = len(data.train) / short.samples_per_second + short.val_seconds
+    device = data.train.device
+    epoch = data.train.examples / short.samples_per_second + short.val_seconds
     cuda = device.type == "cuda"
     total = torch.cuda.get_device_properties(device).total_memory if cuda else psutil.virtual_memory().total
     used = short.memory / total
     evidence = (
         f"{short.samples_per_second:,.0f} samples/s on {'CUDA' if cuda else _threads()}, {_duration(epoch)} per epoch,"
-        f" {_duration(_run_seconds(recipe.budget, len(data.train), short))} per run of {recipe.budget.text};"
+        f" {_duration(_run_seconds(recipe.budget, data.train.examples, short))} per run of {recipe.budget.text};"
         f" {short.memory / 2**20:,.0f} MiB of memory"
     )
     if used > MEMORY_LIMIT:

@@ -24,7 +24,11 @@ def find_lr(task: Task, recipe: Recipe, seed: int, steps: int = STEPS, name: str
     Raises:
         UsageError: This machine cannot train this recipe.
     """
-    return scan(task, recipe, probe_data(recipe, task, seed), seed, steps, name)
+    data = probe_data(recipe, task, seed)
+    try:
+        return scan(task, recipe, data, seed, steps, name)
+    finally:
+        data.close()
 
 
 def scan(task: Task, recipe: Recipe, data: Data, seed: int, steps: int = STEPS, name: str = "") -> LrScan:

@@ -7,13 +7,13 @@ schedules, the optimizer switch, averaging and early stopping.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from search_spaces.recipe.recipe import Recipe
 from search_spaces.recipe.schedules import Constant, WeightDecaySchedule
 from search_spaces.seeds import derive_seed
 from trainers.compute.batch_norm import recompute_statistics
-from trainers.compute.batches import check_batches, needs_two, split_steps
+from trainers.compute.batches import check_batches, needs_two
 from trainers.compute.precision import Arithmetic, check_precision, choose_device
 from trainers.compute.rank import ALONE, Rank
 from trainers.lazy_layers import initialize_lazy_layers
@@ -24,8 +24,8 @@ from trainers.objective import objective_of
 from trainers.optim.layer_groups import training_mode
 from trainers.optim.modes import eval_mode, train_mode
 from trainers.optim.schedules import batch_factor
-from trainers.seeding import data_order, global_stream, seed_for
-from trainers.task import Data, Task
+from trainers.seeding import global_stream, seed_for
+from trainers.task import Data, EpochPlan, EpochSteps, Task
 
 Stop = Callable[[Sequence[float]], bool]
 """Called after every step with the losses so far; returns whether to stop."""
@@ -60,7 +60,7 @@ def probe_data(recipe: Recipe, task: Task, seed: int) -> Data:
     device = choose_device(recipe.precision, ALONE)
     check_precision(recipe.precision, device)
     data = task.data(seed_for(task, derive_seed(seed, "split"))).to(device)
-    check_mixing(recipe.regularization, data.train.inputs)
+    check_mixing(recipe.regularization, data.train.sample(2).inputs)
     return data
 
 
@@ -87,13 +87,13 @@ class Probe:
         self._dropout = dropout
         self.objective = objective_of(task)
         self._augment = Augmentation(self.objective.augment if dropout else None, seed)
-        device = data.train.targets.device
+        device = data.train.device
         self.arithmetic = Arithmetic(recipe.precision, device)
         with global_stream(seed, "init"):
             self.model = task.model(self.recipe)
-            initialize_lazy_layers(self.model, data.train.inputs)
+            initialize_lazy_layers(self.model, data.train.sample(2).inputs)
             self.model.to(device)
-        check_batches(self.model, data.train.inputs, recipe)
+        check_batches(self.model, data.train.sample(2).inputs, recipe)
         self._stepper = Stepper(self.recipe, self.model, total_steps=1)
         self.parameters = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
         self._scale = batch_factor(recipe.budget)
@@ -101,10 +101,10 @@ class Probe:
     @property
     def steps_per_epoch(self) -> int:
         """Number of optimizer steps per epoch."""
-        return len(self._steps(torch.arange(len(self.data.train))))
+        return len(self._steps())
 
-    def _steps(self, examples: Tensor) -> list[list[Tensor]]:
-        return split_steps(examples, self.recipe.budget, self.at_least_two)
+    def _steps(self) -> EpochSteps:
+        return self.data.train.epoch_steps(EpochPlan(self.recipe.budget, self._seed, self._epoch, self.at_least_two))
 
     @property
     def at_least_two(self) -> bool:
@@ -139,8 +139,8 @@ class Probe:
         """Recompute the BatchNorm statistics as after an epoch; call this before an evaluation."""
         if self._stepper.evaluates_other_weights:
             with self.arithmetic.autocast():
-                inputs, size = self.data.train.inputs, self.recipe.budget.batch_size
-                recompute_statistics(self.model, inputs, size, self.recipe.groups.frozen)
+                size = self.recipe.budget.batch_size
+                recompute_statistics(self.model, self.data.train, size, self.recipe.groups.frozen)
 
     def training_mode(self) -> None:
         """Put the model into training mode, with its dropout layers only if dropout is active."""
@@ -151,15 +151,14 @@ class Probe:
 
     def _batches(self) -> Iterator[list[Mixed]]:
         """Yield the micro-batches of each step, epoch after epoch, endlessly."""
-        train = self.data.train
         while True:
             torch.manual_seed(derive_seed(self._seed, "dropout", self._epoch))  # inside the global_stream of train()
-            order = data_order(len(train), self._seed, self._epoch)
             mixing = Mixing(self.recipe.regularization, self._seed, self._epoch)
-            epoch, self._epoch = self._epoch, self._epoch + 1
-            for step, parts in enumerate(self._steps(order.to(train.targets.device))):
-                taken = (self._augment(train.take(part), epoch, step, number) for number, part in enumerate(parts))
-                yield [mixing(batch) for batch in taken]
+            epoch, steps = self._epoch, self._steps()
+            self._epoch += 1
+            for step, parts in enumerate(steps.after(0)):
+                loaded = (self._augment(part.load(), epoch, step, number) for number, part in enumerate(parts))
+                yield [mixing(batch) for batch in loaded]
 
     def _step(self, micro_batches: Sequence[Mixed], rate: float, on_gradient: Callable[[], None] | None) -> float:
         self._stepper.prepare(0, rate)

@@ -17,7 +17,7 @@ from trainers.evaluation.pruning import pruned_copy
 from trainers.loop.training import Training
 from trainers.sanity.probe import Probe, probe_data
 from trainers.task_lookup import load_task
-from trainers.tasks import Data
+from trainers.tasks import Data, Split
 
 BASE = Recipe(optimizer=SGD(lr=0.1), schedule=Constant(), budget=Budget(epochs=3, batch_size=10))
 SLOW_OR_AVERAGED = {
@@ -31,6 +31,11 @@ SLOW_OR_AVERAGED = {
 def normed(self, recipe: Recipe) -> nn.Module:
     dropout = nn.Dropout(recipe.regularization.dropout)
     return nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), dropout, nn.Linear(8, 3))
+
+
+def split(inputs: torch.Tensor) -> Split:
+    """Return examples with these inputs."""
+    return Split(inputs, torch.zeros(len(inputs), dtype=torch.int64))
 
 
 @pytest.fixture
@@ -109,7 +114,7 @@ def test_a_model_without_batch_norm_is_not_run(blobs):
     calls = []
     model = blobs.model(BASE)
     model.register_forward_pre_hook(lambda *_: calls.append(1))
-    recompute_statistics(model, torch.zeros(9, 6), 3)
+    recompute_statistics(model, split(torch.zeros(9, 6)), 3)
     assert calls == []
 
 
@@ -119,7 +124,7 @@ def test_mode_momentum_and_random_streams_are_restored(norms):
     )
     model.eval()
     before = torch.get_rng_state()
-    recompute_statistics(model, torch.randn(20, 6, generator=torch.Generator().manual_seed(0)), 5)
+    recompute_statistics(model, split(torch.randn(20, 6, generator=torch.Generator().manual_seed(0))), 5)
     assert torch.equal(torch.get_rng_state(), before)
     assert model[1].momentum == 0.1
     assert not any(module.training for module in model.modules())
@@ -197,7 +202,7 @@ def test_statistics_of_instance_norm_are_the_means_over_all_batches(mixed):
     model, inputs = mixed
     with torch.no_grad():
         batches = [model.first(batch).reshape(-1, 2, 4) for batch in inputs.split(10)]
-    recompute_statistics(model, inputs, batch_size=10)
+    recompute_statistics(model, split(inputs), batch_size=10)
     means = torch.stack([batch.mean(2).mean(0) for batch in batches]).mean(0)
     variances = torch.stack([batch.var(2).mean(0) for batch in batches]).mean(0)
     torch.testing.assert_close(model.instances.running_mean, means)
@@ -209,6 +214,6 @@ def test_statistics_of_instance_norm_are_the_means_over_all_batches(mixed):
 @pytest.mark.parametrize("layer", ["without_momentum", "constant", "eval_only", "unused"])
 def test_layers_that_training_does_not_update_keep_their_statistics(mixed, layer):
     model, inputs = mixed
-    recompute_statistics(model, inputs, batch_size=10)
+    recompute_statistics(model, split(inputs), batch_size=10)
     kept = getattr(model, layer)
     assert kept.running_mean.tolist() == kept.running_var.tolist() == [0.25] * kept.num_features

@@ -391,3 +391,14 @@ def test_memory_that_runs_out_in_a_process_is_known_as_that(tmp_path: Path) -> N
     assert step.out_of_memory
     assert "out of memory on the device" in str(step.error)
     assert "Tried to allocate 20.00 GiB" in str(step.error)
+
+
+def test_a_dataset_with_workers_trains_as_in_a_single_process() -> None:
+    noise = "tests.trainers.data.loaded_tasks:Noise?workers=1"
+    recipe = SMALL.model_copy(update={"regularization": Regularization(mixup=0.4)})
+    alone = recipe.model_copy(update={"budget": recipe.budget.model_copy(update={"accumulation": 2})})
+    with closing(open_training(noise, alone, 3)) as training:
+        expected = [training.run_epoch().metrics["train/loss"] for _ in range(2)]  # type: ignore[attr-defined]
+    with closing(open_training(noise, recipe, 3, processes=2)) as training:
+        found = [training.run_epoch().metrics["train/loss"] for _ in range(2)]  # type: ignore[attr-defined]
+    assert found == pytest.approx(expected, rel=1e-5)
