@@ -67,7 +67,10 @@ BROKEN = [
     ({"goals": GOALS, "metrics": broken}, r"metrics\(outputs, targets\) failed: ValueError: my bug"),
     ({"goals": GOALS, "metrics": lambda o, t: {"mse": 1.0}}, r"the names of goals, \['mae'\]; found \['mse'\]"),
     ({"augment": broken}, r"augment\(inputs, targets, generator\) failed: ValueError: my bug"),
-    ({"augment": lambda i, t, g: i}, r"must return \(inputs, targets\) of 4 examples, tensors like its arguments; found Tensor"),
+    (
+        {"augment": lambda i, t, g: i},
+        r"must return \(inputs, targets\) of 4 examples, tensors like its arguments; found Tensor",
+    ),
     ({"augment": lambda i, t, g: (i[:2], t)}, r"found float32 \(2, 3\), float32 \(4, 1\)"),
     ({"augment": lambda i, t, g: (torch.randn_like(i), t)}, "every random number from generator; two calls .* differ"),
     ({"model": lambda recipe: nn.Flatten(0)}, "no parameter to train"),

@@ -19,7 +19,7 @@ from search_spaces.recipe.recipe import Budget, Recipe, Regularization
 from trainers.check import Check, Outcome, failed, passed, warned
 from trainers.compute.memory import peak_memory, reset_peak_memory
 from trainers.evaluation.evaluate import evaluated_together, logits, per_example
-from trainers.objective import Objective
+from trainers.objective import Objective, objective_of
 from trainers.sanity.lr_curve import Suggestion, rate_text
 from trainers.sanity.lr_finder import scan
 from trainers.sanity.probe import Probe, probe_data
@@ -87,17 +87,22 @@ def _overfit(task: Task, recipe: Recipe, data: Data, seed: int) -> Check:
     attempt = _overfit_batch(task, recipe, batch, seed)
     if attempt.done:
         return passed(name, f"{attempt} at optimizer.lr {rate_text(recipe.optimizer.lr)}")
+    learns = attempt.halved
     for rate in _FALLBACK_RATES:
         fallback = _overfit_batch(task, recipe.model_copy(update={"optimizer": AdamW(lr=rate)}), batch, seed)
+        learns = learns or fallback.halved
         if fallback.done:
             own = f"{attempt} at optimizer.lr {rate_text(recipe.optimizer.lr)}"
             evidence = f"{own}; with AdamW at {rate_text(rate)}, {fallback}"
             if attempt.halved:  # the model learns; the next checks are about its learning rate
                 return passed(name, evidence)
             return warned(name, evidence, "the model can, but not with this optimizer: change optimizer.lr, see below")
+    evidence = f"{attempt}, and AdamW at {' and '.join(map(rate_text, _FALLBACK_RATES))} is no better"
+    if learns and objective_of(task).loss is not None:  # the smallest value of a task's own loss is unknown
+        return warned(name, evidence, "the loss falls, but not to near zero: find out whether this model can reach it")
     return failed(
         name,
-        f"{attempt}, and AdamW at {' and '.join(map(rate_text, _FALLBACK_RATES))} is no better",
+        evidence,
         "check the path from the inputs to the outputs: a wrong scale, detached or frozen layers, an activation after"
         " the last layer, targets that the model cannot distinguish",
     )

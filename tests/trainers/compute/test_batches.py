@@ -138,4 +138,4 @@ def test_a_frozen_norm_needs_no_second_example(norms):
     frozen = recipe(1, groups=ParameterGroups(frozen=("1",)))
     assert Training(frozen, norms, 0).run_epoch().finite
     left_over = recipe(16, groups=ParameterGroups(frozen=("1",)))
-    assert len(Training(left_over, norms, 0)._steps()) == 5
+    assert len(Training(left_over, norms, 0)._steps(0)) == 5
