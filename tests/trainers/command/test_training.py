@@ -95,7 +95,6 @@ def test_a_program_may_count_from_0_and_add_to_an_earlier_step(opened: Open, rec
 
 def test_an_error_has_the_last_lines_of_the_output(opened: Open) -> None:
     training = opened("for i in $(seq 30); do echo line $i; done; echo step=1 loss=2; echo no memory >&2; exit 3")
-    assert training.advance(1) is not None
     with pytest.raises(RunError) as raised:
         reports(training)
     first, *lines = str(raised.value).splitlines()
