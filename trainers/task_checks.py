@@ -122,11 +122,12 @@ def check_loop(reference: str, loop: Loop, processes: int) -> None:
             f"task {reference}: a training loop runs in one process, which manages its own devices; set"
             f" resources.processes to 1, found {processes}"
         )
-    signature = inspect.signature(loop)
+    signature = inspect.signature(loop, follow_wrapped=False)  # of what is called, not of what it decorates
     try:
         signature.bind({}, 0, None)
     except TypeError as error:
+        name = getattr(loop, "__name__", "it")
         raise UsageError(
-            f"task {reference}: a training loop is called as train(config, seed, state), but {loop.__name__}{signature}"
-            f" takes other arguments: {error}"
+            f"task {reference}: a training loop is called as train(config, seed, state), but {name}{signature} takes"
+            f" other arguments: {error}"
         ) from error
