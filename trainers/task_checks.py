@@ -202,7 +202,8 @@ def check_loop(reference: str, loop: Loop, processes: int) -> None:
     try:
         signature.bind({}, 0, None)
     except TypeError as error:
+        name = getattr(loop, "__name__", "it")
         raise UsageError(
-            f"task {reference}: a training loop is called as train(config, seed, state), but {loop.__name__}{signature}"
-            f" takes other arguments: {error}"
+            f"task {reference}: a training loop is called as train(config, seed, state), but {name}{signature} takes"
+            f" other arguments: {error}"
         ) from error

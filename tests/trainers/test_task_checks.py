@@ -1,3 +1,4 @@
+import functools
 from types import SimpleNamespace
 
 import numpy as np
@@ -157,3 +158,15 @@ def test_a_loop_may_take_any_arguments_that_fit(monkeypatch):
     for fitting in (lambda config, seed, state=None: None, lambda *arguments: None, lambda a, b, c, more=1: None):
         monkeypatch.setattr(task_checks, "load_target", lambda reference, loop=fitting: loop)
         assert prepare("mine:train", RECIPE, 0) == {}
+
+
+def test_a_decorated_loop_is_judged_by_the_arguments_of_its_decorator(monkeypatch):
+    def blocking(config, seed):
+        """Return nothing."""
+
+    @functools.wraps(blocking)
+    def decorated(config, seed, state=None):
+        yield {"val/x": 1.0}
+
+    monkeypatch.setattr(task_checks, "load_target", lambda reference: decorated)
+    assert prepare("mine:train", RECIPE, 0) == {}
