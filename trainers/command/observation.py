@@ -72,6 +72,8 @@ def observe(
             times += (time.perf_counter() - began,) * (len(readings) - len(times))
             code = process.code() if ended else None
             program.answer(stop=enough(readings))
+    if reader is not None:
+        reader.read(final=True)  # closes its files
     lines = tuple(text.decode(errors="replace").splitlines()[-_LAST_LINES:])
     return Observation(readings, times, time.perf_counter() - began, code, lines)
 

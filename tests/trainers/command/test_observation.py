@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from search_spaces.recipe.recipe import Budget
@@ -26,7 +27,7 @@ open("stopped", "w").close()
 """
 
 
-def watched(tmp_path: Path, script: str, metrics: str, most: int) -> Observation:
+def watched(tmp_path: Path, script: str, metrics: str | dict[str, str], most: int) -> Observation:
     words = (sys.executable, "-c", script)
     task = CommandTask(command=words, metrics=metrics, grace_s=60)
     start = CommandStart(words, {**os.environ, "PYTHONPATH": ROOT}, str(tmp_path), tmp_path, False)
@@ -47,3 +48,18 @@ def test_a_program_that_prints_and_ends(tmp_path: Path) -> None:
     assert [(one.progress, one.values) for one in seen.readings] == [(5, {"train/loss": 0.5})]
     assert seen.code == 3
     assert seen.last_lines == ("step=5 loss=0.5", "bye")
+
+
+WRITES = """
+import time
+with open("log.jsonl", "w", buffering=1) as log:
+    for step in range(1000):
+        log.write('{"step": %d, "loss": 0.5}\\n' % step)
+        time.sleep(0.1)
+"""
+
+
+def test_a_file_of_a_program_that_is_stopped_is_closed(tmp_path: Path) -> None:
+    seen = watched(tmp_path, WRITES, {"jsonl": "log.jsonl"}, 2)
+    assert len(seen.readings) >= 2
+    assert [one.path for one in psutil.Process().open_files() if one.path.endswith("log.jsonl")] == []
