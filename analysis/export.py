@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.load import epochs_frame, output_frame, runs_frame, runs_of
+from analysis.load import epochs_frame, output_frame, runs_frame, runs_of, usage_frame
 from search_spaces import Recipe, SpaceSpec, dump_space
 from sweeps.changes import CodeState
 from sweeps.engine.progress import best_run
@@ -15,10 +15,11 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def export_sweep(spec: SpaceSpec, url: str, folder: Path, code: Sequence[CodeState] = ()) -> tuple[Path, ...]:
-    """Write ``runs.csv``, ``epochs.csv``, ``space.yaml``, ``best.yaml``, ``output.csv`` and ``changes.diff``.
+    """Write the files of a sweep: ``runs.csv``, ``epochs.csv``, ``space.yaml``, and what else there is.
 
-    There is no ``best.yaml`` without a complete run, and no ``output.csv`` if no run has printed anything. A command
-    whose code had uncommitted changes has ``changes.diff``, and ``changes-2.diff`` if it was continued with others.
+    ``best.yaml`` is the recipe of the best complete run; ``usage.csv`` has what each start of a run has used: hardware,
+    time, memory, energy; ``output.csv`` has what runs have printed. A command whose code had uncommitted changes has
+    ``changes.diff``, and ``changes-2.diff`` if it was continued with others.
 
     Args:
         spec: Stored space of the sweep.
@@ -31,9 +32,9 @@ def export_sweep(spec: SpaceSpec, url: str, folder: Path, code: Sequence[CodeSta
     """
     folder.mkdir(parents=True, exist_ok=True)
     texts = export_texts(spec, url)
-    output = output_frame(url, spec.name)
-    if not output.empty:
-        texts["output.csv"] = csv(output)
+    for file, frame in (("usage.csv", usage_frame(url, spec.name)), ("output.csv", output_frame(url, spec.name))):
+        if not frame.empty:
+            texts[file] = csv(frame)
     for number, state in enumerate(code, 1):
         if not state.clean:
             texts[f"changes-{number}.diff" if number > 1 else "changes.diff"] = state.text

@@ -14,7 +14,17 @@ from search_spaces import UsageError
 from sweeps.output_tail import KEPT_LINES, is_command
 from sweeps.store.database import connect_read_only, shown
 from sweeps.store.records import RunRecord
-from sweeps.store.tables import EpochMetric, Prediction, Run, RunOutput, Sweep, missing_columns, other_release
+from sweeps.store.tables import (
+    Base,
+    EpochMetric,
+    Prediction,
+    Run,
+    RunOutput,
+    RunUsage,
+    Sweep,
+    missing_columns,
+    other_release,
+)
 from trainers.reports import Predictions
 
 _LARGEST = 1e100
@@ -108,11 +118,18 @@ def output_frame(url: str, name: str, number: int | None = None) -> pd.DataFrame
     )
     if number is not None:
         query = query.where(Run.number == number)
-    with _reading(url) as connection:
-        recorded = inspect(connection).has_table(RunOutput.__tablename__)  # not by an earlier release
-    if not recorded:
-        return pd.DataFrame(columns=["number", "attempt", "text"])
-    return _read(url, _of(query, name).order_by(Run.number, RunOutput.attempt))
+    return _read_if_there(url, RunOutput, _of(query, name).order_by(Run.number, RunOutput.attempt))
+
+
+def usage_frame(url: str, name: str) -> pd.DataFrame:
+    """Return one row per start of a run: number, attempt, and the columns of `sweeps.store.tables.RunUsage`.
+
+    Raises:
+        UsageError: As for `sweeps_frame`.
+    """
+    columns = [column for column in RunUsage.__table__.columns if column.name != "run_id"]
+    query = select(Run.number, *columns).join(Run, Run.id == RunUsage.run_id).join(Sweep, Sweep.id == Run.sweep_id)
+    return _read_if_there(url, RunUsage, _of(query, name).order_by(Run.number, RunUsage.attempt))
 
 
 def output_lines(attempts: pd.DataFrame) -> list[str]:
@@ -194,6 +211,13 @@ def _reading(url: str) -> Iterator[Connection]:
         ) from error
     finally:
         engine.dispose()
+
+
+def _read_if_there(url: str, table: type[Base], query: Select[Any]) -> pd.DataFrame:
+    """Return the rows of a query; none if the database is of an earlier release, which had no such table."""
+    with _reading(url) as connection:
+        recorded = inspect(connection).has_table(table.__tablename__)
+    return _read(url, query) if recorded else pd.DataFrame(columns=query.selected_columns.keys())
 
 
 def _read(url: str, query: Select[Any]) -> pd.DataFrame:

@@ -37,6 +37,11 @@ class EpochTrainer(Protocol):
         ...
 
     @property
+    def parameters(self) -> int | None:
+        """Number of parameters of the model, frozen ones included; None if it is unknown."""
+        ...
+
+    @property
     def reports_all(self) -> bool:
         """Whether every epoch reports all metrics of the task."""
         ...

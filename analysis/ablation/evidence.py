@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.load import bounded, epochs_frame, predictions, runs_of, sweeps_frame
+from analysis.load import bounded, epochs_frame, predictions, runs_of, sweeps_frame, usage_frame
 from search_spaces import AblationSpec, UsageError, parse_ablation, suggest
 from search_spaces.metric_names import read_from
 from sweeps.plan.ablation_plan import AblationTable, Finals
@@ -34,6 +34,7 @@ class Evidence:
         finals: Last value of each metric of each complete run.
         epochs: The frame of `analysis.load.epochs_frame`.
         predictions: Predictions on `test`, by run and weights.
+        usage: The frame of `analysis.load.usage_frame`.
     """
 
     spec: AblationSpec
@@ -43,6 +44,7 @@ class Evidence:
     finals: Finals
     epochs: pd.DataFrame
     predictions: Mapping[tuple[int, str], Predictions]
+    usage: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @cached_property
     def table(self) -> AblationTable:
@@ -104,6 +106,7 @@ def read_evidence(url: str, name: str) -> Evidence:
         finals=_finals(runs, epochs),
         epochs=epochs,
         predictions=predictions(url, name, "test"),
+        usage=usage_frame(url, name),
     )
 
 

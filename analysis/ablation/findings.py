@@ -19,6 +19,7 @@ from analysis.ablation.crossings import Crossing, crossings
 from analysis.ablation.evidence import Evidence
 from analysis.ablation.sentences import verdict_sentence, wider_scope
 from analysis.ablation.tuning import Tuning, tunings
+from analysis.compute import ComputeRow, compute_rows
 from analysis.statistics.intervals import Interval, power
 from search_spaces import AblationSpec, Contrast, dump_ablation
 from search_spaces.metric_names import split_weights
@@ -153,6 +154,7 @@ class AblationFindings:
         crossings: Means behind the interactions, if every arm has one.
         arms: Facts about each arm in each design.
         calibration: Calibration of each arm in each design.
+        compute: What the runs of each arm and design have used, and all of them.
         tunings: Tuning of each trained arm, for the re-tuned design.
         curves: Learning curves.
         power: Power curve of each claim with a positive standard deviation.
@@ -176,6 +178,7 @@ class AblationFindings:
     crossings: tuple[Crossing, ...]
     arms: tuple[ArmFacts, ...]
     calibration: tuple[CalibrationRow, ...]
+    compute: tuple[ComputeRow, ...]
     tunings: tuple[Tuning, ...]
     curves: tuple[ArmCurve, ...]
     power: tuple[PowerCurve, ...]
@@ -190,6 +193,14 @@ class AblationFindings:
         """Whether the task is a classifier, as the names of its metrics say; a command never counts as one."""
         known = {name for final in self.finals.values() for name in final} or {self.spec.metrics.primary}
         return self.spec.space.command is None and any(split_weights(name)[0] in _OF_CLASSES for name in known)
+
+
+def _by_arm(runs: Sequence[RunRecord]) -> dict[str, list[RunRecord]]:
+    """Return the runs of each arm and design, those that tuned an arm included."""
+    found: dict[str, list[RunRecord]] = {}
+    for run in runs:
+        found.setdefault(f"{run.arm}, {run.design}", []).append(run)
+    return found
 
 
 def ablation_findings(evidence: Evidence) -> AblationFindings:
@@ -211,6 +222,7 @@ def ablation_findings(evidence: Evidence) -> AblationFindings:
         crossings=crossings(spec, {(arm.design, arm.arm): arm.mean for arm in arms}),
         arms=arms,
         calibration=calibration_rows(evidence),
+        compute=compute_rows(_by_arm(evidence.runs), evidence.usage, evidence.epochs),
         tunings=tunings(evidence),
         curves=_curves(evidence),
         power=tuple(curve for claim in found if (curve := _power(claim)) is not None),

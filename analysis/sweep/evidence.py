@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 import pandas as pd
 
-from analysis.load import bounded, epochs_frame, predictions, runs_of, sweeps_frame
+from analysis.load import bounded, epochs_frame, predictions, runs_of, sweeps_frame, usage_frame
 from search_spaces import Distribution, SpaceSpec, UsageError, parse_space, suggest
 from sweeps.engine.progress import best_run
 from sweeps.plan.asha import rung_epochs
@@ -32,6 +32,7 @@ class SweepEvidence:
         runs: Runs by number; run 0 is the baseline. Their `final` is not read.
         epochs: The frame of `analysis.load.epochs_frame`.
         predictions: Predictions of the complete runs on `val`, by run and weights, if the task stores them.
+        usage: The frame of `analysis.load.usage_frame`.
     """
 
     spec: SpaceSpec
@@ -40,6 +41,7 @@ class SweepEvidence:
     runs: tuple[RunSnapshot, ...]
     epochs: pd.DataFrame
     predictions: Mapping[tuple[int, str], Predictions]
+    usage: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @cached_property
     def search(self) -> Mapping[str, Distribution]:
@@ -128,6 +130,7 @@ def read_sweep(url: str, name: str) -> SweepEvidence:
         ),
         epochs=epochs,
         predictions=predictions(url, name, "val"),
+        usage=usage_frame(url, name),
     )
 
 

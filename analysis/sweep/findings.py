@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from analysis.compute import ComputeRow, compute_rows
 from analysis.diagnosis.finding_table import Axis, FindingTable, summarize_findings
 from analysis.diagnosis.findings import Finding
 from analysis.statistics.best_of_n import expected_best
@@ -80,6 +81,7 @@ class SweepFindings:
         epochs_spent: Number of trained epochs of all runs.
         epochs_saved: Number of epochs that stopped runs did not train.
         ledger: Cost by state, for states with at least one run.
+        compute: What the runs in each state have used, and all of them.
         diagnosis: Counts of the findings of all curves, by region of the space.
         findings: Findings of each run.
         data: The runs as columns.
@@ -105,6 +107,7 @@ class SweepFindings:
     epochs_spent: int
     epochs_saved: int
     ledger: tuple[LedgerRow, ...]
+    compute: tuple[ComputeRow, ...]
     diagnosis: FindingTable
     findings: Mapping[int, tuple[Finding, ...]]
     data: SpaceData
@@ -143,6 +146,9 @@ def sweep_findings(evidence: SweepEvidence, top: int = TOP, repeats: int | None 
         epochs_spent=sum(run.epoch for run in runs),
         epochs_saved=sum(evidence.budget - run.epoch for run in runs if run.state is RunState.STOPPED),
         ledger=_ledger(evidence),
+        compute=compute_rows(
+            {state.value.lower(): runs for state, runs in _by_state(evidence).items()}, evidence.usage, evidence.epochs
+        ),
         diagnosis=_diagnosis(evidence, data, findings),
         findings=findings,
         data=data,
@@ -175,13 +181,16 @@ def _optimism(evidence: SweepEvidence, noise: ScoreNoise | None) -> float | None
     return selection_optimism(scores, noise.sd, evidence.maximize) if noise is not None and scores else None
 
 
+def _by_state(evidence: SweepEvidence) -> dict[RunState, list[RunSnapshot]]:
+    found = {state: [run for run in evidence.runs if run.state is state] for state in RunState}
+    return {state: runs for state, runs in found.items() if runs}
+
+
 def _ledger(evidence: SweepEvidence) -> tuple[LedgerRow, ...]:
-    rows = []
-    for state in RunState:
-        runs = [run for run in evidence.runs if run.state is state]
-        if runs:
-            rows.append(LedgerRow(state, len(runs), sum(run.epoch for run in runs), sum(run.seconds for run in runs)))
-    return tuple(rows)
+    return tuple(
+        LedgerRow(state, len(runs), sum(run.epoch for run in runs), sum(run.seconds for run in runs))
+        for state, runs in _by_state(evidence).items()
+    )
 
 
 def _diagnosis(evidence: SweepEvidence, data: SpaceData, findings: Mapping[int, tuple[Finding, ...]]) -> FindingTable:

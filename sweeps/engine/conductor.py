@@ -39,6 +39,7 @@ from trainers.storage.folder import Folder
 ALIKE = 3  # a sweep stops if the first runs of a command, this many, fail with the same error
 # A run whose workers died this often without recording an epoch or saving a further step in between is FAILED.
 MAX_ATTEMPTS = 3
+USAGE_EVERY_S = 30.0  # between two records of what a run has used; a death of the driver loses at most this much
 MAX_ATTEMPTS_OF_MANY = 10  # the same if workers of other runs that can be trained died, too: the machine is the cause
 
 
@@ -157,7 +158,7 @@ class Conductor:
             run.state = RunState.RUNNING
             self._begun.setdefault(run.number, run)
             run.attempts += 1
-            run.unfinished_s = 0.0
+            run.unfinished_s, run.usage, run.usage_recorded_s = 0.0, None, 0.0
             now = datetime.now(UTC)
             run.started_at = run.started_at or now
             self._writer.put(RunBegun(run.number, run.attempts, now, ray_trial_id))
@@ -194,9 +195,10 @@ class Conductor:
             outcome = judge(step, run, self.spec.metric.name, self._rungs, self._draining)
             outcome = in_time(outcome, run, step, self.spec.time_limit_s)
             new = tuple(report for report in step.reports if report.epoch > run.epoch or report.late)
-            if new or outcome.state is not RunState.RUNNING:  # nothing has changed within an epoch
+            usage = run.take_usage(step.usage, USAGE_EVERY_S if outcome.state is RunState.RUNNING else 0.0)
+            if new or usage or outcome.state is not RunState.RUNNING:  # else nothing has changed within an epoch
                 # Without repeated epochs, which would leave gaps in the order of recording.
-                self._record(number, outcome, replace(step, reports=new), node)
+                self._record(number, outcome, replace(step, reports=new, usage=usage), node)
             self._remember(run, step, outcome)
             if run.state is not RunState.RUNNING:
                 self._close(run)
@@ -245,7 +247,7 @@ class Conductor:
                 times = run.deaths_without_progress
                 run.error = f"its worker died {times} times without saving a further step; last: {printable(reason)}"
             run.state = state
-            self._record(number, RunOutcome(state, error=run.error))
+            self._record(number, RunOutcome(state, error=run.error), Step(usage=run.take_usage(None, 0.0)))
             if state.finished:
                 self._drop(run)
                 self._stop_if_alike()
@@ -258,7 +260,7 @@ class Conductor:
             run.state = RunState.INTERRUPTED
             if not self._draining:
                 self._queue.append(run)
-            self._record(number, RunOutcome(run.state))
+            self._record(number, RunOutcome(run.state), Step(usage=run.take_usage(None, 0.0)))
             self._notify(self._listener.run_ends, self._learn(run))
 
     def _stop_if_alike(self) -> None:
@@ -296,8 +298,9 @@ class Conductor:
     # --- records -------------------------------------------------------------------------------------------
 
     def _record(self, number: int, outcome: RunOutcome, step: Step = Step(), node: str | None = None) -> None:  # noqa: B008  it is frozen
-        now = datetime.now(UTC)
-        self._writer.put(StepRecorded(number, step.reports, self._seq, outcome, now, step.fingerprint, node))
+        now, attempt = datetime.now(UTC), self.runs[number].attempts
+        recorded = (step.reports, self._seq, outcome, now, step.fingerprint, node, attempt, step.usage)
+        self._writer.put(StepRecorded(number, *recorded))
         self._seq += len(step.reports)
 
     def _remember(self, run: LiveRun, step: Step, outcome: RunOutcome) -> None:

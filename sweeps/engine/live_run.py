@@ -11,6 +11,7 @@ from sweeps.run_state import RunState
 from sweeps.store.records import RunRecord
 from sweeps.study.snapshot import RunSnapshot
 from trainers.reports import START, EpochReport, Position
+from trainers.usage import Usage
 
 _DIFFERS: Final = re.compile(
     r"(?:[\w.~-]*/)+[\w.~-]*|0[xX][0-9a-fA-F]+|\b[0-9a-f]{8}[0-9a-f-]*\b|[-+]?\d[\d.,:eE+-]*|\b(?:nan|inf)\b"
@@ -47,12 +48,27 @@ class LiveRun:
     warning: str | None = None  # last warning of the worker
     printed: bool = False  # some of its output is recorded
     undefined: set[str] = field(default_factory=set)  # metrics that were not finite in an epoch
+    usage: Usage | None = None  # of this attempt
+    usage_recorded_s: float = 0.0  # its time when it was last recorded
 
     @classmethod
     def of(cls, record: RunRecord) -> Self:
         """Return the run of a record, without its curve."""
         # An unfinished run keeps no error but that memory ran out.
         return cls(**_shared(cls, record), out_of_memory=record.error is not None)
+
+    def take_usage(self, usage: Usage | None, due_after_s: float) -> Usage | None:
+        """Keep what this attempt has used so far, and return it if it is due to be recorded.
+
+        Args:
+            usage: The newest measurement; None if there is none.
+            due_after_s: Seconds of the run after which it is recorded again; 0 if this is the last time.
+        """
+        self.usage = usage or self.usage
+        if self.usage is None or self.usage.seconds - self.usage_recorded_s < due_after_s:
+            return None
+        self.usage_recorded_s = self.usage.seconds
+        return self.usage
 
     @property
     def killed_at_work(self) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from trainers.reports import START, EpochReport, Position
+from trainers.usage import Usage
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class Step:
         warning: A problem that does not stop the training; repeated in every later step of the run.
         unfinished_s: Seconds of training in the epoch that is not complete.
         saved: Position of the last checkpoint, from which the run would continue; the start if there is none.
+        usage: What this start of the run has used so far; None if it is unknown.
     """
 
     reports: tuple[EpochReport, ...] = ()
@@ -74,3 +76,4 @@ class Step:
     warning: str | None = None
     unfinished_s: float = 0.0
     saved: Position = START
+    usage: Usage | None = None

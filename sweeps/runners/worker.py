@@ -21,8 +21,10 @@ from search_spaces.specs.command_task import CommandTask
 from sweeps.engine.messages import Job, Step
 from sweeps.import_paths import add_import_paths, command_folder
 from trainers.compute.cards import prepare_cuda, use_share
+from trainers.compute.meter import Meter
 from trainers.reports import START, EpochReport, Position
 from trainers.storage.address import open_folder
+from trainers.usage import Usage
 from trainers.user_code import as_script
 
 if TYPE_CHECKING:
@@ -64,6 +66,7 @@ class Worker:
         self._keep = keep or _print
         self._job: Job | None = None
         self._training: EpochTrainer | None = None
+        self._meter: Meter | None = None
         self._fingerprint: Mapping[str, str] = {}
         self._reports_all = False
         self._failure = _NO_JOB
@@ -82,6 +85,7 @@ class Worker:
         """
         self.close()
         self._job, self._failure = job, _NO_JOB
+        self._meter = Meter(job.gpu, starts_processes=job.command is not None or job.processes > 1)
         self._since_checkpoint_s, self._fingerprint, self._warning = 0.0, {}, None
         self._reports_all = False
         self._unfinished_s, self._saving_s, self._steps = 0.0, 0.0, 1
@@ -118,6 +122,7 @@ class Worker:
             warning=self._warning,
             unfinished_s=self._unfinished_s,
             saved=self._saved,
+            usage=self._usage(),
         )
 
     def close(self) -> None:
@@ -126,12 +131,17 @@ class Worker:
             self._training.close()
         self._training = None
 
+    def _usage(self) -> Usage | None:
+        parameters = None if self._training is None else self._training.parameters
+        return None if self._meter is None else self._meter.read(parameters)
+
     def _failed(self, error: BaseException, reports: tuple[EpochReport, ...] = ()) -> Step:
         """Return the step of a training that raised an error; raise a person's interrupt again."""
         if isinstance(error, KeyboardInterrupt) and self._interrupted():
             raise error
+        usage = self._usage()
         if self._job is not None and self._job.command is not None and isinstance(error, RunError):
-            return Step(reports, error=str(error), warning=self._warning)  # its traceback would be one of ours
+            return Step(reports, error=str(error), warning=self._warning, usage=usage)  # the traceback would be ours
         from trainers.compute import memory
 
         where = memory.memory_ran_out(error)
@@ -143,6 +153,7 @@ class Worker:
             self.close()
             memory.release()
         step = Step(reports, False, text, where is not None, self._fingerprint, self._reports_all, self._warning)
+        step = replace(step, usage=usage)
         if lost:
             raise GpuLostError(step) from error
         return step

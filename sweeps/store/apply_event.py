@@ -1,6 +1,8 @@
 """Writes an event to the tables. Every function works inside the transaction of its caller."""
 
 import math
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, assert_never
 
 from sqlalchemy import Connection, Insert, func, select, update
@@ -8,7 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from sweeps.run_state import RunState
 from sweeps.store.events import Event, OutputRecorded, RunAdded, RunBegun, RunsInterrupted, StepRecorded, WeightsKept
-from sweeps.store.tables import Base, EpochMetric, Prediction, Run, RunOutput
+from sweeps.store.tables import Base, EpochMetric, Prediction, Run, RunOutput, RunUsage
 from trainers.reports import Predictions
 
 
@@ -109,14 +111,19 @@ def _record(connection: Connection, sweep_id: int, event: StepRecorded) -> None:
         for part in report.predictions:
             _insert_predictions(connection, run_id, part)
     connection.execute(update(Run).where(Run.id == run_id).values(epoch=epoch, seconds=seconds, **values))
+    if event.usage is not None:
+        _replace(connection, RunUsage, {"run_id": run_id, "attempt": event.attempt}, asdict(event.usage))
 
 
 def _keep_output(connection: Connection, sweep_id: int, event: OutputRecorded) -> None:
     run = select(Run.id).where(Run.sweep_id == sweep_id, Run.number == event.number)
     key = {"run_id": connection.execute(run).scalar_one(), "attempt": event.attempt}
-    values = {"text": event.text, "updated_at": event.at}
-    connection.execute(insert_or_ignore(connection, RunOutput), key | values)
-    connection.execute(update(RunOutput).filter_by(**key).values(**values))
+    _replace(connection, RunOutput, key, {"text": event.text, "updated_at": event.at})
+
+
+def _replace(connection: Connection, table: type[Base], key: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+    connection.execute(insert_or_ignore(connection, table), {**key, **values})
+    connection.execute(update(table).filter_by(**key).values(**values))
 
 
 def _insert_metrics(connection: Connection, run_id: int, event: StepRecorded) -> None:

@@ -14,6 +14,7 @@ from search_spaces import SweepError
 from sweeps.run_state import RunState
 from sweeps.store.records import RunOutcome
 from trainers.reports import EpochReport, Predictions
+from trainers.usage import Usage
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ class StepRecorded:
         at: Time of recording.
         fingerprint: Digests of what the training started from; if empty, the stored ones remain.
         node: Name of the node that trained the run; None keeps the stored one.
+        attempt: Number of this start of the run, from 1.
+        usage: What this start has used so far; None keeps what is stored.
     """
 
     number: int
@@ -67,6 +70,8 @@ class StepRecorded:
     at: datetime
     fingerprint: Mapping[str, str] = field(default_factory=dict)
     node: str | None = None
+    attempt: int = 1
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True)
@@ -117,6 +122,8 @@ def encode(event: Event) -> bytes:
             "at": event.at,
             "fingerprint": dict(event.fingerprint),
             "node": event.node,
+            "attempt": event.attempt,
+            "usage": None if event.usage is None else asdict(event.usage),
         }
     else:
         values = asdict(event)
@@ -138,6 +145,7 @@ def decode(payload: bytes) -> Event:
             outcome = values["outcome"]
             values["outcome"] = RunOutcome(**{**outcome, "state": RunState(outcome["state"])})
             values["reports"] = tuple(_decode_report(report) for report in values["reports"])
+            values["usage"] = Usage(**values["usage"]) if values.get("usage") else None
         return kind(**values)
     except (KeyError, TypeError, ValueError) as error:
         raise SweepError(f"an event in the journal was written by another release ({error})") from error

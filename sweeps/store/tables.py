@@ -138,6 +138,22 @@ class RunOutput(Base):
     updated_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
+class RunUsage(Base):
+    """What one attempt of a run has used of its machine. A database of an earlier release may lack this table."""
+
+    __tablename__ = "run_usage"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), primary_key=True)
+    attempt: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    hardware: Mapped[str]  # model of the GPU, or of the CPU of a run without one
+    gpus: Mapped[float] = mapped_column(Float)
+    seconds: Mapped[float] = mapped_column(Float)  # repeated and unfinished epochs included
+    cpu_seconds: Mapped[float] = mapped_column(Float)
+    peak_memory: Mapped[int] = mapped_column(BigInteger)  # bytes of main memory
+    parameters: Mapped[int | None] = mapped_column(BigInteger)
+    energy_j: Mapped[float | None] = mapped_column(Float)
+
+
 def missing_columns(connection: Connection) -> list[str]:
     """Return the columns that are missing in the tables of a database, such as ``run.node``; not whole tables."""
     found = inspect(connection)

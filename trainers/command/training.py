@@ -96,6 +96,11 @@ class CommandTraining:
         return {}
 
     @property
+    def parameters(self) -> int | None:
+        """None, since the model of a command is unknown."""
+        return None
+
+    @property
     def reports_all(self) -> bool:
         """False, since a command may report a metric only now and then."""
         return False

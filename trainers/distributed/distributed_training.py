@@ -68,7 +68,9 @@ class DistributedTraining(Advancing):
                 self._processes.append(process)
                 theirs.close()
             self._last = self._replies("open")
-            self._fingerprint: Mapping[str, str] = self._last.value
+            self._fingerprint: Mapping[str, str]
+            self._parameters: int | None
+            self._fingerprint, self._parameters = self._last.value
         except BaseException:
             self.close()
             raise
@@ -82,6 +84,11 @@ class DistributedTraining(Advancing):
     def step(self) -> int:
         """Number of optimizer steps done in the current epoch."""
         return self._last.step
+
+    @property
+    def parameters(self) -> int | None:
+        """Number of parameters of the model in each process."""
+        return self._parameters
 
     @property
     def fingerprint(self) -> Mapping[str, str]:

@@ -101,7 +101,7 @@ def serve(link: Connection, start: Start) -> None:
     end_with_parent()
     try:
         training = _open(start)
-        _send(link, training, dict(training.fingerprint) if start.rank.first else None)
+        _send(link, training, (dict(training.fingerprint), training.parameters) if start.rank.first else None)
         while (called := _call(link)) is not None:
             value = _execute(training, *called)
             _send(link, training, value if start.rank.first else None)
@@ -152,5 +152,5 @@ def _execute(training: Training, call: Call, argument: Any) -> EpochReport | byt
     return None
 
 
-def _send(link: Connection, training: Training, value: EpochReport | bytes | dict[str, str] | None = None) -> None:
+def _send(link: Connection, training: Training, value: object = None) -> None:
     link.send_bytes(pickle.dumps(Reply(training.epoch, training.step, training.finished, value)))

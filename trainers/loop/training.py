@@ -93,6 +93,7 @@ class Training(Advancing):
             self.model.to(self._device)
         self._fingerprint = fingerprint(self.model, self._data.train.order(seed), self._data)
         self._fingerprint |= gpu_record(self._device)
+        self._parameter_count = sum(parameter.numel() for parameter in self.model.parameters())
         if recipe.model.sync_batch_norm:
             self.model = rank.with_sync_batch_norm(self.model, self._device)
 
@@ -125,6 +126,11 @@ class Training(Advancing):
     def finished(self) -> bool:
         """Whether the budget or the patience of the recipe is used up."""
         return self._epoch >= self._recipe.budget.length or self._stopper.exhausted
+
+    @property
+    def parameters(self) -> int | None:
+        """Number of parameters of the model, frozen ones included."""
+        return self._parameter_count
 
     @property
     def fingerprint(self) -> Mapping[str, str]:

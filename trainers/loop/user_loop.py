@@ -89,6 +89,11 @@ class UserLoopTraining(Advancing):
         return {}
 
     @property
+    def parameters(self) -> int | None:
+        """None, since the model of a user's loop is unknown."""
+        return None
+
+    @property
     def reports_all(self) -> bool:
         """False, since an epoch of a user's loop may leave out metrics."""
         return False

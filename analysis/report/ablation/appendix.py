@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from analysis.ablation.findings import AblationFindings, ArmFacts
 from analysis.figures import Drawing, costs, curves
 from analysis.report.blocks import Bullets, CodeBlock, Section, Text, pictures, section, table, text
+from analysis.report.compute import compute_blocks
 from analysis.wording import NONE, error_line, number, or_dash
 from search_spaces.values import counted
 from sweeps.run_state import RunState
@@ -35,6 +36,7 @@ def health(findings: AblationFindings) -> Section:
             words=2,
         ),
         text(_NO_ROW if own != [*findings.arms] else ""),
+        *compute_blocks(findings.compute, "arm and design"),
         why="No run has been recorded yet.",
     )
 

@@ -6,6 +6,7 @@ from analysis.figures.run_curves import run_curves
 from analysis.figures.rungs import rung_ranks, survivors
 from analysis.figures.sweep import ledger, sweep_best_of_n
 from analysis.report.blocks import Section, Text, pictures, section, table, text
+from analysis.report.compute import compute_blocks
 from analysis.sweep.findings import SweepFindings
 from analysis.sweep.rung_correlation import MIN_RUNS, RungCorrelation
 from analysis.wording import NONE, a_unit, number, or_dash, two_decimals
@@ -117,5 +118,6 @@ def costs(findings: SweepFindings) -> Section:
         "Cost",
         pictures(ledger(findings)),
         table("Cost by run state", head, [*rows, total] if rows else []),
+        *compute_blocks(findings.compute, "state"),
         why="No run has been recorded yet.",
     )

@@ -4,6 +4,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from search_spaces import (
     resolve,
     sobol_point,
 )
-from sweeps.engine.conductor import ALIKE, MAX_ATTEMPTS, MAX_ATTEMPTS_OF_MANY, Conductor
+from sweeps.engine.conductor import ALIKE, MAX_ATTEMPTS, MAX_ATTEMPTS_OF_MANY, USAGE_EVERY_S, Conductor
 from sweeps.engine.live_run import LiveRun, failures, same_error, warnings
 from sweeps.engine.messages import Step
 from sweeps.engine.outcome import judge
@@ -52,6 +53,7 @@ from tests.fakes import (
     writer_of,
 )
 from trainers.reports import EpochReport, Position
+from trainers.usage import Usage
 
 
 def states(conductor: Any) -> Counter[str]:
@@ -816,3 +818,29 @@ def test_the_qmc_sampler_takes_the_points_of_the_sequence(sqlite_url: str, tmp_p
     conductor = run_sweep(spec, sqlite_url, tmp_path / "c")
     expected = [resolve(spec.recipe, sobol_point(spec.search, 3, index)) for index in range(11)]
     assert [run.recipe for run in conductor.runs[1:]] == expected
+
+
+# --- what runs use ----------------------------------------------------------------------------------------------
+
+
+def used(seconds: float) -> Step:
+    return Step(usage=Usage("a CPU", 0.0, seconds, seconds, 1))
+
+
+def test_what_a_run_uses_is_recorded_now_and_then_and_at_its_end(sqlite_url: str, tmp_path: Path) -> None:
+    with Store(sqlite_url) as store:
+        conductor = conductor_of(space(runs=1, early_stopping=NoStopping()), store, tmp_path / "c")
+        recorded = []
+        for seconds in (1.0, USAGE_EVERY_S, USAGE_EVERY_S + 1, 2 * USAGE_EVERY_S):
+            assert conductor.runs == [] or conductor.runs[0].state is RunState.RUNNING
+            if not conductor.runs:
+                assert conductor.next_job() is not None
+            assert conductor.report(0, used(seconds))
+            recorded.append([row.seconds for row in rows(sqlite_url, "SELECT seconds FROM run_usage")])
+        assert recorded == [[], [USAGE_EVERY_S], [USAGE_EVERY_S], [2 * USAGE_EVERY_S]]
+        conductor.report(0, used(2 * USAGE_EVERY_S + 3))
+        conductor.lost(0, "killed")  # what its worker had reported counts
+        assert conductor.next_job() is not None
+        conductor.report(0, replace(used(4.0), error="no"))
+        stored = rows(sqlite_url, "SELECT attempt, seconds FROM run_usage ORDER BY attempt")
+        assert [tuple(row) for row in stored] == [(1, 2 * USAGE_EVERY_S + 3), (2, 4.0)]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 import os
 import resource
@@ -17,6 +18,7 @@ from sweeps.store.events import Event, RunAdded, RunBegun, RunsInterrupted, Step
 from sweeps.store.journal import Journal, read_journal
 from sweeps.store.records import RunOutcome
 from trainers.reports import EpochReport, Predictions
+from trainers.usage import Usage
 
 AUTHOR = "host:1:1.00:ab"
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
@@ -146,10 +148,19 @@ ENTRIES: list[Event] = [
     RunBegun(3, 1, NOW),
     StepRecorded(3, (), 7, RunOutcome(RunState.FAILED, None, "Traceback: ü \udc80"), NOW),
     StepRecorded(3, (), 7, RunOutcome(RunState.RUNNING, 0.1), NOW, {"data": "ab"}),
+    StepRecorded(
+        3, (), 7, RunOutcome(RunState.RUNNING), NOW, attempt=2, usage=Usage("H100", 0.5, 1.5, 2.5, 2**40, 9, 3.5)
+    ),
     WeightsKept(3, "/c/final.ckpt"),
     WeightsKept(None, None),
     RunsInterrupted(),
 ]
+
+
+def test_a_step_of_an_earlier_release_has_no_usage() -> None:
+    values = json.loads(encode(StepRecorded(3, (), 7, RunOutcome(RunState.RUNNING), NOW)))
+    del values["usage"], values["attempt"]
+    assert decode(json.dumps(values).encode()) == StepRecorded(3, (), 7, RunOutcome(RunState.RUNNING), NOW)
 
 
 @pytest.mark.parametrize("event", ENTRIES, ids=lambda event: type(event).__name__)

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from analysis.load import output_frame, output_lines, runs_of
+from analysis.load import output_frame, output_lines, runs_of, usage_frame
 from search_spaces import AdamW, LeaseLostError, Recipe, SpaceSpec, SweepError, UsageError
 from sweeps.run_state import RunState
 from sweeps.store.database import connect
@@ -33,6 +33,7 @@ from sweeps.store.store import Store
 from sweeps.store.tables import SCHEMA_VERSION, missing_columns
 from tests.fakes import add_sweep, rows, snapshot, space, take
 from trainers.reports import EpochReport, Predictions
+from trainers.usage import Usage
 
 RUNNING = RunOutcome(RunState.RUNNING)
 RECIPE = Recipe(optimizer=AdamW(lr=0.1))
@@ -473,3 +474,39 @@ def test_a_database_of_an_earlier_release_has_no_output_until_it_is_written(
     assert [run.number for run in runs_of(database_url, "toy")] == [0]
     with Store(database_url) as again:
         assert again.printed(sweep_id) == frozenset()
+
+
+# --- usage ------------------------------------------------------------------------------------------------------
+
+
+def test_the_usage_of_an_attempt_is_replaced_and_that_of_another_follows(
+    store: Store, book: Book, sweep_id: int, database_url: str
+) -> None:
+    book.add(0)
+    now = datetime.now(UTC)
+    for attempt, seconds in ((1, 10.0), (1, 20.0), (2, 5.0)):
+        usage = Usage("H100", 0.5, seconds, 2 * seconds, 2**40, 9, None if attempt == 1 else 7.5)
+        book.write(decode(encode(StepRecorded(0, (), 0, RUNNING, now, attempt=attempt, usage=usage))))
+    book.write(StepRecorded(0, (), 0, RUNNING, now, attempt=2))  # keeps what is stored
+    found = usage_frame(database_url, "toy")
+    assert found[["number", "attempt", "hardware", "gpus", "seconds", "cpu_seconds"]].to_numpy().tolist() == [
+        [0, 1, "H100", 0.5, 20.0, 40.0],
+        [0, 2, "H100", 0.5, 5.0, 10.0],
+    ]
+    assert found["peak_memory"].tolist() == [2**40, 2**40]
+    assert math.isnan(found["energy_j"][0])
+    assert found["energy_j"][1] == 7.5
+
+
+def test_a_database_of_an_earlier_release_has_no_usage(
+    store: Store, book: Book, sweep_id: int, database_url: str
+) -> None:
+    book.add(0)
+    engine = connect(database_url)
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE run_usage"))
+        assert missing_columns(connection) == []
+    engine.dispose()
+    found = usage_frame(database_url, "toy")
+    assert found.empty
+    assert {"number", "attempt", "hardware", "gpus", "seconds"} < set(found.columns)
