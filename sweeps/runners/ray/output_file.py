@@ -56,20 +56,25 @@ class OutputFile:
             self._take()
             return self._tail.news(at_once)
 
-    def end(self) -> None:
-        """End the output of the run and remove its file, which the driver has read if it is on this machine."""
+    def end(self, keep: bool = False) -> str | None:
+        """End the output of the run and return its last lines, if `news` has not returned them.
+
+        Args:
+            keep: Whether to leave the file for the driver, which reads it if it is on this machine.
+        """
         _flush()
         with self._lock:
             if self._path is None:
-                return
+                return None
             self._take()
             os.dup2(self._log, 1)
             os.dup2(self._log, 2)
             with suppress(OSError):
-                if os.path.samestat(self._path.stat(), os.fstat(self._file)):
+                if not keep and os.path.samestat(self._path.stat(), os.fstat(self._file)):
                     self._path.unlink()
             os.close(self._file)
             self._path = None
+            return self._tail.news(at_once=True)
 
     def _watch(self) -> None:
         while True:

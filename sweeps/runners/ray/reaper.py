@@ -16,6 +16,8 @@ from collections.abc import Iterable
 
 import psutil
 
+from trainers.command.process import SUPERVISOR
+
 BUSY_S = 30.0  # Ray starts processes during this time, so look often
 LOOK_OFTEN_S, LOOK_S = 1.0, 5.0
 GRACE_S = 5.0  # for processes that end by themselves
@@ -41,12 +43,17 @@ class Reaper:
 
 
 def of_ray(driver: psutil.Process) -> set[psutil.Process]:
-    """Return the processes that Ray has started under a process, and their children."""
+    """Return the processes that Ray has started under a process, and their children.
+
+    Those of a command are not among them: its supervisor outlives the worker for the grace period, and leaves nothing.
+    """
     found: dict[int, psutil.Process] = {}
     with contextlib.suppress(psutil.Error):
         for process in driver.children(recursive=True):  # parents before their children
             with contextlib.suppress(psutil.Error):
-                if process.ppid() in found or any(f"{os.sep}ray{os.sep}" in word for word in process.cmdline()[:4]):
+                words = process.cmdline()
+                of_ray = process.ppid() in found or any(f"{os.sep}ray{os.sep}" in word for word in words[:4])
+                if of_ray and str(SUPERVISOR) not in words:
                     found[process.pid] = process
     return set(found.values())
 

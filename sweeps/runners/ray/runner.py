@@ -106,6 +106,7 @@ class RayRunner:
             with _scratch() as folder, Lifeline(self._cluster.head, self._gone):
                 jobs = RayJobs(conductor, self._resources, self._expected, self._say, Path(folder).name)
                 _train(jobs, self._resources, folder)
+                jobs.read_outputs()
         except (TuneError, RayError) as error:
             raise SweepError(f"Ray Tune failed: {error}") from error
         if not conductor.idle:
@@ -167,7 +168,7 @@ class RunTrainable(Trainable):
         logging.getLogger("ray.tune").setLevel(logging.ERROR)  # its advice would be in the output of the first run
         if config["job"]["command"] is None:
             prepare_cuda(config["job"]["gpu"])  # before the check of the node imports the code of the user
-        self._output = OutputFile()
+        self._output, self._name = OutputFile(), ""
         self._worker = Worker()
         # A node that joined later was not checked when the sweep started.
         self._lacks = () if config["expected"] is None else lacks(Expectation(**config["expected"]))
@@ -176,15 +177,19 @@ class RunTrainable(Trainable):
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Start the next job with the same worker."""
         self._worker.close()  # what the last run prints until then belongs to it
+        left = self._output.end()
+        self._left = None if left is None else (self._name, left)
+        self._name = new_config["output"]
         if not self._lacks:
-            self._output.begin(output_path(new_config["output"]))
+            self._output.begin(output_path(self._name))
             with _ending_without_gpu():
                 self._worker.start(Job(**new_config["job"]))
         return True
 
     def step(self) -> dict[str, Any]:
         """Train one step. It never reports `done`: Tune would end the trial without calling the scheduler."""
-        found = {"node": self._node, "lacks": self._lacks}
+        found = {"node": self._node, "lacks": self._lacks, "left": self._left}
+        self._left = None
         if self._lacks:
             return {"step": None, "output": None, **found}
         with _ending_without_gpu():
@@ -194,7 +199,7 @@ class RunTrainable(Trainable):
     def cleanup(self) -> None:
         """End the processes of the last job."""
         self._worker.close()
-        self._output.end()
+        self._output.end(keep=True)  # nothing can be returned any more
 
 
 @contextmanager
@@ -263,7 +268,7 @@ class _Scheduler(FIFOScheduler):
         self._jobs = jobs
 
     def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> str:
-        found = {name: result.pop(name) for name in ("step", "node", "lacks", "output")}
+        found = {name: result.pop(name) for name in ("step", "node", "lacks", "output", "left")}
         continues = self._jobs.report(trial.trial_id, found)
         return str(TrialScheduler.CONTINUE if continues else TrialScheduler.STOP)
 

@@ -51,6 +51,7 @@ class RayJobs:
         self._output = output
         self._quarantine = Quarantine()
         self._numbers: dict[str, int] = {}
+        self._printing: dict[int, str] = {}  # run -> name of the file with the output of its latest attempt
         self._nodes: dict[str, str] = {}  # trial -> id of the node that reported it last
         self._heard: dict[str, float] = {}  # trial -> time of its last report
         self._names: dict[str, str] = {}  # of all nodes that were ever seen
@@ -70,7 +71,8 @@ class RayJobs:
         if job is None:
             return None
         self._numbers[trial_id] = job.number
-        parts = {"expected": self._expected, "left_out": sorted(self._left_out()), "output": self._file(trial_id)}
+        output = self._printing[job.number] = self._file(trial_id)
+        parts = {"expected": self._expected, "left_out": sorted(self._left_out()), "output": output}
         return {"job": asdict(job), **parts}
 
     def report(self, trial_id: str, result: dict[str, Any]) -> bool:
@@ -78,6 +80,8 @@ class RayJobs:
         step: Step | None = result["step"]
         node = self._nodes[trial_id] = result["node"]
         self._heard[trial_id] = time.monotonic()
+        if result["left"] is not None:
+            self._record_left(*result["left"])
         if step is None:
             self._leave_out(node, "; ".join(result["lacks"]))
             self.conductor.put_back(self._numbers.pop(trial_id))
@@ -142,6 +146,19 @@ class RayJobs:
         text = read_output(output_path(self._file(trial_id)))
         if text is not None:
             self.conductor.record_output(number, text)
+
+    def _record_left(self, name: str, text: str) -> None:
+        """Record what a run has printed after its last report, while it was stopped, unless it was started again."""
+        for number, file in self._printing.items():
+            if file == name:
+                self.conductor.record_output(number, text)
+
+    def read_outputs(self) -> None:
+        """Record what the last run of each worker on this machine has printed while it was stopped."""
+        for name in self._printing.values():
+            text = read_output(output_path(name))
+            if text is not None:
+                self._record_left(name, text)
 
     def _report_nodes(self, there: dict[str, Node]) -> None:
         before, self._there = self._there, there

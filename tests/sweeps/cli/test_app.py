@@ -14,7 +14,9 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
+import typer
 
+from sweeps.cli import app
 from tests.command import Answer, in_this_process
 
 SWEEPS = str(Path(sys.executable).with_name("sweeps"))
@@ -194,6 +196,28 @@ def epochs(url: str) -> int:
     with suppress(sqlite3.OperationalError), closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
         return int(connection.execute("SELECT count(*) FROM epoch_metric").fetchone()[0])
     return 0
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_signals_while_a_command_starts_are_one_line(
+    signals: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def start() -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            for _ in range(signals - 1):
+                signal.raise_signal(signal.SIGINT)
+
+    one = typer.Typer()
+    one.command()(start)
+    monkeypatch.setattr(app, "app", one)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        answer = in_this_process(monkeypatch, capsys)()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (answer.code, answer.out, answer.err) == (130, "", "interrupted; the same command continues\n")
 
 
 # --- mistakes ---------------------------------------------------------------------------------------------------

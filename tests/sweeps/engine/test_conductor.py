@@ -307,7 +307,7 @@ def test_a_metric_that_no_epoch_reports_fails_the_run_at_its_end(sqlite_url: str
     spec = space(runs=1, early_stopping=NoStopping())
     conductor = run_sweep(spec, sqlite_url, tmp_path / "checkpoints", CurveRunner(only(())))
     assert [(run.state, run.epoch) for run in conductor.runs] == [(RunState.FAILED, 9)]
-    assert conductor.runs[0].error == "no epoch reported 'val/accuracy'"
+    assert conductor.runs[0].error == "no epoch reported 'val/accuracy'; the run reported train/loss"
 
 
 def test_a_task_without_the_metric_fails_at_its_first_epoch() -> None:

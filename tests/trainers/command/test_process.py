@@ -111,9 +111,10 @@ def test_a_program_that_fills_the_pipe_can_be_stopped(start: Start, tmp_path: Pa
     assert alive(tmp_path) == []
 
 
-def test_nothing_is_left_when_the_supervisor_is_killed(start: Start, tmp_path: Path) -> None:
-    process = start("sleep 999 & sleep 999")
-    wait_for(lambda: len(alive(tmp_path)) >= 4)  # the supervisor, the shell and both
+@pytest.mark.parametrize("prefix", ["", "setsid ", "setsid setsid "])
+def test_nothing_is_left_when_the_supervisor_is_killed(start: Start, tmp_path: Path, prefix: str) -> None:
+    process = start(f"({prefix}sh -c 'trap \"\" TERM HUP; sleep 999; :' &); sleep 999; :")
+    wait_for(lambda: sum(one.name() == "sleep" for one in alive(tmp_path)) == 2)
     [supervisor] = [one for one in alive(tmp_path) if "supervisor.py" in " ".join(one.cmdline())]
     supervisor.kill()
     assert everything(process) == b""

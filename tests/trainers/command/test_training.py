@@ -97,8 +97,8 @@ def test_an_error_has_the_last_lines_of_the_output(opened: Open) -> None:
     training = opened("for i in $(seq 30); do echo line $i; done; echo step=1 loss=2; echo no memory >&2; exit 3")
     with pytest.raises(RunError) as raised:
         reports(training)
-    first, *lines = str(raised.value).splitlines()
-    assert first == "the command ended with exit code 3; its last lines:"
+    *lines, end = str(raised.value).splitlines()
+    assert end == "the command ended: exit code 3; its last line: no memory"
     assert lines == [*(f"line {number}" for number in range(13, 31)), "step=1 loss=2", "no memory"]
     assert not training.finished
 
@@ -111,7 +111,7 @@ def test_a_program_that_fails_after_its_whole_budget_has_failed(opened: Open) ->
 
 
 def test_a_silent_death_by_a_signal_is_one_line(opened: Open) -> None:
-    with pytest.raises(RunError, match=r"^the command ended with killed by SIGKILL$"):
+    with pytest.raises(RunError, match=r"^the command ended: killed by SIGKILL$"):
         reports(opened("kill -KILL $$"))
 
 
