@@ -127,7 +127,7 @@ def test_what_precedes_and_follows_a_sweep_counts_steps(folder: Path, call: Comm
         answer = call(*command, "--local")
         assert answer.code == 0, answer.text
         assert "up to 30 steps each" in answer.text
-    for follower in ("s-edge", "s-confirm"):
+    for follower in ("s-more", "s-confirm"):
         answer = call("show", follower, "0")
         assert answer.code == 0, answer.text
         assert "complete at step 30" in answer.text
