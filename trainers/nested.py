@@ -8,6 +8,8 @@ from torch import Tensor
 Inputs = Any
 """A tensor ``(n, ...)``, or a dict, tuple or list of inputs with the same first dimension."""
 
+_MOST_DESCRIBED = 8
+
 
 def map_tensors(function: Callable[[Tensor], Tensor], inputs: Inputs) -> Inputs:
     """Return the same structure with ``function`` applied to each tensor; any other value is kept."""
@@ -42,7 +44,9 @@ def count_examples(inputs: Inputs) -> int:
 
 def describe_inputs(inputs: Inputs) -> str:
     """Return the types and shapes for an error message: ``float32 (2, 3)``, ``['ids'] int64 (2, 9)``."""
-    return ", ".join(f"{where} {describe_tensor(tensor)}".lstrip() for where, tensor in leaves(inputs))
+    found = [f"{where} {describe_tensor(tensor)}".lstrip() for where, tensor in leaves(inputs)]
+    more = f" and {len(found) - _MOST_DESCRIBED} more" if len(found) > _MOST_DESCRIBED else ""
+    return ", ".join(found[:_MOST_DESCRIBED]) + more
 
 
 def describe_tensor(value: object) -> str:

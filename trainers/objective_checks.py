@@ -1,8 +1,10 @@
 """Check the optional members of a user's task before anything is trained: loss, metrics and augmentation."""
 
+import math
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from numbers import Integral
 from typing import TypeVar
 
@@ -30,11 +32,11 @@ _LOSS, _METRICS, _AUGMENT = "loss(outputs, targets)", "metrics(outputs, targets)
 
 
 def call(what: str, function: Callable[[], _T]) -> _T:
-    """Call user code; raise any exception of it as a one-line ``UsageError``."""
+    """Call user code; raise any exception of it as a ``UsageError`` of one line for each problem."""
     try:
         return function()
-    except UsageError:
-        raise
+    except UsageError as error:
+        raise UsageError(*(f"{what}: {problem}" for problem in error.problems)) from error
     except FAILURES as error:
         raise UsageError(f"{what} failed: {describe(error)}") from error
 
@@ -106,25 +108,30 @@ def check_objective(where: str, objective: Objective, model: nn.Module, data: Da
     if objective.metrics is not None:
         sample = data.val.evenly_spaced(MOST_VAL_EXAMPLES)
         outputs = logits(model, sample)
-        _run(where, _METRICS, lambda: objective.own_metrics(outputs, sample.targets))
+        with _same_shapes(f"{where}: {_METRICS}", outputs, sample.targets):
+            _run(where, _METRICS, lambda: objective.own_metrics(outputs, sample.targets))
 
 
 def _run(where: str, what: str, function: Callable[[], _T]) -> _T:
     """Call a member; its own exceptions and wrong results become one line."""
-    try:
-        return call(f"{where}: {what}", function)
-    except RunError as error:
-        raise UsageError(f"{where}: {error}") from error
+
+    def named() -> _T | RunError:
+        try:
+            return function()
+        except RunError as error:  # it names the member
+            return error
+
+    found = call(f"{where}: {what}", named)
+    if isinstance(found, RunError):
+        raise UsageError(f"{where}: {found}") from found
+    return found
 
 
 def _check_loss(named: str, where: str, objective: Objective, model: nn.Module, batch: Split) -> None:
     outputs = logits(model, batch).clone().requires_grad_(True)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with _same_shapes(named, outputs, batch.targets):
         loss = _run(where, _LOSS, lambda: objective.own_loss(outputs, batch.targets))
-    found = f"outputs {describe_tensor(outputs)} and targets {describe_tensor(batch.targets)}"
-    if any(_BROADCAST in str(one.message) for one in caught):
-        raise UsageError(f"{named} compares tensors of different shapes, {found}; give both the same shape")
+        _check_pairing(objective, outputs, batch.targets)
     if not bool(loss.isfinite().all()):
         count = f"{len(batch)} example{'s' * (len(batch) > 1)}"
         raise UsageError(f"{named} must be finite, found {_first_bad(loss)} for {count} and the initial weights")
@@ -135,6 +142,35 @@ def _check_loss(named: str, where: str, objective: Objective, model: nn.Module, 
     if not bool(gradient.isfinite().all()):
         rule = f"must have a finite gradient with respect to outputs, found {_first_bad(gradient)}"
         raise UsageError(f"{named} {rule}; look for the root or the logarithm of 0")
+
+
+@contextmanager
+def _same_shapes(named: str, outputs: Tensor, targets: Tensor) -> Iterator[None]:
+    """Raise a ``UsageError`` if the code in the block warns that it compares tensors of different shapes."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    if any(_BROADCAST in str(one.message) for one in caught):
+        found = f"outputs {describe_tensor(outputs)} and targets {describe_tensor(targets)}"
+        raise UsageError(f"{named} compares tensors of different shapes, {found}; give both the same shape")
+
+
+def _check_pairing(objective: Objective, outputs: Tensor, targets: Tensor) -> None:
+    """Warn as torch does of a loss whose own arithmetic compares every output with every target.
+
+    The mean of ``(outputs - targets) ** 2`` for ``(n, 1)`` and ``(n,)`` is one over all pairs. The loss of outputs that
+    equal their targets is then that of the same outputs with the targets in another order.
+    """
+    flipped = targets.flip(0)
+    if outputs.shape == targets.shape or outputs.numel() != targets.numel() or torch.equal(flipped, targets):
+        return
+    exact = targets.to(outputs.dtype).reshape(outputs.shape)
+    try:
+        paired, other = (objective.summed(exact, one).item() for one in (targets, flipped))
+    except FAILURES:  # the loss may be undefined for such outputs
+        return
+    if math.isclose(paired, other, rel_tol=1e-5):
+        warnings.warn(f"{_BROADCAST} that broadcasts", stacklevel=1)
 
 
 def _first_bad(values: Tensor) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from search_spaces.errors import UsageError
+from search_spaces.errors import SweepsError, UsageError
 from search_spaces.recipe.recipe import Recipe
 from search_spaces.recipe.reported import TaskMetrics, epoch_metrics, final_metrics, unreported, wrong_goal
 from search_spaces.seeds import derive_seed
@@ -138,7 +138,9 @@ def _check_split(where: str, classes: int | None, split: object) -> None:
     if isinstance(split, Examples) and not isinstance(split, Split):
         split = _loaded(where, split)
     if not isinstance(split, Split) or not isinstance(split.targets, Tensor):
-        raise UsageError(f"{where} must be a trainers.tasks.Split of tensors, a DatasetSplit or an IterableSplit")
+        kind = f"Split of {describe_inputs(split.targets)}" if isinstance(split, Split) else type(split).__name__
+        rule = "must be a trainers.tasks.Split of tensors, a DatasetSplit or an IterableSplit"
+        raise UsageError(f"{where} {rule}; found a {kind}")
     found = leaves(split.inputs)
     if not found or not all(isinstance(tensor, Tensor) and tensor.ndim for _, tensor in found):
         raise UsageError(f"{where}.inputs must be tensors (n, ...), found {describe_inputs(split.inputs) or 'none'}")
@@ -165,7 +167,7 @@ def _loaded(where: str, split: Examples) -> Split:
     try:
         return read_some(split)
     except FAILURES as error:
-        found = str(error) if isinstance(error, UsageError) else f"loading a batch failed: {describe(error)}"
+        found = str(error) if isinstance(error, SweepsError) else f"loading a batch failed: {describe(error)}"
         raise UsageError(f"{where}: {found}") from error
 
 

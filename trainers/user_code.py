@@ -7,13 +7,17 @@ import sysconfig
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 from typing import Final
+
+from search_spaces.errors import SweepsError
 
 FAILURES: Final = (Exception, SystemExit, GeneratorExit)
 """What a user's code raises to fail. A ``KeyboardInterrupt`` is not one where a person may press Ctrl-C."""
 
 _STANDARD_LIBRARY = sysconfig.get_paths()["stdlib"]  # site-packages is a folder of it
+_NOT_THE_USERS = ("<frozen", _STANDARD_LIBRARY, str(Path(__file__).parent))
 
 
 @contextmanager
@@ -46,17 +50,21 @@ def text_of(error: BaseException) -> str:
 
 
 def describe(error: BaseException) -> str:
-    """Return one line about an exception of user code: its type, its text and the line that raised it."""
+    """Return one line about an exception of user code: its type, its text and the user's line that led to it.
+
+    An error of this project says itself what to do: of it, only the text is returned.
+    """
     text = text_of(error).strip().partition("\n")[0]
+    if isinstance(error, SweepsError):
+        return text
     line = f"{type(error).__name__}: {text}" if text else type(error).__name__
     frames = traceback.extract_tb(error.__traceback__)
-    while len(frames) > 1 and _in_standard_library(frames[-1].filename):  # such as argparse
-        frames.pop()
-    return f"{line} ({frames[-1].filename}:{frames[-1].lineno})" if frames else line
+    own = [frame for frame in frames if _is_the_users(frame.filename)] or frames
+    return f"{line} ({own[-1].filename}:{own[-1].lineno})" if own else line
 
 
-def _in_standard_library(file: str) -> bool:
-    return file.startswith(("<frozen", _STANDARD_LIBRARY)) and "-packages" not in file
+def _is_the_users(file: str) -> bool:
+    return not file.startswith(_NOT_THE_USERS) and "-packages" not in file  # such as argparse or torch
 
 
 def exit_cause(code: int | None) -> str:

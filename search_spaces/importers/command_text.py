@@ -10,7 +10,7 @@ from search_spaces.metric_names import metric_of
 from search_spaces.recipe.recipe import Recipe
 from search_spaces.search.distributions import Constant, Distribution, Value, canonical
 
-_STEPS = ("steps", "max_steps", "num_steps", "total_steps", "train_steps", "num_train_steps", "max_iters")
+_UNITS = {"budget.steps": "steps", "budget.epochs": "epochs"}
 _EPOCHS = 27
 _GUESSED = "guessed: write how many epochs, or {steps: N}, a run reports"
 _UNSELECTABLE = ("test/", "train/")
@@ -99,7 +99,7 @@ def command_text(found: Imported, program: Program, source: str) -> str:
         *_search_lines(parts),
         "",
         f"sampler: {flow(sampler)}",
-        stopping_line(found.stopping).replace("grace_epochs", f"grace_{unit}"),
+        stopping_line(found.stopping, unit),
         f"runs: {runs} # including run 0, the baseline",
     ]
     return "\n".join(lines) + "\n"
@@ -114,9 +114,7 @@ def _search_lines(parts: _Parts) -> Iterator[str]:
 
 def _unit(name: str) -> str | None:
     """Return the unit of progress that a parameter counts, or None."""
-    if name.rpartition(".")[2].lower() in _STEPS:
-        return "steps"
-    return "epochs" if field_of(name, Recipe()) == "budget.epochs" else None
+    return _UNITS.get(field_of(name, Recipe()) or "")
 
 
 def _metric(found: Imported) -> tuple[str, Mapping[str, str], str]:

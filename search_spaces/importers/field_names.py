@@ -32,6 +32,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
     "regularization.cutmix": ("cutmix", "cutmix_alpha"),
     "budget.batch_size": ("batch_size", "bs", "batch", "batchsize", "train_batch_size", "per_device_train_batch_size"),
     "budget.epochs": ("epochs", "epoch", "num_epochs", "n_epochs", "max_epochs", "num_train_epochs"),
+    "budget.steps": ("steps", "max_steps", "num_steps", "total_steps", "train_steps", "num_train_steps", "max_iters"),
     "budget.accumulation": ("accumulation", "gradient_accumulation_steps", "accumulate_grad_batches", "grad_accum"),
     "averaging.decay": ("ema_decay",),
     "model.width": ("width", "hidden_size", "hidden_dim", "hidden_units", "hidden", "d_model"),

@@ -68,8 +68,10 @@ class _Placement:
         if unknown:
             self._leave(parameter, unknown)
             return
-        if wanted and (wanted in self.search or wanted in self.fixed):
-            reason = f"{wanted} is already set by another parameter"
+        if wanted == "budget.steps" and not isinstance(distribution, Constant):
+            reason = "the runs of a sweep need one budget, so its steps are not searched"
+        elif taken := next((one for one in _same(wanted) if one in self.search or one in self.fixed), None):
+            reason = f"{taken} is already set by another parameter"
         elif wanted:
             error = self._try(wanted, parameter, distribution, baseline)
             if error is None:
@@ -94,8 +96,9 @@ class _Placement:
         guessed = "." in parameter.name and name not in (parameter.name, f"custom.{parameter.name}")
         guess = ["guessed from the last part of its name"] if guessed and not name.startswith("custom.") else []
         comment = "; ".join([*([] if parameter.name == name else [parameter.name]), *guess, *parameter.notes])
+        instead = {"budget.epochs": None} if name == "budget.steps" else {}
         try:
-            recipe = resolve(self.recipe, {name: baseline})
+            recipe = resolve(self.recipe, {name: baseline} | instead)
         except UsageError as error:
             problem = error.problems[0]
             whole = _whole(distribution)
@@ -128,6 +131,12 @@ class _Placement:
             number += 1
             found = f"{base}_{number}"
         return found
+
+
+def _same(wanted: str | None) -> tuple[str, ...]:
+    """Return the fields of which a recipe has only one, among them the wanted one."""
+    lengths = ("budget.epochs", "budget.steps")
+    return lengths if wanted in lengths else (wanted,) if wanted else ()
 
 
 def _whole(distribution: Distribution) -> RandInt | None:

@@ -64,7 +64,7 @@ def space_text(
         *(comment_line(f"left out: {line}", "  ") for line in left),
         "",
         f"sampler: {flow(sampler)}",
-        stopping_line(found.stopping),
+        stopping_line(found.stopping, f"{recipe.budget.unit}s"),
         f"runs: {runs} # including run 0, the baseline",
     ]
     return "\n".join(lines) + "\n"
@@ -107,11 +107,11 @@ def _recipe_lines(recipe: Recipe, about_optimizer: str) -> Iterator[str]:
             yield f"  {name}: {flow(values)}{aside(about_optimizer if name == 'optimizer' else '')}"
 
 
-def stopping_line(stopping: tuple[int, int] | None) -> str:
-    """Return the line of the stopping rule."""
+def stopping_line(stopping: tuple[int, int] | None, unit: str) -> str:
+    """Return the line of the stopping rule of runs that count ``epochs`` or ``steps``."""
     if stopping is None:
-        return "early_stopping: {kind: none} # the file has none; asha would save most of the epochs"
-    return f"early_stopping: {{kind: asha, grace_epochs: {stopping[0]}, reduction_factor: {stopping[1]}}}"
+        return f"early_stopping: {{kind: none}} # the file has none; asha would save most of the {unit}"
+    return f"early_stopping: {{kind: asha, grace_{unit}: {stopping[0]}, reduction_factor: {stopping[1]}}}"
 
 
 def flow(value: object) -> str:

@@ -57,6 +57,10 @@ def _validate_operands(
         wrong = [value for value in values if isinstance(value, str | tuple)]
         if wrong:
             return f"a constraint needs numbers, but {name} can be {show(wrong[0])}"
+        if all(value is None for value in values):
+            unit = parameters.recipe.budget.unit
+            way = f"use budget.{unit}s" if name in ("budget.epochs", "budget.steps") else "set or search it"
+            return f"{name} is null in every run, so the constraint would never apply; {way}, or remove the constraint"
     return None
 
 

@@ -44,6 +44,7 @@ TASKS = {
         "model: {width: 16, depth: 1}",
     ),
 }
+EVERY = TASKS | {"loaded": ("tests.trainers.data.loaded_tasks:Noise", "nll", "minimize", "")}
 CLASSES_ONLY = ("nll", "ece", "brier", "temperature")
 TIMED = ("train/seconds", "train/samples_per_second")
 
@@ -57,7 +58,7 @@ def sweeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 
 
 def write(text: str, name: str, **changes: str) -> str:
-    task, metric, goal, more = TASKS[name]
+    task, metric, goal, more = EVERY[name]
     split = "val" if text is SWEEP else "test"
     parts = {"task": task, "metric": f"{split}/{metric}", "goal": goal, "more": more} | changes
     Path("file.yaml").write_text(text.format(**parts))
@@ -95,8 +96,11 @@ def test_an_ablation_is_reported_without_calibration(sweeps: Command, name: str)
     assert f"test/{TASKS[name][1]}" in page
 
 
-def test_an_interrupted_sweep_continues_bit_identically(sweeps: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write(SWEEP, "regression")
+@pytest.mark.parametrize("name", EVERY)
+def test_an_interrupted_sweep_continues_bit_identically(
+    sweeps: Command, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    path = write(SWEEP, name)
     assert sweeps("run", path, "--local", "--storage", "sqlite:///whole.db").code == exit_codes.DONE
     advance, calls = Training.advance, []
 
@@ -110,8 +114,8 @@ def test_an_interrupted_sweep_continues_bit_identically(sweeps: Command, monkeyp
     assert sweeps("run", path, "--local", "--storage", "sqlite:///parts.db").code == exit_codes.INTERRUPTED
     assert sweeps("run", path, "--local", "--storage", "sqlite:///parts.db").code == exit_codes.DONE
     whole, parts = (
-        {key: value for key, (value, _) in snapshot(f"sqlite:///{name}.db").items() if key[2] not in TIMED}
-        for name in ("whole", "parts")
+        {key: value for key, (value, _) in snapshot(f"sqlite:///{of}.db").items() if key[2] not in TIMED}
+        for of in ("whole", "parts")
     )
     assert parts == whole
 

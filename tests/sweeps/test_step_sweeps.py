@@ -115,3 +115,19 @@ def test_a_loop_is_compared_at_its_next_report_after_a_rung(folder: Path, call: 
     stopped = [steps[-1] for state, steps in found.values() if state == "STOPPED"]
     assert stopped
     assert set(stopped) <= {14, 35, 91}  # rungs 10, 30 and 90
+
+
+@pytest.mark.slow
+def test_what_precedes_and_follows_a_sweep_counts_steps(folder: Path, call: Command) -> None:
+    for command in (("lint", "s.yaml"), ("lr-find", "s.yaml"), ("run", "s.yaml", "--local")):
+        answer = call(*command)
+        assert answer.code == 0, answer.text
+        assert "epoch" not in answer.out.replace("epochs per", "")
+    for command in (("extend", "s", "--no-edge", "--runs", "2"), ("confirm", "s", "--top", "1", "--pairs", "2")):
+        answer = call(*command, "--local")
+        assert answer.code == 0, answer.text
+        assert "up to 30 steps each" in answer.text
+    for follower in ("s-more", "s-confirm"):
+        answer = call("show", follower, "0")
+        assert answer.code == 0, answer.text
+        assert "complete at step 30" in answer.text

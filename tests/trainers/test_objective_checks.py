@@ -19,6 +19,7 @@ from trainers.tasks import Data, Split
 
 RECIPE = Recipe(budget=Budget(epochs=1, batch_size=4))
 GOOD = Split(torch.ones(6, 3), torch.ones(6, 1))
+VARIED = Split(torch.ones(6, 3), torch.arange(6.0) + 100)
 
 
 def regression(**members: object) -> SimpleNamespace:
@@ -34,7 +35,14 @@ def use(monkeypatch: pytest.MonkeyPatch, target: object) -> None:
     monkeypatch.setattr(task_checks, "load_target", lambda reference: target)
 
 
-@pytest.mark.parametrize("target", [Line(), Line(test=False), NoisyLine(), Labels(), Weighted(), regression()])
+SQUEEZED = regression(
+    data=lambda seed: Data(VARIED, VARIED), loss=lambda o, t: (o.squeeze(1) - t).abs().mean()
+)  # every target is above every output: the loss of the batch is the same in any order
+
+
+@pytest.mark.parametrize(
+    "target", [Line(), Line(test=False), NoisyLine(), Labels(), Weighted(), regression(), SQUEEZED]
+)
 def test_tasks_with_a_loss_of_their_own_pass(monkeypatch, target):
     use(monkeypatch, target)
     assert "val" in prepare("x", RECIPE, 0)
@@ -54,6 +62,20 @@ BROKEN = [
     ({"loss": lambda o, t: (o - t).mean() / 0}, "must be finite, found -?inf for 4 examples and the initial weights"),
     ({"loss": lambda o, t: (o.detach() - t).square().mean()}, "differentiable with respect to outputs"),
     ({"loss": lambda o, t: (o * 0).sqrt().mean()}, "must have a finite gradient with respect to outputs, found"),
+    ({"loss": lambda o, t: (o - t).abs()[:2, 0]}, r"^task mine:Task: loss\(outputs, targets\) must return .*; found f"),
+    (
+        {"data": lambda seed: Data(VARIED, VARIED), "loss": lambda o, t: (o - t).abs().mean()},
+        r"different shapes, outputs float32 \(4, 1\) and targets float32 \(4,\); give both the same shape",
+    ),
+    (
+        {
+            "data": lambda seed: Data(VARIED, VARIED),
+            "loss": lambda o, t: (o.squeeze(1) - t).abs().mean(),
+            "goals": {"mae": "minimize"},
+            "metrics": lambda o, t: {"mae": functional.l1_loss(o, t)},
+        },
+        r"metrics\(outputs, targets\) compares tensors of different shapes, outputs float32 \(6, 1\) and targets",
+    ),
     (
         {"data": lambda seed: Data(VECTOR, VECTOR)},
         r"different shapes, outputs float32 \(4, 1\) and targets float32 \(4,\); give both the same shape",

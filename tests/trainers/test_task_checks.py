@@ -10,7 +10,7 @@ from search_spaces.errors import UsageError
 from search_spaces.recipe.recipe import Budget, Recipe
 from trainers import task_checks
 from trainers.task_checks import check_metric, prepare
-from trainers.tasks import Data, DatasetSplit, Split
+from trainers.tasks import Data, DatasetSplit, IterableSplit, Split
 
 RECIPE = Recipe(budget=Budget(epochs=1))
 GOOD = Split(torch.zeros(4, 3), torch.tensor([0, 1, 0, 1]))
@@ -66,6 +66,25 @@ class Unused(nn.Linear):
         self.forgotten = nn.LazyLinear(4)
 
 
+class Damaged:
+    """Dataset of which one item cannot be read."""
+
+    def __len__(self):
+        return 10
+
+    def __getitem__(self, index):
+        if index == 7:
+            raise OSError("cannot read 7\nand more")
+        return torch.zeros(3), index % 2
+
+
+class Nothing:
+    """Iterable without a batch."""
+
+    def __iter__(self):
+        return iter(())
+
+
 FOUR = torch.zeros(4, 3)
 BROKEN = [
     ({"classes": 1}, "classes must be an integer of at least 2, found 1"),
@@ -87,14 +106,21 @@ BROKEN = [
     ({"data": loaded([])}, r"data\(seed\).train: the dataset is empty; a split needs at least 1 example"),
     ({"data": loaded([3])}, r"train: item 0 of the dataset must be a pair \(input, target\), found a int"),
     ({"data": loaded([(1, 2, 3)])}, r"must be a pair \(input, target\), found a tuple of 3"),
-    ({"data": loaded([(FOUR[0], 0), (FOUR, 1)])}, r"train: loading a batch failed: RuntimeError: stack expects"),
-    ({"data": loaded([(FOUR[0], 0)], broken)}, r"train: loading a batch failed: ValueError: my bug \(.*\.py:\d+\)"),
+    ({"data": loaded([(FOUR[0], 0), (FOUR, 1)])}, r"train: collating a batch failed: RuntimeError: stack expects"),
+    ({"data": loaded([(FOUR[0], 0)], broken)}, r"train: collating a batch failed: ValueError: my bug \(.*\.py:\d+\)"),
     ({"data": loaded([(FOUR[0], 0)], lambda items: FOUR)}, r"a collated batch must be a pair .* found a Tensor"),
     (
         {"data": loaded([(FOUR[0], 0)], lambda items: (FOUR, GOOD.targets[:3]))},
         r"inputs float32 \(4, 3\) and .* \(3,\)",
     ),
     ({"data": loaded([(FOUR[0], 0)], lambda items: ("a", GOOD.targets))}, "pair of tensors .* inputs is a str"),
+    ({"data": loaded(Damaged())}, r"train: item 7 of the dataset failed: OSError: cannot read 7 \(.*_checks.py:\d+\)$"),
+    ({"data": loaded([(FOUR[0], "cat")] * 40)}, r"targets is a \[0\] str, .*, \[7\] str and 24 more$"),
+    ({"data": lambda seed: Data(IterableSplit(iter([])), GOOD)}, r": data\(seed\): IterableSplit needs an iterable"),
+    ({"data": lambda seed: Data(IterableSplit([(FOUR, FOUR)], 2.5), GOOD)}, "an integer, found 2.5"),
+    ({"data": lambda seed: Data(IterableSplit(Nothing(), 9), GOOD)}, "train: the iterable ended after 0 of 9 batches"),
+    ({"data": lambda seed: Data(DatasetSplit([3], 2.0), GOOD)}, "both integers, found 2.0 and 256"),
+    ({"data": with_train(FOUR.numpy(), GOOD.targets.numpy())}, "IterableSplit; found a Split of ndarray"),
     ({"data": loaded([(FOUR[0], 2)])}, "train.targets must be 0 .. 1 for 2 classes, found 2 .. 2"),
     ({"model": broken}, r"model\(recipe\) failed: ValueError: my bug"),
     ({"model": lambda recipe: 3}, "must return a torch.nn.Module, found a int"),

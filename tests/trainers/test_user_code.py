@@ -1,8 +1,10 @@
+import re
 import sys
 
 import pytest
+import torch
 
-from search_spaces.errors import UsageError
+from search_spaces.errors import RunError, UsageError
 from trainers.task_lookup import load_target
 from trainers.user_code import as_script, describe, exit_cause, import_user_module, text_of
 
@@ -54,6 +56,18 @@ def test_the_line_of_an_exception_is_in_the_users_file():
         sys.exit("diverged, giving up")
     assert describe(caught.value).startswith("SystemExit: diverged, giving up (")
     assert describe(KeyboardInterrupt()) == "KeyboardInterrupt"
+
+
+def test_the_line_of_an_exception_of_a_library_is_the_users():
+    with pytest.raises(RuntimeError) as caught:
+        torch.nn.Linear(2, 2)(torch.zeros(3, 3))  # raised within torch
+    assert re.search(r" \(.*test_user_code\.py:\d+\)$", describe(caught.value))
+
+
+def test_an_error_of_this_project_has_its_text_alone():
+    with pytest.raises(RunError) as caught:
+        raise RunError("item 3 of the dataset failed")
+    assert describe(caught.value) == "item 3 of the dataset failed"
 
 
 def test_the_cause_of_an_exit():

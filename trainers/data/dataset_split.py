@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -49,10 +50,11 @@ class DatasetSplit(Examples):
                 f"DatasetSplit needs a dataset with __len__ and __getitem__, found a {type(dataset).__name__}; use an"
                 " IterableSplit for batches in an order of their own"
             )
-        if workers < 0 or evaluation_batch < 1:
+        numbers = (workers, evaluation_batch)
+        if not all(isinstance(one, Integral) for one in numbers) or workers < 0 or evaluation_batch < 1:
             raise UsageError(
-                "DatasetSplit needs workers of at least 0 and an evaluation_batch of at least 1, found"
-                f" {workers} and {evaluation_batch}"
+                "DatasetSplit needs workers of at least 0 and an evaluation_batch of at least 1, both integers, found"
+                f" {workers!r} and {evaluation_batch!r}"
             )
         self.evaluation_batch = evaluation_batch
         self._use(Loader(dataset, workers, collate, _CPU), torch.arange(len(dataset)))

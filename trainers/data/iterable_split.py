@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -42,10 +43,11 @@ class IterableSplit(Examples):
     """
 
     def __init__(self, iterable: Iterable[Any], batches: int | None = None) -> None:
+        _check_iterable(iterable)
         self._iterable = iterable
         self._batches = _length(iterable) if batches is None else batches
-        if self._batches < 1:
-            raise UsageError(f"IterableSplit needs at least 1 batch in a pass, found {self._batches}")
+        if not _is_integer(self._batches) or self._batches < 1:
+            raise UsageError(f"IterableSplit needs at least 1 batch in a pass, an integer, found {self._batches!r}")
         self._most: int | None = None
         self._use(_CPU)
 
@@ -178,6 +180,17 @@ def _evaluation_seed() -> int:
 
 def _first(batch: Split, count: int) -> Split:
     return Split(first(batch.inputs, count), batch.targets[:count])
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, Integral)
+
+
+def _check_iterable(iterable: object) -> None:
+    if not hasattr(iterable, "__iter__") or hasattr(iterable, "__next__"):
+        rule = "IterableSplit needs an iterable that each epoch passes anew"
+        way = "use an object whose __iter__ starts a new pass, such as a DataLoader"
+        raise UsageError(f"{rule}, found a {type(iterable).__name__}; {way}")
 
 
 def _length(iterable: Iterable[Any]) -> int:

@@ -1,18 +1,21 @@
 """Load batches of a map-style dataset, in this process or in others, with the same numbers in any number of them."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
+from search_spaces.errors import RunError, SweepsError
 from search_spaces.seeds import derive_seed
 from trainers.data.generators import Generators, seed_generators
-from trainers.data.loader_process import end_with_parent, without_interrupts
+from trainers.data.loader_process import end_with_parent, ended_process, without_interrupts
 from trainers.data.pairs import batch_of, pair
 from trainers.nested import Inputs
 from trainers.task import Split
+from trainers.user_code import FAILURES, describe, exit_cause
 
 Collate = Callable[[list[Any]], Any]
 
@@ -39,7 +42,12 @@ class _Seeded(Dataset[Any]):
 
     def __getitem__(self, item: Item) -> tuple[Any, Any]:
         seed_generators(derive_seed(item.seed, "items", item.epoch, item.number))
-        return pair(self._dataset[item.number], f"item {item.number} of the dataset")
+        where = f"item {item.number} of the dataset"
+        try:
+            found = self._dataset[item.number]
+        except FAILURES as error:
+            raise RunError(f"{where} failed: {describe(error)}") from error
+        return pair(found, where)
 
 
 class _Collated:
@@ -49,7 +57,11 @@ class _Collated:
         self._function = collate
 
     def __call__(self, items: list[Any]) -> tuple[Inputs, Tensor]:
-        batch = batch_of(self._function(items), "a collated batch")
+        try:
+            found = self._function(items)
+        except FAILURES as error:
+            raise RunError(f"collating a batch failed: {describe(error)}") from error
+        batch = batch_of(found, "a collated batch")
         return batch.inputs, batch.targets
 
 
@@ -82,6 +94,27 @@ class _Sampler:
 def items(indices: Tensor, seed: int = 0, epoch: int = -1) -> list[Item]:
     """Return the items of one batch."""
     return [Item(index, seed, epoch) for index in indices.tolist()]
+
+
+@contextmanager
+def _one_line(iterator: object) -> Iterator[None]:
+    """Raise what a process that loads has raised, or that it has died, as an error of one line."""
+    try:
+        yield
+    except SweepsError as error:  # torch puts the traceback of the process before it
+        raise RunError(str(error).strip().rpartition("\n")[2].removeprefix(_prefix(error))) from error
+    except (RuntimeError, OSError, EOFError) as error:  # of torch, or of a pipe to a process that is dead
+        ended = ended_process(getattr(iterator, "_workers", ()))
+        if ended is None:
+            raise
+        cause = exit_cause(ended.exitcode)
+        why = "; if memory ran out, use fewer workers" if cause == "killed by SIGKILL" else ""
+        raise RunError(f"a process that loads the data ended: {cause}{why}") from error
+
+
+def _prefix(error: SweepsError) -> str:
+    """Return what a traceback writes before the text of an error."""
+    return f"{type(error).__module__}.{type(error).__name__}: "
 
 
 class Loader:
@@ -119,7 +152,7 @@ class Loader:
         for _ in wanted.batches:
             if number != self._passes:
                 raise RuntimeError("another pass over the same examples has started")
-            with generators.active():
+            with generators.active(), _one_line(iterator):
                 batch = next(iterator)
             yield Split(*batch).to(self.device, non_blocking=True)
 

@@ -4,8 +4,13 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
+
+_ENDING_S = 5.0
+"""Longest time from the end of a process's pipes to its own."""
 
 
 def end_with_parent(_: int = 0) -> None:
@@ -20,11 +25,24 @@ def _wait_for_parent() -> None:
         os._exit(1)
 
 
+def ended_process(processes: Sequence[BaseProcess]) -> BaseProcess | None:
+    """Return one of some processes that has ended, or is about to; None if all of them run."""
+    wait([process.sentinel for process in processes], _ENDING_S)
+    return next((process for process in processes if process.exitcode is not None), None)
+
+
 @contextmanager
 def without_interrupts() -> Iterator[None]:
-    """Start processes inside the block that Ctrl-C does not reach: the process that trains decides when they end."""
+    """Start processes inside the block that Ctrl-C does not reach: the process that trains decides when they end.
+
+    torch's handler of SIGCHLD is removed again: it would raise the death of a process anywhere in this program, and not
+    only where the next batch is awaited.
+    """
+    handler = signal.getsignal(signal.SIGCHLD)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if handler is not None and signal.getsignal(signal.SIGCHLD) is not handler:
+            signal.signal(signal.SIGCHLD, handler)

@@ -302,6 +302,18 @@ CLIP = "regularization.clip_norm: {choice: [0.5, 1.0], when: {optimizer.kind: sg
             "<= 32",
             "f.yaml:15: constraints.0: the baseline breaks budget.batch_size * budget.accumulation <= 32",
         ),
+        (
+            "budget.accumulation",
+            "budget.steps",
+            "f.yaml:15: constraints.0: budget.steps is null in every run, so the constraint would never apply; use"
+            " budget.epochs, or remove the constraint",
+        ),
+        (
+            "budget.accumulation",
+            "patience.epochs",
+            "f.yaml:15: constraints.0: patience.epochs is null in every run, so the constraint would never apply; set"
+            " or search it, or remove the constraint",
+        ),
         ("budget.accumulation", "budget.acc", "f.yaml:15: constraints.0: unknown field of a recipe; did you mean"),
         (
             "budget.accumulation",

@@ -246,6 +246,25 @@ def test_floats_for_whole_numbers() -> None:
     assert "whole numbers" in text
 
 
+@pytest.mark.parametrize(
+    ("parameters", "budget", "custom"),
+    [
+        ("max_steps: {value: 900}", "900 steps", {}),
+        ("max-steps: {value: -1}", "27 epochs", {"max_steps": -1}),  # no limit, for some Trainers
+        ("epochs: {value: 9}\n  max_steps: {value: 900}", "9 epochs", {"max_steps": 900}),
+        ("max_steps: {value: 900}\n  epochs: {value: 9}", "900 steps", {"epochs": 9}),
+        ("max_steps: {values: [100, 900]}", "27 epochs", {"max_steps": 900}),
+    ],
+)
+def test_a_fixed_number_of_steps_is_the_budget(parameters: str, budget: str, custom: dict[str, int]) -> None:
+    rest = "method: random\nrun_cap: 9\nearly_terminate: {type: hyperband, min_iter: 3}"
+    spec, _ = wandb(f"lr: {{min: 0.001, max: 0.1}}\n  {parameters}", rest)
+    assert spec.recipe.budget.text == budget
+    assert dict(spec.recipe.custom) == custom
+    grace = "grace_steps" if "steps" in budget else "grace_epochs"
+    assert getattr(spec.early_stopping, grace) == 3
+
+
 def test_a_grid() -> None:
     spec, _ = wandb("lr: {values: [0.1, 0.2]}\n  x: {values: [a, b, c]}", "method: grid")
     assert (spec.sampler.kind, spec.runs) == ("grid", 7)

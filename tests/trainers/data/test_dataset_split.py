@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
+import signal
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -12,11 +14,11 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
-from search_spaces.errors import UsageError
+from search_spaces.errors import RunError, UsageError
 from search_spaces.recipe.averaging import EMA
 from search_spaces.recipe.optimizers import SGD
 from search_spaces.recipe.recipe import Budget, Recipe, Regularization, Signals
@@ -146,6 +148,42 @@ def test_workers_end_with_the_training() -> None:
     assert len(set(psutil.Process().children(recursive=True)) - before) == 2
     training.close()
     assert set(psutil.Process().children(recursive=True)) <= before
+
+
+class Faulty(Dataset[tuple[Tensor, Tensor]]):
+    """Raises at one index; at another, it kills the process that loads it."""
+
+    def __init__(self, raises: int = -1, dies: int = -1) -> None:
+        self.raises, self.dies = raises, dies
+
+    def __len__(self) -> int:
+        return 40
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        if index == self.raises:
+            raise ValueError("cannot read the photo\nand more")
+        if index == self.dies:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return torch.zeros(3), torch.tensor(0)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_item_that_fails_is_one_line_in_any_number_of_workers(workers: int) -> None:
+    with (
+        closing(DatasetSplit(Faulty(raises=7), workers)) as split,
+        pytest.raises(RunError, match=r"^item 7 of the dataset failed: ValueError: cannot read the photo \(.*:\d+\)$"),
+    ):
+        list(split.in_order(4))
+
+
+def test_a_worker_that_is_killed_is_one_line_and_raised_nowhere_else() -> None:
+    handler = signal.getsignal(signal.SIGCHLD)
+    with closing(DatasetSplit(Faulty(dies=17), workers=2)) as split:
+        batches = split.in_order(4)
+        next(batches)
+        assert signal.getsignal(signal.SIGCHLD) is handler
+        with pytest.raises(RunError, match=r"^a process that loads the data ended: killed by SIGKILL; if memory ran"):
+            list(batches)
 
 
 class Pairs(nn.Module):

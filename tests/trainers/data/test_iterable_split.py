@@ -62,7 +62,7 @@ def test_a_pass_that_ends_early_is_an_error() -> None:
 def test_the_number_of_batches_must_be_known() -> None:
     with pytest.raises(UsageError, match=r"batches=N\) needs the number of batches of a pass, since the Stream has no"):
         IterableSplit(Stream())
-    with pytest.raises(UsageError, match="at least 1 batch in a pass, found 0"):
+    with pytest.raises(UsageError, match="at least 1 batch in a pass, an integer, found 0"):
         IterableSplit([])
 
 
