@@ -14,7 +14,7 @@ from tests.own_tasks import Labels, Line, MeanLine, NoisyLine, Weighted
 from trainers.check import Check, Outcome
 from trainers.sanity.checks import check_task
 from trainers.sanity.lr_curve import LrScan, Suggestion
-from trainers.sanity.lr_finder import find_lr
+from trainers.sanity.lr_finder import range_test
 from trainers.sanity.thresholds import (
     InitialLoss,
     ShortTraining,
@@ -323,7 +323,7 @@ def test_a_task_with_a_loss_of_its_own_passes_and_learns(task: Task) -> None:
     assert checks["initial loss"].evidence.endswith("before training")
     assert checks["learns"].outcome is Outcome.PASS
     assert "val loss" in checks["learns"].evidence
-    assert find_lr(task, recipe, 0).suggestion is not None
+    assert range_test(task, recipe, 0).suggestion is not None
 
 
 class Undefined(Line):
