@@ -36,7 +36,7 @@ class Curves:
         clips: Whether the recipe clips gradients; otherwise `train/clip_rate` is 0 and carries no information.
         steps_per_epoch: Number of optimizer steps per epoch, if known.
         val_examples: Number of validation examples, if known.
-        majority: Share of the most frequent class in the validation split, if known; otherwise classes count as equal.
+        shares: Share of each class in the validation split; without any, classes count as equally frequent.
         initial_loss: Loss before the first step, if it was measured.
         unit: What is counted as epochs: "epoch", or "step" for a budget of steps.
         command: Whether a program trained the run, which may lack what a recipe has.
@@ -54,7 +54,7 @@ class Curves:
     clips: bool = False
     steps_per_epoch: int | None = None
     val_examples: int | None = None
-    majority: float | None = None
+    shares: tuple[float, ...] = ()
     initial_loss: float | None = None
     unit: str = "epoch"
     command: bool = False
@@ -82,16 +82,28 @@ class Curves:
         return len(self) * (self.steps_per_epoch or 0)
 
     @property
-    def chance_loss(self) -> float | None:
-        """Cross entropy of equal probabilities, ln K in nats; None without classes."""
+    def uniform_loss(self) -> float | None:
+        """Cross entropy of equal probabilities, ln K in nats, where a training starts; None without classes."""
         return math.log(self.classes) if self.classes is not None and self.classes > 1 else None
+
+    @property
+    def chance_loss(self) -> float | None:
+        """Cross entropy of always predicting the shares of the classes: their entropy in nats; None without classes."""
+        if not self.shares or self.uniform_loss is None:
+            return self.uniform_loss
+        return -sum(share * math.log(share) for share in self.shares if share > 0.0)
+
+    @property
+    def chance_name(self) -> str:
+        """What `chance_loss` is, for a sentence."""
+        return "the entropy of the class shares" if self.shares else "ln K"
 
     @property
     def chance_accuracy(self) -> float | None:
         """Accuracy of always predicting the most frequent class."""
-        if self.majority is not None or self.classes is None:
-            return self.majority
-        return 1.0 / self.classes
+        if self.classes is None:
+            return None
+        return max(self.shares, default=1.0 / self.classes)
 
     @property
     def examples(self) -> int:

@@ -9,7 +9,7 @@ from analysis.diagnosis.curves import Curves
 from analysis.diagnosis.findings import Code, Finding, Severity
 from analysis.diagnosis.smoothing import FloatArray, centred_mean, noise, theil_sen
 
-NEAR_CHANCE = 0.1  # share of ln K
+NEAR_CHANCE = 0.1  # share of the loss of always predicting the shares of the classes
 STANDARD_ERRORS = 2.0
 REAL_CHANGE = 0.02  # share of a loss, as for the generalization loss in Prechelt, "Early Stopping - But When?", 1998
 SIGMAS = 2.0
@@ -47,7 +47,7 @@ def chance(curves: Curves) -> Finding | None:
 
 
 def underfit(curves: Curves) -> Finding | None:
-    """UNDERFIT: the training loss ends within 10 % of chance, ln K, and so does the validation loss.
+    """UNDERFIT: the training loss ends within 10 % of predicting the class shares, and so does the validation loss.
 
     The second condition was added because mixup and label smoothing keep the training loss of a good model high.
     """
@@ -62,7 +62,7 @@ def underfit(curves: Curves) -> Finding | None:
         Code.UNDERFIT,
         Severity.WARNING,
         f"The mean training loss of the last {LAST_EVALS} {curves.record}s, up to {curves.at(-1)}, is {reached:.3g},"
-        f" within 10 % of ln K = {guess:.3g}.",
+        f" within 10 % of {curves.chance_name} = {guess:.3g}.",
         "Raise the learning rate if the loss never moved, lower it if it jumped; then enlarge the model or add"
         f" {curves.unit}s.",
         int(curves.epochs[-1]),

@@ -16,7 +16,7 @@ from analysis.diagnosis.smoothing import FloatArray, first_streak, noise
 CHECKS = 5  # consecutive records that distinguish a divergence from a spike
 RISE = 2.0  # factor above the lowest loss so far (divergence) or the rolling mean (spike)
 ABOVE_CHANCE = 1.5  # times ln K: worse than chance, by more than a bad first epoch explains
-LEARNT = 0.9  # times ln K: below this loss, a run has learnt something
+LEARNT = 0.9  # times the loss of predicting the class shares: below this loss, a run has learnt something
 SMALL = 0.05  # share of the fall so far: doubling a tiny loss does not matter
 SPIKE_SIGMAS = 6.0
 WINDOW = 8  # records without spikes for the noise estimate
@@ -82,15 +82,16 @@ def diverged(curves: Curves) -> Finding | None:
             f" for at least {CHECKS} {curves.record}s."
         )
         return _diverged(evidence, int(curves.epochs[start]))
-    if curves.chance_loss is None:
+    if curves.uniform_loss is None or curves.chance_loss is None:
         return None
-    above = curves.after_warmup & (loss > ABOVE_CHANCE * max(curves.chance_loss, curves.initial_loss or 0.0))
+    above = curves.after_warmup & (loss > ABOVE_CHANCE * max(curves.uniform_loss, curves.initial_loss or 0.0))
     if not above.any() or loss[-1] < LEARNT * curves.chance_loss:
         return None
     first = int(np.argmax(above))
     evidence = (
         f"The training loss is {loss[first]:.3g} at {curves.at(first)}, above 1.5 ln K = "
-        f"{ABOVE_CHANCE * curves.chance_loss:.3g}, and {loss[-1]:.3g} at the end, no better than chance."
+        f"{ABOVE_CHANCE * curves.uniform_loss:.3g}, and {loss[-1]:.3g} at the end, no better than chance:"
+        f" {curves.chance_name} = {curves.chance_loss:.3g}."
     )
     return _diverged(evidence, int(curves.epochs[first]))
 
@@ -103,8 +104,8 @@ def _diverged(evidence: str, epoch: int) -> Finding:
 
 
 def _fall(curves: Curves, loss: FloatArray) -> float:
-    """Return the fall of the loss from its first value, or from chance level if that is higher."""
-    return max(float(loss[0]), curves.chance_loss or 0.0) - float(loss.min())
+    """Return the fall of the loss from its first value, or from ln K if that is higher."""
+    return max(float(loss[0]), curves.uniform_loss or 0.0) - float(loss.min())
 
 
 def spikes(curves: Curves) -> Finding | None:
@@ -204,7 +205,7 @@ def oscillating(curves: Curves) -> Finding | None:
     steps = np.diff(loss)
     turns = float((np.sign(steps[1:]) * np.sign(steps[:-1]) < 0).mean())
     step = float(np.median(np.abs(steps)))
-    span = max(float(loss.max()), curves.chance_loss or -math.inf) - float(loss.min())
+    span = max(float(loss.max()), curves.uniform_loss or -math.inf) - float(loss.min())
     if turns < SIGN_CHANGES or step <= max(STEP_OF_RANGE * span, STEP_OF_LEVEL * abs(float(np.median(loss)))):
         return None
     worst = int(np.argmax(np.abs(steps))) + 1

@@ -5,6 +5,7 @@ import numpy as np
 from analysis.diagnosis.curves import Curves
 from analysis.diagnosis.findings import Code, Finding, Severity
 from search_spaces.values import counted
+from trainers.sanity.thresholds import LOSS_TOLERANCE, initial_losses
 
 CLIP_WARNING = 0.2  # share of the steps after the warmup
 CLIP_ERROR = 0.5  # Godbole et al., "Deep Learning Tuning Playbook", 2023: above this, lower the learning rate
@@ -13,7 +14,6 @@ WEAKEST_LAYER = 1e-3  # smallest / largest gradient norm of the layers
 STRONGEST_LAYER = 70.0  # largest / smallest
 LARGE_GRADIENT = 10.0  # norm of the whole gradient that counts as far above 1
 UPDATES = (1e-4, 1e-1)  # |dw| / |w|; healthy near 1e-3 (Karpathy, Stanford CS231n notes, "Ratio of updates")
-INIT_TOLERANCE = 0.2  # share of ln K (the same notes, "Look for correct loss at chance performance")
 
 
 def clipping(curves: Curves) -> Finding | None:
@@ -121,18 +121,19 @@ def update_ratio(curves: Curves) -> Finding | None:
 
 
 def initial_loss(curves: Curves) -> Finding | None:
-    """INIT_LOSS: the loss before the first step differs from ln K by more than 20 %.
+    """INIT_LOSS: the loss before the first step differs from those of constant predictions by more than 20 % of ln K.
 
     If it was not measured, the mean of the first epoch is used, for values above ln K only, because learning makes it
     smaller than the initial loss. The cause may be large initial outputs or a learning rate that is too high.
     """
-    guess = curves.chance_loss
-    if guess is None:
+    guess, entropy = curves.uniform_loss, curves.chance_loss
+    if guess is None or entropy is None or curves.classes is None:
         return None
     if curves.initial_loss is not None:
-        off = curves.initial_loss / guess - 1.0
-        if abs(off) <= INIT_TOLERANCE:
+        low, high = initial_losses(curves.classes, entropy)
+        if low <= curves.initial_loss <= high:
             return None
+        off = curves.initial_loss / guess - 1.0
         evidence = (
             f"The loss before the first step is {curves.initial_loss:.3g}, {off:+.0%} relative to ln K = {guess:.3g}."
         )
@@ -141,7 +142,7 @@ def initial_loss(curves: Curves) -> Finding | None:
         )
         return Finding(Code.INIT_LOSS, Severity.WARNING, evidence, next_step)
     losses = curves.series.get("train/loss")
-    if losses is None or not len(losses) or not _from_start(curves) or losses[0] <= (1.0 + INIT_TOLERANCE) * guess:
+    if losses is None or not len(losses) or not _from_start(curves) or losses[0] <= (1.0 + LOSS_TOLERANCE) * guess:
         return None
     return Finding(
         Code.INIT_LOSS,

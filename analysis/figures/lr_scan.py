@@ -13,6 +13,8 @@ def lr_scan(scan: LrScan) -> Drawing:
         _line(scan.lrs[start:], scan.losses[start:], "each step", {"color": GREY, "width": 1}, 0.5),
         _line(scan.lrs[start:], scan.smoothed[start:], "smoothed", {"color": COLOURS[0], "width": 3}, 1.0),
     ]
+    if scan.runs:
+        traces.append(_short_trainings(scan))
     layout = {
         "xaxis": axis("optimizer.lr", type="log", exponentformat="power"),
         "yaxis": axis("training loss", range=_range(scan.smoothed[start:])),
@@ -26,6 +28,18 @@ def _line(
     x: tuple[float, ...], y: tuple[float, ...], name: str, line: dict[str, object], opacity: float
 ) -> dict[str, object]:
     return {"type": "scatter", "mode": "lines", "x": x, "y": y, "name": name, "line": line, "opacity": opacity}
+
+
+def _short_trainings(scan: LrScan) -> dict[str, object]:
+    finished = sorted((run.lr, run.loss) for run in scan.runs if run.loss is not None)
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [lr for lr, _ in finished],
+        "y": [loss for _, loss in finished],
+        "name": "val, short training",
+        "marker": {"color": COLOURS[1], "size": 10},
+    }
 
 
 def _range(losses: tuple[float, ...]) -> list[float]:
@@ -47,9 +61,13 @@ def _reading(scan: LrScan) -> str:
     found = scan.suggestion
     if found is None:
         return "At no learning rate does the loss fall by more than its noise, so there is no suggestion."
-    blow_up = "does not diverge" if found.blow_up is None else f"diverges at {rate_text(found.blow_up)}"
+    falls = "The loss of the range test does not fall"
+    if found.steepest is not None:
+        blow_up = "does not diverge" if found.blow_up is None else f"diverges at {rate_text(found.blow_up)}"
+        falls = f"The loss falls fastest at {rate_text(found.steepest)} and {blow_up}"
     span = f"{rate_text(found.low)} to {rate_text(found.high)}"
-    return f"The loss falls fastest at {rate_text(found.lr)} (dashed) and {blow_up}. Search the grey range, {span}."
+    suggestion = f"The suggestion, {rate_text(found.lr)} (dashed), is {found.origin}"
+    return f"{falls}. {suggestion}. Search the grey range, {span}."
 
 
 def write_page(drawing: Drawing, path: Path) -> Path:

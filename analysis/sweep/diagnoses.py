@@ -3,6 +3,8 @@
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
+import numpy as np
+
 from analysis.diagnosis.curves import Curves
 from analysis.diagnosis.diagnose import curves_of, diagnose
 from analysis.diagnosis.findings import Finding
@@ -13,7 +15,7 @@ from sweeps.study.snapshot import RunSnapshot
 def run_curves(evidence: SweepEvidence, numbers: Collection[int] | None = None) -> Mapping[int, Curves]:
     """Return the curves of every run that reported an epoch, or of some of them, by number."""
     by_run = {int(str(number)): frame for number, frame in evidence.epochs.groupby("number")}
-    found = {}
+    found, shares = {}, _class_shares(evidence)
     for run in evidence.runs:
         if run.number in by_run and (numbers is None or run.number in numbers):
             curves = curves_of(
@@ -25,8 +27,16 @@ def run_curves(evidence: SweepEvidence, numbers: Collection[int] | None = None) 
                 classes=evidence.classes,
                 command=evidence.spec.command is not None,
             )
-            found[run.number] = replace(curves, val_examples=evidence.val_examples)
+            found[run.number] = replace(curves, val_examples=evidence.val_examples, shares=shares)
     return found
+
+
+def _class_shares(evidence: SweepEvidence) -> tuple[float, ...]:
+    """Return the share of each class in `val`, found in the stored predictions; nothing without any."""
+    labels = next((one.label for one in evidence.predictions.values() if len(one.label)), None)
+    if labels is None:
+        return ()
+    return tuple(float(share) for share in np.bincount(labels) / len(labels))
 
 
 def diagnoses(evidence: SweepEvidence) -> Mapping[int, tuple[Finding, ...]]:

@@ -83,15 +83,20 @@ def check(
     raise typer.Exit(check_task(load_space(space, settings or ()), open_console(), limit_s))
 
 
-def lr_find(space: Space, settings: Settings = None, to: Folder = None) -> None:
-    """Scan learning rates with the recipe, and suggest a range to search."""
+def lr_find(
+    space: Space,
+    settings: Settings = None,
+    to: Folder = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Only the range test, without short trainings.")] = False,
+) -> None:
+    """Scan learning rates with the recipe, compare some in short trainings, and suggest a range to search."""
     from analysis.figures.lr_scan import lr_scan, write_page
     from analysis.report.present import FOLDER
     from sweeps.preflight.task_report import lr_find as scan_rates
 
     spec = load_space(space, settings or ())
     folder = to or FOLDER / spec.name
-    code, scan = scan_rates(spec, open_console(), folder)
+    code, scan = scan_rates(spec, open_console(), folder, quick)
     typer.echo(write_page(lr_scan(scan), folder / "lr_find.html"))
     raise typer.Exit(code)
 

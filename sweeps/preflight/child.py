@@ -33,7 +33,7 @@ from trainers.user_code import as_script, describe, exit_cause
 if TYPE_CHECKING:
     from trainers.factory import EpochTrainer
 
-What = Literal["prepare", "check", "lr_find", "timing"]
+What = Literal["prepare", "check", "lr_find", "lr_find_quick", "timing"]
 _LAST_LINES = 30
 _OF_A_COMMAND = (
     "the learning rate range test trains step by step, which a command does not allow; search its argument, such as "
@@ -217,10 +217,10 @@ def _answer(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
     recipe = probe_recipe(recipe, request["processes"])
     task = load_task(name)
     prepare(name, recipe, seed)
-    if request["what"] == "lr_find":
-        yield asdict(find_lr(task, recipe, seed, name=name))
-    else:
+    if request["what"] == "check":
         yield from map(asdict, check_task(task, recipe, seed))
+    else:
+        yield from map(asdict, find_lr(task, recipe, seed, name, quick=request["what"] == "lr_find_quick"))
 
 
 def _check_reported(request: dict[str, Any], recipe: Recipe, test: bool) -> None:

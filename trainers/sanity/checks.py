@@ -24,6 +24,7 @@ from trainers.sanity.lr_curve import Suggestion, rate_text
 from trainers.sanity.lr_finder import scan
 from trainers.sanity.probe import Probe, probe_data
 from trainers.sanity.thresholds import (
+    InitialLoss,
     ShortDescent,
     ShortTraining,
     check_finite_loss,
@@ -161,8 +162,22 @@ def _initial_loss(task: Task, recipe: Recipe, data: Data, seed: int) -> Check:
     if classes is None or probe.objective.loss is not None:
         return check_finite_loss(_values(probe.objective, found, sample.targets).mean().item())
     loss = functional.cross_entropy(found.double(), sample.targets).item()
-    accuracy = (found.argmax(dim=1) == sample.targets).double().mean().item()
-    return check_initial_loss(loss, accuracy, len(found), classes)
+    counts = _class_counts(data, sample.targets)
+    return check_initial_loss(
+        InitialLoss(
+            loss,
+            accuracy=_share(found.argmax(dim=1) == sample.targets),
+            examples=len(found),
+            classes=classes,
+            majority=_share(sample.targets == int(counts.argmax())),
+            entropy=torch.special.entr(counts / counts.sum()).sum().item(),
+        )
+    )
+
+
+def _class_counts(data: Data, loaded: Tensor) -> Tensor:
+    """Return how often each class occurs in `train`; in its loaded targets, if it is loaded batch by batch."""
+    return torch.bincount(data.train.targets if isinstance(data.train, Split) else loaded).double()
 
 
 def _values(objective: Objective, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -270,9 +285,7 @@ def _evaluate(probe: Probe, rate: float, steps: int) -> ShortTraining:
     at_once = evaluated_together(probe.recipe.budget.batch_size, val.device)
     with probe.arithmetic.evaluation():
         on_val, on_train = (per_example(logits(probe.model, split, at_once), split.targets) for split in (val, train))
-    # A split that is loaded batch by batch is not loaded as a whole for its targets.
-    known = probe.data.train if isinstance(probe.data.train, Split) else train
-    counts = torch.bincount(known.targets).double()
+    counts = _class_counts(probe.data, train.targets)
     # One more example per class, so that the loss of a class that only val has is finite.
     shares = functional.pad(counts, (0, max(0, int(val.targets.max()) + 1 - len(counts)))) + 1.0
     prior = -(shares / shares.sum()).log()[val.targets]

@@ -1,13 +1,16 @@
-"""Suggest a learning rate from the losses of a learning-rate range test, which `lr_finder` runs.
+"""Suggest a learning rate from a learning-rate range test and short trainings, which `lr_finder` runs.
 
 Sources: Smith, "Cyclical Learning Rates for Training Neural Networks", WACV 2017, increases the learning rate at every
 step and observes the loss; Howard and Gugger, "fastai: A Layered API for Deep Learning", 2020, increases it
-exponentially, smooths the loss and selects the steepest descent.
+exponentially, smooths the loss and selects the steepest descent. The short trainings compare rates a factor of sqrt 10
+apart, as successive halving compares its first rung (Jamieson and Talwalkar, AISTATS 2016).
+
+Both margins were chosen on the calibration tasks of `benchmarks/lr_find_tasks.py`.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -27,31 +30,94 @@ SETTLED = round(1.0 / (1.0 - SMOOTHING))
 _SIGMAS = 5.0
 _LEAST_FALL = 0.01
 
+SCAN_MARGIN = 3.0
+"""The steepest descent divided by the suggestion: a scan ends before a rate that is too high does its damage."""
+
+RATIO = math.sqrt(10.0)
+"""Ratio of neighbouring rates of the short trainings."""
+
+FEWEST_RUNS, MOST_RUNS = 3, 7
+SHARE = 0.1  # of the steps of a run
+ALMOST_BEST = 0.95
+"""Share of the best fall of a short training that a lower rate may be chosen with: over a whole run it is safer."""
+
+FEWEST_STEPS = 100
+
 
 @dataclass(frozen=True)
 class Suggestion:
     """Learning rates that a range test suggests.
 
     Attributes:
-        lr: Learning rate to start with: that of the steepest descent, rounded down to two digits.
+        lr: Learning rate to start with, rounded down to two digits: ``trained`` or ``steepest``, divided by ``margin``.
         low: Lower end of the range to search.
-        high: Upper end of the range: ten times ``steepest``, or the rate at the minimum of the smoothed loss if that is
-            lower; at least twice ``steepest``, and never above the blow-up.
-        steepest: Learning rate at which the smoothed loss falls fastest per decade.
+        high: Upper end of the range: ten times ``trained``. Without it, ten times ``steepest``, or the rate at the
+            minimum of the smoothed loss if that is lower; at least twice ``steepest``. Never above the blow-up.
+        steepest: Learning rate at which the smoothed loss falls fastest per decade; None if it does not fall, but that
+            of a short training does.
         blow_up: Learning rate at which the smoothed loss is above four times its minimum or not finite; None if that
             never happens.
+        trained: Learning rate chosen from the short trainings; None if there was none, or none learned anything.
+        margin: Factor by which the suggestion is below that rate or, without it, below ``steepest``.
     """
 
     lr: float
     low: float
     high: float
-    steepest: float
+    steepest: float | None
     blow_up: float | None
+    trained: float | None = None
+    margin: float = SCAN_MARGIN
 
     @property
     def search_line(self) -> str:
         """Line with the range for the `search` section of a space file."""
         return f"optimizer.lr: {{loguniform: [{rate_text(self.low)}, {rate_text(self.high)}]}}"
+
+    @property
+    def origin(self) -> str:
+        """How the suggestion was made."""
+        if self.trained is not None:
+            return f"that of the short trainings, {rate_text(self.trained)}, divided by {self.margin:.2g}"
+        return f"the steepest descent, {rate_text(self.steepest or self.lr)}, divided by {self.margin:.2g}"
+
+
+@dataclass(frozen=True)
+class ShortRun:
+    """A short training with the recipe and its schedule.
+
+    Attributes:
+        lr: Learning rate.
+        loss: Loss on `val` at the end; None if the training diverged.
+    """
+
+    lr: float
+    loss: float | None
+
+    @property
+    def order(self) -> tuple[float, float]:
+        """Key that sorts the best first; of those that diverged, the lowest rate."""
+        return (math.inf if self.loss is None else self.loss, self.lr)
+
+
+@dataclass(frozen=True)
+class LrPlan:
+    """Number of steps that a suggestion costs.
+
+    Attributes:
+        scan_steps: Steps of the range test.
+        short_steps: Steps of each short training; 0 without short trainings.
+        run_steps: Steps of a run of the recipe.
+    """
+
+    scan_steps: int
+    short_steps: int
+    run_steps: int
+
+    @property
+    def margin(self) -> float:
+        """Rate of the best short training divided by the suggestion: the best rate falls with the number of steps."""
+        return math.sqrt(self.run_steps / self.short_steps)
 
 
 @dataclass(frozen=True)
@@ -66,7 +132,8 @@ class LrScan:
         losses: Training loss at every step; the last one may be non-finite.
         smoothed: Moving average of the losses.
         suggestion: Suggested learning rates; None if the loss does not fall.
-        seconds: Duration.
+        seconds: Duration of the range test.
+        runs: Short trainings in the order in which they were made.
     """
 
     task: str
@@ -77,6 +144,7 @@ class LrScan:
     smoothed: tuple[float, ...]
     suggestion: Suggestion | None
     seconds: float
+    runs: tuple[ShortRun, ...] = ()
 
 
 def rates(steps: int = STEPS, low: float = LOWEST, high: float = HIGHEST) -> list[float]:
@@ -131,12 +199,60 @@ def suggest(lrs: Sequence[float], losses: Sequence[float]) -> Suggestion | None:
     blow_up = None if end is None else float(lrs[end - 1])
     high = max(min(steepest * 10.0, float(lrs[lowest])), steepest * 2.0)
     return Suggestion(
-        lr=_rounded_down(steepest, 2),
-        low=_rounded_down(steepest / 10.0, 1),
+        lr=_rounded_down(steepest / SCAN_MARGIN, 2),
+        low=_rounded_down(steepest / SCAN_MARGIN / 10.0, 1),
         high=_rounded_down(high if blow_up is None else min(high, blow_up), 1),
         steepest=steepest,
         blow_up=blow_up,
     )
+
+
+def short_steps(run_steps: int) -> int:
+    """Return the number of steps of a short training: a tenth of a run, at least 100, and no more than a run."""
+    return min(run_steps, max(FEWEST_STEPS, round(SHARE * run_steps)))
+
+
+def next_rate(start: float, runs: Sequence[ShortRun]) -> float | None:
+    """Return the rate of the next short training; None if the best of them has a worse one on either side.
+
+    Args:
+        start: Rate of the first short training.
+        runs: Short trainings so far.
+    """
+    if not runs:
+        return start
+    tried, best = [run.lr for run in runs], min(runs, key=lambda run: run.order).lr
+    if len(runs) >= MOST_RUNS or min(tried) < best < max(tried):
+        return None
+    return best / RATIO if best == min(tried) else best * RATIO
+
+
+def after_training(scan: LrScan, plan: LrPlan, runs: Sequence[ShortRun]) -> LrScan:
+    """Return a scan with its short trainings, and the suggestion that follows from both."""
+    before, trained = scan.suggestion, _chosen(float(np.mean(scan.losses[:SETTLED])), runs)
+    if trained is None:
+        return replace(scan, runs=tuple(runs))
+    lr, high = trained / plan.margin, trained * 10.0
+    blow_up = before.blow_up if before else None
+    found = Suggestion(
+        lr=_rounded_down(lr, 2),
+        low=_rounded_down(lr / 10.0, 1),
+        high=_rounded_down(high if blow_up is None else max(trained, min(high, blow_up)), 1),
+        steepest=before.steepest if before else None,
+        blow_up=blow_up,
+        trained=trained,
+        margin=plan.margin,
+    )
+    return replace(scan, suggestion=found, runs=tuple(runs))
+
+
+def _chosen(first: float, runs: Sequence[ShortRun]) -> float | None:
+    """Return the lowest rate with almost the best fall of the loss from its first value; None if none falls."""
+    losses = {run.lr: run.loss for run in runs if run.loss is not None}
+    best = min(losses.values(), default=math.inf)
+    if best > (1.0 - _LEAST_FALL) * first:
+        return None
+    return min(lr for lr, loss in losses.items() if first - loss >= ALMOST_BEST * (first - best))
 
 
 def _falls(losses: npt.NDArray[np.float64], minimum: float, lowest: int) -> bool:

@@ -11,40 +11,89 @@ from typing import ClassVar
 from trainers.check import Check, failed, passed, warned
 from trainers.sanity.lr_curve import LrScan, rate_text
 
-LOSS_TOLERANCE = 0.2
+LOSS_TOLERANCE = 0.2  # share of ln K (Karpathy, Stanford CS231n notes, "Look for correct loss at chance performance")
 LOSS_FAILURE = 3.0
+"""Times ln K. So high a loss needs logits of several nats for wrong classes, which training must first undo."""
+
 VANISHING = 1e-3
 EXPLODING = 100.0
 SIGMAS = 3.0
 
 
-def check_initial_loss(loss: float, accuracy: float, examples: int, classes: int) -> Check:
-    """Check the loss before training against ln K, the loss of predicting all K classes with equal probability.
+@dataclass(frozen=True)
+class InitialLoss:
+    """Predictions of a classifier before training, compared with those of constants.
 
-    Args:
+    Attributes:
         loss: Mean NLL in nats.
         accuracy: Accuracy on the same examples.
         examples: Number of examples.
         classes: Number of classes K.
+        majority: Share of the most frequent class of `train` in these examples.
+        entropy: Entropy of the shares of the classes in `train`, in nats: the lowest loss of a constant prediction.
     """
-    name, chance = "initial loss", math.log(classes)
-    evidence = f"{loss:.3f} before training, ln {classes} = {chance:.3f}"
-    if not math.isfinite(loss):
+
+    loss: float
+    accuracy: float
+    examples: int
+    classes: int
+    majority: float
+    entropy: float
+
+    @property
+    def uniform(self) -> float:
+        """Loss of predicting all classes with equal probability, ln K."""
+        return math.log(self.classes)
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether accuracy is significantly better than the most frequent class, as with no random weights."""
+        return self.accuracy - self.majority > _accuracy_noise(self.majority, self.examples)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.loss:.3f} before training, ln {self.classes} = {self.uniform:.3f}"
+            f" (of the class shares {self.entropy:.3f})"
+        )
+
+
+def initial_losses(classes: int, entropy: float) -> tuple[float, float]:
+    """Return the lowest and the highest plausible loss of a classifier before training.
+
+    Random weights give a loss near ln K, and a head whose bias is set to the shares of the classes gives their entropy.
+    Outputs that happen to lean towards the wrong classes are as likely as towards the right ones, so that the loss of
+    unbalanced classes may be as far above ln K as the entropy is below it. A fifth of ln K is added on either side.
+    """
+    uniform = math.log(classes)
+    return entropy - LOSS_TOLERANCE * uniform, 2.0 * uniform - entropy + LOSS_TOLERANCE * uniform
+
+
+def check_initial_loss(found: InitialLoss) -> Check:
+    """Check the loss before training against the losses of constant predictions."""
+    name, evidence = "initial loss", str(found)
+    if not math.isfinite(found.loss):
         return failed(name, evidence, "normalise the inputs, and look for a log or a division in the model")
-    off = loss / chance - 1.0
-    if abs(off) <= LOSS_TOLERANCE:
+    low, high = initial_losses(found.classes, found.entropy)
+    if low <= found.loss <= high:
         return passed(name, evidence)
-    evidence += f": {off:+.0%}"
-    # Random weights are not better than chance; weights that are must be pretrained.
-    if accuracy > 1.0 / classes + SIGMAS * math.sqrt((1.0 - 1.0 / classes) / classes / examples):
-        evidence += f", and accuracy {accuracy:.2f}: the weights are pretrained"
-        if loss < chance * (1.0 + LOSS_TOLERANCE):
-            return passed(name, evidence)
-        return warned(name, evidence, "the model is overconfident on this data: normalise inputs as in its pretraining")
-    if off < 0:
-        return warned(name, evidence, "the loss is below ln K, but accuracy is at chance: does train lack classes?")
-    fix = "the logits are too large: look for a factor on them, large initial weights of the head, unnormalised inputs"
-    return failed(name, evidence, fix) if loss > LOSS_FAILURE * chance else warned(name, evidence, fix)
+    evidence += f": {found.loss / found.uniform - 1.0:+.0%}"
+    if found.pretrained:
+        evidence += (
+            f", and accuracy {found.accuracy:.2f}, most frequent class {found.majority:.2f}: the weights are pretrained"
+        )
+    if found.loss > high:
+        fix = "the model is overconfident on this data: normalise inputs as in its pretraining"
+        if not found.pretrained:
+            fix = (
+                "the logits are too large: look for a factor on them, large initial weights of the head,"
+                " unnormalised inputs"
+            )
+        too_far = found.loss > LOSS_FAILURE * found.uniform
+        return failed(name, evidence, fix) if too_far else warned(name, evidence, fix)
+    if found.pretrained:
+        return passed(name, evidence)
+    fix = "no constant prediction has so low a loss, but accuracy is that of the most frequent class: check the targets"
+    return warned(name, evidence, fix)
 
 
 def check_finite_loss(loss: float) -> Check:
@@ -140,15 +189,13 @@ class ShortTraining:
     @property
     def learned(self) -> bool:
         """Whether the predictions on `val` are significantly better than the class frequencies."""
-        return self.accuracy - self.majority > self._noise(self.majority) or self.gain > SIGMAS * self.gain_error
+        noise = _accuracy_noise(self.majority, self.examples)
+        return self.accuracy - self.majority > noise or self.gain > SIGMAS * self.gain_error
 
     @property
     def memorised(self) -> bool:
         """Whether the predictions on `train` are significantly better than the most frequent class."""
-        return self.train_accuracy - self.train_majority > self._noise(self.train_majority)
-
-    def _noise(self, share: float) -> float:
-        return SIGMAS * math.sqrt(max(share * (1.0 - share), 1e-4) / self.examples)
+        return self.train_accuracy - self.train_majority > _accuracy_noise(self.train_majority, self.examples)
 
     def __str__(self) -> str:
         return (
@@ -225,6 +272,11 @@ def check_learning(trainings: Sequence[ShortTraining | ShortDescent], overfits: 
     return warned(
         name, f"no better than {last.baseline}: {evidence}", fix if overfits else f"fix the overfit check first; {fix}"
     )
+
+
+def _accuracy_noise(share: float, examples: int) -> float:
+    """Return how far accuracy may be above the share of a class before it is better than predicting this class."""
+    return SIGMAS * math.sqrt(max(share * (1.0 - share), 1e-4) / examples)
 
 
 def _some(names: Sequence[str]) -> str:

@@ -112,7 +112,7 @@ def _underfit(rng: np.random.Generator) -> Curves:
 def _chance(rng: np.random.Generator) -> Curves:
     made = draft(rng)
     majority = float(rng.uniform(1 / made.classes, min(1.3 / made.classes, 0.9)))
-    made.facts["majority"] = majority
+    made.facts["shares"] = (majority, *[(1 - majority) / (made.classes - 1)] * (made.classes - 1))
     guesses = rng.binomial(made.examples, majority, made.n) / made.examples
     made.series["val/accuracy"] = guesses if rng.random() < 0.5 else np.full(made.n, guesses[0])
     made.series["val/nll"] = made.guess * made.noise(0.01)

@@ -72,6 +72,9 @@ def changed(at: int, to: Sequence[float]) -> np.ndarray[Any, Any]:
 SWING = np.where(np.arange(N) % 2, 1.0, -1.0)
 UP = np.concatenate([FALL[:8], FALL[7] * np.linspace(1.02, 1.5, N - 8)])
 
+RARE: dict[str, Any] = {"classes": 2, "shares": (0.95, 0.05)}
+"""Facts of two classes with an entropy of .199 nats; predicting both with equal probability has a loss of ln 2."""
+
 POSITIVE: list[tuple[Code, Severity, dict[str, Any], dict[str, Any]]] = [
     (Code.DIVERGED, Severity.ERROR, {}, {"train_loss": changed(12, [0.9] * 8)}),
     (Code.DIVERGED, Severity.ERROR, {}, {"train_loss": changed(18, [3.6, 9.0])}),
@@ -95,11 +98,16 @@ POSITIVE: list[tuple[Code, Severity, dict[str, Any], dict[str, Any]]] = [
         {"train_grad_norm": 90, "train_grad_norm_layer_min": 0.9, "train_grad_norm_layer_max": 80},
     ),
     (Code.CHANCE, Severity.ERROR, {"val_examples": 400}, {"val_accuracy": 0.129}),
-    (Code.CHANCE, Severity.ERROR, {"majority": 0.4, "val_examples": 400}, {"val_accuracy": 0.4}),
+    (Code.CHANCE, Severity.ERROR, {"shares": (0.4, *[0.6 / 9] * 9), "val_examples": 400}, {"val_accuracy": 0.4}),
     (Code.INIT_LOSS, Severity.WARNING, {"initial_loss": 2.9}, {}),
     (Code.INIT_LOSS, Severity.WARNING, {"initial_loss": 1.7}, {}),
     (Code.INIT_LOSS, Severity.WARNING, {}, {"train_loss": changed(0, [2.9])}),
     (Code.UNDERFIT, Severity.WARNING, {}, {"train_loss": 2.2, "val_nll": 2.25}),
+    (Code.UNDERFIT, Severity.WARNING, RARE, {"train_loss": 0.197, "val_nll": 0.2}),
+    (Code.INIT_LOSS, Severity.WARNING, RARE | {"initial_loss": 1.4}, {}),
+    (Code.INIT_LOSS, Severity.WARNING, RARE | {"initial_loss": 0.03}, {}),
+    (Code.CHANCE, Severity.ERROR, RARE | {"val_examples": 400}, {"val_accuracy": 0.95}),
+    (Code.DIVERGED, Severity.ERROR, RARE, {"train_loss": changed(12, [1.9] * 4 + [0.2] * 4)}),
     (Code.CLIP_HIGH, Severity.WARNING, {"clips": True}, {"train_clip_rate": 0.21}),
     (Code.CLIP_HIGH, Severity.ERROR, {"clips": True}, {"train_clip_rate": 0.51}),
     (Code.CLIP_HIGH, Severity.INFO, {"clips": True}, {"train_clip_rate": 0.0}),
@@ -127,6 +135,11 @@ NEGATIVE: list[tuple[str, Code, dict[str, Any], dict[str, Any]]] = [
     ("a bad first epoch", Code.DIVERGED, {}, {"train_loss": changed(0, [20.0])}),
     ("one spike above 1.5 ln K", Code.DIVERGED, {}, {"train_loss": changed(12, [4.0])}),
     ("high in the warmup only", Code.DIVERGED, {"warmup": 2.0}, {"train_loss": [9.0, 9.0] + [2.31] * (N - 2)}),
+    ("a spike before something is learnt", Code.DIVERGED, RARE, {"train_loss": [0.7] * 12 + [1.9] * 4 + [0.15] * 4}),
+    ("a bias of the class shares", Code.INIT_LOSS, {**RARE, "initial_loss": 0.199}, {}),
+    ("an equal probability of both classes", Code.INIT_LOSS, {**RARE, "initial_loss": 0.693}, {}),
+    ("outputs that lean to the rare class", Code.INIT_LOSS, {**RARE, "initial_loss": 1.1}, {}),
+    ("better than the class shares", Code.UNDERFIT, RARE, {"train_loss": 0.15, "val_nll": 0.16}),
     ("no classes", Code.DIVERGED, {"classes": None}, {"train_loss": 99.0}),
     ("below twice", Code.SPIKES, {}, {"train_loss": changed(12, [0.6])}),
     ("noise without a trend", Code.SPIKES, {}, {"train_loss": 1.0 + 0.45 * SWING}),

@@ -106,8 +106,18 @@ def test_lr_find_draws_and_writes(sweeps: Command, tmp_path: Path) -> None:
     assert "optimizer.lr: {loguniform: [" in answer.out
     page = (tmp_path / "out" / "lr_find.html").read_text()
     assert "falls fastest at" in page
+    assert "val, short training" in page
     assert 'showSendToCloud": false' in page or 'showSendToCloud":false' in page
     assert (tmp_path / "out" / "lr_find.csv").read_text().startswith("lr,loss,smoothed\n")
+
+
+def test_lr_find_without_short_trainings(sweeps: Command, tmp_path: Path) -> None:
+    answer = sweeps("lr-find", "mnist1d_mlp", "--quick", "--to", "out")
+    assert answer.code == 0
+    assert answer.out.startswith("a range test of 200 steps\n")
+    assert "the steepest descent" in answer.out
+    assert "val loss" not in answer.out
+    assert "val, short training" not in (tmp_path / "out" / "lr_find.html").read_text()
 
 
 # --- after a sweep ----------------------------------------------------------------------------------------------

@@ -1,7 +1,9 @@
 import csv
 import io
+import json
 import math
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from sweeps.console.terminal_plot import Canvas, log_plot
 from sweeps.preflight import task_report
 from sweeps.preflight.child import ask
 from tests.fakes import space
-from trainers.sanity.lr_curve import LrScan
+from trainers.sanity.lr_curve import LrScan, Suggestion, rate_text
 
 TASK = """
 import torch
@@ -167,6 +169,16 @@ def test_lr_find_prints_a_curve_and_a_line_to_paste(tmp_path: Path) -> None:
     assert line in text
     head = "kind: sweep\ntask: digits\nmetric: {name: val/accuracy, goal: maximize}\nruns: 4\nsearch:\n  "
     assert parse_space(head + line, "x", "x").search
+    assert text.startswith(
+        "a range test of 200 steps, then 3 to 7 short trainings of 100 steps, 62% of a run each (--quick"
+    )
+    assert f"suggestion {rate_text(scan.suggestion.lr)}: that of the short trainings" in text
+    assert text.count(": val loss ") == len([run for run in scan.runs if run.loss is not None])
+    facts = json.loads((tmp_path / "new/lr_find.json").read_text())
+    assert facts["suggestion"]["lr"] == scan.suggestion.lr
+    assert facts["suggestion"]["origin"] == scan.suggestion.origin
+    assert [one["lr"] for one in facts["short_trainings"]] == [run.lr for run in scan.runs]
+    assert (facts["scan_steps"], facts["short_steps"]) == (200, 100)
     with (tmp_path / "new/lr_find.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [float(row["lr"]) for row in rows] == list(scan.lrs)
@@ -177,12 +189,30 @@ def test_lr_find_prints_a_curve_and_a_line_to_paste(tmp_path: Path) -> None:
 
 def test_without_a_suggestion_the_exit_code_is_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lists = {"lrs": [1e-7, 1e-3, 10.0], "losses": [2.3, 2.3, math.nan], "smoothed": [2.3, 2.3, math.nan]}
-    about = {"task": "x", "optimizer": "sgd", "recipe_lr": 0.1, "suggestion": None, "seconds": 1.0}
-    monkeypatch.setattr(task_report, "ask", lambda *_: iter([lists | about]))
+    about = {"task": "x", "optimizer": "sgd", "recipe_lr": 0.1, "suggestion": None, "seconds": 1.0, "runs": []}
+    plan = {"scan_steps": 200, "short_steps": 100, "run_steps": 1000}
+    monkeypatch.setattr(task_report, "ask", lambda *_: iter([plan, lists | about]))
     console, out = printed()
     code, scan = task_report.lr_find(space(), console, tmp_path)
     assert (code, scan.suggestion) == (1, None)
     assert "no suggestion" in out.getvalue()
+
+
+def test_short_trainings_that_learn_nothing_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lists = {"lrs": [1e-7, 1e-3, 10.0], "losses": [2.3, 2.0, 2.3], "smoothed": [2.3, 2.0, 2.3]}
+    found = asdict(Suggestion(0.01, 1e-3, 0.1, 0.03, None))
+    about = {"task": "x", "optimizer": "sgd", "recipe_lr": 0.1, "suggestion": found, "seconds": 1.0, "runs": []}
+    plan = {"scan_steps": 200, "short_steps": 100, "run_steps": 1000}
+    runs = [{"lr": 0.01, "loss": None}, {"lr": 0.003, "loss": 2.3}]
+    answers = [plan, *(lists | about | {"runs": runs[:count]} for count in range(3))]
+    monkeypatch.setattr(task_report, "ask", lambda *_: iter(answers))
+    console, out = printed()
+    code, scan = task_report.lr_find(space(), console, tmp_path)
+    assert (code, scan.suggestion) == (0, Suggestion(0.01, 1e-3, 0.1, 0.03, None))
+    text = out.getvalue()
+    assert "short trainings, about 1 min 40 s to 3 min 54 s in all" in text
+    assert "1e-2: diverged" in text or "0.01: diverged" in text
+    assert "the short trainings learn nothing, so the suggestion is that of the range test" in text
 
 
 def test_both_are_done_with_finetune_in_time(tmp_path: Path) -> None:

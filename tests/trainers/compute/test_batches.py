@@ -15,7 +15,7 @@ from trainers import task_checks
 from trainers.compute.batches import check_batches, split_batches, split_steps
 from trainers.loop.training import Training
 from trainers.sanity.checks import check_task
-from trainers.sanity.lr_finder import find_lr
+from trainers.sanity.lr_finder import find_lr, range_test
 from trainers.seeding import data_order
 from trainers.tasks import Data
 
@@ -92,7 +92,7 @@ def test_a_training_is_that_of_a_plain_loop_over_these_batches(norms, batch_size
 def test_check_lr_find_and_averages_train_with_one_example_left_over(norms, batch_size, monkeypatch):
     one = recipe(batch_size)
     assert {check.name for check in check_task(norms, one, 0)} >= {"overfit one batch", "initial loss", "learning rate"}
-    assert find_lr(norms, one, 0, steps=10).losses
+    assert range_test(norms, one, 0, steps=10).losses
     training = Training(recipe(batch_size, averaging=SWA(last=1.0)), norms, 0)
     assert training.run_epoch().finite
     monkeypatch.setattr(task_checks, "load_target", lambda reference: norms)
@@ -112,7 +112,7 @@ def test_batches_of_one_are_refused_at_the_start(norms, examples, batch_size, mo
     one = recipe(batch_size)
     for start in (
         lambda: Training(one, norms, 0),
-        lambda: find_lr(norms, one, 0),
+        lambda: list(find_lr(norms, one, 0)),
         lambda: list(check_task(norms, one, 0)),
         lambda: task_checks.prepare("x", one, 0),
     ):

@@ -1,8 +1,10 @@
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
+import scipy.stats
 import torch
 from torch import Tensor, nn
 
@@ -12,8 +14,9 @@ from tests.own_tasks import Labels, Line, MeanLine, NoisyLine, Weighted
 from trainers.check import Check, Outcome
 from trainers.sanity.checks import check_task
 from trainers.sanity.lr_curve import LrScan, Suggestion
-from trainers.sanity.lr_finder import find_lr
+from trainers.sanity.lr_finder import range_test
 from trainers.sanity.thresholds import (
+    InitialLoss,
     ShortTraining,
     check_gradients,
     check_initial_loss,
@@ -191,7 +194,59 @@ def test_a_rate_that_is_far_too_low_is_seen_and_the_task_not_blamed() -> None:
     ],
 )
 def test_initial_loss(loss: float, accuracy: float, outcome: Outcome) -> None:
-    assert check_initial_loss(loss, accuracy, 1000, 10).outcome is outcome
+    assert check_initial_loss(InitialLoss(loss, accuracy, 1000, 10, 0.1, math.log(10))).outcome is outcome
+
+
+@pytest.mark.parametrize(
+    ("loss", "accuracy", "outcome", "word"),
+    [
+        (math.log(2), 0.95, Outcome.PASS, "before training, ln 2 = 0.693 (of the class shares 0.199)"),
+        (math.log(2), 0.05, Outcome.PASS, "before training"),
+        (0.199, 0.95, Outcome.PASS, "0.199 before training"),  # a bias set to the shares
+        (0.02, 0.95, Outcome.WARN, "-97%"),
+        (0.02, 0.999, Outcome.PASS, "the weights are pretrained"),
+        (1.2, 0.05, Outcome.PASS, "1.200"),  # as far above ln 2 as the entropy is below it
+        (1.6, 0.95, Outcome.WARN, "+131%"),
+        (1.6, 0.999, Outcome.WARN, "the weights are pretrained"),
+        (173.0, 0.95, Outcome.FAIL, "173.000"),  # accuracy of the majority, not of pretrained weights
+        (173.0, 0.999, Outcome.FAIL, "the weights are pretrained"),
+    ],
+)
+def test_initial_loss_of_unbalanced_classes(loss: float, accuracy: float, outcome: Outcome, word: str) -> None:
+    entropy = scipy.stats.entropy([0.95, 0.05])
+    found = check_initial_loss(InitialLoss(loss, accuracy, 1000, 2, 0.95, entropy))
+    assert found.outcome is outcome
+    assert word in found.evidence
+    assert ("pretrained" in found.evidence) is (accuracy > 0.99)
+
+
+@dataclass(frozen=True)
+class Rare:
+    """Task of two classes, of which one has a twentieth of the examples."""
+
+    factor: float = 1.0
+    classes: int = 2
+
+    def data(self, seed: int) -> Data:
+        generator = torch.Generator().manual_seed(6)
+        targets = (torch.arange(1200) % 20 == 0).long()
+        every = Split(torch.randn(1200, 10, generator=generator) + targets[:, None], targets)
+        return Data(*(every.take(torch.arange(a, a + 400)) for a in (0, 400, 800)))
+
+    def model(self, recipe: Recipe) -> nn.Module:
+        model = Scaled(self.factor)
+        model.body[-1] = nn.Linear(32, 2)
+        nn.init.constant_(model.body[-1].bias, 0.0)
+        return model
+
+
+@pytest.mark.parametrize(("factor", "outcome"), [(1.0, Outcome.PASS), (1e3, Outcome.FAIL)])
+def test_unbalanced_classes_are_no_sign_of_pretrained_weights(factor: float, outcome: Outcome) -> None:
+    for seed in range(3):
+        [_, initial] = itertools.islice(check_task(Rare(factor), RECIPE, seed), 2)
+        assert initial.outcome is outcome
+        assert "of the class shares 0.199" in initial.evidence
+        assert "pretrained" not in initial.evidence
 
 
 def scan(lr: float, suggestion: Suggestion | None) -> LrScan:
@@ -268,7 +323,7 @@ def test_a_task_with_a_loss_of_its_own_passes_and_learns(task: Task) -> None:
     assert checks["initial loss"].evidence.endswith("before training")
     assert checks["learns"].outcome is Outcome.PASS
     assert "val loss" in checks["learns"].evidence
-    assert find_lr(task, recipe, 0).suggestion is not None
+    assert range_test(task, recipe, 0).suggestion is not None
 
 
 class Undefined(Line):
