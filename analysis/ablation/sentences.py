@@ -5,6 +5,7 @@ The subject of each sentence is the metric or the difference, so that it agrees 
 
 from analysis.ablation.claims import Claim
 from analysis.ablation.units import amount
+from analysis.statistics.comparison import NORMAL_PAIRS
 from analysis.statistics.intervals import Interval
 from analysis.statistics.paired import Comparison, Verdict
 from analysis.wording import between, p_number, p_words, signed
@@ -59,7 +60,13 @@ def _text(spec: AblationSpec, claim: Claim) -> str:
     if claim.verdict is Verdict.TUNING_DEPENDENT:
         return f"{_effect(spec, claim)}; if each arm is tuned, the difference has the opposite sign."
     effect = _difference(spec, claim) if claim.verdict is Verdict.EQUIVALENT else _effect(spec, claim)
-    return f"{effect}{_against_margin(spec, claim)}, {scope(spec, claim)}."
+    return f"{effect}{_against_margin(spec, claim)}, {scope(spec, claim)}{_assumption(claim)}."
+
+
+def _assumption(claim: Claim) -> str:
+    if claim.pairs > NORMAL_PAIRS or claim.interval is None:
+        return ""
+    return f"; with {counted(claim.pairs, 'pair')}, this rests on the normality of the differences"
 
 
 def _arms(claim: Claim) -> str:

@@ -26,6 +26,11 @@ from analysis.statistics.permutation import PERMUTATIONS, sign_flip_p
 
 Goal = Literal["maximize", "minimize"]
 
+NORMAL_PAIRS = 6
+"""Up to this number of pairs a verdict rests on normal deltas, since the sign-flip test can hardly reach .05."""
+
+_SKEWED, _SKEW_PAIRS = 1.0, 8  # below 8 pairs, the skewness of normal deltas often exceeds 1
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
@@ -90,6 +95,11 @@ class Comparison:
     def d_z(self) -> float | None:
         """Standardised effect of pairs: mean delta over sd of the deltas; None without a positive sd."""
         return self.delta / self.sd if self.sd else None
+
+    @property
+    def skewed(self) -> bool:
+        """Whether the deltas are so skewed that the t interval may cover less than its level."""
+        return self.skewness is not None and abs(self.skewness) > _SKEWED and self.n >= _SKEW_PAIRS
 
     @property
     def tests_disagree(self) -> bool:
