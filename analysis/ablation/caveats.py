@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from analysis.ablation.claims import Claim
 from analysis.ablation.evidence import Evidence
 from analysis.ablation.pairing import fingerprint_counts
+from analysis.ablation.training_problems import ArmProblem
 from analysis.statistics.comparison import NORMAL_PAIRS, Comparison
 from analysis.statistics.permutation import MIN_PAIRS
 from analysis.wording import change_caveats, p_number, p_words, part_of
@@ -15,7 +16,7 @@ from search_spaces.values import counted
 LOW_CORRELATION = 0.2  # below it, an interval of pairs is at most 11 % narrower than one of unpaired runs
 
 
-def caveats(evidence: Evidence, claims: Sequence[Claim]) -> tuple[str, ...]:
+def caveats(evidence: Evidence, claims: Sequence[Claim], problems: Sequence[ArmProblem] = ()) -> tuple[str, ...]:
     """Return the caveats, the most general first."""
     spec = evidence.spec
     return (
@@ -26,6 +27,7 @@ def caveats(evidence: Evidence, claims: Sequence[Claim]) -> tuple[str, ...]:
         *_looks(spec),
         *_budgets(spec),
         *_arms(spec),
+        *_trainings(problems),
     )
 
 
@@ -128,6 +130,11 @@ def _budgets(spec: AblationSpec) -> list[str]:
     batches = {arm: f" with {one.batch_size * one.accumulation} examples per step" for arm, one in budgets.items()}
     words = (f"{arm!r} has {one.text}{'' if spec.space.command else batches[arm]}" for arm, one in budgets.items())
     return [f"The arms differ in their budget by design: {', '.join(words)}."]
+
+
+def _trainings(problems: Sequence[ArmProblem]) -> list[str]:
+    """Return what most runs of an arm suffer from, so that a claim holds for trainings of this kind only."""
+    return [f"{one}. First run: {one.evidence}" for one in problems if one.usual]
 
 
 def _arms(spec: AblationSpec) -> list[str]:

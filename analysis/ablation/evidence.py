@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -11,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.load import bounded, epochs_frame, predictions, runs_of, sweeps_frame
+from analysis.ablation.ledger import Judged, judged
+from analysis.load import bounded, epochs_frame, predictions, runs_of, split_sizes, sweeps_frame
 from search_spaces import AblationSpec, UsageError, parse_ablation, suggest
 from search_spaces.metric_names import read_from
 from sweeps.plan.ablation_plan import AblationTable, Finals
@@ -34,6 +36,8 @@ class Evidence:
         finals: Last value of each metric of each complete run.
         epochs: The frame of `analysis.load.epochs_frame`.
         predictions: Predictions on `test`, by run and weights.
+        sizes: Number of examples of each split with stored predictions.
+        others: Claims of all other ablations of the database.
     """
 
     spec: AblationSpec
@@ -43,6 +47,14 @@ class Evidence:
     finals: Finals
     epochs: pd.DataFrame
     predictions: Mapping[tuple[int, str], Predictions]
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    others: Sequence[Judged] = ()
+
+    @cached_property
+    def classes(self) -> int | None:
+        """Number of classes of the task, found in the stored predictions; None without any."""
+        labels = [int(max(one.label.max(), one.predicted.max())) for one in self.predictions.values() if len(one.label)]
+        return 1 + max(labels) if labels else None
 
     @cached_property
     def table(self) -> AblationTable:
@@ -104,7 +116,18 @@ def read_evidence(url: str, name: str) -> Evidence:
         finals=_finals(runs, epochs),
         epochs=epochs,
         predictions=predictions(url, name, "test"),
+        sizes=split_sizes(url, name),
+        others=_others(sweeps, name),
     )
+
+
+def _others(sweeps: pd.DataFrame, name: str) -> tuple[Judged, ...]:
+    found = []
+    for row in sweeps[(sweeps["kind"] == "ablation") & (sweeps["name"] != name)].to_dict("records"):
+        with suppress(UsageError):  # the file of another release, or of a task that is no longer there
+            spec = parse_ablation(row["spec_yaml"], f"{row['name']} (stored)", row["name"])
+            found.append(judged(spec, row["created_at"].to_pydatetime(), row["provenance"]))
+    return tuple(found)
 
 
 def _finals(runs: Sequence[RunRecord], epochs: pd.DataFrame) -> Finals:

@@ -32,7 +32,8 @@ def heading(spec: AblationSpec, claim: Claim) -> str:
         return f"Turning {claim.contrast.name} on" if factor else claim.contrast.name
     control, treatment = pair
     says = spec.all_arms[treatment].says
-    return says if says and control == next(iter(spec.all_arms)) else ""
+    # As the subject of a sentence, it may end with a comma.
+    return says.rstrip(" ,") if says and control == next(iter(spec.all_arms)) else ""
 
 
 def verdict_sentence(spec: AblationSpec, claim: Claim) -> str:

@@ -44,6 +44,7 @@ class Comparison:
         n: Number of pairs.
         delta: Mean delta.
         sd: Standard deviation of the deltas; None for one pair, exactly 0 if they differ by rounding only.
+        d_z: Standardised effect of pairs: mean delta over sd of the deltas; None without a positive sd.
         skewness: Sample skewness of the deltas; None below 3 pairs or without a positive sd.
         interval: Paired t interval of the mean delta at level 1 - alpha; None without a positive sd.
         interval90: Paired t interval at level 1 - 2 alpha; if it is inside the margin, TOST rejects at alpha.
@@ -68,6 +69,7 @@ class Comparison:
     n: int
     delta: float
     sd: float | None
+    d_z: float | None
     skewness: float | None
     interval: Interval | None
     interval90: Interval | None
@@ -90,11 +92,6 @@ class Comparison:
         Without spread there is no t-test, and the sign-flip test replaces it from 6 pairs on.
         """
         return self.p_permutation if self.sd == 0.0 else self.p_t
-
-    @property
-    def d_z(self) -> float | None:
-        """Standardised effect of pairs: mean delta over sd of the deltas; None without a positive sd."""
-        return self.delta / self.sd if self.sd else None
 
     @property
     def skewed(self) -> bool:
@@ -203,6 +200,7 @@ def compare_deltas(
         n=n,
         delta=delta,
         sd=sd,
+        d_z=delta / sd if sd else None,
         skewness=skewness(x) if sd and n >= 3 else None,
         interval=t_interval(x, 1.0 - alpha) if sd else None,
         interval90=t_interval(x, 1.0 - 2.0 * alpha) if sd else None,

@@ -10,6 +10,7 @@ from analysis.figures import Drawing, best_of_n, interaction, isolation, power_c
 from analysis.report.blocks import Section, Text, pictures, section, table, text
 from analysis.statistics.comparison import Comparison
 from analysis.statistics.intervals import Interval
+from analysis.statistics.verdicts import Verdict
 from analysis.wording import NONE, between, number, or_dash, signed, value_text
 from search_spaces.metric_names import evaluation_words, with_temperature
 
@@ -204,8 +205,9 @@ def _selection_row(one: Tuning) -> tuple[str, ...]:
 
 
 _SPREADS = (
-    "The power curves use the observed standard deviation of the change. The number of pairs needed uses the upper end "
-    "of its 80 % interval, because the standard deviation of a few pairs is often too small."
+    "The power curves use the observed standard deviation of the change. The number of further pairs is for a t-test "
+    "of a contrast that is still inconclusive, and uses the upper end of the 80 % interval of the standard deviation, "
+    "because that of a few pairs is often too small."
 )
 
 
@@ -213,7 +215,14 @@ def uncertainty(findings: AblationFindings) -> Section:
     """Make the section with power, sources of variance and the looks taken."""
     known = [claim for claim in findings.claims if claim.comparison is not None]
     rows = [_power_row(claim, one) for claim in known if (one := claim.comparison) is not None]
-    head = ("contrast", "design", "pairs", "sd of the change", "detectable (power .8)", "more pairs needed")
+    head = (
+        "contrast",
+        "design",
+        "pairs",
+        "sd of the change",
+        "detectable (power .8)",
+        "more pairs for the margin (power .8)",
+    )
     levels = ("contrast", "design", "seeds", "examples", "residual", "interval for new seeds and examples")
     looks = ("contrast", "design", "pairs", "change", "p or e", "stops at", "interval", "stop")
     return section(
@@ -235,7 +244,8 @@ def uncertainty(findings: AblationFindings) -> Section:
 
 def _power_row(claim: Claim, one: Comparison) -> tuple[str, ...]:
     sizes = (or_dash(size, number) for size in (one.sd, one.detectable))
-    return (claim.contrast.name, claim.design, str(one.n), *sizes, or_dash(one.needed, str))
+    needed = one.needed if claim.verdict is Verdict.INCONCLUSIVE else None
+    return (claim.contrast.name, claim.design, str(one.n), *sizes, or_dash(needed, str))
 
 
 def _level_rows(claims: Sequence[Claim]) -> list[tuple[str, ...]]:

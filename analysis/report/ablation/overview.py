@@ -1,7 +1,10 @@
 """Sections 0 to 3: the question, the verdicts, the effects and the pairs."""
 
+from math import isfinite
+
 from analysis.ablation.claims import Claim
-from analysis.ablation.findings import AblationFindings
+from analysis.ablation.findings import AblationFindings, ArmFacts
+from analysis.ablation.units import unit_words
 from analysis.figures import Drawing, forest, slopes
 from analysis.report.blocks import Section, pictures, section, table, text
 from analysis.report.provenance import provenance_rows
@@ -27,7 +30,7 @@ SYMBOLS = {
 MOST_SLOPES = 6
 
 _PAIRING_HEAD = (
-    *("contrast", "design", "d_z", "skewness", "P(better)", "correlation", "variance ratio"),
+    *("contrast", "design", "d_z", "skewness", "P(better), 95 %", "correlation", "variance ratio"),
     *("leave-one-out range", "changed by one pair"),
 )
 _PAIRING = (
@@ -48,11 +51,16 @@ def header(findings: AblationFindings) -> Section:
     facts = [
         ("question", spec.question),
         ("primary metric", f"{metrics.primary}, {metrics.goal}; smallest change that matters: {margin}"),
+        *_unit(spec),
         ("design", _design(spec)),
         ("task", spec.space.task_name),
+        *_sizes(findings),
         ("pairs", f"{findings.pairs} of {spec.pairs} finished"),
+        ("between pairs", _varying(findings)),
         ("looks", _looks(spec)),
         ("cost", _cost(findings)),
+        ("machine", _machine(findings)),
+        ("earlier claims", findings.ledger),
         *provenance_rows(findings.created_at, findings.digest, findings.provenance),
     ]
     base = "the base recipe" if spec.space.command is None else "the base arguments"
@@ -64,6 +72,31 @@ def header(findings: AblationFindings) -> Section:
         table("Arms (the control is first)", ("arm", "changes", "evaluated weights"), arms, words=3),
         text("" if runs else "No run has been recorded yet."),
     )
+
+
+def _unit(spec: AblationSpec) -> list[tuple[str, str]]:
+    words = unit_words(spec, spec.metrics.primary)
+    return [("unit", words)] if words else []
+
+
+def _sizes(findings: AblationFindings) -> list[tuple[str, str]]:
+    sizes = ", ".join(f"{split} {counted(size, 'example')}" for split, size in sorted(findings.sizes.items()))
+    return [("sizes of the splits", sizes)] if sizes else []
+
+
+def _varying(findings: AblationFindings) -> str:
+    found = findings.varying
+    same = f"; the same in all: {', '.join(found.same)}" if found.same else ""
+    return f"differ in {', '.join(found.differs)}{same}"
+
+
+def _machine(findings: AblationFindings) -> str:
+    known = findings.provenance
+    parts = [known.get("machine"), known.get("platform")]
+    parts += [counted(known["cpus"], "CPU")] if known.get("cpus") else []
+    parts += [f"{known['memory_gib']} GiB of memory"] if known.get("memory_gib") else []
+    parts.append(f"GPU: {', '.join(findings.gpus)}" if findings.gpus else "no GPU recorded")
+    return ", ".join(str(part) for part in parts if part)
 
 
 def _design(spec: AblationSpec) -> str:
@@ -94,12 +127,28 @@ def verdicts(findings: AblationFindings) -> Section:
     words = [note, _P_VALUES[_looks_kind(findings.spec)]]
     if (family := len(findings.spec.treatments)) > 1:
         words.append(f"p (Holm): p, adjusted for the {family} contrasts of a design.")
+    unit = unit_words(findings.spec, metric := findings.spec.metrics.primary)
+    unit = f" ({unit})" if unit else ""
     return section(
         1,
         "Verdicts",
         table("Verdicts by contrast", VERDICT_HEAD, [verdict_row(claim) for claim in findings.claims], words=2),
         text(" ".join(words) if levels else ""),
+        table(
+            f"{metric} of each arm{unit}",
+            _ARM_HEAD,
+            [_arm_row(arm) for arm in findings.arms if arm.mean is not None],
+            words=2,
+        ),
     )
+
+
+_ARM_HEAD = ("arm", "design", "complete runs", "mean", "sd over pairs")
+
+
+def _arm_row(arm: ArmFacts) -> tuple[str, ...]:
+    complete = sum(isfinite(value) for value in arm.values)
+    return (arm.arm, arm.design, str(complete), or_dash(arm.mean, number), or_dash(arm.sd, number))
 
 
 _P_VALUES = {
