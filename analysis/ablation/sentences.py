@@ -143,13 +143,20 @@ def _against_margin(spec: AblationSpec, claim: Claim) -> str:
     margin = amount(spec, spec.metrics.primary, comparison.margin)
     match claim.verdict:
         case Verdict.EQUIVALENT:
-            return f", which is within the margin ±{margin}"
+            return f"; {_narrow(claim, comparison)} is within the margin ±{margin}"
         case Verdict.NEGLIGIBLE:
-            return f": real, but within the margin {margin}"
+            return f": real, but {_narrow(claim, comparison)} is within the margin {margin}"
         case _ if comparison.beyond_margin:
             return f", beyond the margin {margin}"
         case _:
             return f", which may be less than the margin {margin}"
+
+
+def _narrow(claim: Claim, comparison: Comparison) -> str:
+    """Return the interval that two one-sided tests compare with the margin; that of the e-process is shown already."""
+    if comparison.interval90 is None or claim.interval != comparison.interval:
+        return "it"
+    return f"its {100 * (1 - 2 * comparison.alpha):.3g} % interval {between(comparison.interval90)}"
 
 
 def _inconclusive(spec: AblationSpec, claim: Claim, comparison: Comparison) -> str:

@@ -47,7 +47,8 @@ class Arm(Part):
         settings: Recipe fields that differ from the base recipe. A new `kind` resets its section to the defaults.
         weights: Evaluation of the trained model that is compared: `raw` for the weights of the last step, or another
             that the training reports after an `@`: `ema`, `swa`, `best`, `temperature`, `pruned50`, ...
-        says: Effect of the arm, as the subject of a sentence: "Leaving biases out of weight decay".
+        says: Change that the arm makes to the control, which introduces the sentence about both: "Leaving biases out of
+            weight decay".
         seeds: `paired` shares the random streams of the pair; `own` draws others, to measure the noise that pairing
             removes.
         rev: Revision of git whose files the command of the arm runs: a branch, a tag, a hash, `HEAD~3`. `WORKTREE`, the

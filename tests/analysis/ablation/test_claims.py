@@ -15,6 +15,7 @@ from analysis.ablation.claims import Claim, claims, settled
 from analysis.ablation.evidence import Evidence
 from analysis.ablation.sentences import verdict_sentence, wider_scope
 from analysis.statistics.paired import Verdict
+from analysis.wording import number
 from search_spaces import AblationSpec
 from tests.analysis.made_evidence import TEXT, Score, evidence_of, seeded, spec_of
 
@@ -32,8 +33,8 @@ def claim_of(score: Score, text: str = TEXT, **changes: object) -> tuple[Ablatio
     [
         (-0.2, 0.01, Verdict.BETTER, "Smoothing the labels: test NLL is lower by 0.2"),
         (0.2, 0.01, Verdict.WORSE, "Smoothing the labels: test NLL is higher by 0."),
-        (0.0, 0.005, Verdict.EQUIVALENT, "which is within the margin ±0.05 nats"),
-        (-0.03, 0.002, Verdict.NEGLIGIBLE, "real, but within the margin 0.05 nats"),
+        (0.0, 0.005, Verdict.EQUIVALENT, "] is within the margin ±0.05 nats"),
+        (-0.03, 0.002, Verdict.NEGLIGIBLE, "real, but its 90 % interval ["),
         (-0.05, 0.4, Verdict.INCONCLUSIVE, "more pairs would detect the margin 0.05 nats with power .8 in a t-test"),
     ],
 )
@@ -42,6 +43,10 @@ def test_verdicts(effect: float, spread: float, verdict: Verdict, words: str) ->
     assert claim.verdict is verdict
     sentence = verdict_sentence(spec, claim)
     assert words in sentence
+    if verdict in (Verdict.EQUIVALENT, Verdict.NEGLIGIBLE):
+        assert claim.comparison is not None
+        low, high = stats.ttest_1samp(claim.comparison.deltas, 0.0).confidence_interval(0.90)
+        assert f"its 90 % interval [{number(low)}, {number(high)}] is within the margin" in sentence
     assert not FORBIDDEN.search(sentence)
     assert (claim.pairs, claim.started, claim.failed) == (10, 10, {"control": 0, "treatment": 0})
 
