@@ -189,7 +189,7 @@ def _test(spec: AblationSpec, comparison: Comparison | None) -> str:
 
 def _claim(evidence: Evidence, draft: _Draft, p: float | None, retuned: Comparison | None) -> Claim:
     design, one, comparison = draft.design, draft.contrast, draft.comparison
-    spec, metrics, started = evidence.spec, evidence.spec.metrics, evidence.pairs
+    spec, started = evidence.spec, evidence.pairs
     failed = {arm: _failed(evidence, design, arm, started) for arm in one.coefficients}
     wrong = mismatches(evidence, design, one, started)
     interval = comparison.interval if comparison else None
@@ -211,10 +211,6 @@ def _claim(evidence: Evidence, draft: _Draft, p: float | None, retuned: Comparis
             unstable=unstable,
             retuned=retuned,
         )
-    worst = None
-    if one.simple is not None and any(failed.values()):
-        control, treatment = (evidence.values(design, arm, metrics.primary, started) for arm in one.simple)
-        worst = worst_rank(control, treatment, metrics.goal)
     return Claim(
         design=design,
         contrast=one,
@@ -229,10 +225,18 @@ def _claim(evidence: Evidence, draft: _Draft, p: float | None, retuned: Comparis
         pairs=comparison.n if comparison else 0,
         started=started,
         failed=failed,
-        worst_rank=worst,
+        worst_rank=_worst_rank(evidence, draft, started) if any(failed.values()) else None,
         two_level=_two_level(evidence, design, one, started),
         mismatches=wrong,
     )
+
+
+def _worst_rank(evidence: Evidence, draft: _Draft, pairs: int) -> WorstRank | None:
+    if draft.contrast.simple is None:
+        return None
+    metrics = evidence.spec.metrics
+    control, treatment = (evidence.values(draft.design, arm, metrics.primary, pairs) for arm in draft.contrast.simple)
+    return worst_rank(control, treatment, metrics.goal)
 
 
 def _failed(evidence: Evidence, design: str, arm: str, pairs: int) -> int:
