@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import Connection, Engine, Select, inspect, select
+from sqlalchemy import Connection, Engine, Select, func, inspect, select
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
 from search_spaces import UsageError
@@ -182,6 +182,22 @@ def predictions(url: str, name: str, split: str) -> dict[tuple[int, str], Predic
         )
         for row in frame.to_dict("records")
     }
+
+
+def split_sizes(url: str, name: str) -> dict[str, int]:
+    """Return the number of examples of each split with stored predictions.
+
+    Raises:
+        UsageError: As for `sweeps_frame`.
+    """
+    query = (
+        select(Prediction.split, func.max(Prediction.n).label("n"))
+        .join(Run, Run.id == Prediction.run_id)
+        .join(Sweep, Sweep.id == Run.sweep_id)
+        .group_by(Prediction.split)
+    )
+    frame = _read(url, _of(query, name))
+    return {str(split): int(n) for split, n in zip(frame["split"], frame["n"], strict=True)}
 
 
 def _of(query: Any, name: str | None) -> Any:

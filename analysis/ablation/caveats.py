@@ -1,30 +1,33 @@
 """The limits of what an ablation shows; each sentence follows from its file or its runs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from analysis.ablation.claims import Claim
 from analysis.ablation.evidence import Evidence
 from analysis.ablation.pairing import fingerprint_counts
-from analysis.wording import change_caveats, part_of
+from analysis.ablation.training_problems import ArmProblem
+from analysis.statistics.comparison import NORMAL_PAIRS, Comparison
+from analysis.statistics.permutation import MIN_PAIRS
+from analysis.wording import change_caveats, p_number, p_words, part_of
 from search_spaces import MATCHED, RETUNED, AblationSpec
 from search_spaces.specs.command_task import CommandTask
 from search_spaces.values import counted
 
 LOW_CORRELATION = 0.2  # below it, an interval of pairs is at most 11 % narrower than one of unpaired runs
-FEW_PAIRS = 6  # with fewer pairs the sign-flip test cannot reach .05
 
 
-def caveats(evidence: Evidence, claims: Sequence[Claim]) -> tuple[str, ...]:
+def caveats(evidence: Evidence, claims: Sequence[Claim], problems: Sequence[ArmProblem] = ()) -> tuple[str, ...]:
     """Return the caveats, the most general first."""
     spec = evidence.spec
     return (
         *change_caveats(evidence.provenance),
         *_scope(spec),
-        *_pairs(evidence),
+        *_distributions(claims),
         *_pairing(evidence, claims),
         *_looks(spec),
         *_budgets(spec),
         *_arms(spec),
+        *_trainings(problems),
     )
 
 
@@ -41,11 +44,30 @@ def _scope(spec: AblationSpec) -> list[str]:
     return lines
 
 
-def _pairs(evidence: Evidence) -> list[str]:
-    if not 0 < evidence.pairs < FEW_PAIRS:
-        return []
-    pairs = counted(evidence.pairs, "pair")
-    return [f"With {pairs} the sign-flip test cannot reach .05, and the t interval assumes normal deltas."]
+def _distributions(claims: Sequence[Claim]) -> list[str]:
+    """Return what the tests assume about the differences, and where these do not look like it."""
+    cannot, hardly = "cannot reach .05", "reaches .05 only if all differences have one sign"
+    few = sorted({claim.pairs for claim in claims if 1 < claim.pairs <= NORMAL_PAIRS})
+    lines = [
+        f"With {counted(pairs, 'pair')}, a verdict rests on the t-test, which assumes normal differences: the "
+        f"sign-flip test {cannot if pairs < MIN_PAIRS else hardly}."
+        for pairs in few
+    ]
+    return lines + [line for claim in claims if claim.comparison for line in _shape(claim, claim.comparison)]
+
+
+def _shape(claim: Claim, comparison: Comparison) -> Iterator[str]:
+    which = f"{claim.contrast.name!r} ({claim.design})"
+    if comparison.skewed and comparison.skewness is not None:
+        yield (
+            f"The differences of {which} are skewed ({comparison.skewness:+.2f} over {counted(comparison.n, 'pair')}). "
+            "For skewed differences, 95 % t intervals contain the mean in about 90 % of studies of 10 pairs."
+        )
+    if comparison.tests_disagree and comparison.p_t is not None and comparison.p_permutation is not None:
+        yield (
+            f"The t-test ({p_words(comparison.p_t)}) and the sign-flip test ({p_words(comparison.p_permutation)}) of "
+            f"{which} are on different sides of {p_number(comparison.alpha)}, so neither decides."
+        )
 
 
 def _pairing(evidence: Evidence, claims: Sequence[Claim]) -> list[str]:
@@ -108,6 +130,11 @@ def _budgets(spec: AblationSpec) -> list[str]:
     batches = {arm: f" with {one.batch_size * one.accumulation} examples per step" for arm, one in budgets.items()}
     words = (f"{arm!r} has {one.text}{'' if spec.space.command else batches[arm]}" for arm, one in budgets.items())
     return [f"The arms differ in their budget by design: {', '.join(words)}."]
+
+
+def _trainings(problems: Sequence[ArmProblem]) -> list[str]:
+    """Return what most runs of an arm suffer from, so that a claim holds for trainings of this kind only."""
+    return [f"{one}. First run: {one.evidence}" for one in problems if one.usual]
 
 
 def _arms(spec: AblationSpec) -> list[str]:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -11,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.load import bounded, epochs_frame, predictions, runs_of, sweeps_frame, usage_frame
+from analysis.ablation.ledger import Judged, judged
+from analysis.load import bounded, epochs_frame, predictions, runs_of, split_sizes, sweeps_frame, usage_frame
 from search_spaces import AblationSpec, UsageError, parse_ablation, suggest
 from search_spaces.metric_names import read_from
 from sweeps.plan.ablation_plan import AblationTable, Finals
@@ -35,6 +37,8 @@ class Evidence:
         epochs: The frame of `analysis.load.epochs_frame`.
         predictions: Predictions on `test`, by run and weights.
         usage: The frame of `analysis.load.usage_frame`.
+        sizes: Number of examples of each split with stored predictions.
+        others: Claims of all other ablations of the database.
     """
 
     spec: AblationSpec
@@ -45,6 +49,14 @@ class Evidence:
     epochs: pd.DataFrame
     predictions: Mapping[tuple[int, str], Predictions]
     usage: pd.DataFrame = field(default_factory=pd.DataFrame)
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    others: Sequence[Judged] = ()
+
+    @cached_property
+    def classes(self) -> int | None:
+        """Number of classes of the task, found in the stored predictions; None without any."""
+        labels = [int(max(one.label.max(), one.predicted.max())) for one in self.predictions.values() if len(one.label)]
+        return 1 + max(labels) if labels else None
 
     @cached_property
     def table(self) -> AblationTable:
@@ -107,7 +119,18 @@ def read_evidence(url: str, name: str) -> Evidence:
         epochs=epochs,
         predictions=predictions(url, name, "test"),
         usage=usage_frame(url, name),
+        sizes=split_sizes(url, name),
+        others=_others(sweeps, name),
     )
+
+
+def _others(sweeps: pd.DataFrame, name: str) -> tuple[Judged, ...]:
+    found = []
+    for row in sweeps[(sweeps["kind"] == "ablation") & (sweeps["name"] != name)].to_dict("records"):
+        with suppress(UsageError):  # the file of another release, or of a task that is no longer there
+            spec = parse_ablation(row["spec_yaml"], f"{row['name']} (stored)", row["name"])
+            found.append(judged(spec, row["created_at"].to_pydatetime(), row["provenance"]))
+    return tuple(found)
 
 
 def _finals(runs: Sequence[RunRecord], epochs: pd.DataFrame) -> Finals:

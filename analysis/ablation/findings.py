@@ -17,7 +17,10 @@ from analysis.ablation.caveats import caveats
 from analysis.ablation.claims import Claim, claims, compare_contrast
 from analysis.ablation.crossings import Crossing, crossings
 from analysis.ablation.evidence import Evidence
+from analysis.ablation.ledger import earlier_claims, judged, ledger_sentence
+from analysis.ablation.pairing import Varying, varying
 from analysis.ablation.sentences import verdict_sentence, wider_scope
+from analysis.ablation.training_problems import ArmProblem, training_problems
 from analysis.ablation.tuning import Tuning, tunings
 from analysis.compute import ComputeRow, compute_rows
 from analysis.statistics.intervals import Interval, power
@@ -53,6 +56,7 @@ class ArmFacts:
         states: Number of its runs in each state.
         values: Primary metric in each pair; NaN if the run is not complete.
         mean: Mean of `values`; None if no run is complete.
+        sd: Standard deviation of `values`; None below 2 complete runs.
         epochs: Number of trained epochs of all runs.
         seconds: Training seconds of all runs.
         health: Training metrics of the last epoch, means over pairs.
@@ -66,6 +70,7 @@ class ArmFacts:
     states: Mapping[RunState, int]
     values: tuple[float, ...]
     mean: float | None
+    sd: float | None
     epochs: int
     seconds: float
     health: Mapping[str, float]
@@ -158,6 +163,11 @@ class AblationFindings:
         tunings: Tuning of each trained arm, for the re-tuned design.
         curves: Learning curves.
         power: Power curve of each claim with a positive standard deviation.
+        problems: Errors and warnings in the curves of each trained arm.
+        sizes: Number of examples of each split with stored predictions.
+        varying: What differs between the pairs, and what is the same in all of them.
+        gpus: Models of GPU that trained the runs.
+        ledger: Place of the claims among all claims on the same examples, as a sentence.
         failures: Runs that diverged or failed.
         caveats: Limits of what the ablation shows.
         commands: Commands that repeat it.
@@ -182,6 +192,11 @@ class AblationFindings:
     tunings: tuple[Tuning, ...]
     curves: tuple[ArmCurve, ...]
     power: tuple[PowerCurve, ...]
+    problems: tuple[ArmProblem, ...]
+    sizes: Mapping[str, int]
+    varying: Varying
+    gpus: tuple[str, ...]
+    ledger: str
     failures: tuple[RunRecord, ...]
     caveats: tuple[str, ...]
     commands: tuple[str, ...]
@@ -206,7 +221,10 @@ def _by_arm(runs: Sequence[RunRecord]) -> dict[str, list[RunRecord]]:
 def ablation_findings(evidence: Evidence) -> AblationFindings:
     """Return the findings of an ablation."""
     spec = evidence.spec
-    found = claims(evidence)
+    found, problems = claims(evidence), training_problems(evidence)
+    own = judged(spec, evidence.created_at, evidence.provenance)
+    earlier = earlier_claims(own, evidence.others)
+    ledger = ledger_sentence(own, earlier, spec.metrics.primary.partition("/")[0])
     arms = tuple(_arm(evidence, design, arm) for design in spec.designs for arm in spec.all_arms)
     return AblationFindings(
         spec=spec,
@@ -226,8 +244,13 @@ def ablation_findings(evidence: Evidence) -> AblationFindings:
         tunings=tunings(evidence),
         curves=_curves(evidence),
         power=tuple(curve for claim in found if (curve := _power(claim)) is not None),
+        problems=problems,
+        sizes=evidence.sizes,
+        varying=varying(evidence),
+        gpus=tuple(sorted({run.fingerprint["device"] for run in evidence.runs if "device" in run.fingerprint})),
+        ledger=ledger,
         failures=tuple(run for run in evidence.runs if run.state in (RunState.DIVERGED, RunState.FAILED)),
-        caveats=caveats(evidence, found),
+        caveats=(*caveats(evidence, found, problems), *([ledger] if earlier else ())),
         commands=_commands(spec),
         runs=tuple(evidence.runs),
         finals=evidence.finals,
@@ -243,20 +266,22 @@ def _exploratory(evidence: Evidence, design: str, one: Contrast, metric: str) ->
 
 def _secondary(evidence: Evidence) -> tuple[Exploratory, ...]:
     spec = evidence.spec
-    treatments = [one for one in spec.contrasts if one.kind == "treatment"]
     rows = [
         _exploratory(evidence, design, one, metric)
         for design in spec.designs
         for metric in spec.metrics.others
-        for one in treatments
+        for one in spec.treatments
     ]
     return tuple(row for row in rows if row is not None)
 
 
 def _interactions(evidence: Evidence) -> tuple[Exploratory, ...]:
     spec = evidence.spec
-    crossed = [one for one in spec.contrasts if one.kind == "interaction"]
-    rows = [_exploratory(evidence, design, one, spec.metrics.primary) for design in spec.designs for one in crossed]
+    rows = [
+        _exploratory(evidence, design, one, spec.metrics.primary)
+        for design in spec.designs
+        for one in spec.interactions
+    ]
     return tuple(row for row in rows if row is not None)
 
 
@@ -277,6 +302,7 @@ def _arm(evidence: Evidence, design: str, arm: str) -> ArmFacts:
         states=Counter(run.state for run in runs),
         values=tuple(values.tolist()),
         mean=float(finite.mean()) if len(finite) else None,
+        sd=float(finite.std(ddof=1)) if len(finite) > 1 else None,
         epochs=sum(run.epoch for run in runs),
         seconds=sum(run.seconds for run in runs),
         health={name: float(found.mean()) for name, found in known.items() if len(found)},

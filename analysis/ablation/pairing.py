@@ -1,10 +1,13 @@
 """Checks that the runs of a pair share split, order, initial weights and GPU, by the fingerprints of the trainings."""
 
+from dataclasses import dataclass
+
 from analysis.ablation.evidence import Evidence
 from search_spaces import Contrast
 from search_spaces.values import counted
 from sweeps.store.records import RunRecord
 
+_PARTS = {"split": "split", "weights": "initial weights", "order": "order of the examples"}
 _WORDS = {
     "split": "the same split",
     "order": "the same order of the examples",
@@ -33,6 +36,32 @@ def mismatches(evidence: Evidence, design: str, one: Contrast, pairs: int) -> tu
         if wrong:
             lines.append(f"runs in {len(wrong)} of {counted(pairs, 'pair')} (first: {wrong[0]}) do not have {words}")
     return tuple(lines)
+
+
+@dataclass(frozen=True)
+class Varying:
+    """What differs between pairs.
+
+    Attributes:
+        differs: What differs between at least two pairs.
+        same: What is the same in all pairs.
+    """
+
+    differs: tuple[str, ...]
+    same: tuple[str, ...]
+
+
+def varying(evidence: Evidence) -> Varying:
+    """Return what differs between the pairs of the first design, by the fingerprints of its first arm."""
+    design, arm = evidence.spec.designs[0], evidence.table.arms[0]
+    runs = [run for pair in range(evidence.pairs) if (run := evidence.run(design, pair, arm)) is not None]
+    differs: list[str] = ["seed", *evidence.spec.nuisance]
+    same: list[str] = []
+    for part, words in _PARTS.items():
+        marks = [run.fingerprint[part] for run in runs if part in run.fingerprint]
+        if len(marks) > 1:
+            (differs if len(set(marks)) > 1 else same).append(words)
+    return Varying(tuple(differs), tuple(same))
 
 
 def fingerprint_counts(evidence: Evidence, design: str, pairs: int) -> tuple[int, int]:

@@ -16,6 +16,7 @@ from analysis.statistics.intervals import (
     detectable,
     pairs_needed,
     sd_upper,
+    skewness,
     t_interval,
     t_p_value,
     wilson,
@@ -24,6 +25,11 @@ from analysis.statistics.leave_one_out import LeaveOneOut, leave_one_out, spread
 from analysis.statistics.permutation import PERMUTATIONS, sign_flip_p
 
 Goal = Literal["maximize", "minimize"]
+
+NORMAL_PAIRS = 6
+"""Up to this number of pairs a verdict rests on normal deltas, since the sign-flip test can hardly reach .05."""
+
+_SKEWED, _SKEW_PAIRS = 1.0, 8  # below 8 pairs, the skewness of normal deltas often exceeds 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,8 @@ class Comparison:
         n: Number of pairs.
         delta: Mean delta.
         sd: Standard deviation of the deltas; None for one pair, exactly 0 if they differ by rounding only.
+        d_z: Standardised effect of pairs: mean delta over sd of the deltas; None without a positive sd.
+        skewness: Sample skewness of the deltas; None below 3 pairs or without a positive sd.
         interval: Paired t interval of the mean delta at level 1 - alpha; None without a positive sd.
         interval90: Paired t interval at level 1 - 2 alpha; if it is inside the margin, TOST rejects at alpha.
         p_t: p-value of the paired t-test; None without a positive sd.
@@ -61,6 +69,8 @@ class Comparison:
     n: int
     delta: float
     sd: float | None
+    d_z: float | None
+    skewness: float | None
     interval: Interval | None
     interval90: Interval | None
     p_t: float | None
@@ -82,6 +92,18 @@ class Comparison:
         Without spread there is no t-test, and the sign-flip test replaces it from 6 pairs on.
         """
         return self.p_permutation if self.sd == 0.0 else self.p_t
+
+    @property
+    def skewed(self) -> bool:
+        """Whether the deltas are so skewed that the t interval may cover less than its level."""
+        return self.skewness is not None and abs(self.skewness) > _SKEWED and self.n >= _SKEW_PAIRS
+
+    @property
+    def tests_disagree(self) -> bool:
+        """Whether only one of the t-test and the sign-flip test rejects at alpha, if both of them can."""
+        if self.p_t is None or self.p_permutation is None or 2.0 ** (1 - self.n) > self.alpha:
+            return False
+        return (self.p_t <= self.alpha) != (self.p_permutation <= self.alpha)
 
     @property
     def improvement(self) -> float:
@@ -178,6 +200,8 @@ def compare_deltas(
         n=n,
         delta=delta,
         sd=sd,
+        d_z=delta / sd if sd else None,
+        skewness=skewness(x) if sd and n >= 3 else None,
         interval=t_interval(x, 1.0 - alpha) if sd else None,
         interval90=t_interval(x, 1.0 - 2.0 * alpha) if sd else None,
         p_t=t_p_value(delta / (sd / sqrt(n)), n - 1) if sd else None,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from analysis.ablation.findings import AblationFindings, ArmFacts
+from analysis.ablation.training_problems import ArmProblem
 from analysis.figures import Drawing, costs, curves
 from analysis.report.blocks import Bullets, CodeBlock, Section, Text, pictures, section, table, text
 from analysis.report.compute import compute_blocks
@@ -36,9 +37,19 @@ def health(findings: AblationFindings) -> Section:
             words=2,
         ),
         text(_NO_ROW if own != [*findings.arms] else ""),
+        table("Problems in the training curves", _PROBLEMS, [_problem_row(one) for one in findings.problems], words=6),
+        text("" if findings.problems or not findings.pairs else _NO_PROBLEM),
         *compute_blocks(findings.compute, "arm and design"),
         why="No run has been recorded yet.",
     )
+
+
+_PROBLEMS = ("arm", "design", "problem", "severity", "runs", "evidence of the first")
+_NO_PROBLEM = "The curves of no run have an error or a warning of the diagnosis; short curves are only partly checked."
+
+
+def _problem_row(one: ArmProblem) -> tuple[str, ...]:
+    return (one.arm, one.design, one.code.value, one.severity.value, f"{one.runs} of {one.of}", one.evidence)
 
 
 def _health_row(arm: ArmFacts, names: Sequence[str]) -> tuple[str, ...]:

@@ -9,7 +9,10 @@ from analysis.ablation.tuning import Tuning
 from analysis.figures import Drawing, best_of_n, interaction, isolation, power_curves, reliability_diagram
 from analysis.report.blocks import Section, Text, pictures, section, table, text
 from analysis.statistics.comparison import Comparison
+from analysis.statistics.intervals import Interval
+from analysis.statistics.verdicts import Verdict
 from analysis.wording import NONE, between, number, or_dash, signed, value_text
+from search_spaces.metric_names import evaluation_words, with_temperature
 
 MOST_DIAGRAMS = 6
 
@@ -47,16 +50,17 @@ _PARTS = ("arm", "design", "temperature", "NLL", "= calibration part", "+ refine
 
 
 def _diagrams(row: CalibrationRow) -> list[Drawing]:
-    found = [reliability_diagram(row.design, row.arm, row.before)]
+    found = [reliability_diagram(row.design, row.arm, row.before, evaluation_words(row.weights))]
     if row.after is not None:
-        found.append(reliability_diagram(row.design, row.arm, row.after, row.temperature or 1.0))
+        after = f"after temperature {or_dash(row.temperature, number)}"
+        found.append(reliability_diagram(row.design, row.arm, row.after, after))
     return found
 
 
 def _score_lines(row: CalibrationRow) -> list[tuple[str, ...]]:
-    lines = [_score_line(row, "as trained", row.before)]
+    lines = [_score_line(row, evaluation_words(row.weights), row.before)]
     if row.after is not None:
-        lines.append(_score_line(row, "after T", row.after))
+        lines.append(_score_line(row, evaluation_words(with_temperature(row.weights)), row.after))
     return lines
 
 
@@ -122,19 +126,25 @@ def interactions(findings: AblationFindings) -> Section:
             words=3,
         ),
         text(" ".join(lines)),
-        why="The ablation has no factors, so there are no interactions."
+        why=_NO_FACTORS
         if not spec.factors
         else f"The arrangement {spec.arrangement} shows main effects only, or no pair is complete.",
     )
 
 
+_NO_FACTORS = (
+    "No factors are declared, so no interaction is estimated. Arms that form a 2 x 2 have one: declare a contrast with "
+    "the weights 1, -1, -1 and 1."
+)
+
+
 def _redundancy(one: Exploratory) -> str:
     name = one.contrast.name
     if one.interval is None or not one.interval.excludes(0.0):
-        return f"{name}: the interval does not exclude 0, so the effects may be additive."
-    return (
-        f"{name}: together they change the metric by {signed(2 * one.delta)} more than the sum of both effects alone."
-    )
+        return f"{name}: the interval includes 0, so the effects may be additive."
+    ends = between(Interval(2 * one.interval.low, 2 * one.interval.high))
+    extra = f"{signed(2 * one.delta)} {ends}"
+    return f"{name}: the change by both together, minus the sum of the changes by each alone, is {extra}."
 
 
 def fairness(findings: AblationFindings) -> Section:
@@ -195,8 +205,9 @@ def _selection_row(one: Tuning) -> tuple[str, ...]:
 
 
 _SPREADS = (
-    "The power curves use the observed standard deviation of the change. The number of pairs needed uses the upper end "
-    "of its 80 % interval, because the standard deviation of a few pairs is often too small."
+    "The power curves use the observed standard deviation of the change. The number of further pairs is for a t-test "
+    "of a contrast that is still inconclusive, and uses the upper end of the 80 % interval of the standard deviation, "
+    "because that of a few pairs is often too small."
 )
 
 
@@ -204,16 +215,28 @@ def uncertainty(findings: AblationFindings) -> Section:
     """Make the section with power, sources of variance and the looks taken."""
     known = [claim for claim in findings.claims if claim.comparison is not None]
     rows = [_power_row(claim, one) for claim in known if (one := claim.comparison) is not None]
-    head = ("treatment", "design", "pairs", "sd of the change", "detectable (power .8)", "more pairs needed")
-    levels = ("treatment", "design", "seeds", "examples", "both", "interval for new seeds and examples")
-    looks = ("treatment", "design", "pairs", "change", "p or e", "stops at", "interval", "stop")
+    head = (
+        "contrast",
+        "design",
+        "pairs",
+        "sd of the change",
+        "detectable (power .8)",
+        "more pairs for the margin (power .8)",
+    )
+    levels = ("contrast", "design", "seeds", "examples", "residual", "interval for new seeds and examples")
+    looks = ("contrast", "design", "pairs", "change", "p or e", "stops at", "interval", "stop")
     return section(
         8,
         "Uncertainty",
         pictures(power_curves(findings.power, findings.spec.metrics) if findings.power else None),
         table("What these pairs can detect", head, rows, words=2),
         text(_SPREADS if known else ""),
-        table("Variance of the mean change from seeds, examples and both", levels, _level_rows(known), words=2),
+        table(
+            "Variance of the mean change from seeds and examples, each with the residual",
+            levels,
+            _level_rows(known),
+            words=2,
+        ),
         table("Looks taken", looks, _look_rows(known), words=2),
         why="No pair is complete.",
     )
@@ -221,7 +244,8 @@ def uncertainty(findings: AblationFindings) -> Section:
 
 def _power_row(claim: Claim, one: Comparison) -> tuple[str, ...]:
     sizes = (or_dash(size, number) for size in (one.sd, one.detectable))
-    return (claim.contrast.name, claim.design, str(one.n), *sizes, or_dash(one.needed, str))
+    needed = one.needed if claim.verdict is Verdict.INCONCLUSIVE else None
+    return (claim.contrast.name, claim.design, str(one.n), *sizes, or_dash(needed, str))
 
 
 def _level_rows(claims: Sequence[Claim]) -> list[tuple[str, ...]]:

@@ -1,7 +1,10 @@
 """Sections 0 to 3: the question, the verdicts, the effects and the pairs."""
 
+from math import isfinite
+
 from analysis.ablation.claims import Claim
-from analysis.ablation.findings import AblationFindings
+from analysis.ablation.findings import AblationFindings, ArmFacts
+from analysis.ablation.units import unit_words
 from analysis.figures import Drawing, forest, slopes
 from analysis.report.blocks import Section, pictures, section, table, text
 from analysis.report.provenance import provenance_rows
@@ -27,15 +30,17 @@ SYMBOLS = {
 MOST_SLOPES = 6
 
 _PAIRING_HEAD = (
-    *("treatment", "design", "P(better)", "correlation", "variance ratio"),
-    *("sign-flip p", "leave-one-out range", "changed by one pair"),
+    *("contrast", "design", "d_z", "skewness", "P(better), 95 %", "correlation", "variance ratio"),
+    *("leave-one-out range", "changed by one pair"),
 )
 _PAIRING = (
-    "Variance ratio: variance of the difference divided by the sum of the arms' variances; at 1 or more, pairing did "
-    "not help. Leave-one-out range: range of the mean change when any one pair is left out. Changed by one pair: "
-    "whether leaving out one pair changes the sign or the conclusion."
+    "d_z: mean change divided by the standard deviation of the changes (Cohen's d for pairs). Skewness: sample "
+    "skewness of the changes; the t-test assumes that their distribution is symmetric. Variance ratio: variance of the "
+    "difference divided by the sum of the arms' variances; at 1 or more, pairing did not help. Leave-one-out range: "
+    "range of the mean change when any one pair is left out. Changed by one pair: whether leaving out one pair changes "
+    "the sign or the conclusion."
 )
-VERDICT_HEAD = ("treatment", "design", "change", "interval", "pairs won", "p (Holm)", "verdict")
+VERDICT_HEAD = ("contrast", "design", "change", "interval", "pairs won", "p", "sign-flip p", "p (Holm)", "verdict")
 
 
 def header(findings: AblationFindings) -> Section:
@@ -46,11 +51,16 @@ def header(findings: AblationFindings) -> Section:
     facts = [
         ("question", spec.question),
         ("primary metric", f"{metrics.primary}, {metrics.goal}; smallest change that matters: {margin}"),
+        *_unit(spec),
         ("design", _design(spec)),
         ("task", spec.space.task_name),
+        *_sizes(findings),
         ("pairs", f"{findings.pairs} of {spec.pairs} finished"),
+        ("between pairs", _varying(findings)),
         ("looks", _looks(spec)),
         ("cost", _cost(findings)),
+        ("machine", _machine(findings)),
+        ("earlier claims", findings.ledger),
         *provenance_rows(findings.created_at, findings.digest, findings.provenance),
     ]
     base = "the base recipe" if spec.space.command is None else "the base arguments"
@@ -62,6 +72,31 @@ def header(findings: AblationFindings) -> Section:
         table("Arms (the control is first)", ("arm", "changes", "evaluated weights"), arms, words=3),
         text("" if runs else "No run has been recorded yet."),
     )
+
+
+def _unit(spec: AblationSpec) -> list[tuple[str, str]]:
+    words = unit_words(spec, spec.metrics.primary)
+    return [("unit", words)] if words else []
+
+
+def _sizes(findings: AblationFindings) -> list[tuple[str, str]]:
+    sizes = ", ".join(f"{split} {counted(size, 'example')}" for split, size in sorted(findings.sizes.items()))
+    return [("sizes of the splits", sizes)] if sizes else []
+
+
+def _varying(findings: AblationFindings) -> str:
+    found = findings.varying
+    same = f"; the same in all: {', '.join(found.same)}" if found.same else ""
+    return f"differ in {', '.join(found.differs)}{same}"
+
+
+def _machine(findings: AblationFindings) -> str:
+    known = findings.provenance
+    parts = [known.get("machine"), known.get("platform")]
+    parts += [counted(known["cpus"], "CPU")] if known.get("cpus") else []
+    parts += [f"{known['memory_gib']} GiB of memory"] if known.get("memory_gib") else []
+    parts.append(f"GPU: {', '.join(findings.gpus)}" if findings.gpus else "no GPU recorded")
+    return ", ".join(str(part) for part in parts if part)
 
 
 def _design(spec: AblationSpec) -> str:
@@ -88,18 +123,45 @@ def verdicts(findings: AblationFindings) -> Section:
     """Make the section with the table of verdicts."""
     levels = sorted({f"{100 * (1 - one.comparison.alpha):g} %" for one in findings.claims if one.comparison})
     kind = "confidence sequences" if findings.spec.looks == "e_process" else "paired t intervals"
-    note = f"Intervals are {kind} ({' and '.join(levels)}); p-values are adjusted for {_family(findings)}."
+    note = f"Intervals are {kind} ({' and '.join(levels)}), not adjusted for other claims."
+    words = [note, _P_VALUES[_looks_kind(findings.spec)]]
+    if (family := len(findings.spec.treatments)) > 1:
+        words.append(f"p (Holm): p, adjusted for the {family} contrasts of a design.")
+    unit = unit_words(findings.spec, metric := findings.spec.metrics.primary)
+    unit = f" ({unit})" if unit else ""
     return section(
         1,
         "Verdicts",
-        table("Verdicts by treatment", VERDICT_HEAD, [verdict_row(claim) for claim in findings.claims], words=2),
-        text(note if levels else ""),
+        table("Verdicts by contrast", VERDICT_HEAD, [verdict_row(claim) for claim in findings.claims], words=2),
+        text(" ".join(words) if levels else ""),
+        table(
+            f"{metric} of each arm{unit}",
+            _ARM_HEAD,
+            [_arm_row(arm) for arm in findings.arms if arm.mean is not None],
+            words=2,
+        ),
     )
 
 
-def _family(findings: AblationFindings) -> str:
-    count = len({one.contrast.name for one in findings.claims})
-    return f"{counted(count, 'treatment')} (Holm)"
+_ARM_HEAD = ("arm", "design", "complete runs", "mean", "sd over pairs")
+
+
+def _arm_row(arm: ArmFacts) -> tuple[str, ...]:
+    complete = sum(isfinite(value) for value in arm.values)
+    return (arm.arm, arm.design, str(complete), or_dash(arm.mean, number), or_dash(arm.sd, number))
+
+
+_P_VALUES = {
+    "none": "p: two-sided paired t-test, which rejects at .05 exactly where the 95 % interval excludes 0. Sign-flip p: "
+    "permutation test of the same changes.",
+    "looks": "p: paired t-test, for all looks taken together; the interval has the level of one look. Sign-flip p: "
+    "permutation test at the last look, for this look alone.",
+    "e_process": "p: 1 / e of the e-process. Sign-flip p: permutation test for a fixed number of pairs.",
+}
+
+
+def _looks_kind(spec: AblationSpec) -> str:
+    return "looks" if isinstance(spec.looks, tuple) else spec.looks
 
 
 def verdict_row(claim: Claim) -> tuple[str, ...]:
@@ -107,13 +169,15 @@ def verdict_row(claim: Claim) -> tuple[str, ...]:
     comparison = claim.comparison
     word = f"{SYMBOLS[claim.verdict]} {claim.verdict.value}"
     if comparison is None:
-        return (claim.contrast.name, claim.design, NONE, NONE, f"0 of {claim.started}", NONE, word)
+        return (claim.contrast.name, claim.design, NONE, NONE, f"0 of {claim.started}", NONE, NONE, NONE, word)
     return (
         claim.contrast.name,
         claim.design,
         signed(comparison.delta),
         or_dash(claim.interval, between),
         f"{comparison.wins} of {comparison.n}",
+        or_dash(claim.p_raw, p_number),
+        or_dash(comparison.p_permutation, p_number),
         or_dash(claim.p, p_number),
         word,
     )
@@ -122,14 +186,14 @@ def verdict_row(claim: Claim) -> tuple[str, ...]:
 def effects(findings: AblationFindings) -> Section:
     """Make the section with the forest plot."""
     drawing = forest(findings.claims, findings.spec.metrics) if findings.claims else None
-    return section(2, "Effects", pictures(drawing), why="The ablation has no treatment.")
+    return section(2, "Effects", pictures(drawing), why="The ablation has no contrast.")
 
 
 def pairs(findings: AblationFindings) -> Section:
     """Make the section with the results of single pairs."""
     rows = [_pairing_row(claim, one) for claim in findings.claims if (one := claim.comparison) is not None]
     found = [drawing for claim in findings.claims if (drawing := _slopes(findings, claim)) is not None]
-    left = f"The first {MOST_SLOPES} of {len(found)} treatments are drawn; pairs.csv has all pairs."
+    left = f"The first {MOST_SLOPES} of {len(found)} contrasts are drawn; pairs.csv has all pairs."
     return section(
         3,
         "Results by pair",
@@ -156,10 +220,11 @@ def _pairing_row(claim: Claim, one: Comparison) -> tuple[str, ...]:
     return (
         claim.contrast.name,
         claim.design,
+        or_dash(one.d_z, "{:+.2f}".format),
+        or_dash(one.skewness, "{:+.2f}".format),
         between(one.p_win),
         or_dash(one.rho, "{:.3f}".format),
         or_dash(one.efficiency, number),
-        or_dash(one.p_permutation, p_number),
         NONE if left is None else f"{signed(left.low)} to {signed(left.high)}",
         changed,
     )

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from analysis.ablation.caveats import caveats
 from analysis.ablation.claims import Claim, claims, settled
 from analysis.ablation.evidence import Evidence
 from analysis.ablation.sentences import verdict_sentence, wider_scope
 from analysis.statistics.paired import Verdict
+from analysis.wording import number
 from search_spaces import AblationSpec
 from tests.analysis.made_evidence import TEXT, Score, evidence_of, seeded, spec_of
 
@@ -27,11 +31,11 @@ def claim_of(score: Score, text: str = TEXT, **changes: object) -> tuple[Ablatio
 @pytest.mark.parametrize(
     ("effect", "spread", "verdict", "words"),
     [
-        (-0.2, 0.01, Verdict.BETTER, "Smoothing the labels lowers test NLL by 0.2"),
-        (0.2, 0.01, Verdict.WORSE, "Smoothing the labels raises test NLL by 0."),
-        (0.0, 0.005, Verdict.EQUIVALENT, "which is within the margin ±0.05"),
-        (-0.03, 0.002, Verdict.NEGLIGIBLE, "real, but within the margin 0.05"),
-        (-0.05, 0.4, Verdict.INCONCLUSIVE, "more pairs would detect the margin 0.05"),
+        (-0.2, 0.01, Verdict.BETTER, "Smoothing the labels: test NLL is lower by 0.2"),
+        (0.2, 0.01, Verdict.WORSE, "Smoothing the labels: test NLL is higher by 0."),
+        (0.0, 0.005, Verdict.EQUIVALENT, "] is within the margin ±0.05 nats"),
+        (-0.03, 0.002, Verdict.NEGLIGIBLE, "real, but its 90 % interval ["),
+        (-0.05, 0.4, Verdict.INCONCLUSIVE, "more pairs would detect the margin 0.05 nats with power .8 in a t-test"),
     ],
 )
 def test_verdicts(effect: float, spread: float, verdict: Verdict, words: str) -> None:
@@ -39,6 +43,10 @@ def test_verdicts(effect: float, spread: float, verdict: Verdict, words: str) ->
     assert claim.verdict is verdict
     sentence = verdict_sentence(spec, claim)
     assert words in sentence
+    if verdict in (Verdict.EQUIVALENT, Verdict.NEGLIGIBLE):
+        assert claim.comparison is not None
+        low, high = stats.ttest_1samp(claim.comparison.deltas, 0.0).confidence_interval(0.90)
+        assert f"its 90 % interval [{number(low)}, {number(high)}] is within the margin" in sentence
     assert not FORBIDDEN.search(sentence)
     assert (claim.pairs, claim.started, claim.failed) == (10, 10, {"control": 0, "treatment": 0})
 
@@ -51,8 +59,10 @@ def test_the_verdict_depends_on_the_goal() -> None:
 def test_a_sentence_has_effect_interval_pairs_p_margin_and_scope() -> None:
     spec, claim = claim_of(seeded(-0.2))
     assert re.fullmatch(
-        r"Smoothing the labels lowers test NLL by 0\.\d+ \[0\.\d+, 0\.\d+\] \(10 of 10 pairs, p < \.001\), "
-        r"beyond the margin 0\.05, at this recipe, on this test set\.",
+        r"Smoothing the labels: test NLL is lower by 0\.\d+ nats \[0\.\d+, 0\.\d+\] "
+        r"with 'treatment' than with 'control' "
+        r"\(lower in 10 of 10 pairs; p < \.001 by t, \.002 by sign flips\), beyond the margin 0\.05 nats, "
+        r"at this recipe, on this test set\.",
         verdict_sentence(spec, claim),
     )
     assert "200 examples, 10 pairs" in (wider_scope(claim) or "")
@@ -73,7 +83,7 @@ def test_a_diverged_run_is_never_ignored() -> None:
     assert (claim.pairs, claim.failed) == (7, {"control": 0, "treatment": 3})
     sentence = verdict_sentence(spec, claim)
     assert "'control' in 0, 'treatment' in 3 of 10 pairs" in sentence
-    assert "In the complete pairs, it lowers test NLL" in sentence
+    assert "In the complete pairs, test NLL is lower by" in sentence
     assert claim.worst_rank is not None
     assert (claim.worst_rank.wins, claim.worst_rank.losses) == (7, 3)
 
@@ -138,6 +148,99 @@ def test_holm_over_the_arms() -> None:
     )
 
 
+# --- declared contrasts ---------------------------------------------------------------------------------------------
+
+CONTRASTS = TEXT.replace(
+    "pairs: 10",
+    """  third: {regularization.dropout: 0.1}
+contrasts:
+  - [third, treatment]
+  - {name: treatment beside the others, weights: {treatment: 1, control: -0.5, third: -0.5}}
+pairs: 10""",
+)
+LEVELS = {"control": 0.0, "treatment": -0.2, "third": -0.1}
+
+
+def shifted(design: str, arm: str, pair: int) -> float:
+    noise = np.random.default_rng([pair, len(arm)]).normal()
+    return float(np.random.default_rng(pair).normal() + LEVELS[arm] + 0.01 * noise)
+
+
+def test_claims_are_about_the_declared_contrasts() -> None:
+    spec = spec_of(CONTRASTS)
+    evidence = evidence_of(spec, shifted)
+    found = claims(evidence)
+    assert [claim.verdict for claim in found] == [Verdict.WORSE, Verdict.BETTER]
+    third, treatment, control = (
+        evidence.values("matched", arm, "test/nll", 10) for arm in ("third", "treatment", "control")
+    )
+    expected = [third - treatment, treatment - (control + third) / 2]
+    for claim, deltas in zip(found, expected, strict=True):
+        assert claim.comparison is not None
+        assert claim.comparison.deltas == pytest.approx(deltas)
+        assert claim.p_raw == pytest.approx(stats.ttest_1samp(deltas, 0).pvalue)
+    raw = [claim.p_raw or 0.0 for claim in found]
+    assert [claim.p for claim in found] == pytest.approx(multipletests(raw, method="holm")[1])
+    first, second = (verdict_sentence(spec, claim) for claim in found)
+    assert first.startswith("Test NLL is higher by ")
+    assert "with 'third' than with 'treatment'" in first
+    assert second.startswith("treatment beside the others: the weighted difference in test NLL is -0.1")
+    assert "after Holm over 2 claims" in second
+
+
+def test_looks_follow_the_declared_contrasts() -> None:
+    spec = spec_of(CONTRASTS.replace("pairs: 10", "pairs: 20\nlooks: [5, 10, 20]"))
+
+    def unclear(design: str, arm: str, pair: int) -> float:
+        return shifted(design, arm, pair) + (np.random.default_rng([9, pair]).normal() if arm == "control" else 0.0)
+
+    assert settled(spec, evidence_of(spec, shifted).finals, 5)
+    assert not settled(spec, evidence_of(spec, unclear).finals, 5)
+    one = spec_of(CONTRASTS.replace("pairs: 10", "pairs: 20\nlooks: [5, 10, 20]"))
+    assert settled(one.model_copy(update={"contrasts": one.contrasts[:1]}), evidence_of(one, unclear).finals, 5)
+
+
+# --- the shape of the differences -------------------------------------------------------------------------------
+
+
+def with_deltas(deltas: Sequence[float]) -> tuple[AblationSpec, Claim, str]:
+    spec = spec_of(TEXT.replace("pairs: 10", f"pairs: {len(deltas)}").replace(", margin: 0.05", ""))
+    evidence = evidence_of(spec, lambda _, arm, pair: 1.0 + (deltas[pair] if arm == "treatment" else 0.0))
+    [claim] = claims(evidence)
+    return spec, claim, "\n".join(caveats(evidence, [claim]))
+
+
+def test_a_verdict_needs_both_tests() -> None:
+    deltas = [0.01, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01, -0.01]  # accuracies of 100 examples differ by one example
+    spec, claim, lines = with_deltas(deltas)
+    assert claim.comparison is not None
+    flips = stats.permutation_test((deltas,), np.mean, permutation_type="samples", n_resamples=np.inf)
+    assert (
+        claim.comparison.p_t
+        == pytest.approx(stats.ttest_rel(deltas, np.zeros(8)).pvalue)
+        == pytest.approx(0.02, abs=0.001)
+    )
+    assert claim.comparison.p_permutation == pytest.approx(flips.pvalue) == pytest.approx(18 / 256)
+    assert claim.verdict is Verdict.INCONCLUSIVE
+    assert "inconclusive, because the t-test (p = " in verdict_sentence(spec, claim)
+    assert "so neither decides" in lines
+
+
+def test_skewed_differences_have_a_caveat() -> None:
+    deltas = [0.1, 0.1, 0.12, 0.11, 0.1, 0.13, 0.1, 0.9]
+    _, claim, lines = with_deltas(deltas)
+    assert claim.comparison is not None
+    assert claim.comparison.skewness == pytest.approx(stats.skew(deltas))
+    assert "are skewed (+2.2" in lines
+    assert "are skewed" not in with_deltas(deltas[1:])[2]  # 7 pairs
+
+
+def test_a_verdict_of_few_pairs_rests_on_normality() -> None:
+    spec, claim, _ = with_deltas([0.2, 0.21, 0.19, 0.2, 0.22, 0.2])
+    assert claim.verdict is Verdict.WORSE
+    assert "with 6 pairs, this rests on the normality of the differences" in verdict_sentence(spec, claim)
+
+
 # --- looks ------------------------------------------------------------------------------------------------------
 
 
@@ -186,7 +289,7 @@ def test_designs_that_disagree_depend_on_tuning() -> None:
     matched, retuned = claims(evidence_of(spec, score))
     assert (matched.design, matched.verdict) == ("matched", Verdict.TUNING_DEPENDENT)
     assert (retuned.design, retuned.verdict) == ("retuned", Verdict.WORSE)
-    assert "has the opposite effect if each arm is tuned" in verdict_sentence(spec, matched)
+    assert "if each arm is tuned, the difference has the opposite sign" in verdict_sentence(spec, matched)
     assert "each arm at the best of 3 tries" in verdict_sentence(spec, retuned)
 
 
@@ -207,7 +310,7 @@ def test_a_factorial_finds_the_true_effects() -> None:
     assert (drop.contrast.name, drop.verdict, smooth.verdict) == ("drop", Verdict.BETTER, Verdict.WORSE)
     assert drop.comparison is not None
     assert drop.comparison.delta == pytest.approx(-0.3, abs=0.02)
-    assert "Turning drop on lowers test NLL by 0.3" in verdict_sentence(spec, drop) or drop.comparison.delta < -0.28
+    assert verdict_sentence(spec, drop).startswith("Turning drop on: test NLL is lower by 0.3")
 
 
 def test_caveats_follow_from_the_design() -> None:
@@ -217,7 +320,11 @@ def test_caveats_follow_from_the_design() -> None:
 
     assert "No arm was re-tuned" in lines(TEXT)
     assert "No arm was re-tuned" not in lines(RETUNED)
-    assert "sign-flip test cannot reach .05" in lines(TEXT.replace("pairs: 10", "pairs: 4"))
+    assert "With 4 pairs, a verdict rests on the t-test, which assumes normal differences" in lines(
+        TEXT.replace("pairs: 10", "pairs: 4")
+    )
+    assert "reaches .05 only if all differences have one sign" in lines(TEXT.replace("pairs: 10", "pairs: 6"))
+    assert "normal differences" not in lines(TEXT.replace("pairs: 10", "pairs: 7"))
     assert "Looks were planned at 3, 10 pairs" in lines(TEXT.replace("pairs: 10", "pairs: 10\nlooks: [3, 10]"))
     assert "The arms differ in their budget by design" in lines(
         TEXT.replace("label_smoothing: 0.1", "dropout: 0.1, budget.epochs: 5")

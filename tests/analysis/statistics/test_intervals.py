@@ -18,6 +18,7 @@ from analysis.statistics.intervals import (
     pairs_needed,
     power,
     sd_upper,
+    skewness,
     t_interval,
     t_p_value,
     t_quantile,
@@ -171,3 +172,10 @@ def test_detectable_at_the_ends() -> None:
 def test_invalid_arguments(call: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()  # type: ignore[operator]
+
+
+def test_the_skewness_is_that_of_scipy() -> None:
+    for n in (3, 8, 30):
+        x = np.random.default_rng(n).exponential(1.0, n)
+        assert skewness(x) == pytest.approx(stats.skew(x))
+        assert skewness(-x) == pytest.approx(-stats.skew(x))

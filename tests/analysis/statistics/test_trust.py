@@ -92,6 +92,47 @@ def test_the_upper_limit_of_the_sd_covers() -> None:
     check((sd_upper(rng.normal(0.0, 2.0, 6)) >= 2.0 for _ in range(4_000)), 0.8)
 
 
+# --- deltas that are not normal
+
+SHAPES: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {
+    "t3": lambda rng, n: rng.standard_t(3, n),
+    "skewed": lambda rng, n: rng.exponential(1.0, n) - 1.0,
+    "discrete": lambda rng, n: rng.integers(-2, 3, n) / 1000.0,  # accuracies that differ by at most 2 of 1,000 examples
+}
+
+
+@pytest.mark.parametrize(
+    ("shape", "n", "by_t_alone", "by_both"),
+    [
+        *(("t3", 5, 0.039, 0.039), ("t3", 10, 0.040, 0.038), ("t3", 20, 0.043, 0.042)),
+        *(("skewed", 5, 0.119, 0.119), ("skewed", 10, 0.099, 0.092), ("skewed", 20, 0.081, 0.079)),
+        *(("discrete", 5, 0.071, 0.071), ("discrete", 10, 0.053, 0.026), ("discrete", 20, 0.053, 0.033)),
+    ],
+)
+def test_false_positives_for_deltas_of_mean_0_that_are_not_normal(
+    shape: str, n: int, by_t_alone: float, by_both: float
+) -> None:
+    """Heavy tails are safe. Skewness is not: the sign-flip test, which also has to reject, hardly helps against it."""
+    rng = np.random.default_rng(1_500 + n)
+    compared = [compare_deltas(SHAPES[shape](rng, n), "minimize", rng, permutations=999) for _ in range(2_000)]
+    check((one.p_t is not None and one.p_t <= 0.05 for one in compared), by_t_alone)
+    check((judge(one) in DIFFERENT for one in compared), by_both)
+
+
+@pytest.mark.parametrize("n", [5, 10, 20])
+def test_exchangeable_arms_are_safe_however_skewed_each_of_them_is(n: int) -> None:
+    rng = np.random.default_rng(1_600 + n)
+    arms = (rng.exponential(1.0, (2, n)) for _ in range(2_000))
+    compared = [compare(a, b, "minimize", rng, permutations=499) for a, b in arms]
+    check((judge(one) in DIFFERENT for one in compared), 0.05, at_most=True)
+
+
+@pytest.mark.parametrize(("n", "rate"), [(8, 0.095), (10, 0.086), (20, 0.036)])
+def test_normal_deltas_seldom_look_skewed(n: int, rate: float) -> None:
+    rng = np.random.default_rng(1_700 + n)
+    check((compare_deltas(rng.normal(size=n), "minimize", rng, permutations=0).skewed for _ in range(4_000)), rate)
+
+
 # --- several arms
 
 
