@@ -34,7 +34,8 @@ from search_spaces.search.distributions import (
 )
 from search_spaces.search.sequences import grid_point, grid_points, random_point, sobol_point
 from search_spaces.seeds import derive_seed
-from search_spaces.specs.ablation import MATCHED, RETUNED, TUNING, AblationSpec, Arm, Metrics, tuning_ranges
+from search_spaces.specs.ablation import MATCHED, RETUNED, TUNING, AblationSpec, tuning_ranges
+from search_spaces.specs.ablation_parts import Arm, Metrics
 from search_spaces.specs.factorial import Contrast
 from search_spaces.specs.resources import Resources
 from search_spaces.specs.space import Asha, Metric, NoStopping, Sampler, SpaceSpec

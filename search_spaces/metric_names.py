@@ -67,6 +67,13 @@ def must_be_finite(name: str, metric: str) -> bool:
     return name == metric or split_weights(name)[0] in _LOSSES
 
 
+def evaluation_words(weights: str) -> str:
+    """Return how predictions were made, for a caption: ``as trained``, ``ema weights, after T``."""
+    base = weights.removesuffix(f"+{TEMPERATURE}")
+    words = {RAW: "as trained", TEMPERATURE: "after T"}.get(base, f"{base} weights")
+    return words if base == weights else f"{words}, after T"
+
+
 def with_temperature(weights: str) -> str:
     """Return the name of weights with temperature scaling: ``temperature`` or ``ema+temperature``."""
     return TEMPERATURE if weights == RAW else f"{weights}+{TEMPERATURE}"

@@ -10,7 +10,7 @@ from search_spaces.errors import UsageError
 from search_spaces.recipe.recipe import Recipe
 from search_spaces.recipe.reported import TaskMetrics, epoch_metrics, final_metrics, unreported, wrong_goal
 from search_spaces.seeds import derive_seed
-from search_spaces.specs.ablation import ArmMetric
+from search_spaces.specs.ablation_parts import ArmMetric
 from trainers.compute.batches import check_batches
 from trainers.data.checks import check_processes, read_some
 from trainers.evaluation.fgsm import check_fgsm

@@ -54,7 +54,8 @@ class CalibrationRow:
     Attributes:
         design: `matched` or `retuned`.
         arm: Name of the arm.
-        before: Calibration as trained.
+        weights: Weights that the arm evaluates.
+        before: Calibration with these weights.
         after: Calibration with the temperature that was fitted on a part of `val`; None if it was not evaluated.
         temperature: Mean temperature over pairs.
         calibration_part: Part of the NLL that temperature scaling removes.
@@ -63,6 +64,7 @@ class CalibrationRow:
 
     design: str
     arm: str
+    weights: str
     before: ArmCalibration
     after: ArmCalibration | None
     temperature: float | None
@@ -93,6 +95,7 @@ def _row(evidence: Evidence, design: str, arm: str) -> CalibrationRow | None:
     return CalibrationRow(
         design=design,
         arm=arm,
+        weights=weights,
         before=before,
         after=after,
         temperature=float(known.mean()) if len(known) else None,

@@ -1,4 +1,4 @@
-"""One claim for each treatment of an ablation, on the primary metric."""
+"""One claim for each contrast of an ablation, on the primary metric."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ ALPHA = 0.05
 
 @dataclass(frozen=True)
 class Claim:
-    """Comparison of a treatment with its control in one design, on the primary metric.
+    """Comparison of two arms, or of a combination of arms, in one design, on the primary metric.
 
     Attributes:
         design: `matched` or `retuned`.
@@ -42,7 +42,10 @@ class Claim:
         verdict: The verdict.
         comparison: Comparison over the complete pairs; None if there are none.
         interval: Interval that decides the verdict: paired t, or the confidence sequence of the e-process.
-        p: p-value, adjusted by Holm over the treatments of this design and for the looks taken.
+        p_raw: p-value of the test that decides, for all looks taken, but not adjusted for other claims.
+        p: The same, adjusted by Holm over the claims of this design.
+        family: Number of claims in that adjustment.
+        test: Words for the test behind `p_raw`.
         decision: Looks taken; None for a single test.
         pairs: Number of pairs that are complete in every arm of the contrast.
         started: Number of pairs in which every run has ended.
@@ -57,7 +60,10 @@ class Claim:
     verdict: Verdict
     comparison: Comparison | None
     interval: Interval | None
+    p_raw: float | None
     p: float | None
+    family: int
+    test: str
     decision: Decision | None
     pairs: int
     started: int
@@ -68,9 +74,9 @@ class Claim:
 
 
 def claims(evidence: Evidence) -> tuple[Claim, ...]:
-    """Return the claims of all treatments, by design and in the order of the arms."""
+    """Return the claims about all contrasts, by design and in the order of the file."""
     spec = evidence.spec
-    drafts = {design: [_draft(evidence, design, one) for one in _treatments(spec)] for design in spec.designs}
+    drafts = {design: [_draft(evidence, design, one) for one in spec.treatments] for design in spec.designs}
     adjusted = {design: _adjusted(drafts[design]) for design in spec.designs}
     found = []
     for design in spec.designs:
@@ -81,14 +87,14 @@ def claims(evidence: Evidence) -> tuple[Claim, ...]:
 
 
 def settled(spec: AblationSpec, finals: Finals, pairs: int) -> bool:
-    """Return whether a look at this number of pairs decides all treatments of all designs, which ends the ablation.
+    """Return whether a look at this number of pairs decides all claims of all designs, which ends the ablation.
 
     Pairs with a failed run do not count, so a look may have fewer pairs than planned.
     """
     rule = look_rule(spec)
     if rule is None:
         return False
-    treatments, table = _treatments(spec), AblationTable(spec)
+    treatments, table = spec.treatments, AblationTable(spec)
     for design in spec.designs:
         for one in treatments:
             deltas = _deltas(table, finals, design, one, pairs)
@@ -101,10 +107,6 @@ def settled(spec: AblationSpec, finals: Finals, pairs: int) -> bool:
 def look_rule(spec: AblationSpec) -> StoppingRule | None:
     """Return the stopping rule of the ablation; None for a single test."""
     return None if spec.looks == "none" else spec.looks
-
-
-def _treatments(spec: AblationSpec) -> list[Contrast]:
-    return [one for one in spec.contrasts if one.kind == "treatment"]
 
 
 def _complete(values: Mapping[str, Floats]) -> dict[str, Floats]:
@@ -157,7 +159,7 @@ def _draft(evidence: Evidence, design: str, one: Contrast) -> _Draft:
     rule, pairs, alpha, decision = look_rule(spec), evidence.pairs, ALPHA, None
     if rule is not None:
         deltas = _deltas(evidence.table, evidence.finals, design, one, pairs)
-        decision = decide(deltas, rule, metrics.margin, len(_treatments(spec)), ALPHA)
+        decision = decide(deltas, rule, metrics.margin, len(spec.treatments), ALPHA)
         alpha = decision.alpha
     # Pairs after the last look taken do not count yet; before the first look, no pair does.
     limit = decision.history[-1].n if decision and decision.history else None
@@ -167,7 +169,7 @@ def _draft(evidence: Evidence, design: str, one: Contrast) -> _Draft:
 
 
 def _adjusted(drafts: Sequence[_Draft]) -> tuple[float | None, ...]:
-    """Return the p-values of one design's treatments, adjusted for each other and for the looks taken."""
+    """Return the p-values of one design's claims, adjusted for each other and for the looks taken."""
     return holm([_p(draft) for draft in drafts])
 
 
@@ -175,6 +177,14 @@ def _p(draft: _Draft) -> float | None:
     if draft.decision is not None:
         return draft.decision.p
     return None if draft.comparison is None else draft.comparison.p
+
+
+def _test(spec: AblationSpec, comparison: Comparison | None) -> str:
+    if spec.looks == "e_process":
+        return "the e-process"
+    if comparison is not None and comparison.sd == 0.0:
+        return "sign flips"
+    return "t over all looks" if spec.looks != "none" else "t"
 
 
 def _claim(evidence: Evidence, draft: _Draft, p: float | None, retuned: Comparison | None) -> Claim:
@@ -211,7 +221,10 @@ def _claim(evidence: Evidence, draft: _Draft, p: float | None, retuned: Comparis
         verdict=verdict,
         comparison=comparison,
         interval=interval,
+        p_raw=_p(draft),
         p=p,
+        family=len(spec.treatments),
+        test=_test(spec, comparison),
         decision=draft.decision,
         pairs=comparison.n if comparison else 0,
         started=started,

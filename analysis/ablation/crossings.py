@@ -32,15 +32,15 @@ def crossings(spec: AblationSpec, means: Mapping[tuple[str, str], float | None])
         spec: The ablation.
         means: (design, arm) -> mean of the primary metric; a design with a missing mean has no crossings.
     """
-    signs = {one.name: one.coefficients for one in spec.contrasts if one.kind == "treatment"}
+    signs = {one.name: one.coefficients for one in spec.factor_contrasts if one.kind == "treatment"}
     found = []
     for design in spec.designs:
         known = {arm: mean for arm in spec.all_arms if (mean := means.get((design, arm))) is not None}
         if len(known) < len(spec.all_arms):
             continue
-        for one in spec.contrasts:
+        for one in spec.interactions:
             first, _, second = one.name.partition(" x ")
-            if one.kind == "interaction" and first in signs and second in signs:
+            if first in signs and second in signs:
                 cells: dict[tuple[bool, bool], list[float]] = {}
                 for arm, mean in known.items():
                     cells.setdefault((signs[first][arm] > 0, signs[second][arm] > 0), []).append(mean)

@@ -243,20 +243,22 @@ def _exploratory(evidence: Evidence, design: str, one: Contrast, metric: str) ->
 
 def _secondary(evidence: Evidence) -> tuple[Exploratory, ...]:
     spec = evidence.spec
-    treatments = [one for one in spec.contrasts if one.kind == "treatment"]
     rows = [
         _exploratory(evidence, design, one, metric)
         for design in spec.designs
         for metric in spec.metrics.others
-        for one in treatments
+        for one in spec.treatments
     ]
     return tuple(row for row in rows if row is not None)
 
 
 def _interactions(evidence: Evidence) -> tuple[Exploratory, ...]:
     spec = evidence.spec
-    crossed = [one for one in spec.contrasts if one.kind == "interaction"]
-    rows = [_exploratory(evidence, design, one, spec.metrics.primary) for design in spec.designs for one in crossed]
+    rows = [
+        _exploratory(evidence, design, one, spec.metrics.primary)
+        for design in spec.designs
+        for one in spec.interactions
+    ]
     return tuple(row for row in rows if row is not None)
 
 

@@ -1,9 +1,13 @@
-"""Verdicts as sentences: the effect, its interval, its metric and its scope."""
+"""Verdicts as sentences: the effect, its interval, its metric and its scope.
+
+The subject of each sentence is the metric or the difference, so that it agrees with its verb for every text of a user.
+"""
 
 from analysis.ablation.claims import Claim
+from analysis.ablation.units import amount
 from analysis.statistics.intervals import Interval
-from analysis.statistics.paired import Verdict
-from analysis.wording import between, number, p_words, signed
+from analysis.statistics.paired import Comparison, Verdict
+from analysis.wording import between, p_number, p_words, signed
 from search_spaces import RETUNED, AblationSpec
 from search_spaces.values import counted
 
@@ -16,58 +20,107 @@ def metric_words(name: str) -> str:
     return f"{split} {_NAMES.get(metric, metric)}"
 
 
-def subject(spec: AblationSpec, claim: Claim) -> str:
-    """Return the treatment of a claim as the subject of a sentence."""
+def heading(spec: AblationSpec, claim: Claim) -> str:
+    """Return the words before the sentence of a claim; empty if there are none.
+
+    What an arm says compares it with the control, so it does not introduce a comparison with another arm.
+    """
     pair = claim.contrast.simple
     if pair is None:
-        return f"Turning {claim.contrast.name} on"
+        factor = claim.contrast.name in spec.factors
+        return f"Turning {claim.contrast.name} on" if factor else claim.contrast.name
     control, treatment = pair
-    return spec.all_arms[treatment].says or f"{treatment!r} instead of {control!r}"
+    says = spec.all_arms[treatment].says
+    return says if says and control == next(iter(spec.all_arms)) else ""
 
 
 def verdict_sentence(spec: AblationSpec, claim: Claim) -> str:
     """Return the verdict of a claim as a sentence."""
-    what, metric = subject(spec, claim), metric_words(spec.metrics.primary)
+    before, text = heading(spec, claim), _text(spec, claim)
+    return f"{before}: {text}" if before else f"{text[0].upper()}{text[1:]}"
+
+
+def _text(spec: AblationSpec, claim: Claim) -> str:
     if claim.verdict is Verdict.NOT_COMPARABLE:
-        return f"{what}: the arms cannot be compared, because {'; '.join(claim.mismatches)}."
+        return f"{_arms(claim)} cannot be compared, because {'; '.join(claim.mismatches)}."
     if claim.verdict is Verdict.UNSTABLE:
         counts = ", ".join(f"{arm!r} in {count}" for arm, count in claim.failed.items())
-        found = "" if claim.comparison is None else f" In the complete pairs, it {_effect(spec, claim)}."
+        found = "" if claim.comparison is None else f" In the complete pairs, {_effect(spec, claim)}."
         ends = f"{counts} of {counted(claim.started, 'pair')}"
-        return f"{what}: some runs diverged or failed ({ends}), so the complete pairs are a selection.{found}"
+        return f"some runs diverged or failed ({ends}), so the complete pairs are a selection.{found}"
     if claim.comparison is None:
-        return f"{what}: no pair is complete yet."
+        return f"no pair of {_arms(claim)} is complete yet."
+    metric = metric_words(spec.metrics.primary)
     if claim.verdict is Verdict.IDENTICAL:
-        return f"{what} changes {metric} by exactly 0 in all {claim.pairs} pairs: is the setting used at all?"
+        many = counted(claim.pairs, "pair")
+        return f"{metric} of {_arms(claim)} differs by exactly 0 in all of {many}: is the setting used at all?"
     if claim.verdict is Verdict.INCONCLUSIVE:
-        return _inconclusive(spec, claim)
+        return _inconclusive(spec, claim, claim.comparison)
     if claim.verdict is Verdict.TUNING_DEPENDENT:
-        return f"{what} {_effect(spec, claim)}, but has the opposite effect if each arm is tuned: it depends on tuning."
-    effect = _change(spec, claim) if claim.verdict is Verdict.EQUIVALENT else _effect(spec, claim)
-    return f"{what} {effect}{_against_margin(claim)}, {scope(spec, claim)}."
+        return f"{_effect(spec, claim)}; if each arm is tuned, the difference has the opposite sign."
+    effect = _difference(spec, claim) if claim.verdict is Verdict.EQUIVALENT else _effect(spec, claim)
+    return f"{effect}{_against_margin(spec, claim)}, {scope(spec, claim)}."
 
 
-def _change(spec: AblationSpec, claim: Claim) -> str:
-    """Return the change without a direction: ``changes test NLL by +0.001 [-0.002, 0.004] over 10 pairs``."""
-    delta = claim.comparison.delta if claim.comparison else 0.0
+def _arms(claim: Claim) -> str:
+    pair = claim.contrast.simple
+    if pair is None:
+        return "these arms"
+    control, treatment = pair
+    return f"{treatment!r} and {control!r}"
+
+
+def _difference(spec: AblationSpec, claim: Claim) -> str:
+    """Return the difference of the arms with its sign, its interval and its number of pairs."""
+    delta, metric = claim.comparison.delta if claim.comparison else 0.0, spec.metrics.primary
     size = "" if claim.interval is None else f" {between(claim.interval)}"
-    return f"changes {metric_words(spec.metrics.primary)} by {signed(delta)}{size} over {counted(claim.pairs, 'pair')}"
+    pair = claim.contrast.simple
+    of = "" if pair is None else f", {pair[1]!r} minus {pair[0]!r},"
+    what = f"the difference in {metric_words(metric)}{of} is {amount(spec, metric, delta, sign=True)}{size}"
+    return f"{what} over {counted(claim.pairs, 'pair')}"
 
 
 def _effect(spec: AblationSpec, claim: Claim) -> str:
-    """Return the effect with its direction: ``lowers test NLL by 0.012 [0.008, 0.016] (10 of 10 pairs, p = .002)``."""
-    comparison = claim.comparison
+    """Return the effect with its direction, both arms, its interval and its p-values."""
+    comparison, metric = claim.comparison, spec.metrics.primary
     if comparison is None:
         return ""
-    delta = comparison.delta
-    verb = "lowers" if delta < 0 else "raises" if delta > 0 else "leaves"
+    delta, pair = comparison.delta, claim.contrast.simple
+    if pair is None and claim.contrast.name not in spec.factors:
+        return _combined(spec, claim, comparison)
+    word = "lower" if delta < 0 else "higher" if delta > 0 else "the same"
     size = "" if claim.interval is None else f" {between(_as_size(claim.interval, delta))}"
+    by = f" by {amount(spec, metric, abs(delta))}{size}" if delta else size
+    than = "as" if not delta else "than"
+    arms = "" if pair is None else f" with {pair[1]!r} {than} with {pair[0]!r}"
     wins = max(comparison.wins, comparison.losses)
-    details = [f"{wins} of {counted(comparison.n, 'pair')}"]
-    if claim.p is not None:
-        details.append(p_words(claim.p))
-    amount = f" by {number(abs(delta))}" if delta else " unchanged"
-    return f"{verb} {metric_words(spec.metrics.primary)}{amount}{size} ({', '.join(details)})"
+    counts = f"{word if delta else 'different'} in {wins} of {counted(comparison.n, 'pair')}"
+    return f"{metric_words(metric)} is {word}{by}{arms} ({'; '.join([counts, *p_values(claim)])})"
+
+
+def _combined(spec: AblationSpec, claim: Claim, comparison: Comparison) -> str:
+    """Return the effect of a declared combination of arms, which has no direction of its own."""
+    metric, side = spec.metrics.primary, "below" if comparison.delta < 0 else "above"
+    size = "" if claim.interval is None else f" {between(claim.interval)}"
+    pairs = max(comparison.wins, comparison.losses)
+    counts = f"{side} 0 in {pairs} of {counted(comparison.n, 'pair')}"
+    delta = amount(spec, metric, comparison.delta, sign=True)
+    return (
+        f"the weighted difference in {metric_words(metric)} is {delta}{size} ({'; '.join([counts, *p_values(claim)])})"
+    )
+
+
+def p_values(claim: Claim) -> list[str]:
+    """Return the p-values of a claim, each with its name, as one text in a list; empty if there is none."""
+    comparison, texts = claim.comparison, []
+    if claim.p_raw is None or comparison is None:
+        return []
+    texts.append(f"{p_words(claim.p_raw)} by {claim.test}")
+    if claim.decision is None and comparison.p_permutation is not None and comparison.sd:
+        texts.append(f"{p_number(comparison.p_permutation)} by sign flips")
+    if claim.p is not None and claim.family > 1:
+        texts.append(f"{p_number(claim.p)} after Holm over {claim.family} claims")
+    return [", ".join(texts)]
 
 
 def _as_size(interval: Interval, delta: float) -> Interval:
@@ -75,11 +128,11 @@ def _as_size(interval: Interval, delta: float) -> Interval:
     return Interval(-interval.high, -interval.low) if delta < 0 else interval
 
 
-def _against_margin(claim: Claim) -> str:
+def _against_margin(spec: AblationSpec, claim: Claim) -> str:
     comparison = claim.comparison
     if comparison is None or comparison.margin is None:
         return ""
-    margin = number(comparison.margin)
+    margin = amount(spec, spec.metrics.primary, comparison.margin)
     match claim.verdict:
         case Verdict.EQUIVALENT:
             return f", which is within the margin ±{margin}"
@@ -91,18 +144,34 @@ def _against_margin(claim: Claim) -> str:
             return f", which may be less than the margin {margin}"
 
 
-def _inconclusive(spec: AblationSpec, claim: Claim) -> str:
-    comparison, metric = claim.comparison, metric_words(spec.metrics.primary)
-    what = subject(spec, claim)
-    if comparison is None or claim.interval is None:
-        return f"{what}: {counted(claim.pairs, 'complete pair')} cannot show how much {metric} changes."
-    found = f"{what} {_change(spec, claim)}"
+def _inconclusive(spec: AblationSpec, claim: Claim, comparison: Comparison) -> str:
+    metric = metric_words(spec.metrics.primary)
+    if claim.interval is None:
+        return f"{counted(claim.pairs, 'complete pair')} of {_arms(claim)} cannot show how much {metric} changes."
+    found = f"{_difference(spec, claim)}: inconclusive"
+    if reason := _against_the_interval(claim, comparison):
+        return f"{found}, {reason}."
     if comparison.needed:
-        margin = number(comparison.margin or 0)
-        return f"{found}: inconclusive; {counted(comparison.needed, 'more pair')} would detect the margin {margin}."
+        margin = amount(spec, spec.metrics.primary, comparison.margin or 0)
+        more = counted(comparison.needed, "more pair")
+        return f"{found}; {more} would detect the margin {margin} with power .8 in a t-test."
     if comparison.detectable is not None:
-        return f"{found}: inconclusive; this many pairs detect a change of {number(comparison.detectable)} (power .8)."
-    return f"{found}: inconclusive."
+        change = amount(spec, spec.metrics.primary, comparison.detectable)
+        return f"{found}; this many pairs detect a difference of {change} with power .8."
+    return f"{found}."
+
+
+def _against_the_interval(claim: Claim, comparison: Comparison) -> str:
+    """Return why a claim is inconclusive although its interval excludes 0, or the reverse; empty if it is not so."""
+    if comparison.tests_disagree and comparison.p_t is not None and comparison.p_permutation is not None:
+        level = p_number(comparison.alpha)
+        return (
+            f"because the t-test ({p_words(comparison.p_t)}) and the sign-flip test "
+            f"({p_words(comparison.p_permutation)}) are on different sides of {level}"
+        )
+    if claim.interval is not None and claim.interval.excludes(0.0) and claim.p is not None:
+        return f"because {p_words(claim.p)} after Holm over {claim.family} claims"
+    return ""
 
 
 def scope(spec: AblationSpec, claim: Claim) -> str:
@@ -122,6 +191,6 @@ def wider_scope(claim: Claim) -> str | None:
     if level is None or level.interval is None or claim.comparison is None:
         return None
     return (
-        f"For new seeds and new test examples, the change is {signed(level.delta)} {between(level.interval)} "
+        f"For new seeds and new test examples, the difference is {signed(level.delta)} {between(level.interval)} "
         f"({level.examples} examples, {level.pairs} pairs)."
     )

@@ -5,23 +5,21 @@ from typing import Any
 from analysis.ablation.calibration import ArmCalibration
 from analysis.calibration.reliability import Reliability
 from analysis.figures.drawing import BAND, COLOURS, GREY, Drawing, axis, drawn, rounded, slug
-from analysis.wording import number
 from search_spaces.values import counted
 
 
-def reliability_diagram(design: str, arm: str, page: ArmCalibration, temperature: float | None = None) -> Drawing:
+def reliability_diagram(design: str, arm: str, page: ArmCalibration, evaluated: str) -> Drawing:
     """Draw accuracy against confidence of one arm, with the histogram of the confidences below.
 
     Args:
         design: `matched` or `retuned`.
         arm: Name of the arm.
         page: Calibration of the arm.
-        temperature: Divisor of the logits; None as trained.
+        evaluated: How the predictions were made: "as trained", "after temperature 2.5".
     """
-    when = "as trained" if temperature is None else f"after temperature {number(temperature)}"
-    name = slug("reliability", design, arm, "raw" if temperature is None else "temperature")
+    name = slug("reliability", design, arm, evaluated)
     traces = [*_expected(page.diagram), _points(page.diagram), _histogram(page.diagram)]
-    return drawn(name, f"{arm}, {when} ({design})", _reading(page), traces, _layout(), 380)
+    return drawn(name, f"{arm}, {evaluated} ({design})", _reading(page), traces, _layout(), 380)
 
 
 def _expected(bins: Reliability) -> list[dict[str, Any]]:

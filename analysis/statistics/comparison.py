@@ -16,6 +16,7 @@ from analysis.statistics.intervals import (
     detectable,
     pairs_needed,
     sd_upper,
+    skewness,
     t_interval,
     t_p_value,
     wilson,
@@ -38,6 +39,7 @@ class Comparison:
         n: Number of pairs.
         delta: Mean delta.
         sd: Standard deviation of the deltas; None for one pair, exactly 0 if they differ by rounding only.
+        skewness: Sample skewness of the deltas; None below 3 pairs or without a positive sd.
         interval: Paired t interval of the mean delta at level 1 - alpha; None without a positive sd.
         interval90: Paired t interval at level 1 - 2 alpha; if it is inside the margin, TOST rejects at alpha.
         p_t: p-value of the paired t-test; None without a positive sd.
@@ -61,6 +63,7 @@ class Comparison:
     n: int
     delta: float
     sd: float | None
+    skewness: float | None
     interval: Interval | None
     interval90: Interval | None
     p_t: float | None
@@ -82,6 +85,18 @@ class Comparison:
         Without spread there is no t-test, and the sign-flip test replaces it from 6 pairs on.
         """
         return self.p_permutation if self.sd == 0.0 else self.p_t
+
+    @property
+    def d_z(self) -> float | None:
+        """Standardised effect of pairs: mean delta over sd of the deltas; None without a positive sd."""
+        return self.delta / self.sd if self.sd else None
+
+    @property
+    def tests_disagree(self) -> bool:
+        """Whether only one of the t-test and the sign-flip test rejects at alpha, if both of them can."""
+        if self.p_t is None or self.p_permutation is None or 2.0 ** (1 - self.n) > self.alpha:
+            return False
+        return (self.p_t <= self.alpha) != (self.p_permutation <= self.alpha)
 
     @property
     def improvement(self) -> float:
@@ -178,6 +193,7 @@ def compare_deltas(
         n=n,
         delta=delta,
         sd=sd,
+        skewness=skewness(x) if sd and n >= 3 else None,
         interval=t_interval(x, 1.0 - alpha) if sd else None,
         interval90=t_interval(x, 1.0 - 2.0 * alpha) if sd else None,
         p_t=t_p_value(delta / (sd / sqrt(n)), n - 1) if sd else None,

@@ -1,4 +1,4 @@
-"""Intervals for means, shares and standard deviations; power and required number of pairs."""
+"""Intervals for means, shares and standard deviations; skewness; power and required number of pairs."""
 
 from functools import lru_cache
 from math import inf, sqrt
@@ -86,6 +86,20 @@ def t_interval(x: ArrayLike, level: float = 0.95) -> Interval:
     half = t_quantile(level, len(values) - 1) * float(values.std(ddof=1)) / sqrt(len(values))
     mean = float(values.mean())
     return Interval(mean - half, mean + half)
+
+
+def skewness(x: ArrayLike) -> float:
+    """Return the sample skewness of values that are not all equal: the third central moment over sd cubed.
+
+    Args:
+        x: Values of shape (n,), n >= 2.
+
+    Raises:
+        ValueError: There are fewer than two values, or one is not finite.
+    """
+    values = checked_sample(x)
+    away = (values - values.mean()) / values.std()
+    return float((away**3).mean())
 
 
 def wilson(successes: float, n: int, level: float = 0.95) -> Interval:

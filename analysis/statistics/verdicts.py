@@ -60,15 +60,17 @@ def judge(
     2. CONFOUNDED BY INSTABILITY if one arm diverged more often (`instability`).
     3. IDENTICAL if every delta is exactly 0.
     4. TUNING-DEPENDENT if the matched and the re-tuned design clearly disagree in sign (`tuning_dependent`).
-    5. The comparison is *real* if its interval excludes 0 and, with several treatment arms, its Holm-adjusted p-value
+    5. INCONCLUSIVE if the t-test and the sign-flip test are on different sides of alpha: the deltas are then too few,
+       too skewed or too discrete for the t-test alone.
+    6. The comparison is *real* if its interval excludes 0 and, with several treatment arms, its Holm-adjusted p-value
        is at most alpha. It is *small* if a margin was declared and the 1 - 2 alpha interval is inside it (TOST; each
        arm at its own alpha).
        Real and small: REAL BUT NEGLIGIBLE. Real: BETTER or WORSE, by the goal. Small: EQUIVALENT.
-    6. INCONCLUSIVE otherwise.
+    7. INCONCLUSIVE otherwise.
 
-    The interval and the p-value for Holm both come from the paired t-test, whose size is correct from 3 pairs on. The
-    t-test therefore also decides below 6 pairs, where the sign-flip test cannot reach .05. The sign-flip p-value is
-    printed, but decides only if all deltas are equal, because there is no t-test then.
+    The interval and the p-value for Holm both come from the paired t-test, whose size is correct from 3 pairs on if the
+    deltas are symmetric. The t-test alone decides below 6 pairs, where the sign-flip test cannot reach .05. The
+    sign-flip test alone decides if all deltas are equal, because there is no t-test then.
 
     Args:
         comparison: Comparison to judge; with planned looks, at the level of the look.
@@ -93,6 +95,8 @@ def judge(
         return Verdict.IDENTICAL
     if retuned is not None and tuning_dependent(comparison, retuned):
         return Verdict.TUNING_DEPENDENT
+    if comparison.tests_disagree:
+        return Verdict.INCONCLUSIVE
     real = _is_real(comparison, interval)
     if p_adjusted is not None:
         real = real and p_adjusted <= (comparison.alpha if family_alpha is None else family_alpha)

@@ -15,7 +15,8 @@ from search_spaces.files.nodes import Leaf, Mark, Node, Section, drop, find, pla
 from search_spaces.files.search_section import read_distribution
 from search_spaces.files.space_loader import assemble_rest, problems_of
 from search_spaces.recipe.validation import invalid_values
-from search_spaces.specs.ablation import AblationSpec, Arm, CommandMetrics, Metrics
+from search_spaces.specs.ablation import AblationSpec
+from search_spaces.specs.ablation_parts import Arm, CommandMetrics, Metrics
 from search_spaces.specs.space import Metric, SpaceSpec
 from search_spaces.values import show
 
@@ -23,7 +24,7 @@ _SPACE_NAMES = ("task", "recipe", *MOVED, "search", "resources", "checkpoint_eve
 _OWN_NAMES = tuple(name for name in AblationSpec.model_fields if name != "space")
 _NAMES = ("kind", "extends", "space", "seed", *_SPACE_NAMES, *_OWN_NAMES)
 _NEUTRAL = SpaceSpec(name="x", task="mnist1d", metric=Metric(name="val/nll", goal="minimize"), runs=1)
-_SPACE_FREE = ("arms", "factors", "looks", "design")
+_SPACE_FREE = ("arms", "factors", "contrasts", "looks", "design")
 _ARM_NAMES = tuple(name for name in Arm.model_fields if name != "settings")
 
 
@@ -286,7 +287,7 @@ class _Assembly:
             return self._validated(values, space) if values != before else None
         except UsageError as error:
             for one in problems_of(error):
-                if space is not None or one.field in _SPACE_FREE:
+                if space is not None or one.field.partition(".")[0] in _SPACE_FREE:
                     self._add(find(self.root, written_names(self.root, one.field)), one.field, one.message)
         return None
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from search_spaces.search.parameters import overlap
-from search_spaces.specs.ablation import Retune
+from search_spaces.specs.ablation_parts import Retune
 
 # With these, no problem of a part follows from another part that was left out.
 _NEUTRAL: Mapping[str, Any] = {
@@ -28,7 +28,9 @@ def without(values: Mapping[str, Any], path: Sequence[str]) -> Mapping[str, Any]
         case ("arms" | "factors" as section, name, *names) if names and name in values.get(section, {}):
             return {**values, section: {**values[section], name: _without_name(values[section][name], names)}}
         case ("arms" | "factors", *_):  # a name that is invalid: no arm is known
-            rest = {name: value for name, value in values.items() if name not in ("factors", "arrangement")}
+            rest = {
+                name: value for name, value in values.items() if name not in ("factors", "arrangement", "contrasts")
+            }
             return _without_retune({**rest, "arms": _NEUTRAL["arms"], "nuisance": ()})
         case ("retune", *_) if not isinstance(values.get("retune"), dict):  # or left out already
             return _without_retune(values)

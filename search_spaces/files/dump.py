@@ -11,7 +11,8 @@ from search_spaces.recipe.recipe import Budget
 from search_spaces.search.constraints import Constraint
 from search_spaces.search.distributions import Distribution, Value, canonical
 from search_spaces.search.parameters import Alternative
-from search_spaces.specs.ablation import AblationSpec, Arm
+from search_spaces.specs.ablation import AblationSpec
+from search_spaces.specs.ablation_parts import Arm
 from search_spaces.specs.space import SpaceSpec
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")

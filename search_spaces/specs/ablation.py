@@ -1,46 +1,27 @@
 """One parsed ablation file: a question, the arms that are compared, and how results are judged."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, model_validator
+from pydantic import Field, PlainValidator, model_validator
 
 from search_spaces.errors import Problem, UsageError
-from search_spaces.metric_names import RAW, check_metric_name, metric_of, read_from, split_weights
+from search_spaces.metric_names import read_from
 from search_spaces.recipe.fields import resolve
 from search_spaces.recipe.hash import recipe_hash
-from search_spaces.recipe.part import Count, Part, Positive
+from search_spaces.recipe.part import Count, Part
 from search_spaces.recipe.recipe import Recipe
 from search_spaces.recipe.reported import final_metrics, needs_classes, unreported, wrong_goal
 from search_spaces.search.distributions import Value
 from search_spaces.search.field_checks import validate_search
+from search_spaces.specs.ablation_parts import WORKTREE, Arm, ArmMetric, ArmName, Metrics, Retune, Settings
 from search_spaces.specs.command_task import validate_command
+from search_spaces.specs.contrasts import Declared, contrast_of, validate_contrasts
 from search_spaces.specs.factorial import FACTOR_LIMITS, Contrast, FactorialDesign, factorial_arms
-from search_spaces.specs.space import AnyDistribution, RecipeValue, SpaceSpec
+from search_spaces.specs.space import AnyDistribution, SpaceSpec
 from search_spaces.values import show
 
 MATCHED, RETUNED, TUNING = "matched", "retuned", "tuning"
-WORKTREE = "WORKTREE"
-"""The `rev` of an arm that runs the files as they are."""
-_MAX_NAME = 60
-
-
-def _check_arm_name(name: str) -> str:
-    if not 1 <= len(name) <= _MAX_NAME or not name.isprintable() or name != name.strip():
-        raise ValueError(f"a name must have 1 to {_MAX_NAME} printable characters, found {show(name)}")
-    return name
-
-
-def _check_metric(name: str) -> str:
-    weights = split_weights(check_metric_name(name))[1]
-    if not name.startswith(("test/", "val/")) or weights != RAW:
-        hint = "; use the `weights` of each arm to select weights" if weights != RAW else ""
-        raise ValueError(f"must be test/name or val/name, such as test/nll, found {show(name)}{hint}")
-    return name
-
-
-def _as_recorded(name: object) -> object:
-    return metric_of(name) if isinstance(name, str) else name
 
 
 def _check_looks(looks: object) -> Literal["none", "e_process"] | tuple[int, ...]:
@@ -54,116 +35,6 @@ def _check_looks(looks: object) -> Literal["none", "e_process"] | tuple[int, ...
 
 
 _Looks = Annotated[Literal["none", "e_process"] | tuple[int, ...], PlainValidator(_check_looks)]
-_Name = Annotated[str, AfterValidator(_check_arm_name)]
-_MetricName = Annotated[str, AfterValidator(_check_metric)]
-_ReportedName = Annotated[str, BeforeValidator(_as_recorded), AfterValidator(check_metric_name)]
-_Settings = Mapping[str, RecipeValue]
-
-
-class Arm(Part):
-    """One variant of the recipe, or of the code of a command.
-
-    Attributes:
-        settings: Recipe fields that differ from the base recipe. A new `kind` resets its section to the defaults.
-        weights: Evaluation of the trained model that is compared: `raw` for the weights of the last step, or another
-            that the training reports after an `@`: `ema`, `swa`, `best`, `temperature`, `pruned50`, ...
-        says: Effect of the arm, as the subject of a sentence: "Leaving biases out of weight decay".
-        seeds: `paired` shares the random streams of the pair; `own` draws others, to measure the noise that pairing
-            removes.
-        rev: Revision of git whose files the command of the arm runs: a branch, a tag, a hash, `HEAD~3`. `WORKTREE`, the
-            default, stands for the files as they are.
-        patch: File with a diff that is applied to the files of `rev`, by default of `HEAD`.
-    """
-
-    settings: _Settings = Field(default_factory=dict)
-    weights: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.+-]*$", max_length=40)] = "raw"
-    says: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    seeds: Literal["paired", "own"] = "paired"
-    rev: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    patch: Annotated[str, Field(min_length=1)] | None = None
-
-    @property
-    def code(self) -> tuple[str, str] | None:
-        """The revision and the file of the patch, empty if there is none; None for the files as they are."""
-        if self.patch is None and self.rev in (None, WORKTREE):
-            return None
-        return self.rev or "HEAD", self.patch or ""
-
-
-class Metrics(Part):
-    """The metrics of an ablation, declared before training.
-
-    Attributes:
-        primary: Metric that verdicts are about.
-        goal: Whether a larger or a smaller value is better; never guessed from the name.
-        margin: Smallest difference that matters, in units of the metric; without it, no arm is reported as equivalent.
-        secondary: Further metrics, shown with their intervals as exploration.
-        select: Metric on `val` that selects the best point of a re-tuned arm; by default, `primary` on `val`.
-    """
-
-    primary: _MetricName = "test/nll"
-    goal: Literal["maximize", "minimize"]
-    margin: Positive | None = None
-    secondary: tuple[_MetricName, ...] = ("test/accuracy", "test/nll", "test/brier", "test/ece")
-    select: Annotated[str, Field(pattern=r"^val/[A-Za-z_][\w.-]*$")] | None = None
-
-    @property
-    def selection(self) -> str:
-        """The metric on `val` that selects points, since `test` must not be used for selection."""
-        return self.select or f"val/{self.primary.partition('/')[2]}"
-
-    @property
-    def others(self) -> tuple[str, ...]:
-        """The secondary metrics without the primary one."""
-        return tuple(name for name in self.secondary if name != self.primary)
-
-
-class ArmMetric(NamedTuple):
-    """What one arm of an ablation reports.
-
-    Attributes:
-        name: Name of the arm.
-        recipe: Recipe of the arm.
-        metric: Primary metric under the name that its training reports, with the weights of the arm.
-    """
-
-    name: str
-    recipe: Recipe
-    metric: str
-
-
-class CommandMetrics(Metrics):
-    """The metrics of an ablation of a command, which may have any split, and may be named as the program prints them.
-
-    Attributes:
-        primary: Metric that verdicts are about.
-        secondary: Further metrics, shown with their intervals as exploration; by default, none.
-        select: Metric that selects the best point of a re-tuned arm; by default, `primary`.
-    """
-
-    primary: _ReportedName
-    secondary: tuple[_ReportedName, ...] = ()
-    select: _ReportedName | None = None
-
-    @property
-    def selection(self) -> str:
-        """The metric that selects points."""
-        return self.select or self.primary
-
-
-class Retune(Part):
-    """The re-tuned design: every arm is tuned with the same number of runs before it is compared.
-
-    Attributes:
-        runs: Number of tuning runs per arm: its own recipe, and then the points of one quasi-random sequence.
-        over: Fields that are tuned.
-        ranges: Arm -> field -> range, where it differs from the `search` of the space. A point of the sequence has
-            the same relative position in the range of each arm.
-    """
-
-    runs: Annotated[int, Field(ge=2, le=10_000)]
-    over: Annotated[tuple[str, ...], Field(min_length=1)]
-    ranges: Mapping[str, Mapping[str, AnyDistribution]] = {}
 
 
 class AblationSpec(Part):
@@ -176,6 +47,8 @@ class AblationSpec(Part):
         arms: Variants, the control first. An ablation has either `arms` or `factors`.
         factors: Settings of each factor when it is on.
         arrangement: Factorial design that combines factors into arms.
+        contrasts: Comparisons that claims are about: `(treatment, control)`, or a weighted combination of arms. By
+            default, each treatment with the control, or the effect of each factor.
         pairs: Number of seeds per arm; with `looks`, the maximum.
         metrics: Metrics that are compared.
         design: `matched` changes nothing but the arm; `retuned` compares each arm at its own best point.
@@ -191,9 +64,10 @@ class AblationSpec(Part):
 
     question: Annotated[str, Field(min_length=1, max_length=500)]
     space: SpaceSpec
-    arms: Mapping[_Name, Arm] = {}
-    factors: Mapping[_Name, _Settings] = {}
+    arms: Mapping[ArmName, Arm] = {}
+    factors: Mapping[ArmName, Settings] = {}
     arrangement: FactorialDesign = "factorial"
+    contrasts: tuple[Declared, ...] = ()
     pairs: Annotated[int, Field(ge=1, le=10_000)] = 10
     metrics: Metrics
     design: Literal["matched", "retuned", "both"] = "matched"
@@ -223,12 +97,24 @@ class AblationSpec(Part):
         }
 
     @property
-    def contrasts(self) -> tuple[Contrast, ...]:
-        """The comparisons: each arm with the control, or those of the factorial design."""
-        if not self.arms:
-            return factorial_arms(tuple(self.factors), self.arrangement).contrasts
+    def treatments(self) -> tuple[Contrast, ...]:
+        """The comparisons that claims are about: the declared ones, or each treatment with the control."""
+        if self.contrasts:
+            return tuple(map(contrast_of, self.contrasts))
+        if self.factors:
+            return tuple(one for one in self.factor_contrasts if one.kind == "treatment")
         control, *treatments = self.arms
         return tuple(Contrast(name, {control: -1.0, name: 1.0}) for name in treatments)
+
+    @property
+    def factor_contrasts(self) -> tuple[Contrast, ...]:
+        """The effects and interactions that the arrangement of the factors estimates."""
+        return factorial_arms(tuple(self.factors), self.arrangement).contrasts if self.factors else ()
+
+    @property
+    def interactions(self) -> tuple[Contrast, ...]:
+        """The interactions of factors, which are exploratory."""
+        return tuple(one for one in self.factor_contrasts if one.kind == "interaction")
 
     @property
     def designs(self) -> tuple[str, ...]:
@@ -279,6 +165,7 @@ def _validate(spec: AblationSpec) -> Sequence[Problem]:
     return [
         *number,
         *(_section_problems(spec) or combined),
+        *(validate_contrasts(spec.contrasts, list(arms)) if arms else ()),
         *_validate_code(spec),
         *_validate_primary(spec, valid),
         *_validate_looks(spec),

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from search_spaces import Arm, SpaceSpec, diff_specs, dump_space, parse_space
 from search_spaces.files.dump import DRIVING
-from search_spaces.specs.ablation import ArmMetric
+from search_spaces.specs.ablation_parts import ArmMetric
 from search_spaces.values import counted
 from sweeps.console.summary import Phases, summary
 from sweeps.engine.conductor import Conductor

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from search_spaces import Recipe, SpaceSpec, UsageError, derive_seed
 from search_spaces.recipe.model import Model
-from search_spaces.specs.ablation import ArmMetric
+from search_spaces.specs.ablation_parts import ArmMetric
 from search_spaces.specs.command_task import CommandTask
 from sweeps import exit_codes
 from sweeps.console.output import forgive_streams

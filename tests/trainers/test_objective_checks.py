@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from search_spaces.errors import UsageError
 from search_spaces.recipe.recipe import Budget, Recipe, Regularization
-from search_spaces.specs.ablation import ArmMetric
+from search_spaces.specs.ablation_parts import ArmMetric
 from tests.own_tasks import Labels, Line, NoisyLine, Weighted
 from trainers import task_checks
 from trainers.task_checks import check_arms, check_metric, prepare

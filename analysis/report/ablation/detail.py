@@ -9,7 +9,9 @@ from analysis.ablation.tuning import Tuning
 from analysis.figures import Drawing, best_of_n, interaction, isolation, power_curves, reliability_diagram
 from analysis.report.blocks import Section, Text, pictures, section, table, text
 from analysis.statistics.comparison import Comparison
+from analysis.statistics.intervals import Interval
 from analysis.wording import NONE, between, number, or_dash, signed, value_text
+from search_spaces.metric_names import evaluation_words, with_temperature
 
 MOST_DIAGRAMS = 6
 
@@ -47,16 +49,17 @@ _PARTS = ("arm", "design", "temperature", "NLL", "= calibration part", "+ refine
 
 
 def _diagrams(row: CalibrationRow) -> list[Drawing]:
-    found = [reliability_diagram(row.design, row.arm, row.before)]
+    found = [reliability_diagram(row.design, row.arm, row.before, evaluation_words(row.weights))]
     if row.after is not None:
-        found.append(reliability_diagram(row.design, row.arm, row.after, row.temperature or 1.0))
+        after = f"after temperature {or_dash(row.temperature, number)}"
+        found.append(reliability_diagram(row.design, row.arm, row.after, after))
     return found
 
 
 def _score_lines(row: CalibrationRow) -> list[tuple[str, ...]]:
-    lines = [_score_line(row, "as trained", row.before)]
+    lines = [_score_line(row, evaluation_words(row.weights), row.before)]
     if row.after is not None:
-        lines.append(_score_line(row, "after T", row.after))
+        lines.append(_score_line(row, evaluation_words(with_temperature(row.weights)), row.after))
     return lines
 
 
@@ -122,19 +125,25 @@ def interactions(findings: AblationFindings) -> Section:
             words=3,
         ),
         text(" ".join(lines)),
-        why="The ablation has no factors, so there are no interactions."
+        why=_NO_FACTORS
         if not spec.factors
         else f"The arrangement {spec.arrangement} shows main effects only, or no pair is complete.",
     )
 
 
+_NO_FACTORS = (
+    "No factors are declared, so no interaction is estimated. Arms that form a 2 x 2 have one: declare a contrast with "
+    "the weights 1, -1, -1 and 1."
+)
+
+
 def _redundancy(one: Exploratory) -> str:
     name = one.contrast.name
     if one.interval is None or not one.interval.excludes(0.0):
-        return f"{name}: the interval does not exclude 0, so the effects may be additive."
-    return (
-        f"{name}: together they change the metric by {signed(2 * one.delta)} more than the sum of both effects alone."
-    )
+        return f"{name}: the interval includes 0, so the effects may be additive."
+    ends = between(Interval(2 * one.interval.low, 2 * one.interval.high))
+    extra = f"{signed(2 * one.delta)} {ends}"
+    return f"{name}: the change by both together, minus the sum of the changes by each alone, is {extra}."
 
 
 def fairness(findings: AblationFindings) -> Section:
@@ -204,16 +213,21 @@ def uncertainty(findings: AblationFindings) -> Section:
     """Make the section with power, sources of variance and the looks taken."""
     known = [claim for claim in findings.claims if claim.comparison is not None]
     rows = [_power_row(claim, one) for claim in known if (one := claim.comparison) is not None]
-    head = ("treatment", "design", "pairs", "sd of the change", "detectable (power .8)", "more pairs needed")
-    levels = ("treatment", "design", "seeds", "examples", "both", "interval for new seeds and examples")
-    looks = ("treatment", "design", "pairs", "change", "p or e", "stops at", "interval", "stop")
+    head = ("contrast", "design", "pairs", "sd of the change", "detectable (power .8)", "more pairs needed")
+    levels = ("contrast", "design", "seeds", "examples", "residual", "interval for new seeds and examples")
+    looks = ("contrast", "design", "pairs", "change", "p or e", "stops at", "interval", "stop")
     return section(
         8,
         "Uncertainty",
         pictures(power_curves(findings.power, findings.spec.metrics) if findings.power else None),
         table("What these pairs can detect", head, rows, words=2),
         text(_SPREADS if known else ""),
-        table("Variance of the mean change from seeds, examples and both", levels, _level_rows(known), words=2),
+        table(
+            "Variance of the mean change from seeds and examples, each with the residual",
+            levels,
+            _level_rows(known),
+            words=2,
+        ),
         table("Looks taken", looks, _look_rows(known), words=2),
         why="No pair is complete.",
     )

@@ -27,15 +27,17 @@ SYMBOLS = {
 MOST_SLOPES = 6
 
 _PAIRING_HEAD = (
-    *("treatment", "design", "P(better)", "correlation", "variance ratio"),
-    *("sign-flip p", "leave-one-out range", "changed by one pair"),
+    *("contrast", "design", "d_z", "skewness", "P(better)", "correlation", "variance ratio"),
+    *("leave-one-out range", "changed by one pair"),
 )
 _PAIRING = (
-    "Variance ratio: variance of the difference divided by the sum of the arms' variances; at 1 or more, pairing did "
-    "not help. Leave-one-out range: range of the mean change when any one pair is left out. Changed by one pair: "
-    "whether leaving out one pair changes the sign or the conclusion."
+    "d_z: mean change divided by the standard deviation of the changes (Cohen's d for pairs). Skewness: sample "
+    "skewness of the changes; the t-test assumes that their distribution is symmetric. Variance ratio: variance of the "
+    "difference divided by the sum of the arms' variances; at 1 or more, pairing did not help. Leave-one-out range: "
+    "range of the mean change when any one pair is left out. Changed by one pair: whether leaving out one pair changes "
+    "the sign or the conclusion."
 )
-VERDICT_HEAD = ("treatment", "design", "change", "interval", "pairs won", "p (Holm)", "verdict")
+VERDICT_HEAD = ("contrast", "design", "change", "interval", "pairs won", "p", "sign-flip p", "p (Holm)", "verdict")
 
 
 def header(findings: AblationFindings) -> Section:
@@ -88,18 +90,29 @@ def verdicts(findings: AblationFindings) -> Section:
     """Make the section with the table of verdicts."""
     levels = sorted({f"{100 * (1 - one.comparison.alpha):g} %" for one in findings.claims if one.comparison})
     kind = "confidence sequences" if findings.spec.looks == "e_process" else "paired t intervals"
-    note = f"Intervals are {kind} ({' and '.join(levels)}); p-values are adjusted for {_family(findings)}."
+    note = f"Intervals are {kind} ({' and '.join(levels)}), not adjusted for other claims."
+    words = [note, _P_VALUES[_looks_kind(findings.spec)]]
+    if (family := len(findings.spec.treatments)) > 1:
+        words.append(f"p (Holm): p, adjusted for the {family} contrasts of a design.")
     return section(
         1,
         "Verdicts",
-        table("Verdicts by treatment", VERDICT_HEAD, [verdict_row(claim) for claim in findings.claims], words=2),
-        text(note if levels else ""),
+        table("Verdicts by contrast", VERDICT_HEAD, [verdict_row(claim) for claim in findings.claims], words=2),
+        text(" ".join(words) if levels else ""),
     )
 
 
-def _family(findings: AblationFindings) -> str:
-    count = len({one.contrast.name for one in findings.claims})
-    return f"{counted(count, 'treatment')} (Holm)"
+_P_VALUES = {
+    "none": "p: two-sided paired t-test, which rejects at .05 exactly where the 95 % interval excludes 0. Sign-flip p: "
+    "permutation test of the same changes.",
+    "looks": "p: paired t-test, for all looks taken together; the interval has the level of one look. Sign-flip p: "
+    "permutation test at the last look, for this look alone.",
+    "e_process": "p: 1 / e of the e-process. Sign-flip p: permutation test for a fixed number of pairs.",
+}
+
+
+def _looks_kind(spec: AblationSpec) -> str:
+    return "looks" if isinstance(spec.looks, tuple) else spec.looks
 
 
 def verdict_row(claim: Claim) -> tuple[str, ...]:
@@ -107,13 +120,15 @@ def verdict_row(claim: Claim) -> tuple[str, ...]:
     comparison = claim.comparison
     word = f"{SYMBOLS[claim.verdict]} {claim.verdict.value}"
     if comparison is None:
-        return (claim.contrast.name, claim.design, NONE, NONE, f"0 of {claim.started}", NONE, word)
+        return (claim.contrast.name, claim.design, NONE, NONE, f"0 of {claim.started}", NONE, NONE, NONE, word)
     return (
         claim.contrast.name,
         claim.design,
         signed(comparison.delta),
         or_dash(claim.interval, between),
         f"{comparison.wins} of {comparison.n}",
+        or_dash(claim.p_raw, p_number),
+        or_dash(comparison.p_permutation, p_number),
         or_dash(claim.p, p_number),
         word,
     )
@@ -122,14 +137,14 @@ def verdict_row(claim: Claim) -> tuple[str, ...]:
 def effects(findings: AblationFindings) -> Section:
     """Make the section with the forest plot."""
     drawing = forest(findings.claims, findings.spec.metrics) if findings.claims else None
-    return section(2, "Effects", pictures(drawing), why="The ablation has no treatment.")
+    return section(2, "Effects", pictures(drawing), why="The ablation has no contrast.")
 
 
 def pairs(findings: AblationFindings) -> Section:
     """Make the section with the results of single pairs."""
     rows = [_pairing_row(claim, one) for claim in findings.claims if (one := claim.comparison) is not None]
     found = [drawing for claim in findings.claims if (drawing := _slopes(findings, claim)) is not None]
-    left = f"The first {MOST_SLOPES} of {len(found)} treatments are drawn; pairs.csv has all pairs."
+    left = f"The first {MOST_SLOPES} of {len(found)} contrasts are drawn; pairs.csv has all pairs."
     return section(
         3,
         "Results by pair",
@@ -156,10 +171,11 @@ def _pairing_row(claim: Claim, one: Comparison) -> tuple[str, ...]:
     return (
         claim.contrast.name,
         claim.design,
+        or_dash(one.d_z, "{:+.2f}".format),
+        or_dash(one.skewness, "{:+.2f}".format),
         between(one.p_win),
         or_dash(one.rho, "{:.3f}".format),
         or_dash(one.efficiency, number),
-        or_dash(one.p_permutation, p_number),
         NONE if left is None else f"{signed(left.low)} to {signed(left.high)}",
         changed,
     )

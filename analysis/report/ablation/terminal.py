@@ -16,8 +16,8 @@ from analysis.statistics.paired import Verdict
 
 _STYLES = {Verdict.BETTER: "green", Verdict.WORSE: "red", Verdict.UNSTABLE: "red", Verdict.NOT_COMPARABLE: "red"}
 _BROKEN = {Verdict.UNSTABLE, Verdict.NOT_COMPARABLE, Verdict.IDENTICAL}  # verdicts that more pairs would not change
-_WORDS = {"treatment": 9, "design": 7, "verdict": 12}  # columns of words and their minimum widths
-_ROOMY = 100  # a narrower terminal omits the design column
+_WORDS = {"contrast": 9, "design": 7, "verdict": 12}  # columns of words and their minimum widths
+_ROOMY = 100  # a narrower terminal omits columns
 
 
 def print_verdicts(findings: AblationFindings, console: Console, page: Path | None = None) -> None:
@@ -74,15 +74,18 @@ def _needed(claim: Claim) -> int:
 
 def _table(findings: AblationFindings, narrow: bool) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
-    # In a narrow terminal, the design column is omitted if it is the same in every row.
-    left_out = "design" if narrow and len(findings.spec.designs) == 1 else ""
+    # A narrow terminal omits the design if it is the same in every row, and what the sentences have.
+    left_out = {"sign-flip p", "pairs won"} if narrow else set()
+    left_out |= {"design"} if narrow and len(findings.spec.designs) == 1 else set()
     for name in VERDICT_HEAD:
         words = name in _WORDS
-        if name != left_out:
+        if name not in left_out:
             justify: Literal["left", "right"] = "left" if words else "right"
             table.add_column(name, justify=justify, overflow="fold", no_wrap=not words, min_width=_WORDS.get(name))
     for claim in findings.claims:
-        cells = [Text(cell) for name, cell in zip(VERDICT_HEAD, verdict_row(claim), strict=True) if name != left_out]
+        cells = [
+            Text(cell) for name, cell in zip(VERDICT_HEAD, verdict_row(claim), strict=True) if name not in left_out
+        ]
         cells[-1].stylize(_STYLES.get(claim.verdict, ""))
         table.add_row(*cells)
     return table

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from search_spaces import Metrics, SpaceSpec
 from search_spaces.metric_names import RAW, split_weights
-from search_spaces.specs.ablation import CommandMetrics
+from search_spaces.specs.ablation_parts import CommandMetrics
 
 
 @dataclass(frozen=True)

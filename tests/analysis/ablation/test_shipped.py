@@ -46,6 +46,18 @@ EXPECTED = {
     "swa",
     "wd_exclusion",
 }
+ANSWERS = {
+    "accumulation_scaling": ("lr x 1.41", "lr x 2"),
+    "batch_size": ("batch of 256", "batch of 16"),
+    "dropout": ("a tenth", "half"),
+    "ema": ("cosine instead", "average"),
+    "label_smoothing": ("hard targets, temperature", "smoothed"),
+    "normalization": ("layer", "batch"),
+    "schedules": ("cosine", "linear"),
+    "stacked_regularizers": ("decay + smoothing", "dropout + decay + smoothing"),
+    "swa": ("high rate, last step", "high rate, averaged"),
+}
+"""(control, treatment) without which the question of an ablation has no answer."""
 YEAR = re.compile(r"\b(19|20)\d\d\b")
 
 
@@ -56,6 +68,11 @@ def load(name: str) -> AblationSpec:
 def comments(name: str) -> str:
     lines = (LIBRARY / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
     return "\n".join(line.partition("#")[2] for line in lines if line.lstrip().startswith("#"))
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_the_question_is_answered_by_a_contrast_between_its_treatments(name: str) -> None:
+    assert ANSWERS[name] in [one.simple for one in load(name).treatments]
 
 
 def without_a_browser(drawings: Sequence[Drawing], _: Path) -> str:
@@ -84,9 +101,14 @@ class TestFile:
         assert lines[metrics - 1].startswith("# ")
 
     def test_every_treatment_says_what_it_does(self, name: str) -> None:
-        _, *treatments = load(name).arms or {"": None}
-        for arm in treatments:
-            assert load(name).arms[arm].says, arm
+        spec = load(name)
+        compared = [one.simple for one in spec.treatments if spec.arms and one.simple]
+        for control, treatment in compared:
+            assert spec.arms[treatment].says or control != next(iter(spec.arms)), treatment
+
+    def test_every_arm_is_in_a_contrast(self, name: str) -> None:
+        spec = load(name)
+        assert not spec.arms or set(spec.arms) == {arm for one in spec.treatments for arm in one.coefficients}
 
     def test_is_written_out_and_read_back(self, name: str) -> None:
         spec = load(name)
@@ -122,7 +144,7 @@ class TestFile:
         assert not [run.error for run in evidence.runs if run.state is RunState.FAILED]
         assert evidence.pairs == 2
         found = claims(evidence)
-        assert len(found) == len(spec.designs) * sum(one.kind == "treatment" for one in spec.contrasts)
+        assert len(found) == len(spec.designs) * len(spec.treatments)
         for claim in found:
             assert claim.verdict is not Verdict.NOT_COMPARABLE, claim.mismatches
             # With 2 epochs, the last one is often the best one, so two evaluations of one training may agree.

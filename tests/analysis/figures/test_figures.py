@@ -121,7 +121,7 @@ def test_reliability_shows_bars_band_and_thin_bins() -> None:
     bins = replace(page.diagram, hollow=np.arange(len(page.diagram.count)) == 0)
     from analysis.figures import reliability_diagram
 
-    drawing = reliability_diagram("matched", "control", replace(page, diagram=bins))
+    drawing = reliability_diagram("matched", "control", replace(page, diagram=bins), "as trained")
     points = next(trace for trace in data(drawing)["data"] if "error_y" in trace)
     assert points["marker"]["symbol"] == ["circle-open", *["circle"] * (len(bins.count) - 1)]
     highs = np.array(points["y"]) + np.array(points["error_y"]["array"])

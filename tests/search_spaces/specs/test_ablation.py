@@ -55,7 +55,7 @@ def test_a_file_is_read() -> None:
     assert spec.space.search == {}  # nothing is tuned, so nothing of the space's search is left
     assert spec.space.metric.name == "val/nll"  # the driver never looks at test
     assert lookup(spec.recipe("everything"), "optimizer.decay") == "all"
-    assert [one.simple for one in spec.contrasts] == [("everything", "matrices")]
+    assert [one.simple for one in spec.treatments] == [("everything", "matrices")]
     assert spec.arms["matrices"].says == "Sparing the biases"
 
 
@@ -164,7 +164,7 @@ def test_factors_in_the_place_of_arms() -> None:
     assert list(spec.all_arms) == ["none", "drop", "smooth", "drop + smooth"] or len(spec.all_arms) == 4
     both = spec.recipe("drop + smooth").regularization
     assert (both.dropout, both.label_smoothing) == (0.2, 0.1)
-    assert [one.kind for one in spec.contrasts] == ["treatment", "treatment", "interaction"]
+    assert [one.kind for one in spec.factor_contrasts] == ["treatment", "treatment", "interaction"]
     with pytest.raises(SpecError, match="fractional needs 5 to 8 factors, found 2"):
         parse(text + "arrangement: fractional\n")
 

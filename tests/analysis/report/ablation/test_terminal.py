@@ -22,15 +22,15 @@ def test_sentences_table_and_place() -> None:
     [sentence] = CASES["plain"]().sentences
     assert sentence in " ".join(shown.split())
     assert shown.startswith("▲ BETTER")
-    for word in ("treatment", "matched", "10 of 10", "p (Holm)", "report   reports/toy/index.html"):
+    for word in ("contrast", "matched", "10 of 10", "sign-flip p", "p (Holm)", "report   reports/toy/index.html"):
         assert word in shown
     assert "next" not in shown
 
 
 def test_no_word_of_the_table_is_cut_at_80_columns() -> None:
     shown = printed("plain", width=80)
-    for word in ("treatment", "pairs won", "p (Holm)", "▲ BETTER"):
-        assert word in shown.partition("treatment")[1] + shown.partition("treatment")[2]
+    for word in ("contrast", "interval", "p (Holm)", "▲ BETTER"):
+        assert word in shown.partition("contrast")[1] + shown.partition("contrast")[2]
     assert "matched" not in shown
     assert "matched" in printed("retuned", width=80)
 
