@@ -32,8 +32,14 @@ def compute_blocks(rows: Sequence[ComputeRow], group: str) -> tuple[Block | None
 
 
 def _cells(row: ComputeRow, gpu: bool) -> tuple[str, ...]:
-    known = (str(row.runs), str(row.starts), _time(row.hours), _time(row.cpu_hours), or_dash(row.memory, _memory))
-    on_gpu = (_time(row.gpu_hours), or_dash(row.gpu_memory, _memory), or_dash(row.energy_kwh, _energy))
+    known = (
+        str(row.runs),
+        str(row.starts),
+        time_text(row.hours),
+        time_text(row.cpu_hours),
+        or_dash(row.memory, _memory),
+    )
+    on_gpu = (time_text(row.gpu_hours), or_dash(row.gpu_memory, _memory), or_dash(row.energy_kwh, _energy))
     return (row.group, *known, *(on_gpu if gpu else ()), _parameters(row))
 
 
@@ -47,7 +53,8 @@ def _sentence(whole: ComputeRow, gpu: bool) -> str:
     return text
 
 
-def _time(hours: float) -> str:
+def time_text(hours: float) -> str:
+    """Return a time in seconds, minutes or hours."""
     seconds = 3600 * hours
     if seconds < 2 * 60:
         return f"{number(seconds)} s"

@@ -127,6 +127,7 @@ def reproduce(findings: AblationFindings) -> Section:
         f"runs.csv: all runs with state, seed{', recipe and fingerprint' if own else ' and arguments'}",
         "report.json: all numbers and sentences of this report",
         "ablation.yaml: the ablation with all defaults",
+        "report.tex and references.bib: tables, methods, compute and answers to checklists for a paper",
     )
     seed = findings.spec.space.sampler.seed
     return section(

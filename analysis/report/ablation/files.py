@@ -11,6 +11,7 @@ from analysis.report.ablation.tables import pairs_csv, runs_csv
 from analysis.report.blocks import drawings
 from analysis.report.markdown import escaped, markdown_table
 from analysis.report.page import Headline, Page, Report, write_page
+from analysis.report.paper.document import REFERENCES_FILE, references_bib, report_tex
 from analysis.report.to_json import run_facts, to_json
 from analysis.statistics.paired import Verdict
 from analysis.wording import number
@@ -29,7 +30,7 @@ _IN_DASHBOARD = 3  # figures: few, because the dashboard reads all figures of a 
 
 
 def write_report(findings: AblationFindings, folder: Path, png: bool = True) -> Report:
-    """Write ``index.html``, ``report.md``, ``pairs.csv``, ``runs.csv``, ``report.json`` and ``ablation.yaml``.
+    """Write the page, the Markdown and the files beside them: CSV, JSON, the ablation file, and parts of a paper.
 
     Args:
         findings: Findings of the ablation.
@@ -41,6 +42,8 @@ def write_report(findings: AblationFindings, folder: Path, png: bool = True) -> 
         "runs.csv": runs_csv(findings),
         "report.json": _json(findings),
         "ablation.yaml": dump_ablation(findings.spec),
+        "report.tex": report_tex(findings),
+        f"{REFERENCES_FILE}.bib": references_bib(findings),
     }
     return write_page(_page(findings), beside, folder, png)
 

@@ -22,7 +22,16 @@ from search_spaces import parse_ablation
 from tests.analysis.made_evidence import evidence_of, seeded, spec_of
 from tests.analysis.report_cases import ATTACKS, CASES
 
-NAMES = ["index.html", "report.md", "pairs.csv", "runs.csv", "report.json", "ablation.yaml"]
+NAMES = [
+    "index.html",
+    "report.md",
+    "pairs.csv",
+    "runs.csv",
+    "report.json",
+    "ablation.yaml",
+    "report.tex",
+    "references.bib",
+]
 NEVER = re.compile(r"\b(significant\w*|no effect|trends?|proves?|marginal\w*)\b", re.IGNORECASE)
 
 

@@ -1,0 +1,171 @@
+"""The paragraph on methods: what was done, sentence by sentence, each with the references that it needs."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from analysis.ablation.claims import ALPHA
+from analysis.ablation.findings import AblationFindings
+from analysis.statistics.verdicts import Verdict
+from analysis.wording import number
+from search_spaces import AblationSpec
+from search_spaces.specs.ablation import MATCHED, RETUNED, TUNING
+from search_spaces.values import counted
+from sweeps.run_state import RunState
+
+_VARIED = {
+    "split": "the split into training and validation examples",
+    "order": "the order of the examples",
+    "weights": "the initial weights",
+}
+_PACKAGES = {"torch": ("PyTorch", "paszke2019pytorch"), "ray": ("Ray", "moritz2018ray")}
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One sentence without its full stop.
+
+    Attributes:
+        text: The words.
+        cites: Keys of its references in `analysis.report.paper.references.REFERENCES`.
+    """
+
+    text: str
+    cites: tuple[str, ...] = ()
+
+
+def methods(findings: AblationFindings) -> tuple[Sentence, ...]:
+    """Return the sentences of the paragraph, in order."""
+    spec = findings.spec
+    return (
+        *_design(findings),
+        *_judging(spec),
+        *_looks(spec),
+        *_tuning(spec),
+        *_failures(findings),
+        *_calibration(findings),
+        *software(findings),
+    )
+
+
+def varied(findings: AblationFindings) -> tuple[str, ...]:
+    """Return what differs between the pairs, by the fingerprints of the control's runs; nothing if it has none."""
+    control = next(iter(findings.spec.all_arms))
+    runs = [run for run in findings.runs if run.arm == control and run.design != TUNING]
+    return tuple(words for part, words in _VARIED.items() if len({run.fingerprint.get(part) for run in runs}) > 1)
+
+
+def _design(findings: AblationFindings) -> Iterator[Sentence]:
+    spec, budget = findings.spec, findings.spec.space.recipe.budget
+    control, *others = spec.all_arms
+    yield Sentence(
+        f"We compare {counted(len(others), 'variant')} with a control ({control}) on {spec.space.task_name} in "
+        f"{counted(findings.pairs, 'pair')} of training runs, each of {budget.counted(budget.length)}"
+    )
+    shared = varied(findings)
+    if shared:
+        which = f"{', '.join(shared[:-1])} and {shared[-1]}" if len(shared) > 1 else shared[0]
+        yield Sentence(f"The runs of a pair have the same seed; between pairs, it changes {which}")
+    else:
+        yield Sentence("The runs of a pair have the same seed; what it decides is up to the code of the training")
+    if own := [name for name, arm in spec.all_arms.items() if arm.seeds == "own"]:
+        yield Sentence(f"Seeds of their own have: {', '.join(own)}")
+    if spec.nuisance:
+        yield Sentence(f"Each pair also draws its own {', '.join(spec.nuisance)}, the same for all of its arms")
+    free = [name for name, owner in spec.trained_as().items() if owner != name]
+    if free:
+        yield Sentence(
+            f"Evaluations of another arm's trained model, without a training of their own: {', '.join(free)}"
+        )
+
+
+def _judging(spec: AblationSpec) -> Iterator[Sentence]:
+    metrics = spec.metrics
+    better = "lower" if metrics.goal == "minimize" else "higher"
+    margin = (
+        "no margin was declared"
+        if metrics.margin is None
+        else f"differences below {number(metrics.margin)} do not matter"
+    )
+    yield Sentence(f"The primary metric, declared before training, is {metrics.primary} ({better} is better; {margin})")
+    if spec.looks != "e_process":
+        level = f"{ALPHA:g}"
+        yield Sentence(
+            f"We test the mean difference over pairs with a two-sided paired t-test at level {level} and give its "
+            "interval; a sign-flip permutation test of the same differences accompanies it",
+            ("student1908probable", "pitman1937significance"),
+        )
+    if metrics.margin is not None:
+        yield Sentence(
+            "Arms are called equivalent if two one-sided tests place the difference within the margin",
+            ("schuirmann1987comparison",),
+        )
+    if (family := len(spec.treatments)) > 1:
+        yield Sentence(f"p-values are adjusted by Holm's method for the {family} contrasts", ("holm1979simple",))
+    if metrics.others:
+        yield Sentence(f"Other metrics are exploratory, with unadjusted intervals: {', '.join(metrics.others)}")
+
+
+def _looks(spec: AblationSpec) -> Iterator[Sentence]:
+    if spec.looks == "e_process":
+        yield Sentence(
+            "The result may be looked at after every pair: claims rest on the t e-process, which rejects at 20, and "
+            "intervals are the confidence sequences that belong to it",
+            ("wang2025anytime",),
+        )
+    elif spec.looks != "none":
+        yield Sentence(
+            f"Results were to be looked at after {', '.join(map(str, spec.looks))} pairs, at equal levels that are "
+            f"{ALPHA:g} over all looks",
+            ("pocock1977group",),
+        )
+
+
+def _tuning(spec: AblationSpec) -> Iterator[Sentence]:
+    if spec.retune is None or RETUNED not in spec.designs:
+        yield Sentence("All arms share one setting of the other hyperparameters, which were not tuned for each arm")
+        return
+    fields = ", ".join(spec.retune.over)
+    also = ", and also compared at the common setting" if MATCHED in spec.designs else ""
+    yield Sentence(
+        f"Each arm is compared at its own best of {spec.retune.runs} tries over {fields}{also}: the common setting and "
+        f"the points of one scrambled Sobol sequence, the same for all arms, selected by {spec.metrics.selection}; the "
+        "winners are trained again on other seeds",
+        ("joe2008constructing", "dodge2019show"),
+    )
+
+
+def _failures(findings: AblationFindings) -> Iterator[Sentence]:
+    if not findings.failures:
+        return
+    diverged = sum(run.state is RunState.DIVERGED for run in findings.failures)
+    unstable = any(claim.verdict is Verdict.UNSTABLE for claim in findings.claims)
+    yield Sentence(
+        f"{counted(len(findings.failures), 'run')} failed ({diverged} of them diverged); their pairs are excluded"
+        + (", and a contrast in which the arms differ in such runs has no other verdict" if unstable else "")
+    )
+
+
+def _calibration(findings: AblationFindings) -> Iterator[Sentence]:
+    if findings.classifies and findings.calibration:
+        yield Sentence(
+            "Calibration errors are top-label errors in 15 bins of equal width; temperatures are fitted on a part of "
+            "the validation set",
+            ("guo2017calibration",),
+        )
+
+
+def software(findings: AblationFindings) -> Iterator[Sentence]:
+    """Yield the sentence about software, with the commit of the code."""
+    versions = findings.provenance.get("packages") or {}
+    named = [f"{word} {versions[package]}" for package, (word, _) in _PACKAGES.items() if package in versions]
+    cites = tuple(key for package, (_, key) in _PACKAGES.items() if package in versions)
+    python = findings.provenance.get("python")
+    parts = [*named, *((f"Python {python}",) if python else ()), *_own_version(versions)]
+    commit = findings.provenance.get("git_commit")
+    changed = " with uncommitted changes" if findings.provenance.get("git_dirty") else ""
+    at = f"; commit {commit[:12]}{changed}" if commit else ""
+    yield Sentence(f"Software: {', '.join(parts) or 'unknown'}{at}", cites)
+
+
+def _own_version(versions: dict[str, str]) -> tuple[str, ...]:
+    return (f"sweeps {versions['sweeps']}",) if "sweeps" in versions else ()
