@@ -29,6 +29,7 @@ def ablate(
     more: int = 0,
     to: Path | None = None,
     source: str = "",
+    confirms: bool = False,
 ) -> int:
     """Train an ablation, or resume it, and write its report.
 
@@ -40,6 +41,7 @@ def ablate(
         more: Number of pairs to add to a finished ablation.
         to: Folder for the report; None for `reports/NAME`.
         source: Name of the sweep whose best runs are the arms; empty if there is none.
+        confirms: Whether the ablation confirms this sweep, whose report then states the verdict.
 
     Returns:
         The exit code of `sweeps.driver.driver.drive`.
@@ -48,13 +50,13 @@ def ablate(
         UsageError: The input has to be fixed first.
         SweepError: The ablation cannot continue; running the same command again resumes it.
     """
-    code = drive(ablation_work(spec, more, source), options, console, began)
+    code = drive(ablation_work(spec, more, source, confirms), options, console, began)
     if code != exit_codes.INTERRUPTED:  # a report before the end would be an unplanned look
         present(options.storage, spec.name, console, to)
     return code
 
 
-def ablation_work(spec: AblationSpec, more: int = 0, source: str = "") -> Work:
+def ablation_work(spec: AblationSpec, more: int = 0, source: str = "", confirms: bool = False) -> Work:
     """Return the work of an ablation for the driver."""
 
     def reconcile_spec(store: Store, row: SweepRecord) -> tuple[str, tuple[str, ...]]:
@@ -88,6 +90,7 @@ def ablation_work(spec: AblationSpec, more: int = 0, source: str = "") -> Work:
         progress=progress,
         summary=_summary,
         facts={"question": spec.question, "primary": spec.metrics.primary, "design": spec.design},
+        notes={"confirms": source} if confirms else {},
         source=source,
         arms={name: spec.all_arms[name] for name in table.arms},
         arm_metrics=spec.arm_metrics(),

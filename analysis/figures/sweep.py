@@ -77,7 +77,7 @@ def _importance_reading(known: Sequence[Importances]) -> str:
     shares = [field for one in known for field in one.fields]
     above = sum(field.above_chance for field in shares)
     above_level = f"{part_of(above, len(shares), 'share', 'is', 'are')} above the chance level"
-    return f"{', '.join(words)}. {above_level} (95 % quantile with shuffled scores)."
+    return f"{', '.join(words)}. {above_level} (95 % quantile of the largest share with shuffled scores)."
 
 
 def sweep_best_of_n(findings: SweepFindings) -> Drawing | None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from analysis.ablation.confirmation import read_confirmation
 from analysis.ablation.evidence import read_evidence
 from analysis.ablation.findings import ablation_findings
 from analysis.load import sweeps_frame
@@ -40,7 +41,8 @@ def present(url: str, name: str, console: Console, folder: Path | None = None) -
         print_verdicts(findings, console, written.page)
         return
     with _busy(console):
-        sweep = sweep_findings(read_sweep(url, name))
+        evidence = read_sweep(url, name)
+        sweep = sweep_findings(evidence, confirmation=read_confirmation(url, evidence))
         pages = write_sweep_report(url, sweep, to)
         publish_sweep(url, sweep, pages)
     print_sweep_report(sweep, console, pages.page)

@@ -17,6 +17,7 @@ from analysis.diagnosis.findings import Finding
 from analysis.statistics.best_of_n import expected_best
 from analysis.sweep.caveats import sweep_caveats
 from analysis.sweep.checks.search_checks import check_sweep
+from analysis.sweep.confirmation import Confirmation
 from analysis.sweep.diagnoses import diagnoses
 from analysis.sweep.evidence import SweepEvidence
 from analysis.sweep.fidelity import Fidelity, comparable_scores
@@ -89,6 +90,7 @@ class SweepFindings:
         failures: Failed runs, with their tracebacks.
         caveats: Limits of what the sweep shows.
         commands: Next commands.
+        confirmation: Comparison of the finalists with the baseline on fresh seeds; None if there is none.
     """
 
     spec: SpaceSpec
@@ -115,15 +117,19 @@ class SweepFindings:
     failures: tuple[RunSnapshot, ...]
     caveats: tuple[str, ...]
     commands: tuple[str, ...]
+    confirmation: Confirmation | None
 
 
-def sweep_findings(evidence: SweepEvidence, top: int = TOP, repeats: int | None = None) -> SweepFindings:
+def sweep_findings(
+    evidence: SweepEvidence, top: int = TOP, repeats: int | None = None, confirmation: Confirmation | None = None
+) -> SweepFindings:
     """Return the findings of a sweep; random draws are seeded by the sweep's name and seed.
 
     Args:
         evidence: The sweep.
         top: Number of best runs to include.
         repeats: Number of bootstrap resamples for each importance; `analysis.sweep.importance.REPEATS` by default.
+        confirmation: Result of `analysis.ablation.confirmation.read_confirmation`.
     """
     spec, runs, compared = evidence.spec, evidence.runs, comparable_scores(evidence)
     importances = tuple(rank_fields(evidence, one, _seed(evidence, one), repeats) for one in ("fANOVA", "PED-ANOVA"))
@@ -156,6 +162,7 @@ def sweep_findings(evidence: SweepEvidence, top: int = TOP, repeats: int | None 
         failures=tuple(run for run in runs if run.state is RunState.FAILED),
         caveats=sweep_caveats(evidence, importances),
         commands=_commands(spec.name, bool(ranges)),
+        confirmation=confirmation,
     )
 
 
@@ -178,7 +185,11 @@ def _best(evidence: SweepEvidence, rank: int) -> BestRun:
 
 def _optimism(evidence: SweepEvidence, noise: ScoreNoise | None) -> float | None:
     scores = [run.value for run in evidence.ranked if run.value is not None]
-    return selection_optimism(scores, noise.sd, evidence.maximize) if noise is not None and scores else None
+    return (
+        selection_optimism(scores, noise.sd, evidence.maximize, len(evidence.runs))
+        if noise is not None and scores
+        else None
+    )
 
 
 def _by_state(evidence: SweepEvidence) -> dict[RunState, list[RunSnapshot]]:

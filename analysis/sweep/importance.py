@@ -33,8 +33,9 @@ class FieldImportance:
         field: Dotted path.
         share: Share of the importance of all fields; the shares of an evaluator sum to 1.
         interval: From the 5 % to the 95 % quantile over resampled runs; None if no resample could be evaluated.
-        chance: 95 % quantile of the share if the scores are shuffled over the runs. A share below it cannot be
-            distinguished from that of a field without effect.
+        chance: 95 % quantile of the largest share of any field if the scores are shuffled over the runs. A share below
+            it cannot be distinguished from that of a field without effect. It is the same for all fields: with a level
+            for each field, some field would be above its own in many sweeps in which no field has an effect.
     """
 
     field: str
@@ -112,7 +113,8 @@ def rank_fields(evidence: SweepEvidence, evaluator: Evaluator, seed: int, repeat
     resampled = [found for order in drawn if (found := evaluation.shares(order, scores[order], FEWER_TREES))]
     mixed = [rng.permutation(scores) for _ in range(count)]
     shuffled = [found for one in mixed if (found := evaluation.shares(range(len(points)), one, FEWER_TREES))]
-    fields = [_importance(field, share, resampled, shuffled) for field, share in shares.items()]
+    chance = float(np.quantile([max(one.values()) for one in shuffled], LEVEL[1])) if shuffled else None
+    fields = [_importance(field, share, resampled, chance) for field, share in shares.items()]
     fields.sort(key=lambda one: (-one.share, one.field))
     return Importances(
         evaluator, compared, count, tuple(fields), left_out, _words(evaluator, compared, len(inside), count)
@@ -165,13 +167,12 @@ def _fields(evidence: SweepEvidence, compared: Fidelity) -> tuple[dict[str, Dist
 
 
 def _importance(
-    field: str, share: float, resampled: Sequence[Mapping[str, float]], shuffled: Sequence[Mapping[str, float]]
+    field: str, share: float, resampled: Sequence[Mapping[str, float]], chance: float | None
 ) -> FieldImportance:
     interval = None
     if resampled:
         low, high = np.quantile([one[field] for one in resampled], LEVEL)
         interval = Interval(float(low), float(high))
-    chance = float(np.quantile([one[field] for one in shuffled], LEVEL[1])) if shuffled else None
     return FieldImportance(field, share, interval, chance)
 
 

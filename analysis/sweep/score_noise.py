@@ -93,7 +93,7 @@ def expected_maximum(n: int) -> float:
     return float(np.trapezoid(x * density, x))
 
 
-def selection_optimism(scores: Sequence[float], sd: float, maximize: bool) -> float:
+def selection_optimism(scores: Sequence[float], sd: float, maximize: bool, tried: int | None = None) -> float:
     """Return the expected difference between the best of these scores and its score with another seed.
 
     If quality and noise are normal and independent, a share sd^2 / (sd^2 + quality^2) of the distance of a score from
@@ -102,11 +102,13 @@ def selection_optimism(scores: Sequence[float], sd: float, maximize: bool) -> fl
     hide the noise. The scores of a sweep are not normal, so the result is an order of magnitude.
 
     Args:
-        scores: Finite scores from which the best was selected, at least one.
+        scores: Finite scores of complete runs, at least one.
         sd: Standard deviation of the noise.
         maximize: Whether a larger score is better.
+        tried: Number of runs from which the best was selected, with those that were stopped on the way; by default,
+            the number of scores.
     """
     oriented = np.asarray(scores, dtype=np.float64) * (1.0 if maximize else -1.0)
     above = oriented[oriented >= np.median(oriented)] - np.median(oriented)
     spread = max(MAD_TO_SIGMA * float(np.median(above)), sd)
-    return expected_maximum(len(oriented)) * sd * sd / spread if spread else 0.0
+    return expected_maximum(tried or len(oriented)) * sd * sd / spread if spread else 0.0

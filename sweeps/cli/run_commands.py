@@ -180,7 +180,7 @@ def confirm(
     from sweeps.driver.work import Options
 
     options = Options(storage, address, local, checkpoints, accept_changes=accept_changes, keep_going=keep_going)
-    raise typer.Exit(ablate(spec, options, open_console(), BEGAN, to=to, source=name))
+    raise typer.Exit(ablate(spec, options, open_console(), BEGAN, to=to, source=name, confirms=True))
 
 
 def extend(

@@ -101,9 +101,8 @@ def _gain(best: LiveRun, baseline: LiveRun, goal: str) -> str:
         return ", the baseline is not complete"
     gain = best.value - baseline.value
     better = "better" if (gain > 0) == (goal == "maximize") else "no better"
-    return (
-        f", {better} than the baseline recipe {baseline.value:.4f} by {abs(gain):.4f} (on the data used to choose it)"
-    )
+    by = f"{baseline.value:.4f} by {abs(gain):.4f} (one seed, on the data used to choose it)"
+    return f", {better} than the baseline recipe {by}"
 
 
 def _recipe(conductor: Conductor) -> str:

@@ -7,8 +7,8 @@ from analysis.export import export_texts
 from analysis.figures import Drawing
 from analysis.report.blocks import drawings
 from analysis.report.markdown import escaped, markdown_table
-from analysis.report.page import Page, Report, write_page
-from analysis.report.sweep.headline import SIGNS, headline, question
+from analysis.report.page import Headline, Page, Report, write_page
+from analysis.report.sweep.headline import SIGNS, headlines, question
 from analysis.report.sweep.sections import sweep_sections
 from analysis.report.to_json import run_facts, to_json
 from analysis.sweep.findings import SweepFindings
@@ -39,12 +39,11 @@ def write_sweep_report(url: str, findings: SweepFindings, folder: Path, png: boo
 def sweep_page(findings: SweepFindings) -> Page:
     """Return the content of the report of a sweep."""
     parts = sweep_sections(findings)
-    return Page("Sweep", findings.spec.name, question(findings), (headline(findings),), _facts(findings), parts)
+    return Page("Sweep", findings.spec.name, question(findings), headlines(findings), _facts(findings), parts)
 
 
 def sweep_note(findings: SweepFindings) -> str:
-    """Return the Markdown note for the dashboard: the headline and the table of checks."""
-    top = headline(findings)
+    """Return the Markdown note for the dashboard: the headlines and the table of checks."""
     rows = [
         (one.name, f"{SIGNS[one.outcome]} {one.outcome.value}", one.evidence, one.next_step) for one in findings.checks
     ]
@@ -52,13 +51,16 @@ def sweep_note(findings: SweepFindings) -> str:
         [
             f"# {escaped(question(findings))}",
             "",
-            f"**{top.symbol} {top.word}** {escaped(f'{top.sentence} {top.wider}'.strip())}",
-            "",
+            *(line for top in headlines(findings) for line in (_answer(top), "")),
             *markdown_table(_CHECK_HEAD, rows),
             "",
             "The full report is in the artifacts: index.html.",
         ]
     )
+
+
+def _answer(top: Headline) -> str:
+    return f"**{top.symbol} {top.word}** {escaped(f'{top.sentence} {top.wider}'.strip())}"
 
 
 def publish_sweep(url: str, findings: SweepFindings, written: Report) -> None:
@@ -90,5 +92,5 @@ def _json(findings: SweepFindings) -> str:
     every = {name: getattr(findings, name) for name in type(findings).__dataclass_fields__ if name != "spec"}
     every["best"] = [{**vars(one), "run": run_facts(one.run, _RUN, findings.spec)} for one in findings.best]
     every["failures"] = [run_facts(run, _RUN, findings.spec) for run in findings.failures]
-    top = headline(findings)
-    return to_json({"name": findings.spec.name, "question": question(findings), "headline": top, **every})
+    facts = {"name": findings.spec.name, "question": question(findings), "headline": headlines(findings)[0]}
+    return to_json({**facts, **every})

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from analysis.diagnosis.findings import Finding, Severity
 from analysis.report.sweep.appendix import MOST_FINDINGS, REGION_HEAD, SHARE_HEAD, region_rows, share_rows, too_short
-from analysis.report.sweep.headline import SIGNS, headline
+from analysis.report.sweep.headline import SIGNS, headlines
 from analysis.sweep.findings import SweepFindings
 from analysis.wording import a_unit, part_of
 from search_spaces import UsageError
@@ -24,18 +24,18 @@ _WORST = 5  # runs
 
 
 def print_sweep_report(findings: SweepFindings, console: Console, page: Path | None = None) -> None:
-    """Print the best run against the baseline, the checks that did not pass, the report's path and the next command.
+    """Print the confirmation, the best run found, the checks that did not pass, the report's path and the next command.
 
     Args:
         findings: Findings of the sweep.
         console: Console to print to; text of the sweep is not interpreted as markup.
         page: Path of the report's page, if it was written.
     """
-    top = headline(findings)
-    word = Text(f"{top.symbol} {top.word}", style=f"bold {_STYLES[top.tone]}")
-    console.print(Text.assemble(word, "  ", top.sentence))
-    if top.wider:
-        console.print(Text(top.wider, style="dim"))
+    for top in headlines(findings):
+        word = Text(f"{top.symbol} {top.word}", style=f"bold {_STYLES[top.tone]}")
+        console.print(Text.assemble(word, "  ", top.sentence))
+        if top.wider:
+            console.print(Text(top.wider, style="dim"))
     for check in sorted(findings.checks, key=lambda one: one.outcome is not Outcome.FAIL):
         if check.outcome is not Outcome.PASS:
             sign = Text(f"{SIGNS[check.outcome]} {check.outcome.value}", style=_OUTCOMES[check.outcome])
@@ -57,6 +57,8 @@ def next_command(findings: SweepFindings) -> str:
         return f"sweeps diagnose {name}"
     if findings.ranges:
         return f"sweeps extend {name} --edge"
+    if findings.confirmation is not None and findings.confirmation.covers_best:
+        return f"sweeps report {shlex.quote(findings.confirmation.name)}"
     return f"sweeps confirm {name} --top 3 --pairs 10"
 
 

@@ -51,11 +51,12 @@ def test_what_matters_comes_first(evaluator: Evaluator) -> None:
 
 @pytest.mark.parametrize("evaluator", EVALUATORS)
 def test_noise_gives_no_field_more_than_chance(evaluator: Evaluator) -> None:
-    """At most one of four fields in each of two sweeps; the chance level lets one in twenty pass."""
+    """At most one of four fields in each of two sweeps; the chance level is that of the largest share."""
     for seed in range(2):
         evidence = made_sweep(lambda places, share, rng: float(rng.normal()), seed=seed)
         found = rank_fields(evidence, evaluator, seed=0, repeats=12)
         assert sum(one.above_chance for one in found.fields) <= 1
+        assert len({one.chance for one in found.fields}) == 1
 
 
 @pytest.mark.parametrize("evaluator", EVALUATORS)

@@ -32,7 +32,7 @@ def test_a_finished_sweep(sqlite_url: str, tmp_path: Path) -> None:
     assert re.fullmatch(r"20 of 20: \d+ complete, \d+ stopped", said["runs"])
     assert said["best"] == (
         f"run {best.number}: val/accuracy {best.value:.4f}, better than the baseline recipe {baseline.value:.4f} "
-        f"by {best.value - baseline.value:.4f} (on the data used to choose it)"
+        f"by {best.value - baseline.value:.4f} (one seed, on the data used to choose it)"
     )
     assert said["+2"].startswith(f"optimizer.lr {best.recipe.optimizer.lr:.3g}, ")
     spent = sum(run.epoch for run in conductor.runs)
