@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from analysis.compute import ComputeRow
 from analysis.report.blocks import Block, Text, table
-from analysis.wording import NONE, number, or_dash
+from analysis.wording import NONE, number, or_dash, time_text
 from search_spaces.values import counted
 
 _GIB = 2**30
@@ -32,8 +32,14 @@ def compute_blocks(rows: Sequence[ComputeRow], group: str) -> tuple[Block | None
 
 
 def _cells(row: ComputeRow, gpu: bool) -> tuple[str, ...]:
-    known = (str(row.runs), str(row.starts), _time(row.hours), _time(row.cpu_hours), or_dash(row.memory, _memory))
-    on_gpu = (_time(row.gpu_hours), or_dash(row.gpu_memory, _memory), or_dash(row.energy_kwh, _energy))
+    known = (
+        str(row.runs),
+        str(row.starts),
+        time_text(row.hours),
+        time_text(row.cpu_hours),
+        or_dash(row.memory, _memory),
+    )
+    on_gpu = (time_text(row.gpu_hours), or_dash(row.gpu_memory, _memory), or_dash(row.energy_kwh, _energy))
     return (row.group, *known, *(on_gpu if gpu else ()), _parameters(row))
 
 
@@ -45,13 +51,6 @@ def _sentence(whole: ComputeRow, gpu: bool) -> str:
     if whole.unknown:
         text += f" {counted(whole.unknown, 'run')} without a record of what was used counts for nothing but a run."
     return text
-
-
-def _time(hours: float) -> str:
-    seconds = 3600 * hours
-    if seconds < 2 * 60:
-        return f"{number(seconds)} s"
-    return f"{number(seconds / 60)} min" if hours < 2 else f"{number(hours)} h"
 
 
 def _memory(size: int) -> str:
