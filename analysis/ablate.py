@@ -1,11 +1,15 @@
 """`sweeps ablate`: train the pairs of an ablation. The only module of analysis that starts runs."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
 from analysis.ablation.claims import settled
-from analysis.report.present import present
+from analysis.ablation.evidence import read_evidence
+from analysis.ablation.pilot import checked_margin, pilot_of, plan_of
+from analysis.report.ablation.plan import plan_json, print_plan
+from analysis.report.present import FOLDER, present
 from search_spaces import AblationSpec, UsageError, diff_specs, dump_ablation, parse_ablation
 from search_spaces.values import counted
 from sweeps import exit_codes
@@ -54,6 +58,58 @@ def ablate(
     if code != exit_codes.INTERRUPTED:  # a report before the end would be an unplanned look
         present(options.storage, spec.name, console, to)
     return code
+
+
+def plan(
+    spec: AblationSpec,
+    pairs: int,
+    command: str,
+    options: Options,
+    console: Console,
+    began: float,
+    to: Path | None = None,
+) -> int:
+    """Train the pilot of an ablation, or resume it, and print and write how many pairs the ablation needs.
+
+    Args:
+        spec: The ablation.
+        pairs: Number of pilot pairs.
+        command: Command that trains the ablation, without its number of pairs.
+        options: Runner, database and resources.
+        console: Console for all output.
+        began: Value of `time.monotonic` when the command was started.
+        to: Folder for `plan.json`; None for `reports/NAME-pilot`.
+
+    Returns:
+        The exit code of `sweeps.driver.driver.drive`.
+
+    Raises:
+        UsageError: The input has to be fixed first, such as a file without a margin.
+        SweepError: The pilot cannot continue; running the same command again resumes it.
+    """
+    checked_margin(spec)
+    pilot = pilot_of(spec, pairs)
+    code = drive(_pilot_work(pilot), options, console, began)
+    if code == exit_codes.DONE:
+        found = plan_of(spec, read_evidence(options.storage, pilot.name))
+        folder = to or FOLDER / pilot.name
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / "plan.json"
+        file.write_text(plan_json(found), encoding="utf-8")
+        print_plan(found, command, console, file)
+    return code
+
+
+def _pilot_work(pilot: AblationSpec) -> Work:
+    """Return the work of a pilot, which may get more pairs at any time, since it tests nothing."""
+
+    def reconcile_spec(store: Store, row: SweepRecord) -> tuple[str, tuple[str, ...]]:
+        stored = parse_ablation(row.spec_yaml, f"{pilot.name} (stored)", pilot.name)
+        most = max(stored.pairs, pilot.pairs)
+        stored, wanted = (one.model_copy(update={"pairs": most}) for one in (stored, pilot))
+        return dump_ablation(wanted), diff_specs(stored, wanted)
+
+    return replace(ablation_work(pilot), reconcile_spec=reconcile_spec)
 
 
 def ablation_work(spec: AblationSpec, more: int = 0, source: str = "", confirms: bool = False) -> Work:

@@ -52,6 +52,14 @@ def two_decimals(interval: Interval) -> str:
     return f"[{interval.low:.2f}, {interval.high:.2f}]"
 
 
+def time_text(hours: float) -> str:
+    """Return a time in seconds below two minutes, in minutes below two hours, and in hours above."""
+    seconds = 3600 * hours
+    if seconds < 2 * 60:
+        return f"{number(seconds)} s"
+    return f"{number(seconds / 60)} min" if hours < 2 else f"{number(hours)} h"
+
+
 def p_number(p: float) -> str:
     """Return a p value as a table cell: ``.002`` or ``< .001``."""
     return "< .001" if p < 0.001 else f"{p:.3f}".replace("0.", ".", 1)

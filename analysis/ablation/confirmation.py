@@ -38,7 +38,7 @@ def confirmation_of(evidence: Evidence, sweep: SweepEvidence, names: list[str] |
     finals, ended = evidence.finals, evidence.pairs
     over = ended >= spec.pairs or settled(spec, finals, ended)
     results = tuple(_result(evidence, sweep, one) for one in claims(evidence)) if over else ()
-    arms = [one.simple[1] for one in spec.contrasts if one.simple is not None]
+    arms = [one.simple[1] for one in spec.treatments if one.simple is not None]
     return Confirmation(
         name=spec.name,
         runs=sum(run.state.finished for run in evidence.runs),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from analysis.compute import ComputeRow
 from analysis.report.blocks import Block, Text, table
-from analysis.wording import NONE, number, or_dash
+from analysis.wording import NONE, number, or_dash, time_text
 from search_spaces.values import counted
 
 _GIB = 2**30
@@ -51,14 +51,6 @@ def _sentence(whole: ComputeRow, gpu: bool) -> str:
     if whole.unknown:
         text += f" {counted(whole.unknown, 'run')} without a record of what was used counts for nothing but a run."
     return text
-
-
-def time_text(hours: float) -> str:
-    """Return a time in seconds, minutes or hours."""
-    seconds = 3600 * hours
-    if seconds < 2 * 60:
-        return f"{number(seconds)} s"
-    return f"{number(seconds / 60)} min" if hours < 2 else f"{number(hours)} h"
 
 
 def _memory(size: int) -> str:

@@ -1,5 +1,6 @@
 """The commands that train: `run`, `ablate`, `confirm`, `extend`."""
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -110,6 +111,12 @@ _AddPairs = Annotated[
         "--add-pairs", min=0, help="Number of pairs to add to a finished ablation; the e-process then decides."
     ),
 ]
+_Plan = Annotated[
+    bool, typer.Option("--plan", help="Train a few pilot pairs, and print how many pairs the margin needs.")
+]
+_Pilot = Annotated[
+    int | None, typer.Option("--pilot", help="Number of pilot pairs for --plan, 2 to 4; they do not enter the result.")
+]
 _Fields = Annotated[
     list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Set a field of the base recipe.")
 ]
@@ -124,6 +131,8 @@ def ablate(
     toggle: _Toggle = "",
     pairs: _Pairs = None,
     add_pairs: _AddPairs = 0,
+    plan_only: _Plan = False,
+    pilot: _Pilot = None,
     design: _Design = None,
     settings: _Fields = None,
     seed: _Seed = None,
@@ -138,13 +147,16 @@ def ablate(
     keep_going: KeepGoing = False,
 ) -> None:
     """Run a paired ablation, or continue it, and write its report."""
-    from analysis.ablate import ablate
+    from analysis.ablate import ablate, plan
+    from analysis.ablation.pilot import PAIRS
     from analysis.ablation.shipped import LIBRARY
     from analysis.sweep.next_steps.toggles import toggle_ablation
 
     overrides = Overrides(settings or (), pairs, design, seed, name)
     if (ablation is None) == (source is None):
         raise UsageError("ablate: give an ablation or --from best:SWEEP, but not both")
+    if (plan_only and add_pairs) or (pilot is not None and not plan_only):
+        raise UsageError("ablate: --pilot needs --plan, and --plan adds no pairs to an ablation: leave out --add-pairs")
     if source is not None:
         spec = toggle_ablation(storage, source, [field for field in toggle.split(",") if field], overrides)
     else:
@@ -152,8 +164,21 @@ def ablate(
     from sweeps.driver.work import Options
 
     options = Options(storage, address, local, checkpoints, wait, accept_changes=accept_changes, keep_going=keep_going)
+    if plan_only:
+        command = _command(ablation, source, toggle, overrides)
+        raise typer.Exit(plan(spec, PAIRS if pilot is None else pilot, command, options, open_console(), BEGAN, to))
     followed = (source or "").removeprefix("best:")
     raise typer.Exit(ablate(spec, options, open_console(), BEGAN, add_pairs, to, followed))
+
+
+def _command(ablation: str | None, source: str | None, toggle: str, overrides: Overrides) -> str:
+    """Return the command that was typed, without its number of pairs and what only says where to run."""
+    words = ["sweeps", "ablate", *([ablation] if ablation else [])]
+    given = {"--from": source, "--toggle": toggle, "--design": overrides.design, "--seed": overrides.seed}
+    given["--name"] = overrides.name
+    words += [word for option, value in given.items() if value not in (None, "") for word in (option, str(value))]
+    words += [word for setting in overrides.settings for word in ("--set", setting)]
+    return shlex.join(words)
 
 
 def confirm(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.ablate import ablate
+from analysis.ablate import ablate, plan
 from analysis.ablation.caveats import caveats
 from analysis.ablation.claims import claims
 from analysis.ablation.evidence import Evidence, read_evidence
@@ -279,3 +279,24 @@ def _recorded(database: Path) -> list[object]:
         return rows(f"sqlite:///{database}", "SELECT run_id, epoch FROM epoch_metric WHERE name = 'val/nll'")
     except Exception:  # noqa: BLE001  there are no tables yet
         return []
+
+
+def test_a_pilot_plans_and_nothing_of_it_enters_the_result(url: str, tmp_path: Path) -> None:
+    change = (("second: {}", "second: {optimizer.lr: 1.0e-3}"), ("goal: minimize", "goal: minimize, margin: 0.05"))
+    spec = parse(*change)
+
+    def planned(pairs: int) -> str:
+        with (tmp_path / "plan.txt").open("w+") as out:
+            options, console = Options(url, local=True), open_console(out, width=200)
+            assert plan(spec, pairs, "sweeps ablate f.yaml", options, console, time.monotonic(), tmp_path) == 0
+        return (tmp_path / "plan.txt").read_text()
+
+    assert "next     sweeps ablate f.yaml --pairs " in planned(2)
+    assert "plan of toy from 3 pilot pairs" in planned(3)  # one pair more
+    assert "nothing to train" in planned(3)
+    assert json.loads((tmp_path / "plan.json").read_text())["pilot_pairs"] == 3
+    assert train(url, tmp_path, *change) == 0
+    pilot, real = (read_evidence(url, name) for name in ("toy-pilot", "toy"))
+    assert (len(pilot.runs), len(real.runs)) == (6, 6)
+    assert not {run.seed for run in pilot.runs} & {run.seed for run in real.runs}
+    assert set(pilot.finals[0]) == set(real.finals[0])

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from analysis.ablation.findings import AblationFindings
 from analysis.compute import ComputeRow
-from analysis.report.compute import time_text
-from analysis.wording import number
+from analysis.wording import number, time_text
 from search_spaces.values import counted
 
 _GIB = 2**30
