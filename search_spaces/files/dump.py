@@ -38,7 +38,7 @@ def _space_lines(spec: SpaceSpec, names: Sequence[str]) -> Iterator[str]:
         elif name == "search" and (entries := _search(spec)):
             yield "search:"
             yield from (f"  {_text(key)}: {entries[key]}" for key in sorted(entries))
-        elif name in ("constraints", "starts", "time_limit_s"):  # left out if empty
+        elif name in ("constraints", "starts", "time_limit_s", "repeats"):  # left out if empty
             yield from [f"{name}: {_flow(getattr(spec, name))}"] if getattr(spec, name) else []
         elif name not in ("one_of", "when"):
             yield f"{name}: {_flow(getattr(spec, name))}"
@@ -117,7 +117,8 @@ def quoted(text: str) -> str:
     return f'"{"".join(escaped)}"'
 
 
-DRIVING = ("checkpoint_every_s", "time_limit_s")  # they do not change results, so they may change in a running sweep
+# They do not change the results of runs, so they may change in a running sweep.
+DRIVING = ("checkpoint_every_s", "time_limit_s", "repeats")
 
 
 def diff_specs(old: SpaceSpec | AblationSpec, new: SpaceSpec | AblationSpec) -> tuple[str, ...]:

@@ -15,12 +15,12 @@ from search_spaces.recipe.fields import KINDS, flatten, resolve
 from search_spaces.recipe.recipe import Recipe
 from search_spaces.search.distributions import DISTRIBUTION_NAMES
 from search_spaces.specs.resources import Resources
-from search_spaces.specs.space import Asha, Metric, NoStopping, Sampler, SpaceSpec
+from search_spaces.specs.space import Asha, Metric, NoStopping, Repeats, Sampler, SpaceSpec
 
 Schema = dict[str, Any]
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_PARTS: tuple[type[BaseModel], ...] = (Recipe, Metric, Sampler, Asha, NoStopping, Resources)
+_PARTS: tuple[type[BaseModel], ...] = (Recipe, Metric, Sampler, Asha, NoStopping, Repeats, Resources)
 _NUMBER: Schema = {"type": "number"}
 _SCALAR: Schema = {"type": ["number", "string", "boolean", "null"]}
 _VALUE: Schema = {"anyOf": [_SCALAR, {"type": "array", "items": _SCALAR}]}
@@ -78,6 +78,7 @@ def _sections() -> Schema:
         "resources": _reference("Resources"),
         "checkpoint_every_s": {"type": "number", "exclusiveMinimum": 0},
         "time_limit_s": {"type": ["number", "null"], "exclusiveMinimum": 0},
+        "repeats": {"anyOf": [_reference("Repeats"), {"type": "null"}]},
     }
     about = _attributes(SpaceSpec.__doc__ or "")
     return {name: {**({"description": about[name]} if name in about else {}), **one} for name, one in found.items()}

@@ -160,6 +160,18 @@ class NoStopping(Part):
 EarlyStopping = Annotated[Asha | NoStopping, Field(discriminator="kind")]
 
 
+class Repeats(Part):
+    """Repetition of the best recipes of a finished sweep, and of its baseline, on seeds that it has not used.
+
+    Attributes:
+        top: Maximum number of recipes.
+        seeds: Number of seeds of each.
+    """
+
+    top: Annotated[int, Field(ge=1, le=100)] = 3
+    seeds: Annotated[int, Field(ge=2, le=10_000)] = 3
+
+
 AnyDistribution = (
     InstanceOf[LogUniform]
     | InstanceOf[Uniform]
@@ -210,6 +222,7 @@ class SpaceSpec(Part):
         resources: Resources of one run.
         checkpoint_every_s: Minimum seconds of training between two checkpoints, also within an epoch.
         time_limit_s: Maximum seconds of one run on its workers; a longer run fails. By default, there is no limit.
+        repeats: Repetition of the best recipes once the sweep is complete, which gives its verdict; none by default.
 
     Raises:
         UsageError: The search does not fit the recipe or the sampler; there is one problem for each field.
@@ -230,6 +243,7 @@ class SpaceSpec(Part):
     resources: Resources = Resources()
     checkpoint_every_s: Positive = 10.0
     time_limit_s: Positive | None = None
+    repeats: Repeats | None = None
 
     @property
     def parameters(self) -> Parameters:
@@ -238,7 +252,14 @@ class SpaceSpec(Part):
 
     def fixed_at(self, recipe: Recipe) -> SpaceSpec:
         """Return the space without a search: one run of a recipe, such as the best one."""
-        nothing: dict[str, object] = {"search": {}, "one_of": {}, "when": {}, "constraints": (), "starts": ()}
+        nothing: dict[str, object] = {
+            "search": {},
+            "one_of": {},
+            "when": {},
+            "constraints": (),
+            "starts": (),
+            "repeats": None,
+        }
         return self.model_copy(update={**nothing, "recipe": recipe, "runs": 1})
 
     def fields_of(self, recipe: Recipe) -> dict[str, Value]:

@@ -7,6 +7,7 @@ import typer
 
 from search_spaces import Overrides, SpaceSpec, UsageError, load_ablation, load_space
 from search_spaces.lint.lint import lint, lint_lines
+from sweeps import exit_codes
 from sweeps.cli.options import (
     BEGAN,
     AcceptChanges,
@@ -67,7 +68,13 @@ def run(
 
     own = {name: load_listener(name) for name in listeners or ()}
     options = Options(storage, address, local, checkpoints, wait, own, accept_changes, keep_going, probe)
-    raise typer.Exit(drive(sweep_work(spec, forced), options, open_console(), BEGAN))
+    console = open_console()
+    code = drive(sweep_work(spec, forced), options, console, BEGAN)
+    if code == exit_codes.DONE and spec.repeats is not None:
+        from analysis.confirm import repeat_best
+
+        code = repeat_best(spec, options, console)
+    raise typer.Exit(code)
 
 
 def _flagged(spec: SpaceSpec, force: bool) -> tuple[str, ...]:
@@ -197,15 +204,11 @@ def confirm(
     keep_going: KeepGoing = False,
 ) -> None:
     """Compare the finalists of a sweep with its baseline on fresh seeds and the test split."""
-    from analysis.ablate import ablate
-    from analysis.sweep.evidence import read_sweep
-    from analysis.sweep.next_steps.follow_up import confirm as ablation_of
-
-    spec = ablation_of(read_sweep(storage, name), top, pairs, new_name)
+    from analysis.confirm import confirm_sweep
     from sweeps.driver.work import Options
 
     options = Options(storage, address, local, checkpoints, accept_changes=accept_changes, keep_going=keep_going)
-    raise typer.Exit(ablate(spec, options, open_console(), BEGAN, to=to, source=name, confirms=True))
+    raise typer.Exit(confirm_sweep(name, top, pairs, options, open_console(), BEGAN, new_name, to))
 
 
 def extend(

@@ -93,7 +93,18 @@ def command_rows(spec: SpaceSpec, found: Observation) -> list[tuple[str, str]]:
         likely = f"{cost.likely_epochs} and {duration(cost.seconds(cost.likely_epochs))}"
         rows.append(("time", f"{seconds:.3g} s per {budget.unit}; {most}; {likely} at the least, with early stopping"))
         rows.append(("", f"{cost.slots} at a time on this machine; other arguments may take longer"))
+        rows += _repeats(spec, cost)
     return [*rows, ("next", "the same command without --dry-run")]
+
+
+def _repeats(spec: SpaceSpec, cost: Estimate) -> list[tuple[str, str]]:
+    """Return the cost of the repeats, which train the best recipes and the baseline to the end."""
+    if spec.repeats is None:
+        return []
+    budget, runs = spec.recipe.budget, (1 + spec.repeats.top) * spec.repeats.seeds
+    epochs = runs * budget.length
+    what = f"{runs} runs more: the best {spec.repeats.top} and the baseline on {spec.repeats.seeds} seeds each"
+    return [("repeats", f"{what}, {budget.counted(epochs)}, {duration(cost.seconds(epochs))}")]
 
 
 def dry_run(spec: SpaceSpec, console: Console) -> None:
@@ -120,6 +131,7 @@ def dry_run(spec: SpaceSpec, console: Console) -> None:
         ("time", f"{most}; {cost.likely_epochs} and {likely} if each rung promotes only its share, the least possible"),
         ("", f"{cost.slots} at a time on this machine, without the start of Ray; other recipes may take longer"),
         ("disk", f"{cost.checkpoint_bytes / 2**20:.2g} MiB per checkpoint: one per running run, and the best one"),
+        *_repeats(spec, cost),
         ("next", "the same command without --dry-run"),
     ]
     for name, text in rows:

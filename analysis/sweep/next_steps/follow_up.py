@@ -105,6 +105,7 @@ _KEPT = (
     "resources",
     "checkpoint_every_s",
     "time_limit_s",
+    "repeats",
 )
 
 
