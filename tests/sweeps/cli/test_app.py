@@ -361,6 +361,7 @@ def test_export(sweeps, tmp_path: Path) -> None:
         "epochs.csv",
         "space.yaml",
         "best.yaml",
+        "usage.csv",
     }
     with (tmp_path / "out" / "runs.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 5
