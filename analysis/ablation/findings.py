@@ -19,6 +19,7 @@ from analysis.ablation.crossings import Crossing, crossings
 from analysis.ablation.evidence import Evidence
 from analysis.ablation.sentences import verdict_sentence, wider_scope
 from analysis.ablation.tuning import Tuning, tunings
+from analysis.ablation.tuning_effort import TuningEffort, tuning_efforts
 from analysis.compute import ComputeRow, compute_rows
 from analysis.statistics.intervals import Interval, power
 from search_spaces import AblationSpec, Contrast, dump_ablation
@@ -156,6 +157,7 @@ class AblationFindings:
         calibration: Calibration of each arm in each design.
         compute: What the runs of each arm and design have used, and all of them.
         tunings: Tuning of each trained arm, for the re-tuned design.
+        tuning_efforts: How much tuning each re-tuned comparison of two arms took.
         curves: Learning curves.
         power: Power curve of each claim with a positive standard deviation.
         failures: Runs that diverged or failed.
@@ -180,6 +182,7 @@ class AblationFindings:
     calibration: tuple[CalibrationRow, ...]
     compute: tuple[ComputeRow, ...]
     tunings: tuple[Tuning, ...]
+    tuning_efforts: tuple[TuningEffort, ...]
     curves: tuple[ArmCurve, ...]
     power: tuple[PowerCurve, ...]
     failures: tuple[RunRecord, ...]
@@ -206,7 +209,7 @@ def _by_arm(runs: Sequence[RunRecord]) -> dict[str, list[RunRecord]]:
 def ablation_findings(evidence: Evidence) -> AblationFindings:
     """Return the findings of an ablation."""
     spec = evidence.spec
-    found = claims(evidence)
+    found, tuned = claims(evidence), tunings(evidence)
     arms = tuple(_arm(evidence, design, arm) for design in spec.designs for arm in spec.all_arms)
     return AblationFindings(
         spec=spec,
@@ -223,7 +226,8 @@ def ablation_findings(evidence: Evidence) -> AblationFindings:
         arms=arms,
         calibration=calibration_rows(evidence),
         compute=compute_rows(_by_arm(evidence.runs), evidence.usage, evidence.epochs),
-        tunings=tunings(evidence),
+        tunings=tuned,
+        tuning_efforts=tuning_efforts(spec, tuned),
         curves=_curves(evidence),
         power=tuple(curve for claim in found if (curve := _power(claim)) is not None),
         failures=tuple(run for run in evidence.runs if run.state in (RunState.DIVERGED, RunState.FAILED)),
