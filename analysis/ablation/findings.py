@@ -22,6 +22,7 @@ from analysis.ablation.pairing import Varying, varying
 from analysis.ablation.sentences import verdict_sentence, wider_scope
 from analysis.ablation.training_problems import ArmProblem, training_problems
 from analysis.ablation.tuning import Tuning, tunings
+from analysis.ablation.tuning_effort import TuningEffort, tuning_efforts
 from analysis.compute import ComputeRow, compute_rows
 from analysis.statistics.intervals import Interval, power
 from search_spaces import AblationSpec, Contrast, dump_ablation
@@ -161,6 +162,7 @@ class AblationFindings:
         calibration: Calibration of each arm in each design.
         compute: What the runs of each arm and design have used, and all of them.
         tunings: Tuning of each trained arm, for the re-tuned design.
+        tuning_efforts: How much tuning each re-tuned comparison of two arms took.
         curves: Learning curves.
         power: Power curve of each claim with a positive standard deviation.
         problems: Errors and warnings in the curves of each trained arm.
@@ -190,6 +192,7 @@ class AblationFindings:
     calibration: tuple[CalibrationRow, ...]
     compute: tuple[ComputeRow, ...]
     tunings: tuple[Tuning, ...]
+    tuning_efforts: tuple[TuningEffort, ...]
     curves: tuple[ArmCurve, ...]
     power: tuple[PowerCurve, ...]
     problems: tuple[ArmProblem, ...]
@@ -221,7 +224,7 @@ def _by_arm(runs: Sequence[RunRecord]) -> dict[str, list[RunRecord]]:
 def ablation_findings(evidence: Evidence) -> AblationFindings:
     """Return the findings of an ablation."""
     spec = evidence.spec
-    found, problems = claims(evidence), training_problems(evidence)
+    found, problems, tuned = claims(evidence), training_problems(evidence), tunings(evidence)
     own = judged(spec, evidence.created_at, evidence.provenance)
     earlier = earlier_claims(own, evidence.others)
     ledger = ledger_sentence(own, earlier, spec.metrics.primary.partition("/")[0])
@@ -241,7 +244,8 @@ def ablation_findings(evidence: Evidence) -> AblationFindings:
         arms=arms,
         calibration=calibration_rows(evidence),
         compute=compute_rows(_by_arm(evidence.runs), evidence.usage, evidence.epochs),
-        tunings=tunings(evidence),
+        tunings=tuned,
+        tuning_efforts=tuning_efforts(spec, tuned),
         curves=_curves(evidence),
         power=tuple(curve for claim in found if (curve := _power(claim)) is not None),
         problems=problems,

@@ -128,7 +128,7 @@ class Plan:
         studies: Number of simulated studies for each odds.
         at_a_time: Largest number of runs that the pilot trained at the same time.
         contrasts: Each declared contrast.
-        costs: Cost of `pairs` pairs, if they are known, and of those in the file.
+        costs: Cost of `pairs` pairs, of those needed at the observed standard deviation, and of those in the file.
     """
 
     name: str
@@ -205,9 +205,7 @@ def plan_of(spec: AblationSpec, pilot: Evidence) -> Plan:
     if isinstance(spec.looks, tuple):
         level = look_alpha(spec.looks, level)
     found = [_contrast_plan(spec, pilot, one, level) for one in contrasts]
-    least = [None if one.upper is None else one.upper.needed[POWERS[0]] for one in found]
-    known = [one for one in least if one is not None]
-    pairs = max(known) if len(known) == len(least) else None
+    pairs, fewer = _enough([one.upper for one in found]), _enough([one.observed for one in found])
     count = pairs or max(2, spec.pairs)
     looks = scaled_looks(spec, count)
     studies = E_STUDIES if looks == E_PROCESS else STUDIES
@@ -225,7 +223,7 @@ def plan_of(spec: AblationSpec, pilot: Evidence) -> Plan:
         studies=studies,
         at_a_time=at_a_time(pilot.runs),
         contrasts=tuple(replace(one, odds=_odds(spec, one, count, looks, studies)) for one in found),
-        costs=tuple(_cost(spec, pilot, one) for one in dict.fromkeys((count, spec.pairs))),
+        costs=tuple(_cost(spec, pilot, one) for one in dict.fromkeys((count, fewer or count, spec.pairs))),
     )
 
 
@@ -244,6 +242,13 @@ def at_a_time(runs: Sequence[RunRecord]) -> int:
     steps = [(run.started_at, 1) for run in ended] + [(run.finished_at, -1) for run in ended]
     counts = accumulate(step for _, step in sorted(steps))  # an end comes before a start at the same time
     return max(counts, default=1)
+
+
+def _enough(found: Sequence[PairsAt | None]) -> int | None:
+    """Return the number of pairs that detects the margin in every contrast with the first power."""
+    counts = [None if at is None else at.needed[POWERS[0]] for at in found]
+    known = [count for count in counts if count is not None]
+    return max(known) if len(known) == len(counts) else None
 
 
 def _contrast_plan(spec: AblationSpec, pilot: Evidence, contrast: Contrast, level: float) -> ContrastPlan:

@@ -7,6 +7,7 @@ from analysis.ablation.claims import Claim
 from analysis.ablation.findings import AblationFindings, Exploratory
 from analysis.ablation.tuning import Tuning
 from analysis.figures import Drawing, best_of_n, interaction, isolation, power_curves, reliability_diagram
+from analysis.report.ablation.effort import effort_blocks
 from analysis.report.blocks import Section, Text, pictures, section, table, text
 from analysis.statistics.comparison import Comparison
 from analysis.statistics.intervals import Interval
@@ -181,6 +182,7 @@ def fairness(findings: AblationFindings) -> Section:
             "The score of the best try in the tuning is optimistic, because the try was selected by it; the gap to the "
             "score on fresh seeds shows by how much."
         ),
+        *effort_blocks(findings.tuning_efforts),
     )
 
 

@@ -139,7 +139,9 @@ def test_costs_are_those_of_the_pilot_for_every_run_that_is_planned() -> None:
     runs = 2 * 4 + 10 * 2 * 2  # tries of both arms, pairs in both designs
     assert plan.costs[-1] == Cost(10, runs, 48.0, 24.0, 24.0, 24.0)
     assert plan.at_a_time == 2
-    assert plan.costs[0].pairs == plan.pairs
+    [one] = plan.contrasts
+    assert one.observed is not None
+    assert [cost.pairs for cost in plan.costs] == [plan.pairs, one.observed.needed[0.8], 10]
 
 
 def test_without_records_costs_are_unknown() -> None:
