@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
+from analysis.ablation.arms.training_problems import ArmProblem
 from analysis.ablation.claims import Claim
 from analysis.ablation.evidence import Evidence
 from analysis.ablation.pairing import fingerprint_counts
-from analysis.ablation.training_problems import ArmProblem
 from analysis.statistics.comparison import NORMAL_PAIRS, Comparison
 from analysis.statistics.permutation import MIN_PAIRS
 from analysis.wording import change_caveats, p_number, p_words, part_of

@@ -12,7 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from analysis.ablation.calibration import CalibrationRow, calibration_rows
+from analysis.ablation.arms.calibration import CalibrationRow, calibration_rows
+from analysis.ablation.arms.training_problems import ArmProblem, training_problems
+from analysis.ablation.arms.tuning import Tuning, tunings
+from analysis.ablation.arms.tuning_effort import TuningEffort, tuning_efforts
 from analysis.ablation.caveats import caveats
 from analysis.ablation.claims import Claim, claims, compare_contrast
 from analysis.ablation.crossings import Crossing, crossings
@@ -20,9 +23,6 @@ from analysis.ablation.evidence import Evidence
 from analysis.ablation.ledger import earlier_claims, judged, ledger_sentence
 from analysis.ablation.pairing import Varying, varying
 from analysis.ablation.sentences import verdict_sentence, wider_scope
-from analysis.ablation.training_problems import ArmProblem, training_problems
-from analysis.ablation.tuning import Tuning, tunings
-from analysis.ablation.tuning_effort import TuningEffort, tuning_efforts
 from analysis.compute import ComputeRow, compute_rows
 from analysis.statistics.intervals import Interval, power
 from search_spaces import AblationSpec, Contrast, dump_ablation

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from analysis.ablation.calibration import ArmCalibration
+from analysis.ablation.arms.calibration import ArmCalibration
 from analysis.calibration.reliability import Reliability
 from analysis.figures.drawing import BAND, COLOURS, GREY, Drawing, axis, drawn, rounded, slug
 from search_spaces.values import counted

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from analysis.ablation.tuning import Try, Tuning
+from analysis.ablation.arms.tuning import Try, Tuning
 from analysis.figures.drawing import (
     COLOURS,
     DASHES,

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from analysis.ablation.calibration import ArmCalibration, CalibrationRow
+from analysis.ablation.arms.calibration import ArmCalibration, CalibrationRow
+from analysis.ablation.arms.tuning import Tuning
 from analysis.ablation.claims import Claim
 from analysis.ablation.findings import AblationFindings, Exploratory
-from analysis.ablation.tuning import Tuning
 from analysis.figures import Drawing, best_of_n, interaction, isolation, power_curves, reliability_diagram
 from analysis.report.ablation.effort import effort_blocks
 from analysis.report.blocks import Section, Text, pictures, section, table, text

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from analysis.ablation.tuning_effort import NEAR, TuningEffort
+from analysis.ablation.arms.tuning_effort import NEAR, TuningEffort
 from analysis.report.blocks import Block, Text, table
 from analysis.statistics.best_of_n import Lead
 from analysis.wording import NONE, number, or_dash, two_decimals

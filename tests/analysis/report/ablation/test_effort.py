@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.ablation.tuning_effort import SharedPoints, TuningEffort
+from analysis.ablation.arms.tuning_effort import SharedPoints, TuningEffort
 from analysis.report.ablation.detail import fairness
 from analysis.report.ablation.effort import effort_blocks, effort_sentence
 from analysis.report.ablation.files import write_report

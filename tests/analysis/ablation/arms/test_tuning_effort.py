@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
-from analysis.ablation.tuning import Try, tunings
-from analysis.ablation.tuning_effort import fields_needed, shared_points, tuning_efforts
+from analysis.ablation.arms.tuning import Try, tunings
+from analysis.ablation.arms.tuning_effort import fields_needed, shared_points, tuning_efforts
 from analysis.statistics.best_of_n import lead
 from search_spaces import Choice, LogUniform, Uniform, Value
 from sweeps.run_state import RunState

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from analysis.ablation.tuning import tunings
+from analysis.ablation.arms.tuning import tunings
 from analysis.range_position import position
 from analysis.statistics.best_of_n import expected_best
 from search_spaces import Choice, LogUniform, Uniform

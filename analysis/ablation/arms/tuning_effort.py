@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.ablation.tuning import Try, Tuning
+from analysis.ablation.arms.tuning import Try, Tuning
 from analysis.range_position import position
 from analysis.statistics.best_of_n import Lead, lead
 from analysis.statistics.comparison import Goal, improvement

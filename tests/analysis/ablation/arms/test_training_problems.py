@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pandas as pd
 
+from analysis.ablation.arms.training_problems import training_problems
 from analysis.ablation.caveats import caveats
 from analysis.ablation.evidence import Evidence
-from analysis.ablation.training_problems import training_problems
 from analysis.diagnosis.findings import Code, Severity
 from sweeps.plan.ablation_plan import AblationTable
 from tests.analysis.made_evidence import TEXT, evidence_of, seeded, spec_of

@@ -1,0 +1,1 @@
+"""Facts about single arms: calibration, problems in their training curves, their tuning."""
