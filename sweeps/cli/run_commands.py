@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from search_spaces import Overrides, SpaceSpec, UsageError, load_ablation, load_space
+from search_spaces import Overrides, SpaceSpec, UsageError, load_ablations, load_space
 from search_spaces.lint.lint import lint, lint_lines
 from sweeps.cli.options import (
     BEGAN,
@@ -138,20 +138,23 @@ def ablate(
     keep_going: KeepGoing = False,
 ) -> None:
     """Run a paired ablation, or continue it, and write its report."""
-    from analysis.ablate import ablate
+    from analysis.ablate import ablate, ablate_tasks
     from analysis.ablation.shipped import LIBRARY
     from analysis.sweep.next_steps.toggles import toggle_ablation
+    from sweeps.driver.work import Options
 
     overrides = Overrides(settings or (), pairs, design, seed, name)
     if (ablation is None) == (source is None):
         raise UsageError("ablate: give an ablation or --from best:SWEEP, but not both")
+    options = Options(storage, address, local, checkpoints, wait, accept_changes=accept_changes, keep_going=keep_going)
     if source is not None:
         spec = toggle_ablation(storage, source, [field for field in toggle.split(",") if field], overrides)
     else:
-        spec = load_ablation(str(ablation), LIBRARY, overrides)
-    from sweeps.driver.work import Options
-
-    options = Options(storage, address, local, checkpoints, wait, accept_changes=accept_changes, keep_going=keep_going)
+        spec, *others = load_ablations(str(ablation), LIBRARY, overrides)
+        if others:
+            if add_pairs:
+                raise UsageError("--add-pairs: not with several tasks; run NAME again with --name NEW --seed OTHER")
+            raise typer.Exit(ablate_tasks([spec, *others], options, open_console(), BEGAN, to))
     followed = (source or "").removeprefix("best:")
     raise typer.Exit(ablate(spec, options, open_console(), BEGAN, add_pairs, to, followed))
 

@@ -16,7 +16,7 @@ from analysis.statistics.paired import Verdict
 from analysis.wording import number
 from search_spaces import dump_ablation
 
-_TONES = dict.fromkeys(Verdict, "even") | {
+TONES = dict.fromkeys(Verdict, "even") | {
     Verdict.BETTER: "good",
     Verdict.WORSE: "bad",
     Verdict.UNSTABLE: "bad",
@@ -68,7 +68,7 @@ def _for_dashboard(findings: AblationFindings) -> tuple[Drawing, ...]:
 
 def _page(findings: AblationFindings) -> Page:
     headlines = tuple(
-        Headline(_TONES[one.verdict], SYMBOLS[one.verdict], one.verdict.value, text, wider or "")
+        Headline(TONES[one.verdict], SYMBOLS[one.verdict], one.verdict.value, text, wider or "")
         for one, text, wider in zip(findings.claims, findings.sentences, findings.wider, strict=True)
     )
     spec = findings.spec
