@@ -5,9 +5,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from analysis.ablation.across_tasks import read_across
 from analysis.ablation.evidence import read_evidence, stored_members
 from analysis.ablation.findings import ablation_findings
+from analysis.across_tasks.findings import read_across
 from analysis.load import sweeps_frame
 from analysis.report.ablation.across_files import write_across_report
 from analysis.report.ablation.across_terminal import print_across

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from analysis.ablation.across_sentences import population_sentence, verdict_sentence
-from analysis.ablation.across_tasks import AcrossFindings
+from analysis.across_tasks.findings import AcrossFindings
+from analysis.across_tasks.sentences import population_sentence, verdict_sentence
 from analysis.report.ablation.across_sections import across_sections
 from analysis.report.ablation.across_tables import across_pairs_csv, tasks_csv
 from analysis.report.ablation.files import TONES

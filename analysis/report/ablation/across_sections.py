@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
-from analysis.ablation.across_sentences import scale_words
-from analysis.ablation.across_tasks import RANKED_ARMS, RANKED_TASKS, AcrossFindings
+from analysis.across_tasks.findings import RANKED_ARMS, RANKED_TASKS, AcrossFindings
+from analysis.across_tasks.sentences import scale_words
+from analysis.figures import rank_diagram, task_forest
 from analysis.report.ablation.across_tables import ACROSS_HEAD, TASK_HEAD, across_rows, task_rows
-from analysis.report.blocks import Bullets, CodeBlock, Section, Text, section, table, text, with_own_names
+from analysis.report.blocks import Bullets, CodeBlock, Section, Text, pictures, section, table, text, with_own_names
 from analysis.report.compute import compute_blocks
 from analysis.wording import NONE, between, number, or_dash, p_words, signed
 from search_spaces.values import counted
@@ -72,7 +73,11 @@ def _effects(found: AcrossFindings) -> Section:
         f"{scale_words(found)}. Both intervals are paired t intervals at 95 %, not adjusted. The verdict of a task is "
         "that of its own report."
     )
-    return section(2, "Effects by task", table("Effects by task", TASK_HEAD, rows, words=3), text(note))
+    goal = found.spec.metrics.goal
+    drawn = [task_forest(claim, scale_words(found), goal) for claim in found.claims]
+    return section(
+        2, "Effects by task", pictures(*drawn), table("Effects by task", TASK_HEAD, rows, words=3), text(note)
+    )
 
 
 def _descriptions(found: AcrossFindings) -> Section:
@@ -102,6 +107,7 @@ def _descriptions(found: AcrossFindings) -> Section:
             words=2,
         ),
         text(_MIDDLE if rows else ""),
+        pictures(*(rank_diagram(ranking) for ranking in found.rankings)),
         table("Mean ranks of the arms over tasks (1 is best)", ("design", "arm", "mean rank"), ranks, words=2),
         text(_ranking_words(found)),
         why="No task has a complete pair.",

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.ablation.across_tasks import AcrossClaim, AcrossFindings
+from analysis.across_tasks.findings import AcrossClaim, AcrossFindings
 from analysis.export import csv
 from analysis.report.ablation.overview import SYMBOLS
 from analysis.report.ablation.tables import pairs_csv

@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from analysis.ablation.across_sentences import population_sentence, verdict_sentence
-from analysis.ablation.across_tasks import AcrossFindings
+from analysis.across_tasks.findings import AcrossFindings
+from analysis.across_tasks.sentences import population_sentence, verdict_sentence
 from analysis.report.ablation.across_tables import TASK_HEAD, task_rows
 from analysis.report.ablation.overview import SYMBOLS
 from analysis.report.ablation.terminal import ROOMY, STYLES

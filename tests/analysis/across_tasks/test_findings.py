@@ -9,10 +9,10 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from analysis.ablation.across_sentences import population_sentence, verdict_sentence
-from analysis.ablation.across_tasks import AcrossFindings, across_findings
-from analysis.ablation.comparable import Scale, scale_of
 from analysis.ablation.findings import ablation_findings
+from analysis.across_tasks.findings import AcrossFindings, across_findings
+from analysis.across_tasks.scales import Scale, scale_of
+from analysis.across_tasks.sentences import population_sentence, verdict_sentence
 from analysis.report.ablation.across_sections import across_sections
 from analysis.report.ablation.across_tables import across_pairs_csv, tasks_csv
 from analysis.statistics.paired import Verdict

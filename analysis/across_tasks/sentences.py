@@ -2,10 +2,10 @@
 
 from math import expm1
 
-from analysis.ablation.across_tasks import AcrossClaim, AcrossFindings
-from analysis.ablation.comparable import Scale
 from analysis.ablation.sentences import heading, metric_words
 from analysis.ablation.units import amount
+from analysis.across_tasks.findings import AcrossClaim, AcrossFindings
+from analysis.across_tasks.scales import Scale
 from analysis.statistics.intervals import Interval
 from analysis.statistics.paired import Verdict
 from analysis.statistics.several_tasks import LEAST_TASKS, Estimate

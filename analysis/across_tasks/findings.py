@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.ablation.across_caveats import across_caveats
 from analysis.ablation.claims import ALPHA, Claim
-from analysis.ablation.comparable import Scale, scale_of
 from analysis.ablation.evidence import Floats, read_evidence
 from analysis.ablation.findings import AblationFindings, ablation_findings
+from analysis.across_tasks.caveats import across_caveats
+from analysis.across_tasks.scales import Scale, scale_of
 from analysis.compute import ComputeRow, joined_rows
 from analysis.statistics.intervals import Interval, t_interval
 from analysis.statistics.paired import Verdict, contrast, holm, improvement
