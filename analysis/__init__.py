@@ -7,6 +7,7 @@
     diagnosis/    find problems in the curves of one run
     sweep/        a sweep: its runs as evidence, checks, importances, findings and next steps
     ablation/     an ablation: its pairs as evidence, claims, caveats and findings
+    across_tasks/ an ablation of several tasks: effects on a common scale, verdicts over all of them
     figures/      draw findings; the only folder that imports plotly
     report/       write findings and figures as a page, Markdown, terminal output and dashboard entries
     ablate.py     `sweeps ablate`, the only module here that starts runs; the shipped ablations are in ablations/

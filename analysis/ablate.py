@@ -1,5 +1,7 @@
 """`sweeps ablate`: train the pairs of an ablation. The only module of analysis that starts runs."""
 
+import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from search_spaces import AblationSpec, UsageError, diff_specs, dump_ablation, p
 from search_spaces.values import counted
 from sweeps import exit_codes
 from sweeps.console.summary import MOST_ERRORS, Phases, continuation, states
-from sweeps.driver.driver import drive
+from sweeps.driver.driver import drive, register
 from sweeps.driver.work import Options, Work
 from sweeps.engine.conductor import Conductor
 from sweeps.engine.live_run import failures, warnings
@@ -110,6 +112,41 @@ def _pilot_work(pilot: AblationSpec) -> Work:
         return dump_ablation(wanted), diff_specs(stored, wanted)
 
     return replace(ablation_work(pilot), reconcile_spec=reconcile_spec)
+
+
+def ablate_tasks(
+    specs: Sequence[AblationSpec], options: Options, console: Console, began: float, to: Path | None = None
+) -> int:
+    """Train the ablations of several tasks one after another, or resume them, and write their reports.
+
+    Args:
+        specs: Ablation of each task, from `load_ablations`.
+        options: Runner, database and resources.
+        console: Console for all output.
+        began: Value of `time.monotonic` when the command was started.
+        to: Folder for the reports; None for `reports/NAME`.
+
+    Returns:
+        The exit code of `sweeps.driver.driver.drive` for the first task that was interrupted, or else the largest one.
+
+    Raises:
+        UsageError: The input has to be fixed first.
+        SweepError: A task cannot continue; running the same command again resumes it.
+    """
+    group = specs[0].group
+    if group is None:
+        raise ValueError(f"{specs[0].name} is not an ablation of several tasks")
+    works = [ablation_work(spec) for spec in specs]
+    register(works, group.name, options.storage)
+    code = exit_codes.DONE
+    for number, work in enumerate(works):
+        console.print(f"task {number + 1} of {len(works)}: {group.tasks[number]}", soft_wrap=True)
+        found = drive(work, options, console, began if number == 0 else time.monotonic())
+        if found == exit_codes.INTERRUPTED:  # a report before the end would be an unplanned look
+            return found
+        code = max(code, found)
+    present(options.storage, group.name, console, to)
+    return code
 
 
 def ablation_work(spec: AblationSpec, more: int = 0, source: str = "", confirms: bool = False) -> Work:

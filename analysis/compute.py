@@ -1,7 +1,7 @@
 """What the runs of a sweep or an ablation have used: GPU and CPU hours, memory, parameters, energy."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -64,6 +64,36 @@ def compute_rows(
     rows = [_row(name, numbers, usage, on_gpu) for name, numbers in members.items()]
     every = [number for numbers in members.values() for number in numbers]
     return (*rows, _row(ALL, every, usage, on_gpu))
+
+
+def joined_rows(tasks: Mapping[str, Sequence[ComputeRow]]) -> tuple[ComputeRow, ...]:
+    """Return one row for all runs of each task, and one for all tasks; none if nothing is recorded.
+
+    Args:
+        tasks: Name -> rows of `compute_rows`.
+    """
+    rows = [replace(found[-1], group=task) for task, found in tasks.items() if found]
+    return (*rows, _joined(rows)) if rows else ()
+
+
+def _joined(rows: Sequence[ComputeRow]) -> ComputeRow:
+    parameters = [size for row in rows if row.parameters is not None for size in row.parameters]
+    energy = [row.energy_kwh for row in rows]
+    known = [kwh for kwh in energy if kwh is not None]
+    return ComputeRow(
+        group=ALL,
+        runs=sum(row.runs for row in rows),
+        unknown=sum(row.unknown for row in rows),
+        starts=sum(row.starts for row in rows),
+        hardware=tuple(sorted({one for row in rows for one in row.hardware})),
+        hours=sum(row.hours for row in rows),
+        gpu_hours=sum(row.gpu_hours for row in rows),
+        cpu_hours=sum(row.cpu_hours for row in rows),
+        memory=max((row.memory for row in rows if row.memory is not None), default=None),
+        gpu_memory=max((row.gpu_memory for row in rows if row.gpu_memory is not None), default=None),
+        parameters=(min(parameters), max(parameters)) if parameters else None,
+        energy_kwh=sum(known) if len(known) == len(energy) else None,
+    )
 
 
 def _row(group: str, numbers: Sequence[int], usage: pd.DataFrame, on_gpu: "pd.Series[float]") -> ComputeRow:

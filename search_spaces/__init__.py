@@ -13,6 +13,7 @@ from search_spaces.errors import (
     suggest,
 )
 from search_spaces.files.ablation_loader import Overrides, load_ablation, parse_ablation
+from search_spaces.files.ablation_tasks import load_ablations
 from search_spaces.files.dump import diff_specs, dump_ablation, dump_space
 from search_spaces.files.lookup import shipped_spaces
 from search_spaces.files.space_loader import load_space, parse_space
@@ -85,6 +86,7 @@ __all__ = [
     "grid_point",
     "grid_points",
     "load_ablation",
+    "load_ablations",
     "load_space",
     "lookup",
     "parse_ablation",

@@ -120,7 +120,7 @@ FOLDERS = {
         "sanity",
     ),
     "sweeps": ("integrations", "store", "study", "plan", "engine", "runners", "console", "preflight", "driver", "cli"),
-    "analysis": ("statistics", "calibration", "diagnosis", "sweep", "ablation", "figures", "report"),
+    "analysis": ("statistics", "calibration", "diagnosis", "sweep", "ablation", "across_tasks", "figures", "report"),
 }
 MOST_MODULES = 14  # directly in one folder
 MOST_LINES = 45  # of code, in one function

@@ -133,6 +133,22 @@ def _others(sweeps: pd.DataFrame, name: str) -> tuple[Judged, ...]:
     return tuple(found)
 
 
+def stored_members(url: str, name: str) -> tuple[str, ...]:
+    """Return the names of the stored ablations of an ablation of several tasks, in its order; empty if there are none.
+
+    Args:
+        url: Database URL.
+        name: Name of the ablation of several tasks.
+    """
+    sweeps = sweeps_frame(url)
+    found = sweeps[(sweeps["kind"] == "ablation") & sweeps["name"].str.startswith(f"{name}.")]
+    for text, member in zip(found["spec_yaml"], found["name"], strict=True):
+        group = parse_ablation(text, f"{member} (stored)", member).group
+        if group is not None and group.name == name:
+            return tuple(one for one in group.members if one in set(found["name"]))
+    return ()
+
+
 def _finals(runs: Sequence[RunRecord], epochs: pd.DataFrame) -> Finals:
     """Return the same as `Store.final_metrics`, for the complete runs, from rows that are already read."""
     complete = [run.number for run in runs if run.state is RunState.COMPLETE]

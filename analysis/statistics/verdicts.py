@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from enum import StrEnum
-from math import sqrt
 
 from analysis.statistics.comparison import Comparison
-from analysis.statistics.intervals import Interval, check_fraction, t_quantile
+from analysis.statistics.intervals import Interval, check_fraction
+from analysis.statistics.several_tasks import combined_mean
 
 
 class Verdict(StrEnum):
@@ -102,8 +102,13 @@ def judge(
         real = real and p_adjusted <= (comparison.alpha if family_alpha is None else family_alpha)
     narrow = interval or comparison.interval90
     small = comparison.margin is not None and narrow is not None and narrow.inside(comparison.margin)
+    return by_size(real, small, comparison.improvement > 0.0)
+
+
+def by_size(real: bool, small: bool, better: bool) -> Verdict:
+    """Return the verdict of an effect by whether it is real, whether it is small, and its direction."""
     if real and not small:
-        return Verdict.BETTER if comparison.improvement > 0.0 else Verdict.WORSE
+        return Verdict.BETTER if better else Verdict.WORSE
     if small:
         return Verdict.NEGLIGIBLE if real else Verdict.EQUIVALENT
     return Verdict.INCONCLUSIVE
@@ -126,9 +131,8 @@ def tuning_dependent(matched: Comparison, retuned: Comparison) -> bool:
     """
     if not matched.delta * retuned.delta < 0.0 or not matched.sd or not retuned.sd:
         return False
-    one, two = matched.sd**2 / matched.n, retuned.sd**2 / retuned.n
-    df = (one + two) ** 2 / (one**2 / (matched.n - 1) + two**2 / (retuned.n - 1))
-    return abs(matched.delta - retuned.delta) > t_quantile(1.0 - matched.alpha, df) * sqrt(one + two)
+    apart = combined_mean([matched.deltas, retuned.deltas], [1.0, -1.0], matched.alpha).interval
+    return apart is not None and apart.excludes(0.0)
 
 
 def instability(diverged_control: int, diverged_treatment: int, n: int) -> bool:

@@ -23,6 +23,7 @@ from search_spaces.values import show
 _SPACE_NAMES = ("task", "recipe", *MOVED, "search", "resources", "checkpoint_every_s", "time_limit_s")
 _OWN_NAMES = tuple(name for name in AblationSpec.model_fields if name != "space")
 _NAMES = ("kind", "extends", "space", "seed", *_SPACE_NAMES, *_OWN_NAMES)
+TASKS = "tasks"
 _NEUTRAL = SpaceSpec(name="x", task="mnist1d", metric=Metric(name="val/nll", goal="minimize"), runs=1)
 _SPACE_FREE = ("arms", "factors", "contrasts", "looks", "design")
 _ARM_NAMES = tuple(name for name in Arm.model_fields if name != "settings")
@@ -60,8 +61,8 @@ def load_ablation(name_or_path: str, library: Path, overrides: Overrides = Overr
         SpecError: The file is invalid; it has every problem.
     """
     path = locate(name_or_path, library, "ablation")
-    root = _with_options(read_nodes(read_text(path), str(path)), overrides)
-    return _Assembly(root, str(path)).spec(overrides.name or path.stem, overrides.settings)
+    root = with_options(read_nodes(read_text(path), str(path)), overrides)
+    return assemble_ablation(root, str(path), overrides.name or path.stem, overrides.settings)
 
 
 def parse_ablation(text: str, source: str, name: str) -> AblationSpec:
@@ -73,7 +74,23 @@ def parse_ablation(text: str, source: str, name: str) -> AblationSpec:
     return _Assembly(read_nodes(text, source), source).spec(name, ())
 
 
-def _with_options(root: Section, overrides: Overrides) -> Section:
+def assemble_ablation(root: Section, source: str, name: str, settings: Sequence[str]) -> AblationSpec:
+    """Turn the nodes of an ablation into its spec.
+
+    Args:
+        root: Nodes of the file.
+        source: Name of the file, for messages.
+        name: Name of the ablation.
+        settings: Texts such as `budget.epochs=9`.
+
+    Raises:
+        SpecError: The ablation is invalid; it has every problem.
+    """
+    return _Assembly(root, source).spec(name, settings)
+
+
+def with_options(root: Section, overrides: Overrides) -> Section:
+    """Return the nodes with the values of options, marked by the name of the option."""
     for name in ("pairs", "design", "seed"):
         value = getattr(overrides, name)
         if value is not None:
@@ -144,7 +161,9 @@ class _Assembly:
             rule = f"must be kind: ablation, found 'sweep'; run it with: sweeps run {self.source}"
             raise SpecError(Problem(str(find(self.root, ["kind"])), "kind", rule))
         for name in self.root.entries:
-            if name not in _NAMES:
+            if name == TASKS:
+                self._add(self.root.keys[name], name, "several tasks are one ablation each; `sweeps ablate` runs them")
+            elif name not in _NAMES:
                 self._add(self.root.keys[name], name, f"unknown name; {suggest(name, _NAMES)}")
         if kind != "ablation":
             found = "none" if kind is None else show(kind)

@@ -14,7 +14,7 @@ from search_spaces.recipe.recipe import Recipe
 from search_spaces.recipe.reported import final_metrics, needs_classes, unreported, wrong_goal
 from search_spaces.search.distributions import Value
 from search_spaces.search.field_checks import validate_search
-from search_spaces.specs.ablation_parts import WORKTREE, Arm, ArmMetric, ArmName, Metrics, Retune, Settings
+from search_spaces.specs.ablation_parts import WORKTREE, Arm, ArmMetric, ArmName, Metrics, Retune, Settings, TaskGroup
 from search_spaces.specs.command_task import validate_command
 from search_spaces.specs.contrasts import Declared, contrast_of, validate_contrasts
 from search_spaces.specs.factorial import FACTOR_LIMITS, Contrast, FactorialDesign, factorial_arms
@@ -57,6 +57,7 @@ class AblationSpec(Part):
         looks: `none` tests once, after all pairs. A list of numbers of pairs allows to stop at each of them, and
             `e_process` after any pair.
         looks_taken: Numbers of pairs at which results had been seen when pairs were added. The program sets it.
+        group: The ablation of several tasks that this one is a part of. The program sets it.
 
     Raises:
         UsageError: The parts do not fit each other; there is one problem for each.
@@ -75,11 +76,19 @@ class AblationSpec(Part):
     nuisance: tuple[str, ...] = ()
     looks: _Looks = "none"
     looks_taken: tuple[Count, ...] = ()
+    group: TaskGroup | None = None
 
     @property
     def name(self) -> str:
         """Name of the ablation."""
         return self.space.name
+
+    @property
+    def task_label(self) -> str | None:
+        """Name of the task in the ablation of several tasks that this one is a part of; None without one."""
+        if self.group is None or self.name not in self.group.members:
+            return None
+        return self.name.removeprefix(f"{self.group.name}.")
 
     @property
     def all_arms(self) -> Mapping[str, Arm]:

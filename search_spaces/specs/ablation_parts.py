@@ -145,3 +145,20 @@ class Retune(Part):
     runs: Annotated[int, Field(ge=2, le=10_000)]
     over: Annotated[tuple[str, ...], Field(min_length=1)]
     ranges: Mapping[str, Mapping[str, AnyDistribution]] = {}
+
+
+class TaskGroup(Part):
+    """The ablation of several tasks, of which one ablation is a part.
+
+    Attributes:
+        name: Name of the ablation of all tasks.
+        tasks: Names of its tasks, in the order of the file.
+    """
+
+    name: str
+    tasks: Annotated[tuple[str, ...], Field(min_length=2)]
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Names of the ablations, one for each task."""
+        return tuple(f"{self.name}.{task}" for task in self.tasks)

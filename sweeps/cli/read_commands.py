@@ -41,10 +41,10 @@ def status(
 
     found = _views(storage)
     if name is not None:
-        found = [sweep_view.find_view(found, name)]
+        found = sweep_view.find_views(found, name)
     if as_json:
         data = [sweep_view.status_data(view) for view in found]
-        tables.print_json(data if name is None else data[0])
+        tables.print_json(data[0] if [name] == [view.spec.name for view in found] else data)
     else:
         tables.print_status(found, open_console())
 
@@ -107,10 +107,11 @@ def export(
     from analysis.export import export_sweep
     from sweeps.console import sweep_view
 
-    view = sweep_view.find_view(_views(storage), name)
     folder = to or Path("reports") / name
-    for path in export_sweep(view.spec, storage, folder, view.code):
-        typer.echo(path)
+    for view in sweep_view.find_views(_views(storage), name):
+        task = view.ablation.task_label if view.ablation is not None and view.group == name else None
+        for path in export_sweep(view.spec, storage, folder / task if task else folder, view.code):
+            typer.echo(path)
 
 
 def report(name: Name, to: Folder = None, storage: Storage = DEFAULT_URL) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from search_spaces import Overrides, SpaceSpec, UsageError, load_ablation, load_space
+from search_spaces import Overrides, SpaceSpec, UsageError, load_ablations, load_space
 from search_spaces.lint.lint import lint, lint_lines
 from sweeps import exit_codes
 from sweeps.cli.options import (
@@ -154,23 +154,26 @@ def ablate(
     keep_going: KeepGoing = False,
 ) -> None:
     """Run a paired ablation, or continue it, and write its report."""
-    from analysis.ablate import ablate, plan
+    from analysis.ablate import ablate, ablate_tasks, plan
     from analysis.ablation.pilot import PAIRS
     from analysis.ablation.shipped import LIBRARY
     from analysis.sweep.next_steps.toggles import toggle_ablation
+    from sweeps.driver.work import Options
 
     overrides = Overrides(settings or (), pairs, design, seed, name)
     if (ablation is None) == (source is None):
         raise UsageError("ablate: give an ablation or --from best:SWEEP, but not both")
     if (plan_only and add_pairs) or (pilot is not None and not plan_only):
         raise UsageError("ablate: --pilot needs --plan, and --plan adds no pairs to an ablation: leave out --add-pairs")
+    options = Options(storage, address, local, checkpoints, wait, accept_changes=accept_changes, keep_going=keep_going)
     if source is not None:
         spec = toggle_ablation(storage, source, [field for field in toggle.split(",") if field], overrides)
     else:
-        spec = load_ablation(str(ablation), LIBRARY, overrides)
-    from sweeps.driver.work import Options
-
-    options = Options(storage, address, local, checkpoints, wait, accept_changes=accept_changes, keep_going=keep_going)
+        spec, *others = load_ablations(str(ablation), LIBRARY, overrides)
+        if others:
+            if add_pairs or plan_only:
+                raise UsageError("ablate: --plan and --add-pairs take an ablation of one task, not of several")
+            raise typer.Exit(ablate_tasks([spec, *others], options, open_console(), BEGAN, to))
     if plan_only:
         command = _command(ablation, source, toggle, overrides)
         raise typer.Exit(plan(spec, PAIRS if pilot is None else pilot, command, options, open_console(), BEGAN, to))

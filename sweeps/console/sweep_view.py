@@ -51,6 +51,13 @@ class SweepView:
     code: tuple[CodeState, ...] = ()
 
     @property
+    def group(self) -> str | None:
+        """Name of the ablation of several tasks that this one is a part of; None without one."""
+        if self.ablation is None or self.ablation.group is None or self.ablation.task_label is None:
+            return None
+        return self.ablation.group.name
+
+    @property
     def progress(self) -> Progress:
         """Progress of the runs, in numbers."""
         return (
@@ -102,12 +109,25 @@ def find_view(views: Sequence[SweepView], name: str) -> SweepView:
     """Return the sweep with this name.
 
     Raises:
+        UsageError: There is no such sweep, or its name is that of an ablation of several tasks.
+    """
+    found = find_views(views, name)
+    if found[0].spec.name != name:
+        names = ", ".join(view.spec.name for view in found)
+        raise UsageError(f"{name!r} is an ablation of several tasks; name one of them: {names}")
+    return found[0]
+
+
+def find_views(views: Sequence[SweepView], name: str) -> list[SweepView]:
+    """Return the sweep with this name, or the ablations of the tasks if an ablation of several has it.
+
+    Raises:
         UsageError: There is no such sweep; the message lists all names.
     """
-    for view in views:
-        if view.spec.name == name:
-            return view
-    names = [view.spec.name for view in views]
+    found = [view for view in views if view.spec.name == name] or [view for view in views if view.group == name]
+    if found:
+        return found
+    names = dict.fromkeys(each for view in views for each in (view.group, view.spec.name) if each is not None)
     raise UsageError(f"no sweep {name!r} in the database: {suggest(name, names)}")
 
 
@@ -132,6 +152,7 @@ def status_data(view: SweepView) -> dict[str, Any]:
     return {
         "name": view.spec.name,
         "kind": "sweep" if view.ablation is None else "ablation",
+        "group": view.group,
         "task": view.spec.task_name,
         "metric": view.spec.metric.name,
         "goal": view.spec.metric.goal,

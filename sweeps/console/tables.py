@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from search_spaces.values import counted
 from sweeps.console.live_view import COLOURS, panel
 from sweeps.console.output import open_console, short
 from sweeps.console.sweep_view import SweepView
@@ -45,7 +46,11 @@ def print_list(views: Sequence[SweepView], console: Console) -> None:
     table = Table(box=None, pad_edge=False)
     for title in ("sweep", "task", "runs", "best", "baseline", "created (UTC)", "driver"):
         table.add_column(title)
+    known: set[str] = set()
     for view in views:
+        if view.group is not None and view.group not in known:
+            known.add(view.group)
+            table.add_row(*_group_row(view.group, [one for one in views if one.group == view.group]))
         now = view.progress
         table.add_row(
             view.spec.name,
@@ -57,6 +62,14 @@ def print_list(views: Sequence[SweepView], console: Console) -> None:
             view.driver or "none",
         )
     console.print(table)
+
+
+def _group_row(name: str, members: Sequence[SweepView]) -> tuple[str, ...]:
+    """Return the row of an ablation of several tasks, above the rows of its tasks."""
+    progress = [view.progress for view in members]
+    runs = f"{sum(now.finished for now in progress)}/{sum(now.total for now in progress)}"
+    drivers = [view.driver for view in members if view.driver is not None]
+    return name, counted(len(members), "task"), runs, "", "", members[0].created_at, drivers[0] if drivers else "none"
 
 
 def print_status(views: Sequence[SweepView], console: Console) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -161,6 +161,30 @@ def _put_sweep(store: Store, work: Work) -> None:
         seed=work.spec.sampler.seed,
         provenance={**provenance(), **work.notes},
     )
+
+
+def register(works: Sequence[Work], group: str, storage: str) -> None:
+    """Store the works of a group before the first of them is driven, so that all of them are known.
+
+    Args:
+        works: Works that are driven one after another.
+        group: Name of the group.
+        storage: Database URL.
+
+    Raises:
+        UsageError: One of them cannot be continued, or the name of the group is taken.
+    """
+    for work in works:
+        check_names(work.spec)
+    with Store(storage) as store:
+        if (taken := store.sweep(group)) is not None:
+            raise UsageError(f"the database holds the {taken.kind} {group!r}: choose another --name")
+        known = [work for work in works if store.sweep(work.spec.name) is not None]
+        for work in known:
+            _put_sweep(store, work)
+            _reconcile(store, work)
+        for work in works:
+            _put_sweep(store, work)
 
 
 def _reconcile(store: Store, work: Work) -> SweepRecord:

@@ -14,10 +14,10 @@ from analysis.ablation.shipped import LIBRARY
 from analysis.report.ablation.overview import SYMBOLS, VERDICT_HEAD, verdict_row
 from analysis.statistics.paired import Verdict
 
-_STYLES = {Verdict.BETTER: "green", Verdict.WORSE: "red", Verdict.UNSTABLE: "red", Verdict.NOT_COMPARABLE: "red"}
+STYLES = {Verdict.BETTER: "green", Verdict.WORSE: "red", Verdict.UNSTABLE: "red", Verdict.NOT_COMPARABLE: "red"}
 _BROKEN = {Verdict.UNSTABLE, Verdict.NOT_COMPARABLE, Verdict.IDENTICAL}  # verdicts that more pairs would not change
 _WORDS = {"contrast": 9, "design": 7, "verdict": 12}  # columns of words and their minimum widths
-_ROOMY = 100  # a narrower terminal omits columns
+ROOMY = 100  # a narrower terminal omits columns
 
 
 def print_verdicts(findings: AblationFindings, console: Console, page: Path | None = None) -> None:
@@ -30,10 +30,10 @@ def print_verdicts(findings: AblationFindings, console: Console, page: Path | No
     """
     for claim, sentence in zip(findings.claims, findings.sentences, strict=True):
         word = Text(
-            f"{SYMBOLS[claim.verdict]} {claim.verdict.value}", style=f"bold {_STYLES.get(claim.verdict, '')}".strip()
+            f"{SYMBOLS[claim.verdict]} {claim.verdict.value}", style=f"bold {STYLES.get(claim.verdict, '')}".strip()
         )
         console.print(Text.assemble(word, "  ", sentence))
-    console.print(_table(findings, narrow=console.width < _ROOMY))
+    console.print(_table(findings, narrow=console.width < ROOMY))
     if page is not None:
         console.print(Text(f"report   {page}"), soft_wrap=True)
     following = next_step(findings, page)
@@ -86,6 +86,6 @@ def _table(findings: AblationFindings, narrow: bool) -> Table:
         cells = [
             Text(cell) for name, cell in zip(VERDICT_HEAD, verdict_row(claim), strict=True) if name not in left_out
         ]
-        cells[-1].stylize(_STYLES.get(claim.verdict, ""))
+        cells[-1].stylize(STYLES.get(claim.verdict, ""))
         table.add_row(*cells)
     return table

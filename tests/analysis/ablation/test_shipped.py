@@ -17,7 +17,7 @@ from analysis.ablation.shipped import LIBRARY
 from analysis.figures import Drawing
 from analysis.report import page
 from analysis.statistics.paired import Verdict
-from search_spaces import AblationSpec, Overrides, Recipe, dump_ablation, load_ablation, parse_ablation
+from search_spaces import AblationSpec, Overrides, Recipe, dump_ablation, load_ablations, parse_ablation
 from sweeps.console.output import open_console
 from sweeps.driver.work import Options
 from sweeps.run_state import RunState
@@ -45,6 +45,7 @@ EXPECTED = {
     "stacked_regularizers",
     "swa",
     "wd_exclusion",
+    "wd_exclusion_tasks",
 }
 ANSWERS = {
     "accumulation_scaling": ("lr x 1.41", "lr x 2"),
@@ -62,7 +63,8 @@ YEAR = re.compile(r"\b(19|20)\d\d\b")
 
 
 def load(name: str) -> AblationSpec:
-    return load_ablation(name, LIBRARY)
+    """Return the ablation, or that of its first task."""
+    return load_ablations(name, LIBRARY, Overrides())[0]
 
 
 def comments(name: str) -> str:
@@ -89,7 +91,7 @@ def test_nothing_is_missing() -> None:
 class TestFile:
     def test_asks_a_question(self, name: str) -> None:
         spec = load(name)
-        assert spec.name == name
+        assert name == (spec.name if spec.group is None else spec.group.name)
         assert spec.question.endswith("?")
 
     def test_has_a_source_and_a_reason_for_its_margin(self, name: str) -> None:
@@ -113,8 +115,8 @@ class TestFile:
     def test_is_written_out_and_read_back(self, name: str) -> None:
         spec = load(name)
         text = dump_ablation(spec)
-        assert parse_ablation(text, "dumped", name) == spec
-        assert dump_ablation(parse_ablation(text, "dumped", name)) == text
+        assert parse_ablation(text, "dumped", spec.name) == spec
+        assert dump_ablation(parse_ablation(text, "dumped", spec.name)) == text
 
     def test_every_arm_is_a_recipe_and_no_two_are_the_same(self, name: str) -> None:
         spec = load(name)
@@ -134,12 +136,12 @@ class TestFile:
     @pytest.mark.parallel
     def test_comes_to_verdicts(self, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(page, "write_pngs", without_a_browser)
-        spec = load_ablation(name, LIBRARY, Overrides(("budget.epochs=2",), pairs=2))
+        spec = load_ablations(name, LIBRARY, Overrides(("budget.epochs=2",), pairs=2))[0]
         if spec.retune is not None:
             spec = spec.model_copy(update={"retune": spec.retune.model_copy(update={"runs": 2})})
         url = f"sqlite:///{tmp_path / 'sweeps.db'}"
         assert ablate(spec, Options(url, local=True), open_console(io.StringIO()), time.monotonic(), to=tmp_path) == 0
-        evidence = read_evidence(url, name)
+        evidence = read_evidence(url, spec.name)
         # A diverged run is a result of an ablation about instability; a failed run is an error in the file.
         assert not [run.error for run in evidence.runs if run.state is RunState.FAILED]
         assert evidence.pairs == 2
