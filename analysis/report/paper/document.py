@@ -2,8 +2,6 @@
 
 import math
 
-import numpy as np
-
 from analysis.ablation.claims import Claim
 from analysis.ablation.findings import AblationFindings, ArmFacts
 from analysis.report.paper.checklists import answers, compute_text
@@ -71,9 +69,8 @@ def _arms(findings: AblationFindings, design: str) -> str:
 
 
 def _arm(arm: ArmFacts) -> tuple[str, ...]:
-    complete = [value for value in arm.values if math.isfinite(value)]
-    sd = number(float(np.std(complete, ddof=1))) if len(complete) > 1 else NONE
-    return (arm.arm, or_dash(arm.mean, number), sd, str(len(complete)))
+    runs = sum(math.isfinite(value) for value in arm.values)
+    return (arm.arm, or_dash(arm.mean, number), or_dash(arm.sd, number), str(runs))
 
 
 def _contrasts(findings: AblationFindings, design: str) -> str:

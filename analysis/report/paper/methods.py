@@ -8,15 +8,10 @@ from analysis.ablation.findings import AblationFindings
 from analysis.statistics.verdicts import Verdict
 from analysis.wording import number
 from search_spaces import AblationSpec
-from search_spaces.specs.ablation import MATCHED, RETUNED, TUNING
+from search_spaces.specs.ablation import MATCHED, RETUNED
 from search_spaces.values import counted
 from sweeps.run_state import RunState
 
-_VARIED = {
-    "split": "the split into training and validation examples",
-    "order": "the order of the examples",
-    "weights": "the initial weights",
-}
 _PACKAGES = {"torch": ("PyTorch", "paszke2019pytorch"), "ray": ("Ray", "moritz2018ray")}
 
 
@@ -47,13 +42,6 @@ def methods(findings: AblationFindings) -> tuple[Sentence, ...]:
     )
 
 
-def varied(findings: AblationFindings) -> tuple[str, ...]:
-    """Return what differs between the pairs, by the fingerprints of the control's runs; nothing if it has none."""
-    control = next(iter(findings.spec.all_arms))
-    runs = [run for run in findings.runs if run.arm == control and run.design != TUNING]
-    return tuple(words for part, words in _VARIED.items() if len({run.fingerprint.get(part) for run in runs}) > 1)
-
-
 def _design(findings: AblationFindings) -> Iterator[Sentence]:
     spec, budget = findings.spec, findings.spec.space.recipe.budget
     control, *others = spec.all_arms
@@ -61,16 +49,12 @@ def _design(findings: AblationFindings) -> Iterator[Sentence]:
         f"We compare {counted(len(others), 'variant')} with a control ({control}) on {spec.space.task_name} in "
         f"{counted(findings.pairs, 'pair')} of training runs, each of {budget.counted(budget.length)}"
     )
-    shared = varied(findings)
-    if shared:
-        which = f"{', '.join(shared[:-1])} and {shared[-1]}" if len(shared) > 1 else shared[0]
-        yield Sentence(f"The runs of a pair have the same seed; between pairs, it changes {which}")
-    else:
-        yield Sentence("The runs of a pair have the same seed; what it decides is up to the code of the training")
+    differs, same = findings.varying.differs, findings.varying.same
+    yield Sentence(f"The runs of a pair share their seed; between pairs differ: {', '.join(differs)}")
+    if same:
+        yield Sentence(f"The same in all pairs: {', '.join(same)}")
     if own := [name for name, arm in spec.all_arms.items() if arm.seeds == "own"]:
         yield Sentence(f"Seeds of their own have: {', '.join(own)}")
-    if spec.nuisance:
-        yield Sentence(f"Each pair also draws its own {', '.join(spec.nuisance)}, the same for all of its arms")
     free = [name for name, owner in spec.trained_as().items() if owner != name]
     if free:
         yield Sentence(
@@ -91,7 +75,7 @@ def _judging(spec: AblationSpec) -> Iterator[Sentence]:
         level = f"{ALPHA:g}"
         yield Sentence(
             f"We test the mean difference over pairs with a two-sided paired t-test at level {level} and give its "
-            "interval; a sign-flip permutation test of the same differences accompanies it",
+            "interval; where a sign-flip permutation test of the same differences disagrees, there is no verdict",
             ("student1908probable", "pitman1937significance"),
         )
     if metrics.margin is not None:
