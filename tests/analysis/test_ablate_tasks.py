@@ -102,7 +102,7 @@ def test_the_terminal_names_both_populations_and_every_task(trained: Trained) ->
     assert "task 1 of 2: vision_scratch" in text
     assert "ver these 2 tasks, the mean difference in log test NLL, 'smoothed' minus 'plain', is " in text
     assert "For tasks like these: no statement, which needs at least 3 tasks." in text
-    assert f"report   {trained[0] / 'report' / 'index.html'}" in text
+    assert f"report {trained[0] / 'report' / 'index.html'}" in text
 
 
 def test_the_report_has_a_folder_for_each_task(trained: Trained) -> None:
