@@ -85,8 +85,14 @@ class SweepEvidence:
         return best_run(self.runs, self.spec.metric.goal)
 
     def at(self, epoch: int) -> Mapping[int, float]:
-        """Return run number -> value at that epoch, for the runs with a finite value there."""
-        return {run.number: run.curve[epoch] for run in self.runs if math.isfinite(run.curve.get(epoch, math.nan))}
+        """Return run number -> value at a rung or at the full budget, for the runs with a finite value there.
+
+        Without a report at that epoch, a run has the value of its next report before the next rung, as for ASHA. A
+        complete run that its own patience ended before keeps its last value.
+        """
+        until = min((one for one in (*self.rungs, self.budget) if one > epoch), default=math.inf)
+        found = {run.number: _value_at(run, epoch, until) for run in self.runs}
+        return {number: value for number, value in found.items() if value is not None and math.isfinite(value)}
 
     @cached_property
     def classes(self) -> int | None:
@@ -98,6 +104,12 @@ class SweepEvidence:
     def val_examples(self) -> int | None:
         """Number of validation examples, found in the stored predictions; None without any."""
         return next((len(one.label) for one in self.predictions.values()), None)
+
+
+def _value_at(run: RunSnapshot, epoch: int, until: float) -> float | None:
+    if run.state is RunState.COMPLETE and run.epoch < epoch:
+        return run.value
+    return run.curve.get(min((one for one in run.curve if epoch <= one < until), default=epoch))
 
 
 def read_sweep(url: str, name: str) -> SweepEvidence:

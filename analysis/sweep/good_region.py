@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
 from analysis.range_position import EDGE, position
 from analysis.sweep.evidence import SweepEvidence
@@ -13,23 +14,26 @@ from analysis.sweep.score_noise import score_noise
 from search_spaces import Choice, Constant, Value
 from sweeps.study.snapshot import RunSnapshot
 
-GOOD_SHARE = 0.25  # share of the distance from the best score to the median
-SIGMAS = 2.0  # runs that differ by fewer standard deviations of the noise are equally good
+GOOD_SHARE = 0.5  # share of the distance from the best score to the median
+CLEAR = 2.0  # runs that differ by fewer standard deviations of a difference are equally good
 THIRD = 1.0 / 3.0
-MIN_TO_CONTRADICT = 4  # with fewer good runs, they cannot contradict an edge
+MIN_OTHERS = 3  # minimum number of good runs beside the best one that support an edge
+LEVEL = 0.05  # probability with which fields without effect have an edge that the good runs support
 
 
 @dataclass(frozen=True)
 class GoodRegion:
-    """The runs that are about as good as the best one.
+    """The runs that are about as good as the best one after the same number of epochs.
 
     Attributes:
-        runs: Run numbers, including the best complete run.
+        runs: Run numbers. The best complete run is not among them if its score was worse then.
+        compared: Run numbers of all runs with a score then, good or not.
         tolerance: Largest difference from the best score.
         words: The compared scores, for a sentence.
     """
 
     runs: tuple[int, ...]
+    compared: tuple[int, ...]
     tolerance: float
     words: str
 
@@ -43,8 +47,9 @@ class Edge:
         value: Value of the best run.
         place: Position in the (log) range: 0 at the lower end, 1 at the upper end, outside below 0 or above 1.
         upper: Whether the upper end is the close one.
-        near: Number of good runs in the third at that end, including the best one.
-        good: Number of good runs that have the field.
+        near: Number of good runs other than the best one in the third at that end.
+        others: Number of good runs other than the best one that have the field.
+        chance: Probability of as many or more of them in that third if they were a random draw of the compared runs.
     """
 
     field: str
@@ -52,35 +57,36 @@ class Edge:
     place: float
     upper: bool
     near: int
-    good: int
+    others: int
+    chance: float
 
     @property
     def backed(self) -> bool:
-        """Whether the other good runs support the edge, or are too few to contradict it.
+        """Whether the other good runs support the edge.
 
         With five fields without effect, the best point is within a tenth of an end of some range in two of three
-        sweeps. If the optimum is beyond the edge, at least half of the other good runs are at that end, too.
+        sweeps. If the optimum is at the edge or beyond it, at least half of the other good runs are at that end, too,
+        and more than there would be by chance.
         """
-        others, near = self.good - 1, self.near - 1  # without the best run, which is at the edge by definition
-        return self.good < MIN_TO_CONTRADICT or 2 * near >= others
+        return self.others >= MIN_OTHERS and 2 * self.near >= self.others and self.chance <= LEVEL
 
 
 def good_region(evidence: SweepEvidence) -> GoodRegion | None:
-    """Return the runs whose scores at one epoch are within a tolerance of the best; None without a complete run.
+    """Return the runs whose scores after the same epoch are within a tolerance of the best; None if no run is complete.
 
-    The tolerance is a quarter of the distance from best to median, or two standard deviations of the noise if larger.
+    The tolerance is half the distance from best to median, or two standard deviations of the noise of a difference if
+    larger. Around a smooth optimum, half the distance contains 1 / 2^(1 + d / 2) of the space of the d fields that
+    matter: 8 of 64 runs for four fields, where a quarter would contain 2.
     """
-    best = evidence.best
-    if best is None:
-        return None
     compared = comparable_scores(evidence, least=1)
-    if compared is None:
-        return GoodRegion((best.number,), 0.0, "(no other run reached the same epoch)")
+    if evidence.best is None or compared is None:
+        return None
     oriented = {number: evidence.sign * score for number, score in compared.scores.items()}
     top, found = max(oriented.values()), score_noise(evidence)
-    tolerance = max(GOOD_SHARE * (top - float(np.median(list(oriented.values())))), SIGMAS * found.sd if found else 0.0)
-    runs = {number for number, score in oriented.items() if score >= top - tolerance} | {best.number}
-    return GoodRegion(tuple(sorted(runs)), tolerance, compared.words)
+    noise = CLEAR * math.sqrt(2.0) * found.sd if found else 0.0
+    tolerance = max(GOOD_SHARE * (top - float(np.median(list(oriented.values())))), noise)
+    runs = (number for number, score in oriented.items() if score >= top - tolerance)
+    return GoodRegion(tuple(sorted(runs)), tuple(oriented), tolerance, compared.words)
 
 
 def range_positions(evidence: SweepEvidence, run: RunSnapshot) -> Mapping[str, float]:
@@ -101,13 +107,16 @@ def edges(evidence: SweepEvidence, region: GoodRegion) -> tuple[Edge, ...]:
     best = evidence.best
     if best is None:
         return ()
-    others = {number: range_positions(evidence, evidence.runs[number]) for number in region.runs}
+    spots = {n: range_positions(evidence, evidence.runs[n]) for n in region.compared if n != best.number}
     found = []
     for field, place in range_positions(evidence, best).items():
         if EDGE <= place <= 1.0 - EDGE:
             continue
         upper = place > 0.5
-        having = [one[field] for one in others.values() if field in one and math.isfinite(one[field])]
-        near = sum(one >= 1.0 - THIRD if upper else one <= THIRD for one in having)
-        found.append(Edge(field, best.values[field], place, upper, near, len(having)))
+        having = {n: one[field] for n, one in spots.items() if field in one and math.isfinite(one[field])}
+        there = {n for n, one in having.items() if (one >= 1.0 - THIRD if upper else one <= THIRD)}
+        good = having.keys() & set(region.runs)
+        near, count = len(there & good), len(good)
+        chance = float(stats.hypergeom.sf(near - 1, len(having), len(there), count)) if having else 1.0
+        found.append(Edge(field, best.values[field], place, upper, near, count, chance))
     return tuple(found)

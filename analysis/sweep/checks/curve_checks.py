@@ -42,14 +42,15 @@ def rung_check(evidence: SweepEvidence, correlations: Sequence[RungCorrelation])
     row = known[0]
     differ = " Runs were stopped there, and the promoted runs differ less." if row.stopped else ""
     text = f"{_sentence(row, evidence.spec.recipe.budget.unit)}{differ}"
-    rho = row.spearman or 0.0
-    if rho >= MIN_CORRELATION:
+    rho, high = row.spearman or 0.0, row.interval.high if row.interval else math.inf
+    # The runs that were not stopped differ less than all runs do, which lowers their correlation.
+    if rho >= MIN_CORRELATION or (row.stopped and high >= MIN_CORRELATION):
         return passed(name, text)
     better = next((one.rung for one in known[1:] if (one.spearman or 0.0) >= MIN_CORRELATION), None)
     grace = f"grace_{evidence.spec.recipe.budget.unit}s"
     later = f"{grace}: {better}" if better else f"a longer {grace} or early_stopping: {{kind: none}}"
     # Promoted runs alone cannot fail the check: the stopped runs would have increased the correlation.
-    wrong = rho <= 0.0 and not row.stopped and row.interval is not None and row.interval.high < MIN_CORRELATION
+    wrong = rho <= 0.0 and not row.stopped and high < MIN_CORRELATION
     next_step = f"Stop later, with {later}; a score that does not rank runs stops the wrong ones."
     return Check(name, Outcome.FAIL if wrong else Outcome.WARN, text, next_step)
 

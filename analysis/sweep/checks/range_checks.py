@@ -45,13 +45,13 @@ def _edge_check(evidence: SweepEvidence, number: int, found: NewRange) -> Check:
     evidence_text = (
         f"The best run, {number}, has {edge.field} {_number(edge.value)}, near the {'upper' if edge.upper else 'lower'}"
         f" end of {show(list(old.edges()))} ({_place(edge.place)});"
-        f" {part_of(edge.near, edge.good, 'good run', 'is', 'are')} in the third at that end"
+        f" {part_of(edge.near, edge.others, 'other good run', 'is', 'are')} in the third at that end"
     )
     if found.distribution is None:
         limit = f"{evidence_text}. The recipe allows nothing beyond {_number(end)}, so the range cannot be extended."
         return passed(f"edge of {edge.field}", limit)
     if not edge.backed:
-        chance = f"{evidence_text}. The others are elsewhere, so the position of the best run may be chance."
+        chance = f"{evidence_text}. This may be chance, so the range stays."
         return passed(f"edge of {edge.field}", chance)
     next_step = f"Search {search_line(edge.field, found.distribution)} next: sweeps extend {evidence.spec.name} --edge."
     return warned(f"edge of {edge.field}", f"{evidence_text}.", next_step)

@@ -11,7 +11,6 @@ import pytest
 
 from analysis.sweep.checks.search_checks import check_sweep
 from analysis.sweep.evidence import SweepEvidence, read_sweep
-from analysis.sweep.fidelity import comparable_scores
 from analysis.sweep.good_region import good_region
 from analysis.sweep.new_ranges import suggested_ranges
 from analysis.sweep.rung_correlation import rung_correlations
@@ -387,6 +386,16 @@ def test_rungs_with_a_negative_rank_correlation(healthy: SweepEvidence) -> None:
     assert outcome(few, name) is Outcome.WARN
 
 
+def test_promoted_runs_have_to_contradict_the_rungs() -> None:
+    """They differ less than all runs, so a low correlation among them is no warning, but a clearly low one is."""
+    name = "rank correlation of the rungs"
+    spec = spec_of(early_stopping=Asha(grace_epochs=1, reduction_factor=3), runs=64)
+    assert outcome(made_sweep(crossing, spec), name) is Outcome.WARN
+    found = checks_of(made_sweep(peak(0.6, noise=0.02), spec))[name]
+    assert float(found.evidence.partition("correlation of ")[2].split()[0]) < 0.5
+    assert found.outcome is Outcome.PASS
+
+
 def test_rung_correlations_have_intervals_that_cover_them(healthy: SweepEvidence) -> None:
     rows = rung_correlations(healthy, np.random.default_rng(0))
     assert [(row.rung, row.later) for row in rows] == [(1, 20), (3, 20), (9, 20), (1, 3), (3, 9)]
@@ -440,30 +449,3 @@ def test_a_noisy_plateau_passes(seed: int) -> None:
     found = checks_of(made_sweep(peak(0.6, noise=0.01), seed=seed))
     assert found["best epoch"].outcome is Outcome.PASS
     assert found["still improving at the end"].outcome is Outcome.PASS
-
-
-# --- after the same epoch ---------------------------------------------------------------------------------------
-
-
-def test_runs_are_compared_at_an_epoch_with_enough_runs() -> None:
-    asha = Asha(grace_epochs=1, reduction_factor=3)
-    evidence = made_sweep(peak(0.6), spec_of(early_stopping=asha, runs=30))
-    found = comparable_scores(evidence)
-    assert found is not None
-    assert (found.epoch, len(found.scores)) == (1, 30)
-    many = comparable_scores(evidence, wanted=5)
-    assert many is not None
-    assert many.epoch > 1
-    assert comparable_scores(made_sweep(peak(), spec_of(runs=5))) is None
-    whole = comparable_scores(made_sweep(peak()))
-    assert whole is not None
-    assert whole.epoch == 20
-
-
-def test_a_diverged_run_is_as_bad_as_the_worst() -> None:
-    evidence = made_sweep(peak(), states={3: RunState.DIVERGED, 4: RunState.FAILED})
-    found = comparable_scores(evidence)
-    assert found is not None
-    assert found.scores[3] == min(found.scores.values())
-    assert 4 not in found.scores
-    assert found.diverged == 1
