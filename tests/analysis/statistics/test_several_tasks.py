@@ -142,3 +142,24 @@ def test_tuning_dependence_is_the_test_of_welch_over_two_designs() -> None:
     retuned = compare_deltas([-0.1, -0.2, 0.1, -0.3], "maximize", rng)
     p = stats.ttest_ind(matched.deltas, retuned.deltas, equal_var=False).pvalue
     assert tuning_dependent(matched, retuned) == (p < 0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parallel
+@pytest.mark.parametrize(("tasks", "pairs", "spread"), [(3, 3, 0.0), (3, 10, 1.0), (5, 3, 1.0), (10, 5, 0.5)])
+def test_both_intervals_contain_what_they_are_about(tasks: int, pairs: int, spread: float) -> None:
+    """The last task has four times the standard deviation of the others; `spread` is that of the true effects."""
+    rng = np.random.default_rng([tasks, pairs])
+    studies, these, like_these = 2000, 0, 0
+    sds = [1.0] * (tasks - 1) + [4.0]
+    for _ in range(studies):
+        true = rng.normal(0.3, spread, tasks)
+        samples = [rng.normal(effect, sd, pairs) for effect, sd in zip(true, sds, strict=True)]
+        near, wide = combined_mean(samples).interval, random_effects(samples).interval
+        assert near is not None
+        assert wide is not None
+        these += near.low <= true.mean() <= near.high
+        like_these += wide.low <= 0.3 <= wide.high
+    # Three standard errors of a share of 2,000 studies below .94 and .945.
+    assert these / studies > 0.925
+    assert like_these / studies > 0.93
