@@ -40,7 +40,9 @@ def test_the_good_runs_under_asha_are_those_of_the_first_rung() -> None:
     best = evidence.best
     assert best is not None
     there = {
-        run.number for run in evidence.runs if run.number != best.number and run.values[LR] >= 1e-5 * 10 ** (8 / 3)
+        run.number
+        for run in evidence.runs
+        if run.number != best.number and run.recipe.optimizer.lr >= 1e-5 * 10 ** (8 / 3)
     }
     good = set(region.runs) - {best.number}
     assert (edge.near, edge.others) == (len(there & good), len(good))
