@@ -60,6 +60,7 @@ class Conductor:
     Attributes:
         folders: Arm of an ablation -> folder in which its command runs, if that is not the driver's. It is set before
             the first job.
+        nodes: Number of nodes on which runs are trained; a runner of a cluster keeps it up to date.
         gave_up: Error with which the first runs failed, and for which this command has stopped; None otherwise.
     """
 
@@ -85,6 +86,8 @@ class Conductor:
         self._draining = False
         self._keep_going = keep_going
         self._begun: dict[int, LiveRun] = {}  # by this command, in order
+        self.nodes = 1
+        self._failed_on: set[str | None] = set()  # nodes, in this command
         self.gave_up: str | None = None
         self.folders: Mapping[str, str] = {}
         self._rungs: Rungs
@@ -200,6 +203,8 @@ class Conductor:
                 # Without repeated epochs, which would leave gaps in the order of recording.
                 self._record(number, outcome, replace(step, reports=new, usage=usage), node)
             self._remember(run, step, outcome)
+            if run.state is RunState.FAILED:
+                self._failed_on.add(node)
             if run.state is not RunState.RUNNING:
                 self._close(run)
                 self._stop_if_alike()
@@ -267,6 +272,8 @@ class Conductor:
         """Start no more runs if the first ones failed with the same error and none has ended otherwise."""
         first = [failure(run) for run in islice(self._begun.values(), ALIKE)]
         if self._keep_going or self.finished or len(first) < ALIKE or first[0] is None:
+            return
+        if self.nodes > 1 and len(self._failed_on) == 1:  # of a broken node, which gets no more runs
             return
         if len({error and same_error(error) for error in first}) > 1:
             return

@@ -162,6 +162,7 @@ class RayJobs:
 
     def _report_nodes(self, there: dict[str, Node]) -> None:
         before, self._there = self._there, there
+        self.conductor.nodes = len(there)
         self._dying = dying(there[node] for node in self._dying & there.keys())
         self._names |= {node.id: node.name for node in there.values()}
         self._slots = capacity(self._resources, there.values(), self._left_out())

@@ -820,6 +820,31 @@ def test_the_qmc_sampler_takes_the_points_of_the_sequence(sqlite_url: str, tmp_p
     assert [run.recipe for run in conductor.runs[1:]] == expected
 
 
+def fail_first_runs(conductor: Conductor, *nodes: str) -> None:
+    for node in nodes:
+        job = conductor.next_job()
+        assert job is not None
+        conductor.report(job.number, Step(error="RuntimeError: no card"), node)
+
+
+def test_failures_on_one_of_several_nodes_do_not_stop_a_sweep(sqlite_url: str, tmp_path: Path) -> None:
+    with Store(sqlite_url) as store:
+        conductor = conductor_of(space(runs=8), store, tmp_path / "c")
+        conductor.nodes = 2
+        fail_first_runs(conductor, *["a"] * ALIKE)
+        assert (conductor.gave_up, conductor.draining) == (None, False)
+        fail_first_runs(conductor, "b")  # the task is the cause
+        assert conductor.gave_up == "RuntimeError: no card"
+        assert conductor.draining
+
+
+def test_failures_on_the_only_node_stop_a_sweep(sqlite_url: str, tmp_path: Path) -> None:
+    with Store(sqlite_url) as store:
+        conductor = conductor_of(space(runs=8), store, tmp_path / "c")
+        fail_first_runs(conductor, *["a"] * ALIKE)
+        assert conductor.gave_up == "RuntimeError: no card"
+
+
 # --- what runs use ----------------------------------------------------------------------------------------------
 
 
