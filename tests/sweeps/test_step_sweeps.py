@@ -82,6 +82,7 @@ def curves(folder: Path, metric: str) -> dict[int, tuple[str, list[int]]]:
 
 
 @pytest.mark.slow
+@pytest.mark.parallel
 def test_a_sweep_stops_its_runs_at_steps(folder: Path, call: Command) -> None:
     answer = call("run", "s.yaml", "--local")
     assert answer.code == 0, answer.text
@@ -98,6 +99,7 @@ def test_a_sweep_stops_its_runs_at_steps(folder: Path, call: Command) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parallel
 def test_an_ablation_compares_after_steps(folder: Path, call: Command) -> None:
     answer = call("ablate", "a.yaml", "--local")
     assert answer.code == 0, answer.text
@@ -107,6 +109,7 @@ def test_an_ablation_compares_after_steps(folder: Path, call: Command) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parallel
 def test_a_loop_is_compared_at_its_next_report_after_a_rung(folder: Path, call: Command) -> None:
     answer = call("run", "l.yaml", "--local")
     assert answer.code == 0, answer.text
@@ -118,6 +121,7 @@ def test_a_loop_is_compared_at_its_next_report_after_a_rung(folder: Path, call: 
 
 
 @pytest.mark.slow
+@pytest.mark.parallel
 def test_what_precedes_and_follows_a_sweep_counts_steps(folder: Path, call: Command) -> None:
     for command in (("lint", "s.yaml"), ("lr-find", "s.yaml"), ("run", "s.yaml", "--local")):
         answer = call(*command)
