@@ -67,7 +67,7 @@ def repeat_best(spec: SpaceSpec, options: Options, console: Console) -> int:
     try:
         wanted = confirm(read_sweep(options.storage, spec.name), spec.repeats.top, spec.repeats.seeds)
     except UsageError as error:
-        console.print(f"repeats  not started: {error}", soft_wrap=True, markup=False)
+        console.print(f"repeats  not started: {error}", soft_wrap=True)
         return exit_codes.DONE
     if _differs(_stored(options.storage, wanted.name), wanted):
         console.print(

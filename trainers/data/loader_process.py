@@ -27,7 +27,10 @@ def _wait_for_parent() -> None:
 
 def ended_process(processes: Sequence[BaseProcess]) -> BaseProcess | None:
     """Return one of some processes that has ended, or is about to; None if all of them run."""
-    wait([process.sentinel for process in processes], _ENDING_S)
+    ready = wait([process.sentinel for process in processes], _ENDING_S)
+    for process in processes:
+        if process.sentinel in ready:
+            process.join(_ENDING_S)  # its pipe is closed a moment before it has ended
     return next((process for process in processes if process.exitcode is not None), None)
 
 
