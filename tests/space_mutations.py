@@ -22,6 +22,7 @@ import analysis
 from search_spaces import UsageError, dump_ablation, dump_space, parse_ablation, parse_space
 from search_spaces.lint.lint import lint, lint_lines
 
+LARGE = 2**20  # characters
 MORE_MEMORY = 300 * 2**20  # bytes that reading may ask for beyond what the imports took
 SECONDS = 1.0
 
@@ -88,6 +89,8 @@ class Outcome:
 def damaged(text: str, source: random.Random) -> str:
     """A text after one to six changes; many with one, which may still be valid."""
     for _ in range(source.choice((1, 1, 1, 2, 3, 6))):
+        if len(text) > LARGE:  # the next change of such a text could need more memory than the reader may have
+            break
         text = source.choice(CHANGES)(text, source)
     return text
 
