@@ -101,17 +101,22 @@ def _effect(spec: AblationSpec, claim: Claim) -> str:
     by = f" by {amount(spec, metric, abs(delta))}{size}" if delta else size
     than = "as" if not delta else "than"
     arms = "" if pair is None else f" with {pair[1]!r} {than} with {pair[0]!r}"
-    wins = max(comparison.wins, comparison.losses)
-    counts = f"{word if delta else 'different'} in {wins} of {counted(comparison.n, 'pair')}"
+    counts = f"{word if delta else 'different'} in {_like_the_mean(comparison)} of {counted(comparison.n, 'pair')}"
     return f"{metric_words(metric)} is {word}{by}{arms} ({'; '.join([counts, *p_values(claim)])})"
+
+
+def _like_the_mean(comparison: Comparison) -> int:
+    """Return the number of pairs whose delta has the sign of the mean delta; if that is 0, of those with any delta."""
+    if not comparison.delta:
+        return comparison.wins + comparison.losses
+    return sum(delta * comparison.delta > 0 for delta in comparison.deltas)
 
 
 def _combined(spec: AblationSpec, claim: Claim, comparison: Comparison) -> str:
     """Return the effect of a declared combination of arms, which has no direction of its own."""
     metric, side = spec.metrics.primary, "below" if comparison.delta < 0 else "above"
     size = "" if claim.interval is None else f" {between(claim.interval)}"
-    pairs = max(comparison.wins, comparison.losses)
-    counts = f"{side} 0 in {pairs} of {counted(comparison.n, 'pair')}"
+    counts = f"{side} 0 in {_like_the_mean(comparison)} of {counted(comparison.n, 'pair')}"
     delta = amount(spec, metric, comparison.delta, sign=True)
     return (
         f"the weighted difference in {metric_words(metric)} is {delta}{size} ({'; '.join([counts, *p_values(claim)])})"

@@ -113,7 +113,11 @@ def _against_margin(found: AcrossFindings, claim: AcrossClaim) -> str:
         return ""
     size = amount(found.spec, metric, margin)
     mean = f"; the mean change of {metric_words(metric)}, {amount(found.spec, metric, change.value, sign=True)}"
-    mean += f" {between(change.interval)},"
+    # The margin is judged by the 90 % interval, as two one-sided tests at .05.
+    if claim.verdict in (Verdict.EQUIVALENT, Verdict.NEGLIGIBLE) and change.interval90 is not None:
+        mean += f" {between(change.interval90)} at 90 %,"
+    else:
+        mean += f" {between(change.interval)},"
     match claim.verdict:
         case Verdict.EQUIVALENT:
             return f"{mean} is within the margin ±{size}"

@@ -4,6 +4,7 @@ The findings depend only on the database: the same database gives exactly the sa
 """
 
 import hashlib
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -161,7 +162,7 @@ def sweep_findings(
         curves={run.number: run.curve for run in runs},
         failures=tuple(run for run in runs if run.state is RunState.FAILED),
         caveats=sweep_caveats(evidence, importances),
-        commands=_commands(spec.name, bool(ranges)),
+        commands=_commands(spec.name, bool(ranges), confirmation),
         confirmation=confirmation,
     )
 
@@ -213,10 +214,18 @@ def _diagnosis(evidence: SweepEvidence, data: SpaceData, findings: Mapping[int, 
     return summarize_findings(findings, {run.number: run.values for run in evidence.runs}, axes)
 
 
-def _commands(name: str, edge: bool) -> tuple[str, ...]:
+def confirm_command(name: str, confirmation: Confirmation | None) -> str:
+    """Return the command that confirms the best runs, under a new name if there is a confirmation already."""
+    command = f"sweeps confirm {shlex.quote(name)} --top 3 --pairs 10"
+    if confirmation is None:
+        return command
+    return f"{command} --name {shlex.quote(f'{confirmation.name}-{2 + len(confirmation.others)}')}"
+
+
+def _commands(name: str, edge: bool, confirmation: Confirmation | None) -> tuple[str, ...]:
     return (
         f"sweeps apply {name} --top 1 > best.yaml    # the recipe of the best run as a space file",
         *((f"sweeps extend {name} --edge    # continue the search beyond the edges",) if edge else ()),
-        f"sweeps confirm {name} --top 3 --pairs 10    # the score on fresh seeds and the test split",
+        f"{confirm_command(name, confirmation)}    # the score on fresh seeds and the test split",
         f"sweeps diagnose {name}    # all findings of all runs",
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from analysis.ablation.findings import AblationFindings
 from analysis.compute import ComputeRow
+from analysis.statistics.comparison import NORMAL_PAIRS
 from analysis.wording import number, time_text
 from search_spaces.values import counted
 
@@ -71,9 +72,18 @@ def _errors(findings: AblationFindings) -> str:
     )
     return (
         f"Yes: means over {counted(findings.pairs, 'pair')} with {kind}; the variation is that between seeds. Standard "
-        f"deviations are those of single runs, not of means.{adjusted} The intervals assume differences whose "
-        "distribution is symmetric; the sign-flip test is given beside them."
+        f"deviations are those of single runs, not of means.{adjusted} {_assumption(findings)}"
     )
+
+
+def _assumption(findings: AblationFindings) -> str:
+    if findings.spec.looks == "e_process":
+        return "The e-process assumes normal differences."
+    if findings.pairs <= NORMAL_PAIRS:
+        return (
+            f"With {counted(findings.pairs, 'pair')}, the results rest on normal differences, which so few cannot show."
+        )
+    return "The intervals assume a symmetric distribution of the differences; a verdict needs the sign-flip test, too."
 
 
 def _packages(findings: AblationFindings) -> str:

@@ -4,6 +4,7 @@ import math
 
 from analysis.ablation.claims import Claim
 from analysis.ablation.findings import AblationFindings, ArmFacts
+from analysis.ablation.units import unit_words
 from analysis.report.paper.checklists import answers, compute_text
 from analysis.report.paper.latex import booktabs, escaped
 from analysis.report.paper.methods import Sentence, methods
@@ -63,7 +64,8 @@ def _sentence(one: Sentence) -> str:
 
 def _arms(findings: AblationFindings, design: str) -> str:
     metric, better = findings.spec.metrics.primary, "lower" if findings.spec.metrics.goal == "minimize" else "higher"
-    caption = f"{metric} by arm ({design}; {better} is better): mean and standard deviation over runs."
+    words = "; ".join(filter(None, (design, f"{better} is better", unit_words(findings.spec, metric))))
+    caption = f"{metric} by arm ({words}): mean and standard deviation over runs."
     rows = [_arm(arm) for arm in findings.arms if arm.design == design]
     return booktabs(_ARMS, rows, caption, f"tab:arms-{design}")
 

@@ -7,7 +7,7 @@ from analysis.ablation.claims import ALPHA
 from analysis.ablation.findings import AblationFindings
 from analysis.statistics.verdicts import Verdict
 from analysis.wording import number
-from search_spaces import AblationSpec
+from search_spaces import AblationSpec, Contrast
 from search_spaces.specs.ablation import MATCHED, RETUNED
 from search_spaces.values import counted
 from sweeps.run_state import RunState
@@ -44,11 +44,11 @@ def methods(findings: AblationFindings) -> tuple[Sentence, ...]:
 
 def _design(findings: AblationFindings) -> Iterator[Sentence]:
     spec, budget = findings.spec, findings.spec.space.recipe.budget
-    control, *others = spec.all_arms
     yield Sentence(
-        f"We compare {counted(len(others), 'variant')} with a control ({control}) on {spec.space.task_name} in "
-        f"{counted(findings.pairs, 'pair')} of training runs, each of {budget.counted(budget.length)}"
+        f"We train {counted(len(spec.all_arms), 'arm')} on {spec.space.task_name} in "
+        f"{counted(findings.pairs, 'pair')} of runs, each of {budget.counted(budget.length)}"
     )
+    yield Sentence(f"Compared are: {'; '.join(map(_compared, spec.treatments))}")
     differs, same = findings.varying.differs, findings.varying.same
     yield Sentence(f"The runs of a pair share their seed; between pairs differ: {', '.join(differs)}")
     if same:
@@ -60,6 +60,13 @@ def _design(findings: AblationFindings) -> Iterator[Sentence]:
         yield Sentence(
             f"Evaluations of another arm's trained model, without a training of their own: {', '.join(free)}"
         )
+
+
+def _compared(one: Contrast) -> str:
+    if one.simple is None:
+        return f"{one.name} (a weighted combination)"
+    control, treatment = one.simple
+    return f"{treatment} with {control}"
 
 
 def _judging(spec: AblationSpec) -> Iterator[Sentence]:
@@ -75,7 +82,8 @@ def _judging(spec: AblationSpec) -> Iterator[Sentence]:
         level = f"{ALPHA:g}"
         yield Sentence(
             f"We test the mean difference over pairs with a two-sided paired t-test at level {level} and give its "
-            "interval; where a sign-flip permutation test of the same differences disagrees, there is no verdict",
+            "interval; where a sign-flip permutation test of the same differences, from 6 pairs on, disagrees, there is"
+            " no verdict",
             ("student1908probable", "pitman1937significance"),
         )
     if metrics.margin is not None:
@@ -141,8 +149,10 @@ def _calibration(findings: AblationFindings) -> Iterator[Sentence]:
 def software(findings: AblationFindings) -> Iterator[Sentence]:
     """Yield the sentence about software, with the commit of the code."""
     versions = findings.provenance.get("packages") or {}
-    named = [f"{word} {versions[package]}" for package, (word, _) in _PACKAGES.items() if package in versions]
-    cites = tuple(key for package, (_, key) in _PACKAGES.items() if package in versions)
+    on_ray = any(run.node for run in findings.runs)
+    used = [package for package in _PACKAGES if package in versions and (package != "ray" or on_ray)]
+    named = [f"{_PACKAGES[package][0]} {versions[package]}" for package in used]
+    cites = tuple(_PACKAGES[package][1] for package in used)
     python = findings.provenance.get("python")
     parts = [*named, *((f"Python {python}",) if python else ()), *_own_version(versions)]
     commit = findings.provenance.get("git_commit")

@@ -137,9 +137,11 @@ def caveats(findings: SweepFindings) -> Section:
     if noise is not None:
         least = " (a lower bound)" if noise.bound else ""
         known = f"The noise of a final score has a standard deviation of {noise.sd:.2g}{least}, from {noise.method}."
-        if findings.optimism is not None:
+        if findings.optimism is not None and findings.best and findings.best[0].run.number:
+            at_least = "at least " if noise.bound else ""
             known += (
-                f" The score of the best run is optimistic by about {findings.optimism:.2g}, because it was selected."
+                f" The score of the best run is optimistic by {at_least}about {findings.optimism:.2g}, because it was"
+                " selected."
             )
     return section(11, "Caveats", Bullets((*findings.caveats, known)))
 

@@ -60,8 +60,9 @@ def _best_found(findings: SweepFindings) -> Headline:
     score = f"{metric} {number(best.run.value or 0.0)}"
     found = f"the best of {counted(len(findings.data.numbers), 'started run')}{_unfinished(findings)}"
     if not best.run.number:
-        sentence = f"The baseline, run 0, is {found}, with {score}. No other complete run is better."
-        return Headline("even", "=", "BASELINE IS BEST", sentence)
+        others = "No other complete run is better" if len(findings.best) > 1 else "No other run is complete"
+        sentence = f"The baseline, run 0, is {found}, with {score}. {others}."
+        return Headline("even", "=", "BASELINE IS BEST", sentence, "One seed each: nothing is known about other seeds.")
     base = findings.data.values[0]
     sentence = f"Run {best.run.number} is {found}, with {score}"
     if best.gain is None or base is None:

@@ -12,7 +12,7 @@ from rich.text import Text
 from analysis.diagnosis.findings import Finding, Severity
 from analysis.report.sweep.appendix import MOST_FINDINGS, REGION_HEAD, SHARE_HEAD, region_rows, share_rows, too_short
 from analysis.report.sweep.headline import SIGNS, headlines
-from analysis.sweep.findings import SweepFindings
+from analysis.sweep.findings import SweepFindings, confirm_command
 from analysis.wording import a_unit, part_of
 from search_spaces import UsageError
 from trainers.check import Outcome
@@ -59,7 +59,7 @@ def next_command(findings: SweepFindings) -> str:
         return f"sweeps extend {name} --edge"
     if findings.confirmation is not None and findings.confirmation.covers_best:
         return f"sweeps report {shlex.quote(findings.confirmation.name)}"
-    return f"sweeps confirm {name} --top 3 --pairs 10"
+    return confirm_command(findings.spec.name, findings.confirmation)
 
 
 def print_diagnosis(findings: SweepFindings, console: Console, number: int | None = None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -66,6 +67,14 @@ def test_a_sentence_has_effect_interval_pairs_p_margin_and_scope() -> None:
         verdict_sentence(spec, claim),
     )
     assert "200 examples, 10 pairs" in (wider_scope(claim) or "")
+
+
+def test_the_pairs_of_a_sentence_are_those_on_the_side_of_the_mean() -> None:
+    """One large difference may turn the mean against most pairs."""
+    deltas = (0.01, 0.02, 0.01, 0.03, 0.012, -0.5, 0.01, 0.02, 0.01, 0.03)
+    spec, claim = claim_of(lambda design, arm, pair: 1.0 + (deltas[pair] if arm == "treatment" else 0.0))
+    unstable = replace(claim, verdict=Verdict.UNSTABLE)
+    assert "lower in 1 of 10 pairs" in verdict_sentence(spec, unstable)
 
 
 def test_identical_arms() -> None:

@@ -16,6 +16,7 @@ from analysis.across_tasks.sentences import population_sentence, verdict_sentenc
 from analysis.report.ablation.across_sections import across_sections
 from analysis.report.ablation.across_tables import across_pairs_csv, tasks_csv
 from analysis.statistics.paired import Verdict
+from analysis.wording import between
 from search_spaces import Metrics, parse_ablation
 from search_spaces.specs.ablation_parts import TaskGroup
 from tests.analysis.made_evidence import TEXT, Score, evidence_of
@@ -140,6 +141,10 @@ def test_opposite_effects_are_inconclusive_and_small_ones_equivalent() -> None:
     same = group_of(*(shifted(1.0, 1.0, seed, 0.005) for seed in (1, 2, 3)))
     assert same.claims[0].verdict in (Verdict.EQUIVALENT, Verdict.NEGLIGIBLE)
     assert "within the margin" in verdict_sentence(same, same.claims[0])
+    decides = same.claims[0].change
+    assert decides is not None
+    assert decides.interval90 is not None
+    assert f"{between(decides.interval90)} at 90 %" in verdict_sentence(same, same.claims[0])
 
 
 def test_arms_that_are_the_same_everywhere_are_identical() -> None:
