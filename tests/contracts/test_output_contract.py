@@ -127,7 +127,8 @@ def test_a_command_is_kept_with_its_output_and_its_end(
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    words = ("sh", "-c", "for n in 1 2 3; do echo epoch=$n val/loss=0.5; done; exit $2", "x", "${args}")
+    program = "for n in 1 2 3; do echo epoch=$n val/loss=0.5; done; echo $2 >> starts; exit $2"
+    words = ("sh", "-c", f"cd '{tmp_path}'; {program}", "x", "${args}")
     changed = {
         "task": CommandTask(command=words),
         "recipe": Recipe(args={"n": 0}, budget=Budget(epochs=3)),
@@ -143,8 +144,7 @@ def test_a_command_is_kept_with_its_output_and_its_end(
         command, *output, end = lines(database_url, one.number)
         assert command.endswith(f"x --n {one.recipe.args['n']}")
         assert output == printed
-        # It may be noticed to have ended only when it is about to be stopped.
-        assert end.endswith(f"exit code {one.recipe.args['n']}")
+        assert end == f"exit code {one.recipe.args['n']}"
         assert one.epoch == 3
     # A program that fails after its whole budget has failed: its last checkpoint may be missing.
     assert [one.state for one in conductor.runs] == [RunState.COMPLETE, RunState.FAILED]
@@ -152,4 +152,8 @@ def test_a_command_is_kept_with_its_output_and_its_end(
     assert conductor.runs[1].error == "\n".join(
         [*printed, f"the command ended: exit code {code}; its last line: {printed[-1]}"]
     )
+    starts = (tmp_path / "starts").read_text().split()
+    assert sorted(starts) == sorted(
+        str(one.recipe.args["n"]) for one in conductor.runs
+    )  # Tune may use one actor of two
     assert "val/loss" not in capfd.readouterr().out

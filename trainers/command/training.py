@@ -50,7 +50,6 @@ class CommandTraining:
         keep: Callable[[bytes], None] = lambda _: None,
     ) -> None:
         self._epoch = self._recorded = recorded
-        self._length = budget.length
         kind, path = task.source
         self._printed = printed_reader(task.rename, budget.unit) if kind == STDOUT else None
         self._reader: MetricReader | None = self._printed

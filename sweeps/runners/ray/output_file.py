@@ -42,7 +42,7 @@ class OutputFile:
         """
         self.end()
         with self._lock, suppress(OSError):
-            path.unlink(missing_ok=True)  # Tune may have set up another worker for this trial, and not used it
+            path.unlink(missing_ok=True)  # of an earlier actor of this trial
             self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
             self._path, self._read, self._tail = path, 0, OutputTail()
             _flush()

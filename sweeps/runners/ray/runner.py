@@ -175,15 +175,15 @@ class RunTrainable(Trainable):
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Start the next job with the same worker."""
+        """Take the next job, which begins with the first step: Tune may set up an actor for a trial and not use it.
+
+        A command would otherwise run twice at the same time, in one folder.
+        """
         self._worker.close()  # what the last run prints until then belongs to it
         left = self._output.end()
         self._left = None if left is None else (self._name, left)
         self._name = new_config["output"]
-        if not self._lacks:
-            self._output.begin(output_path(self._name))
-            with _ending_without_gpu():
-                self._worker.start(Job(**new_config["job"]))
+        self._waiting: Job | None = Job(**new_config["job"])
         return True
 
     def step(self) -> dict[str, Any]:
@@ -193,6 +193,10 @@ class RunTrainable(Trainable):
         if self._lacks:
             return {"step": None, "output": None, **found}
         with _ending_without_gpu():
+            if self._waiting is not None:
+                self._output.begin(output_path(self._name))
+                self._worker.start(self._waiting)
+                self._waiting = None
             step = self._worker.step()
         return {"step": step, "output": self._output.news(may_end(step)), **found}
 
