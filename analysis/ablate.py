@@ -19,7 +19,7 @@ from sweeps.console.summary import MOST_ERRORS, Phases, continuation, states
 from sweeps.driver.driver import drive, register
 from sweeps.driver.work import Options, Work
 from sweeps.engine.conductor import Conductor
-from sweeps.engine.live_run import failures, warnings
+from sweeps.engine.failures import failures, warnings
 from sweeps.engine.progress import Progress, ablation_progress
 from sweeps.plan.ablation_plan import AblationPlan, AblationTable, Finals
 from sweeps.store.database import shown

@@ -39,7 +39,8 @@ from search_spaces.specs.ablation import MATCHED, RETUNED, TUNING, AblationSpec,
 from search_spaces.specs.ablation_parts import Arm, Metrics
 from search_spaces.specs.factorial import Contrast
 from search_spaces.specs.resources import Resources
-from search_spaces.specs.space import Asha, Metric, NoStopping, Sampler, SpaceSpec
+from search_spaces.specs.space import SpaceSpec
+from search_spaces.specs.space_parts import Asha, Metric, NoStopping, Sampler
 
 __all__ = [
     "MATCHED",

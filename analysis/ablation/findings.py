@@ -4,7 +4,6 @@ The findings depend only on the database: the same database gives exactly the sa
 """
 
 import hashlib
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from analysis.ablation.arms.calibration import CalibrationRow, calibration_rows
+from analysis.ablation.arms.curves import ArmCurve, arm_curves
+from analysis.ablation.arms.facts import ArmFacts, arm_facts
 from analysis.ablation.arms.training_problems import ArmProblem, training_problems
 from analysis.ablation.arms.tuning import Tuning, tunings
 from analysis.ablation.arms.tuning_effort import TuningEffort, tuning_efforts
@@ -27,54 +28,11 @@ from analysis.compute import ComputeRow, compute_rows
 from analysis.statistics.intervals import Interval, power
 from search_spaces import AblationSpec, Contrast, dump_ablation
 from search_spaces.metric_names import split_weights
-from sweeps.changes import recorded_arms
 from sweeps.plan.ablation_plan import Finals
 from sweeps.run_state import RunState
 from sweeps.store.records import RunRecord
 
-CURVE_METRICS = ("val/nll", "val/loss", "val/accuracy", "train/loss")
 _OF_CLASSES = ("nll", "ece")
-HEALTH_METRICS = (
-    "train/loss",
-    "train/grad_norm",
-    "train/clip_rate",
-    "train/update_ratio",
-    "train/weight_norm",
-    "train/samples_per_second",
-)
-
-
-@dataclass(frozen=True)
-class ArmFacts:
-    """Facts about one arm in one design.
-
-    Attributes:
-        design: `matched` or `retuned`.
-        arm: Name of the arm.
-        settings: Its commit and patch if it has code of its own, and changes of the base recipe as `field value` texts.
-        weights: Evaluated weights.
-        trained_as: Arm whose training is evaluated; the arm itself if it has its own training.
-        states: Number of its runs in each state.
-        values: Primary metric in each pair; NaN if the run is not complete.
-        mean: Mean of `values`; None if no run is complete.
-        sd: Standard deviation of `values`; None below 2 complete runs.
-        epochs: Number of trained epochs of all runs.
-        seconds: Training seconds of all runs.
-        health: Training metrics of the last epoch, means over pairs.
-    """
-
-    design: str
-    arm: str
-    settings: tuple[str, ...]
-    weights: str
-    trained_as: str
-    states: Mapping[RunState, int]
-    values: tuple[float, ...]
-    mean: float | None
-    sd: float | None
-    epochs: int
-    seconds: float
-    health: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -96,31 +54,6 @@ class Exploratory:
     delta: float
     interval: Interval | None
     pairs: int
-
-
-@dataclass(frozen=True)
-class ArmCurve:
-    """Learning curve of one arm over pairs.
-
-    Attributes:
-        design: `matched` or `retuned`.
-        arm: Name of the arm.
-        metric: Name of the metric.
-        epochs: Epochs, from 1, or steps.
-        mean: Mean over the pairs that reached the epoch.
-        low: Minimum over these pairs.
-        high: Maximum over these pairs.
-        unit: What is counted as epochs: "epoch" or "step".
-    """
-
-    design: str
-    arm: str
-    metric: str
-    epochs: tuple[int, ...]
-    mean: tuple[float, ...]
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-    unit: str = "epoch"
 
 
 @dataclass(frozen=True)
@@ -228,7 +161,7 @@ def ablation_findings(evidence: Evidence) -> AblationFindings:
     own = judged(spec, evidence.created_at, evidence.provenance)
     earlier = earlier_claims(own, evidence.others)
     ledger = ledger_sentence(own, earlier, spec.metrics.primary.partition("/")[0])
-    arms = tuple(_arm(evidence, design, arm) for design in spec.designs for arm in spec.all_arms)
+    arms = tuple(arm_facts(evidence, design, arm) for design in spec.designs for arm in spec.all_arms)
     return AblationFindings(
         spec=spec,
         created_at=evidence.created_at,
@@ -246,7 +179,7 @@ def ablation_findings(evidence: Evidence) -> AblationFindings:
         compute=compute_rows(_by_arm(evidence.runs), evidence.usage, evidence.epochs),
         tunings=tuned,
         tuning_efforts=tuning_efforts(spec, tuned),
-        curves=_curves(evidence),
+        curves=arm_curves(evidence),
         power=tuple(curve for claim in found if (curve := _power(claim)) is not None),
         problems=problems,
         sizes=evidence.sizes,
@@ -287,54 +220,6 @@ def _interactions(evidence: Evidence) -> tuple[Exploratory, ...]:
         for one in spec.interactions
     ]
     return tuple(row for row in rows if row is not None)
-
-
-def _arm(evidence: Evidence, design: str, arm: str) -> ArmFacts:
-    spec, pairs = evidence.spec, evidence.pairs
-    runs = [run for pair in range(pairs) if (run := evidence.run(design, pair, arm)) is not None]
-    values = evidence.values(design, arm, spec.metrics.primary, pairs)
-    finite = values[np.isfinite(values)]
-    health = {name: evidence.named(design, arm, name, pairs) for name in HEALTH_METRICS}
-    known = {name: found[np.isfinite(found)] for name, found in health.items()}
-    code = [str(one) for name, one in recorded_arms(evidence.provenance).items() if name == spec.trained_as()[arm]]
-    return ArmFacts(
-        design=design,
-        arm=arm,
-        settings=(*code, *(f"{field} {value}" for field, value in spec.all_arms[arm].settings.items())),
-        weights=spec.all_arms[arm].weights,
-        trained_as=spec.trained_as()[arm],
-        states=Counter(run.state for run in runs),
-        values=tuple(values.tolist()),
-        mean=float(finite.mean()) if len(finite) else None,
-        sd=float(finite.std(ddof=1)) if len(finite) > 1 else None,
-        epochs=sum(run.epoch for run in runs),
-        seconds=sum(run.seconds for run in runs),
-        health={name: float(found.mean()) for name, found in known.items() if len(found)},
-    )
-
-
-def _curves(evidence: Evidence) -> tuple[ArmCurve, ...]:
-    curves = []
-    unit = evidence.spec.space.recipe.budget.unit
-    for design in evidence.spec.designs:
-        for arm in evidence.table.arms:
-            runs = [evidence.run(design, pair, arm) for pair in range(evidence.pairs)]
-            frame = evidence.epochs[evidence.epochs["number"].isin([run.number for run in runs if run is not None])]
-            for metric in _drawn(evidence.spec):
-                values = frame[frame["name"] == metric].dropna(subset=["value"]).groupby("epoch")["value"]
-                table = values.agg(["mean", "min", "max"])
-                mean, low, high = (tuple(table[name].astype(float).tolist()) for name in ("mean", "min", "max"))
-                if len(table):
-                    epochs = tuple(table.index.astype(int).tolist())
-                    curves.append(ArmCurve(design, arm, metric, epochs, mean, low, high, unit))
-    return tuple(curves)
-
-
-def _drawn(spec: AblationSpec) -> Sequence[str]:
-    """Return the metrics whose curves are drawn; a command has names of its own."""
-    if spec.space.command is None:
-        return tuple(dict.fromkeys((*CURVE_METRICS, spec.metrics.selection)))
-    return tuple(dict.fromkeys((spec.metrics.primary, *spec.metrics.others, *CURVE_METRICS)))
 
 
 def _power(claim: Claim) -> PowerCurve | None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from analysis.ablation.findings import ArmCurve
+from analysis.ablation.arms.curves import ArmCurve
 from analysis.figures.drawing import (
     BAR_LEGEND,
     COLOURS,

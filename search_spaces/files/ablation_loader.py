@@ -17,7 +17,8 @@ from search_spaces.files.space_loader import assemble_rest, problems_of
 from search_spaces.recipe.validation import invalid_values
 from search_spaces.specs.ablation import AblationSpec
 from search_spaces.specs.ablation_parts import Arm, CommandMetrics, Metrics
-from search_spaces.specs.space import Metric, SpaceSpec
+from search_spaces.specs.space import SpaceSpec
+from search_spaces.specs.space_parts import Metric
 from search_spaces.values import show
 
 _SPACE_NAMES = ("task", "recipe", *MOVED, "search", "resources", "checkpoint_every_s", "time_limit_s")

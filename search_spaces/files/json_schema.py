@@ -15,7 +15,8 @@ from search_spaces.recipe.fields import KINDS, flatten, resolve
 from search_spaces.recipe.recipe import Recipe
 from search_spaces.search.distributions import DISTRIBUTION_NAMES
 from search_spaces.specs.resources import Resources
-from search_spaces.specs.space import Asha, Metric, NoStopping, Repeats, Sampler, SpaceSpec
+from search_spaces.specs.space import SpaceSpec
+from search_spaces.specs.space_parts import Asha, Metric, NoStopping, Repeats, Sampler
 
 Schema = dict[str, Any]
 

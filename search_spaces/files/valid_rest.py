@@ -10,7 +10,7 @@ from search_spaces.errors import UsageError
 from search_spaces.search.constraints import Constraint
 from search_spaces.search.parameters import overlap
 from search_spaces.specs.command_task import CommandTask
-from search_spaces.specs.space import SAMPLERS
+from search_spaces.specs.space_parts import SAMPLERS
 
 _LISTS = ("constraints", "starts")
 # With these, no problem of a part follows from another part that was left out.

@@ -12,7 +12,7 @@ from search_spaces.recipe.recipe import Recipe
 from search_spaces.search.distributions import Choice, Distribution, RandInt, canonical
 from search_spaces.search.parameters import OneOf
 from search_spaces.search.sequences import grid_points
-from search_spaces.specs.space import SAMPLERS
+from search_spaces.specs.space_parts import SAMPLERS
 
 _TASK = "my_package.my_module:MyTask"
 _RUNS = 32

@@ -18,7 +18,8 @@ from search_spaces.specs.ablation_parts import WORKTREE, Arm, ArmMetric, ArmName
 from search_spaces.specs.command_task import validate_command
 from search_spaces.specs.contrasts import Declared, contrast_of, validate_contrasts
 from search_spaces.specs.factorial import FACTOR_LIMITS, Contrast, FactorialDesign, factorial_arms
-from search_spaces.specs.space import AnyDistribution, SpaceSpec
+from search_spaces.specs.space import SpaceSpec
+from search_spaces.specs.space_parts import AnyDistribution
 from search_spaces.values import show
 
 MATCHED, RETUNED, TUNING = "matched", "retuned", "tuning"

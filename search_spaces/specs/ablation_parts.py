@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from search_spaces.metric_names import RAW, check_metric_name, metric_of, split_weights
 from search_spaces.recipe.part import Part, Positive
 from search_spaces.recipe.recipe import Recipe
-from search_spaces.specs.space import AnyDistribution, RecipeValue
+from search_spaces.specs.space_parts import AnyDistribution, RecipeValue
 from search_spaces.values import show
 
 WORKTREE = "WORKTREE"

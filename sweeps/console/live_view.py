@@ -15,7 +15,7 @@ from rich.text import Text
 from search_spaces import SpaceSpec
 from search_spaces.values import counted
 from sweeps.engine.conductor import Conductor
-from sweeps.engine.live_run import warnings
+from sweeps.engine.failures import warnings
 from sweeps.engine.progress import Progress
 from sweeps.listener import Listener
 from sweeps.run_state import RunState

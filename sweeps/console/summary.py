@@ -7,8 +7,9 @@ from collections import Counter
 from rich.console import Console
 
 from sweeps.console.output import short
-from sweeps.engine.conductor import ALIKE, Conductor
-from sweeps.engine.live_run import LiveRun, failures, warnings
+from sweeps.engine.conductor import Conductor
+from sweeps.engine.failures import ALIKE, failures, warnings
+from sweeps.engine.live_run import LiveRun
 from sweeps.engine.progress import sweep_progress
 from sweeps.plan.search_plan import searched_fields
 from sweeps.run_state import RunState

@@ -15,13 +15,13 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from itertools import islice
 from pathlib import Path
 
 from search_spaces import Asha, SpaceSpec, SweepError, recipe_hash
 from search_spaces.seeds import derive_seed
 from sweeps.engine.checkpoint_files import CheckpointFiles
-from sweeps.engine.live_run import LiveRun, failure, same_error
+from sweeps.engine.failures import alike
+from sweeps.engine.live_run import LiveRun
 from sweeps.engine.messages import Job, Step
 from sweeps.engine.outcome import in_time, judge, over_time, printable, undefined, undefined_warning
 from sweeps.engine.progress import best_run
@@ -36,7 +36,6 @@ from sweeps.store.writer import Writer
 from sweeps.study.snapshot import RunSnapshot
 from trainers.storage.folder import Folder
 
-ALIKE = 3  # a sweep stops if the first runs of a command, this many, fail with the same error
 # A run whose workers died this often without recording an epoch or saving a further step in between is FAILED.
 MAX_ATTEMPTS = 3
 USAGE_EVERY_S = 30.0  # between two records of what a run has used; a death of the driver loses at most this much
@@ -270,15 +269,9 @@ class Conductor:
 
     def _stop_if_alike(self) -> None:
         """Start no more runs if the first ones failed with the same error and none has ended otherwise."""
-        first = [failure(run) for run in islice(self._begun.values(), ALIKE)]
-        if self._keep_going or self.finished or len(first) < ALIKE or first[0] is None:
-            return
-        if self.nodes > 1 and len(self._failed_on) == 1:  # of a broken node, which gets no more runs
-            return
-        if len({error and same_error(error) for error in first}) > 1:
-            return
-        if all(run.state is RunState.FAILED or not run.state.finished for run in self._begun.values()):
-            self.gave_up = first[0]
+        error = None if self._keep_going or self.finished else alike(self._begun.values(), self.nodes, self._failed_on)
+        if error is not None:
+            self.gave_up = error
             self.drain()
 
     def drain(self) -> None:

@@ -1,10 +1,9 @@
 """A run in the driver's memory."""
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from search_spaces import Recipe, Value
 from sweeps.run_state import RunState
@@ -12,11 +11,6 @@ from sweeps.store.records import RunRecord
 from sweeps.study.snapshot import RunSnapshot
 from trainers.reports import START, EpochReport, Position
 from trainers.usage import Usage
-
-_DIFFERS: Final = re.compile(
-    r"(?:[\w.~-]*/)+[\w.~-]*|0[xX][0-9a-fA-F]+|\b[0-9a-f]{8}[0-9a-f-]*\b|[-+]?\d[\d.,:eE+-]*|\b(?:nan|inf)\b"
-)
-"""Paths, addresses, hashes, numbers with their signs, and times."""
 
 
 @dataclass
@@ -94,36 +88,3 @@ class LiveRun:
 def _shared(target: type[LiveRun] | type[RunSnapshot], source: object) -> dict[str, Any]:
     """Return the attributes of `source` that are fields of `target`, by name."""
     return {one.name: getattr(source, one.name) for one in fields(target) if hasattr(source, one.name)}
-
-
-def failure(run: LiveRun) -> str | None:
-    """Return the last line of the error of a failed run: of a traceback, the exception. None if it has not failed."""
-    if run.state is not RunState.FAILED:
-        return None
-    lines = [line.lstrip(" |") for line in (run.error or "").splitlines()]  # an ExceptionGroup is drawn with | and +--
-    return next((line for line in reversed(lines) if line.strip("+- ")), "")
-
-
-def same_error(error: str) -> str:
-    """Return an error without what differs between runs: numbers, addresses, times and paths."""
-    return _DIFFERS.sub("_", error)
-
-
-def failures(runs: Sequence[LiveRun]) -> list[str]:
-    """Return the errors of the failed runs, those that differ in numbers or paths only once."""
-    return _grouped(((run.number, failure(run)) for run in runs), same_error)
-
-
-def warnings(runs: Sequence[LiveRun]) -> list[str]:
-    """Return the warnings of all runs, each text once."""
-    return _grouped(((run.number, run.warning) for run in runs), str)
-
-
-def _grouped(texts: Iterable[tuple[int, str | None]], key: Callable[[str], str]) -> list[str]:
-    """Return the first text of every key, with the number of its run."""
-    found: dict[str, list[tuple[int, str]]] = {}
-    for number, text in texts:
-        if text is not None:
-            found.setdefault(key(text), []).append((number, text))
-    firsts = [(those[0], len(those) > 1) for those in found.values()]
-    return [f"{text} (run {number}{', ...' if more else ''})" for (number, text), more in firsts]

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from analysis.ablation.arms.facts import ArmFacts
 from analysis.ablation.arms.training_problems import ArmProblem
-from analysis.ablation.findings import AblationFindings, ArmFacts
+from analysis.ablation.findings import AblationFindings
 from analysis.figures import Drawing, costs, curves
 from analysis.report.blocks import Bullets, CodeBlock, Section, Text, pictures, section, table, text
 from analysis.report.compute import compute_blocks

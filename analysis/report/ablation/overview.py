@@ -2,8 +2,9 @@
 
 from math import isfinite
 
+from analysis.ablation.arms.facts import ArmFacts
 from analysis.ablation.claims import Claim
-from analysis.ablation.findings import AblationFindings, ArmFacts
+from analysis.ablation.findings import AblationFindings
 from analysis.ablation.units import unit_words
 from analysis.figures import Drawing, forest, slopes
 from analysis.report.blocks import Section, pictures, section, table, text

@@ -2,8 +2,9 @@
 
 import math
 
+from analysis.ablation.arms.facts import ArmFacts
 from analysis.ablation.claims import Claim
-from analysis.ablation.findings import AblationFindings, ArmFacts
+from analysis.ablation.findings import AblationFindings
 from analysis.ablation.units import unit_words
 from analysis.report.paper.checklists import answers, compute_text
 from analysis.report.paper.latex import booktabs, escaped

@@ -24,7 +24,7 @@ from search_spaces.recipe.optimizers import OPTIMIZERS
 from search_spaces.recipe.typical_rates import rates
 from search_spaces.search.distributions import Constant, Distribution
 from search_spaces.specs.builtin_tasks import BUILTIN_TASKS
-from search_spaces.specs.space import Metric
+from search_spaces.specs.space_parts import Metric
 
 TYPICAL_RATES = {kind: one.TYPICAL_RATES for kind, one in OPTIMIZERS.items()}
 

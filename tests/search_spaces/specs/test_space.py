@@ -24,7 +24,7 @@ from search_spaces import (
     Uniform,
     UsageError,
 )
-from search_spaces.specs.space import SamplerKind
+from search_spaces.specs.space_parts import SamplerKind
 
 METRIC = Metric(name="val/accuracy", goal="maximize")
 

@@ -15,7 +15,7 @@ from rich.markup import render
 from typer.main import get_command
 
 from search_spaces import AdamW, Budget, Choice, Metric, Recipe
-from search_spaces.specs.space import NoStopping
+from search_spaces.specs.space_parts import NoStopping
 from sweeps.cli.app import app
 from sweeps.console.cluster_table import NodeRow, print_nodes
 from sweeps.console.live_view import line, panel

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search_spaces import Asha, Budget, NoStopping
-from search_spaces.specs.space import Goal
+from search_spaces.recipe.reported import Goal
 from sweeps.plan.asha import Rungs, cutoff, rung_epochs
 
 Value = tuple[int, int, float]

@@ -25,7 +25,7 @@ from search_spaces import (
 )
 from search_spaces.search.distributions import contains
 from search_spaces.search.parameters import Alternative
-from search_spaces.specs.space import SAMPLERS
+from search_spaces.specs.space_parts import SAMPLERS
 from sweeps.plan.search_plan import SearchPlan, searched_fields, searched_values
 from sweeps.run_state import RunState
 from sweeps.study.snapshot import RunSnapshot

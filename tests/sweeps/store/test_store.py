@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
@@ -461,16 +462,31 @@ def test_the_output_of_an_attempt_is_replaced_and_that_of_another_follows(
     assert output_frame(database_url, "toy", 1).empty
 
 
-def test_a_database_of_an_earlier_release_has_no_output_until_it_is_written(
-    store: Store, book: Book, sweep_id: int, database_url: str
+@pytest.mark.parametrize(
+    ("table", "frame", "columns"),
+    [
+        ("run_output", output_frame, {"number", "attempt", "text"}),
+        ("run_usage", usage_frame, {"number", "attempt", "hardware", "gpus", "seconds"}),
+    ],
+)
+def test_a_database_of_an_earlier_release_lacks_a_table_until_it_is_written(
+    table: str,
+    frame: Callable[[str, str], pd.DataFrame],
+    columns: set[str],
+    store: Store,
+    book: Book,
+    sweep_id: int,
+    database_url: str,
 ) -> None:
     book.add(0)
     engine = connect(database_url)
     with engine.begin() as connection:
-        connection.execute(text("DROP TABLE run_output"))
+        connection.execute(text(f"DROP TABLE {table}"))
         assert missing_columns(connection) == []
     engine.dispose()
-    assert output_frame(database_url, "toy").empty
+    found = frame(database_url, "toy")
+    assert found.empty
+    assert columns <= set(found.columns)
     assert [run.number for run in runs_of(database_url, "toy")] == [0]
     with Store(database_url) as again:
         assert again.printed(sweep_id) == frozenset()
@@ -496,17 +512,3 @@ def test_the_usage_of_an_attempt_is_replaced_and_that_of_another_follows(
     assert found["peak_memory"].tolist() == [2**40, 2**40]
     assert math.isnan(found["energy_j"][0])
     assert found["energy_j"][1] == 7.5
-
-
-def test_a_database_of_an_earlier_release_has_no_usage(
-    store: Store, book: Book, sweep_id: int, database_url: str
-) -> None:
-    book.add(0)
-    engine = connect(database_url)
-    with engine.begin() as connection:
-        connection.execute(text("DROP TABLE run_usage"))
-        assert missing_columns(connection) == []
-    engine.dispose()
-    found = usage_frame(database_url, "toy")
-    assert found.empty
-    assert {"number", "attempt", "hardware", "gpus", "seconds"} < set(found.columns)

@@ -12,7 +12,7 @@ import pytest
 from search_spaces import Choice, Distribution, LogUniform, Recipe, Sampler, SweepError, Uniform, random_point
 from search_spaces.search.constraints import Constraint
 from search_spaces.search.parameters import Parameters
-from search_spaces.specs.space import SAMPLERS, SamplerKind
+from search_spaces.specs.space_parts import SAMPLERS, SamplerKind
 from sweeps.run_state import RunState
 from sweeps.study.sampler import OptunaSampler, SequenceSampler, build_sampler
 from sweeps.study.snapshot import RunSnapshot

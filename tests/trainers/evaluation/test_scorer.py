@@ -13,7 +13,7 @@ from search_spaces.recipe.averaging import EMA, SWA, Averaging, Best
 from search_spaces.recipe.optimizers import SGD
 from search_spaces.recipe.recipe import Budget, Recipe, Signals
 from search_spaces.recipe.reported import epoch_metrics, final_metrics
-from search_spaces.specs.space import Metric
+from search_spaces.specs.space_parts import Metric
 from sweeps.store.tables import Prediction
 from trainers.evaluation.scorer import robust_temperature, scaled
 from trainers.loop.training import Training
