@@ -45,17 +45,21 @@ class Reaper:
 def of_ray(driver: psutil.Process) -> set[psutil.Process]:
     """Return the processes that Ray has started under a process, and their children.
 
-    Those of a command are not among them: its supervisor outlives the worker for the grace period, and leaves nothing.
+    Those of a command are not among them (see :func:`supervises`).
     """
     found: dict[int, psutil.Process] = {}
     with contextlib.suppress(psutil.Error):
         for process in driver.children(recursive=True):  # parents before their children
             with contextlib.suppress(psutil.Error):
-                words = process.cmdline()
-                of_ray = process.ppid() in found or any(f"{os.sep}ray{os.sep}" in word for word in words[:4])
-                if of_ray and str(SUPERVISOR) not in words:
+                path = any(f"{os.sep}ray{os.sep}" in word for word in process.cmdline()[:4])
+                if (path or process.ppid() in found) and not supervises(process):
                     found[process.pid] = process
     return set(found.values())
+
+
+def supervises(process: psutil.Process) -> bool:
+    """Say whether a process is the supervisor of a command: it outlives its worker for the grace period, then ends."""
+    return str(SUPERVISOR) in process.cmdline()
 
 
 def end(processes: Iterable[psutil.Process]) -> None:
@@ -63,7 +67,8 @@ def end(processes: Iterable[psutil.Process]) -> None:
     _, alive = psutil.wait_procs(list(processes), timeout=GRACE_S)
     for process in alive:
         with contextlib.suppress(psutil.Error):
-            process.kill()
+            if not supervises(process):  # one that was seen just after its fork still had the words of its parent
+                process.kill()
 
 
 def main() -> None:

@@ -10,15 +10,19 @@ from pathlib import Path
 import psutil
 import pytest
 
-# A fake Ray server that ends with its driver, its agent, which does not, and the supervisor of a command.
+# A fake Ray server that ends with its driver, its agent, which does not, and the supervisors of two commands. The last
+# has the words of the server for some seconds, as every process has between its fork and its exec.
 SERVER = """
-import ctypes, signal, subprocess, sys
+import ctypes, os, signal, subprocess, sys, time
 from trainers.command.process import SUPERVISOR
 ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 agent = subprocess.Popen(["sleep", "60"], start_new_session=True)
 sleep = [sys.executable, "-c", "import time; time.sleep(60)", str(SUPERVISOR)]
 command = subprocess.Popen(sleep, start_new_session=True)
-print(agent.pid, command.pid, flush=True)
+if (late := os.fork()) == 0:
+    time.sleep(4)
+    os.execv(sleep[0], sleep)
+print(agent.pid, command.pid, late, flush=True)
 agent.wait()
 """
 DRIVER = """
@@ -27,9 +31,9 @@ from sweeps.runners.ray.reaper import Reaper
 reaper = Reaper()
 server = subprocess.Popen([sys.executable, sys.argv[1]], stdout=subprocess.PIPE, text=True)
 other = subprocess.Popen(["sleep", "60"])
-agent, command = map(int, server.stdout.readline().split())
+agent, command, late = map(int, server.stdout.readline().split())
 time.sleep(2.5)
-print(agent, command, other.pid, reaper._child.pid, flush=True)
+print(agent, command, late, other.pid, reaper._child.pid, flush=True)
 if sys.argv[2] == "release":
     server.kill()
     reaper.release()
@@ -53,7 +57,7 @@ def test_processes_of_ray_end_and_no_others(end: str, tmp_path: Path) -> None:
     server.write_text(SERVER)
     driver = subprocess.Popen([sys.executable, "-c", DRIVER, str(server), end], stdout=subprocess.PIPE, text=True)
     assert driver.stdout is not None
-    agent, command, other, reaper = map(int, driver.stdout.readline().split())
+    agent, command, late, other, reaper = map(int, driver.stdout.readline().split())
     try:
         if end == "kill":
             assert psutil.pid_exists(agent)
@@ -61,11 +65,12 @@ def test_processes_of_ray_end_and_no_others(end: str, tmp_path: Path) -> None:
         assert gone(agent, 20)
         assert gone(reaper, 5)
         assert psutil.pid_exists(other)
-        assert not gone(command, 0.1)  # its supervisor gives it time, and ends it
+        for supervisor in (command, late):
+            assert not gone(supervisor, 0.1)  # it gives its command time, and ends it
     finally:
         driver.kill()
         driver.wait()
         driver.stdout.close()
-        for pid in (agent, command, other):
+        for pid in (agent, command, late, other):
             if psutil.pid_exists(pid):
                 psutil.Process(pid).kill()
