@@ -7,6 +7,8 @@ ARGS   ?=
 WORKERS  ?= 2
 # The fast tests run in WORKERS processes; ARGS="-n 0 --pdb" runs them in one, with a debugger.
 PARALLEL := -n $(WORKERS) --dist worksteal
+# --prefer-binary and the constraints keep pip from building anything or from choosing newer versions than were tested.
+INSTALL  := $(BIN)/pip install --quiet --disable-pip-version-check --prefer-binary --constraint constraints.txt
 
 .DEFAULT_GOAL := help
 .PHONY: help sweep ablate report status dashboard export check test test-slow test-gpu faults clean
@@ -32,18 +34,18 @@ dashboard: .venv/installed  ## serve the Optuna dashboard on http://127.0.0.1:80
 export: .venv/installed  ## export a sweep as CSV and YAML files: make export NAME=finetune
 	@$(BIN)/sweeps export $(NAME) $(ARGS)
 
-check: .venv/installed  ## run what CI runs first: format, lint, types, layers and tests
+check: .venv/tested  ## run what CI runs first: format, lint, types, layers and tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest tests/test_layers.py
 	$(BIN)/pytest $(PARALLEL) --ignore tests/test_layers.py -m "not slow" $(ARGS)
 
-test: .venv/installed  ## run the fast tests, in a few minutes
+test: .venv/tested  ## run the fast tests, in a few minutes
 	$(BIN)/pytest $(PARALLEL) -m "not slow" $(ARGS)
 
 # pytest exits with 5 when ARGS select no test of one half.
-test-slow: .venv/installed  ## run the tests that start Ray, kill processes or open a browser
+test-slow: .venv/tested  ## run the tests that start Ray, kill processes or open a browser
 	$(BIN)/pytest $(PARALLEL) -m "slow and parallel" $(ARGS) || [ $$? -eq 5 ]
 	$(BIN)/pytest -m "slow and not parallel" $(ARGS) || [ $$? -eq 5 ]
 
@@ -53,16 +55,20 @@ test-gpu:  ## run the tests that need a GPU, with the PYTHON that has torch: mak
 	$(PYTHON) -m pip install --quiet --prefer-binary filelock numpy psutil pydantic pytest pytest-timeout pytorch-optimizer ruamel.yaml scipy
 	$(PYTHON) -m pytest tests/gpu -m gpu $(ARGS)
 
-faults: .venv/installed  ## run the fault trials on real sweeps, for hours: make faults [ARGS="driver --quick"]
+faults: .venv/tested  ## run the fault trials on real sweeps, for hours: make faults [ARGS="driver --quick"]
 	$(BIN)/python tests/faults/run.py $(ARGS)
 
 clean:  ## remove the environment and the tools' caches, but not the sweeps under runs/
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# --prefer-binary and the constraints keep pip from building anything or from choosing newer versions than were tested.
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --prefer-binary --constraint constraints.txt --editable '.[dev]'
+	$(INSTALL) --editable .
+	@touch $@
+
+# What the tests need on top: a sweep does not wait for it.
+.venv/tested: .venv/installed
+	$(INSTALL) --editable '.[dev]'
 	@touch $@
