@@ -41,7 +41,7 @@ check: .venv/tested  ## run what CI runs first: format, lint, types, layers and 
 	$(BIN)/pytest tests/test_layers.py
 	$(BIN)/pytest $(PARALLEL) --ignore tests/test_layers.py -m "not slow" $(ARGS)
 
-test: .venv/tested  ## run the fast tests, in a few minutes
+test: .venv/tested  ## run the fast tests, in some 12 minutes on two cores
 	$(BIN)/pytest $(PARALLEL) -m "not slow" $(ARGS)
 
 # pytest exits with 5 when ARGS select no test of one half.

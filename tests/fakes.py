@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import traceback
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -46,6 +47,11 @@ from trainers.storage.local import LocalFolder
 
 Curve = Callable[[Recipe, int], Mapping[str, float]]
 """(recipe, epoch) -> metrics of the epoch."""
+
+
+def states(conductor: Conductor) -> Counter[str]:
+    """Return the number of runs in each state."""
+    return Counter(run.state.value for run in conductor.runs)
 
 
 def space(**changes: Any) -> SpaceSpec:

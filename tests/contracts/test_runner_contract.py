@@ -19,7 +19,7 @@ from sweeps.run_state import RunState
 from sweeps.runners.runner import InProcessRunner, Runner
 from sweeps.store.store import Store
 from sweeps.study.snapshot import RunSnapshot
-from tests.fakes import Watch, broken_rules, conductor_of, rows, space
+from tests.fakes import Watch, broken_rules, conductor_of, rows, space, states
 from trainers.factory import open_training
 
 LOOPS = '''
@@ -140,10 +140,6 @@ def expected(spec: SpaceSpec, conductor: Conductor, number: int) -> dict[int, fl
     reports = [training.run_epoch() for _ in range(spec.recipe.budget.epochs)]
     training.close()
     return {report.epoch: report.metrics[spec.metric.name] for report in reports}
-
-
-def states(conductor: Conductor) -> Counter[str]:
-    return Counter(one.state.value for one in conductor.runs)
 
 
 def test_trains_every_run_to_its_end(runner: Runner, database_url: str, loops: str, tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ class Reaper:
 def of_ray(driver: psutil.Process) -> set[psutil.Process]:
     """Return the processes that Ray has started under a process, and their children.
 
-    Those of a command are not among them (see :func:`supervises`).
+    Those of a command are not among them (see `supervises`).
     """
     found: dict[int, psutil.Process] = {}
     with contextlib.suppress(psutil.Error):

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import math
 import random
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -48,17 +47,13 @@ from tests.fakes import (
     run_sweep,
     snapshot,
     space,
+    states,
     take,
     unstable,
     writer_of,
 )
 from trainers.reports import EpochReport, Position
 from trainers.usage import Usage
-
-
-def states(conductor: Any) -> Counter[str]:
-    return Counter(run.state.value for run in conductor.runs)
-
 
 # --- whole sweeps -----------------------------------------------------------------------------------------------
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -22,12 +20,9 @@ from tests.fakes import (
     mark_complete,
     run_sweep,
     space,
+    states,
     writer_of,
 )
-
-
-def states(conductor: Any) -> Counter[str]:
-    return Counter(run.state.value for run in conductor.runs)
 
 
 def failing(recipe: Recipe, epoch: int) -> dict[str, float]:
