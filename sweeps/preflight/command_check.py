@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from search_spaces import SpaceSpec, UsageError
-from search_spaces.values import show
+from sweeps.console.output import short
 from sweeps.preflight.command_start import short_start
 from sweeps.preflight.effects import Probe, different, enough, probes
 from trainers.check import Check, Outcome, failed, passed, warned
@@ -54,17 +54,17 @@ def _check(spec: SpaceSpec, probe: Probe, before: tuple[Reading, ...], chance: s
     try:
         readings = short_start(spec, probe.recipe, limit_s, enough).readings
     except UsageError as error:
-        return failed(probe.field, f"with {show(probe.value)}, {error}", "fix the program, or narrow the range")
+        return failed(probe.field, f"with {short(probe.value)}, {error}", "fix the program, or narrow the range")
     if not readings:
         return warned(
-            probe.field, f"with {show(probe.value)}, no metric within {limit_s:.0f} s", "use a larger --limit"
+            probe.field, f"with {short(probe.value)}, no metric within {limit_s:.0f} s", "use a larger --limit"
         )
     if changed := different(before, readings) - chance:
-        return passed(probe.field, f"{show(probe.value)} changes {', '.join(sorted(changed))}")
+        return passed(probe.field, f"{short(probe.value)} changes {', '.join(sorted(changed))}")
     compared = ", ".join(sorted({name for one in before for name in one.values} - chance))
     return warned(
         probe.field,
-        f"{show(probe.value)} changes nothing in the first values of {compared}",
+        f"{short(probe.value)} changes nothing in the first values of {compared}",
         "look whether the program uses this argument",
     )
 
